@@ -1,0 +1,120 @@
+"""Stages `pretrain` and `train`: from initial weights and labels to trained weights and their curves."""
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from oneshot_vos import __version__
+from oneshot_vos.files import fingerprint, sha256_of, write_json
+from oneshot_vos.networks import NETWORKS
+from oneshot_vos.networks.interface import Network
+from oneshot_vos.networks.losses import BootstrappedCrossEntropy
+from oneshot_vos.networks.weights import load_weights, save_weights
+from oneshot_vos.params import Training
+from oneshot_vos.supervision import build_supervision
+from oneshot_vos.training.batches import EndlessClips
+from oneshot_vos.training.checkpoint import StateFolder
+from oneshot_vos.training.distributed import World, joined_world
+from oneshot_vos.training.loop import Finished, fit
+
+
+def train_network(
+    *,
+    model: str,
+    settings: Mapping[str, Any],
+    supervision: str,
+    recipe: Training,
+    dataset: EndlessClips,
+    data_files: list[Path],
+    weights: Path,
+    seed: int,
+    name: str,
+    state: Path,
+    out: Path,
+    curves: Path,
+) -> None:
+    """Train the network `model` (keyword arguments `settings`) from `weights` and write `out` and `curves`.
+
+    `data_files` are what the data set was read from (an index, say); with the parameters and the initial weights they
+    decide whether a checkpoint in `state` still fits.
+    """
+    key = fingerprint(
+        {
+            "model": model,
+            "settings": dict(settings),
+            "supervision": supervision,
+            "recipe": recipe.model_dump(),
+            "seed": seed,
+            "weights": sha256_of(weights),
+            "data": {path.name: sha256_of(path) for path in data_files},
+        }
+    )
+    network: Network[Any] = NETWORKS[model].build(**settings)
+    load_weights(weights, network)
+    loss = BootstrappedCrossEntropy(recipe.loss.start, recipe.loss.end, recipe.loss.top_p)
+    module = build_supervision(supervision, network, loss, recipe.reference)
+    folder = StateFolder(state, key)
+    with joined_world() as world:
+        if not world.leads:
+            fit(module, dataset, recipe, seed=seed, state=folder, world=world, title=name)
+            return
+        with folder.locked():
+            finished = fit(module, dataset, recipe, seed=seed, state=folder, world=world, title=name)
+            _write_outputs(network, finished, recipe, world, model, settings, name, out, curves)
+            folder.discard()
+
+
+def _write_outputs(
+    network: nn.Module,
+    finished: Finished,
+    recipe: Training,
+    world: World,
+    model: str,
+    settings: Mapping[str, Any],
+    name: str,
+    out: Path,
+    curves: Path,
+) -> None:
+    metadata = {"model": model, "settings": dict(settings), "run": name, "iterations": recipe.iterations}
+    save_weights(out, network, metadata)
+    if finished.curves is not None:
+        finished.curves.finish(curves)
+    write_json(
+        curves / "run.json",
+        {
+            "run": name,
+            "command": "oneshot-vos " + " ".join(sys.argv[1:]),
+            "iterations": recipe.iterations,
+            "seconds": round(finished.seconds, 1),
+            "images_per_second": round(recipe.iterations * recipe.batch_size * recipe.frames / finished.seconds, 2),
+            "hardware": _hardware(world.device),
+            "processes": world.size,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "oneshot_vos": __version__,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+    )
+
+
+def _hardware(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_processor()} ({os.cpu_count()} cores)"
+
+
+def _processor() -> str:
+    """The processor's name as Linux gives it, else what Python knows."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,62 @@
+"""Walking through a clip: encode its frames, then predict one frame after another.
+
+Letters: B batch, T frames, K objects, H W image size.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from oneshot_vos.networks.interface import Network, Prediction
+from oneshot_vos.networks.memory import ClipMemory
+
+
+def encode_clip(network: Network[Any], frames: Tensor, learn: Sequence[int]) -> list[Any]:
+    """Encode every frame of a clip [B, T, 3, H, W] once; returns the features of each frame, batch B.
+
+    Only the frames in `learn` carry a gradient. The others are encoded without one: they are passed through, but no
+    loss reaches them.
+    """
+    times = range(frames.shape[1])
+    with_gradient = [t for t in times if t in set(learn)]
+    without = [t for t in times if t not in set(learn)]
+    features: dict[int, Any] = {}
+    if with_gradient:
+        features.update(_encode(network, frames, with_gradient))
+    if without:
+        with torch.no_grad():
+            features.update(_encode(network, frames, without))
+    return [features[t] for t in times]
+
+
+def _encode(network: Network[Any], frames: Tensor, times: list[int]) -> dict[int, Any]:
+    """Encode the frames at `times` in one batch, time-major so that each frame's features are one block of memory."""
+    batch = frames.shape[0]
+    images = frames[:, times].transpose(0, 1).flatten(0, 1)  # (T B) 3 H W
+    encoded = network.encode(images.contiguous(memory_format=torch.channels_last))
+    blocks = [slice(i * batch, (i + 1) * batch) for i in range(len(times))]
+    return {t: type(encoded)(*(x[block] for x in encoded)) for t, block in zip(times, blocks, strict=True)}
+
+
+def propagate(
+    network: Network[Any], features: Sequence[Any], order: Sequence[int], reference: Tensor, present: Tensor
+) -> list[Prediction]:
+    """Predict the frames `order[1:]`, each from all frames before it in `order`.
+
+    `reference` [B, K, H, W] in [0, 1] are the masks of frame `order[0]`; every later frame enters the memory with its
+    own soft prediction (equation 1 of the paper). `present` [B, K] marks the objects that exist. Returns one
+    prediction for each frame of `order[1:]`.
+    """
+    memory = ClipMemory()
+    state = network.initial_state(features[order[0]], reference.shape[1])
+    masks, predictions = reference, []
+    for here, onward in pairwise(order):
+        frame, state = network.memorise(features[here], masks, state)
+        memory.add(frame)
+        prediction, state = network.segment(features[onward], memory, state, present)
+        masks = prediction.masks
+        predictions.append(prediction)
+    return predictions

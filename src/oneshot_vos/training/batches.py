@@ -1,0 +1,60 @@
+"""Batches in a fixed order: what comes at an iteration depends on the seed and the iteration alone."""
+
+import signal
+from collections.abc import Iterator, Sized
+from typing import Protocol
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from oneshot_vos.datasets.clips import ClipBatch, collate
+from oneshot_vos.training.distributed import World
+
+
+class EndlessClips(Sized, Protocol):
+    """A data set that answers any position from 0 on: it shuffles itself, epoch after epoch."""
+
+    def __getitem__(self, position: int) -> object: ...
+
+
+class Positions(Sampler[list[int]]):
+    """The positions of this process's micro-batches, from iteration `start` on."""
+
+    def __init__(self, world: World, batch_size: int, accumulation: int, start: int, stop: int) -> None:
+        self._iterations = range(start, stop)
+        self._share = world.share(batch_size)
+        self._batch_size = batch_size
+        self._accumulation = accumulation
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for iteration in self._iterations:
+            first = iteration * self._batch_size
+            mine = list(range(first, first + self._batch_size))[self._share]
+            size = len(mine) // self._accumulation
+            for micro in range(self._accumulation):
+                yield mine[micro * size : (micro + 1) * size]
+
+    def __len__(self) -> int:
+        return len(self._iterations) * self._accumulation
+
+
+def load_batches(dataset: EndlessClips, positions: Positions, workers: int, device: torch.device) -> Iterator[ClipBatch]:
+    """Micro-batches on `device`, prepared by `workers` processes ahead of their use."""
+    clips: Dataset[object] = dataset  # type: ignore[assignment]
+    loader = DataLoader(
+        clips,
+        batch_sampler=positions,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=device.type == "cuda",
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_own_signals,
+    )
+    for batch in loader:
+        yield batch.to(device)
+
+
+def _own_signals(worker: int) -> None:
+    """The training process decides when to stop; its workers end when it tells them to."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

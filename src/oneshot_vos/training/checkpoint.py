@@ -1,0 +1,86 @@
+"""The resumable state of a training: one folder that neither pipeline engine knows, locked while in use."""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.files import replacing
+
+
+@dataclass
+class Progress:
+    """What a training needs to go on as if it had never stopped.
+
+    Everything random is drawn from generators made of the seed and the iteration, so the iteration number stands for
+    the sampler position and the random state as well.
+    """
+
+    iteration: int  # iterations finished
+    network: dict[str, Any]
+    optimiser: dict[str, Any]
+    curve: list[dict[str, float]]  # one row per logged iteration
+    seconds: float  # time spent so far, over all starts
+
+
+class StateFolder:
+    """`state/<profile>/<run>`: the last checkpoint, valid only for one fingerprint of parameters and inputs."""
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self.folder = folder
+        self._fingerprint = fingerprint
+        self._checkpoint = folder / "checkpoint.pt"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder; a second training of the same run is refused instead of mixing its state with ours."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(
+                    f"{self.folder}: another process is training this run. Wait for it, or end it (an interrupted "
+                    "pipeline can leave its training behind), then start again: it resumes"
+                ) from error
+            yield
+
+    def save(self, progress: Progress) -> None:
+        """Write the checkpoint in place of the last one, atomically."""
+        with replacing(self._checkpoint) as temporary:
+            _write_archive({"fingerprint": self._fingerprint, **vars(progress)}, temporary)
+
+    def load(self) -> Progress | None:
+        """The last checkpoint; None when there is none, or when it belongs to other parameters or inputs."""
+        if not self._checkpoint.exists():
+            return None
+        try:
+            stored = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, ValueError) as error:
+            raise UserError(
+                f"{self._checkpoint}: not readable ({error}). Delete this file to train from the beginning"
+            ) from error
+        if stored.pop("fingerprint") != self._fingerprint:
+            return None
+        return Progress(**stored)
+
+    def discard(self) -> None:
+        """Forget everything: the training is finished and its outputs are written."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _write_archive(content: dict[str, Any], path: Path) -> None:
+    """`torch.save` through a Python stream, so that a full disk is an OSError with a reason, not a C++ failure."""
+    with path.open("wb") as stream:
+        try:
+            torch.save(content, stream)
+            stream.flush()
+        except RuntimeError as error:
+            # torch's zip writer reports a failed write as RuntimeError; the cause, if any, is the OSError it met
+            raise error.__cause__ if isinstance(error.__cause__, OSError) else OSError(str(error)) from error
