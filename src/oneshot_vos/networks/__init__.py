@@ -1,0 +1,32 @@
+"""The networks, by name.
+
+A network is a file here that implements `interface.Network`, and one entry in `NETWORKS`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from oneshot_vos.networks.interface import Network
+from oneshot_vos.networks.losses import BootstrappedCrossEntropy
+from oneshot_vos.networks.stcn import STCN
+from oneshot_vos.registry import Registry
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What the rest of the package needs to know of a network."""
+
+    name: str
+    build: Callable[..., Network[Any]]  # keyword hyper-parameters; the published network without any
+    recurrent: bool
+    loss: Callable[..., nn.Module]  # keywords start, end, top_p
+
+
+NETWORKS: Registry[NetworkSpec] = Registry(
+    "network", {"stcn": NetworkSpec("stcn", STCN, STCN.recurrent, BootstrappedCrossEntropy)}
+)
+
+__all__ = ["NETWORKS", "NetworkSpec"]

@@ -1,0 +1,36 @@
+"""From independent object probabilities to a partition of the image, and back to one-hot masks."""
+
+import torch
+from torch import Tensor
+
+_EPSILON = 1e-7
+
+
+def aggregate(probabilities: Tensor) -> Tensor:
+    """Soft aggregation: object probabilities [B, K, H, W] in [0, 1] to float32 logits [B, K+1, H, W].
+
+    Background, which comes first, has the probability that no object is there; softmax over dim 1 normalises. An
+    absent object (probability 0) leaves the others untouched and gets a logit near -16.
+    """
+    probabilities = probabilities.float()
+    # A running product instead of `prod`, whose backward pass is slow and synchronises where a factor is zero.
+    absent = (1 - probabilities).unbind(1)
+    background = absent[0]
+    for factor in absent[1:]:
+        background = background * factor
+    return torch.logit(torch.cat([background.unsqueeze(1), probabilities], 1), eps=_EPSILON)
+
+
+def one_hot(labels: Tensor, objects: int) -> Tensor:
+    """Class labels [B, H, W] (0 is background) to float32 object masks [B, K, H, W]; classes above K are dropped."""
+    ids = torch.arange(1, objects + 1, device=labels.device).view(1, -1, 1, 1)
+    return (labels.unsqueeze(1) == ids).float()
+
+
+def sum_of_others(masks: Tensor) -> Tensor:
+    """For every object the sum of the other objects' masks; [B, K, H, W] to the same shape."""
+    return masks.sum(1, keepdim=True) - masks if masks.shape[1] > 2 else _others_of_two(masks)
+
+
+def _others_of_two(masks: Tensor) -> Tensor:
+    return masks.flip(1) if masks.shape[1] == 2 else torch.zeros_like(masks)

@@ -1,0 +1,130 @@
+"""Building blocks that more than one network uses.
+
+Much of what a network computes per object depends on the image alone. Blocks here therefore take two inputs where the
+usual form concatenates: `own` [B*K, C, h, w] for every object and `shared` [B, C', h, w] for every image. Because a
+convolution of a concatenation is the sum of two convolutions, the shared half is computed once per image.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def add_shared(own: Tensor, shared: Tensor) -> Tensor:
+    """Add a map of every image [B, ...] to the maps of its objects [B*K, ...]."""
+    if own.shape[0] == shared.shape[0]:
+        return own + shared
+    per_image = own.unflatten(0, (shared.shape[0], -1))
+    return (per_image + shared.unsqueeze(1)).flatten(0, 1)
+
+
+def convolve_parts(convolution: nn.Conv2d, own: Tensor, shared: Tensor) -> Tensor:
+    """Convolve `cat([own, shared])` channel-wise without building it; the shared half is computed once per image."""
+    own_weight, shared_weight = convolution.weight.split([own.shape[1], shared.shape[1]], dim=1)
+    stride, padding = convolution.stride, convolution.padding
+    of_image = F.conv2d(shared, shared_weight, convolution.bias, stride, padding)  # type: ignore[arg-type]
+    return add_shared(F.conv2d(own, own_weight, None, stride, padding), of_image)  # type: ignore[arg-type]
+
+
+class ResidualBlock(nn.Module):
+    """Pre-activation residual block without normalisation: shortcut(x) + conv2(relu(conv1(relu(x)))), all 3x3."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.downsample = None if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv2(F.relu(self.conv1(F.relu(x)), inplace=True))
+        return y + (x if self.downsample is None else self.downsample(x))
+
+
+class SplitResidualBlock(ResidualBlock):
+    """A residual block over `cat([own, shared])`, whose shared half is computed once per image.
+
+    `own` [B*K, in_channels - C', h, w], `shared` [B, C', h, w]; out [B*K, out_channels, h, w].
+    """
+
+    downsample: nn.Conv2d
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels)
+        if in_channels == out_channels:
+            self.downsample = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+
+    def forward(self, own: Tensor, shared: Tensor) -> Tensor:  # type: ignore[override]
+        y = convolve_parts(self.conv1, F.relu(own), F.relu(shared))
+        y = self.conv2(F.relu(y, inplace=True))
+        return y + convolve_parts(self.downsample, own, shared)
+
+
+class ChannelGate(nn.Module):
+    """One weight in (0, 1) per channel, from average- and max-pooled maps through the same two-layer perceptron."""
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        hidden = max(channels // reduction, 1)
+        self.mlp = nn.Sequential(nn.Flatten(), nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = torch.sigmoid(self.mlp(x.mean((2, 3))) + self.mlp(x.amax((2, 3))))
+        return x * weight[:, :, None, None]
+
+
+class SpatialGate(nn.Module):
+    """One weight in (0, 1) per position, from the maximum and the mean over channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spatial = nn.Sequential()
+        self.spatial.add_module("conv", nn.Conv2d(2, 1, 7, padding=3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], 1)
+        return x * torch.sigmoid(self.spatial(pooled))
+
+
+class CBAM(nn.Module):
+    """Convolutional block attention module: channel gate, then spatial gate; [B, C, h, w] to the same shape."""
+
+    def __init__(self, channels: int, reduction: int = 16) -> None:
+        super().__init__()
+        self.ChannelGate = ChannelGate(channels, reduction)
+        self.SpatialGate = SpatialGate()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.SpatialGate(self.ChannelGate(x))
+
+
+class FeatureFusion(nn.Module):
+    """Fuse features of objects with features of their image: residual block, attention, residual block.
+
+    `own` [B*K, own_channels, h, w] and `shared` [B, shared_channels, h, w] to [B*K, out_channels, h, w].
+    """
+
+    def __init__(self, own_channels: int, shared_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.block1 = SplitResidualBlock(own_channels + shared_channels, out_channels)
+        self.attention = CBAM(out_channels)
+        self.block2 = ResidualBlock(out_channels, out_channels)
+
+    def forward(self, own: Tensor, shared: Tensor) -> Tensor:
+        x = self.block1(own, shared)
+        return self.block2(x + self.attention(x))
+
+
+class UpsampleBlock(nn.Module):
+    """Double the resolution of object maps and add the image's skip features of that resolution.
+
+    `x` [B*K, in_channels, h, w] and `skip` [B, skip_channels, 2h, 2w] to [B*K, out_channels, 2h, 2w].
+    """
+
+    def __init__(self, skip_channels: int, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.skip_conv = nn.Conv2d(skip_channels, in_channels, 3, padding=1)
+        self.out_conv = ResidualBlock(in_channels, out_channels)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        return self.out_conv(add_shared(x, self.skip_conv(skip)))

@@ -1,0 +1,51 @@
+"""Losses of the networks."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from oneshot_vos.networks.interface import Prediction
+
+
+class BootstrappedCrossEntropy(nn.Module):
+    """Cross-entropy over the hardest pixels of each sample.
+
+    Until iteration `start` every pixel counts; then the share falls linearly to `top_p`, reached at iteration `end`.
+    """
+
+    def __init__(self, start: int = 20_000, end: int = 70_000, top_p: float = 0.15) -> None:
+        super().__init__()
+        self.start, self.end, self.top_p = start, end, top_p
+
+    def share(self, iteration: int) -> float:
+        """Share of the pixels that count at this iteration, in [top_p, 1]."""
+        if iteration < self.start:
+            return 1.0
+        if iteration > self.end:
+            return self.top_p
+        remaining = (self.end - iteration) / max(self.end - self.start, 1)
+        return self.top_p + (1 - self.top_p) * remaining
+
+    def forward(
+        self, predictions: Sequence[Prediction], targets: Sequence[Tensor], present: Tensor, iteration: int
+    ) -> dict[str, Tensor]:
+        """Loss of a clip.
+
+        predictions: of the frames that have a target, with logits [B, K+1, H, W]; targets: classes [B, H, W] in 0..K;
+        present [B, K] in {0, 1}: channels of absent objects take no part.
+        Returns `total` (the sum over frames), `frame_1`, `frame_2`, … (means over the batch) and `p`, the share.
+        """
+        losses: dict[str, Tensor] = {}
+        for number, (prediction, target) in enumerate(zip(predictions, targets, strict=True), 1):
+            losses[f"frame_{number}"] = self._frame(prediction.logits, target, present, self.share(iteration))
+        share = present.new_tensor(self.share(iteration))
+        return {"total": torch.stack(list(losses.values())).sum(), **losses, "p": share}
+
+    def _frame(self, logits: Tensor, target: Tensor, present: Tensor, share: float) -> Tensor:
+        absent = F.pad(present < 0.5, (1, 0))[:, :, None, None]  # background is always there
+        losses = F.cross_entropy(logits.masked_fill(absent, -torch.inf), target, reduction="none").flatten(1)
+        if share < 1:
+            losses = losses.topk(int(losses.shape[1] * share), dim=1, sorted=False).values
+        return losses.mean()

@@ -1,0 +1,117 @@
+"""Reading from the space-time memory.
+
+Letters: B batch, K objects, CK/CV key and value channels, N memory positions, M query positions, D augmented width.
+
+The similarity of memory key k (shrinkage s) and query key q (selection e) is
+
+    S = -s * sum_c e_c (k_c - q_c)^2 / sqrt(CK)
+
+or, for networks without shrinkage and selection, (2 <k, q> - |k|^2) / sqrt(CK): the |q|^2 that is left out is the same
+for all of the memory. Both are one scalar product of augmented keys, [s k^2, s k, s] and [-e, 2 e q, -sum(e q^2)]
+(D = 2 CK + 1), or [k, |k|^2] and [2 q, -1] (D = CK + 1), so the memory side is computed once, when a frame is stored.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from oneshot_vos.networks.interface import MemoryFrame
+
+# Scores held at a time in a top-k read: 16 MB in float32, so that they stay in the caches of a CPU.
+_SCORES_AT_ONCE = 1 << 22
+
+
+def _tokens(maps: Tensor) -> Tensor:
+    """[..., C, h, w] to [..., h*w, C]; a view when the maps are channels-last."""
+    return maps.flatten(-2).transpose(-1, -2)
+
+
+def value_tokens(frame: MemoryFrame) -> Tensor:
+    """Values of a frame as [B, K, h*w, CV]."""
+    return _tokens(frame.value)
+
+
+def memory_tokens(key: Tensor, shrinkage: Tensor | None = None) -> Tensor:
+    """Augmented memory keys [B, h*w, D] in float32 of keys [B, CK, h, w] and shrinkage [B, 1, h, w].
+
+    Shrinkage belongs with selection on the query side: give both or neither.
+    """
+    k = _tokens(key).float()
+    if shrinkage is None:
+        return torch.cat([k, k.square().sum(-1, keepdim=True)], -1)
+    s = _tokens(shrinkage).float()
+    return torch.cat([s * k.square(), s * k, s], -1)
+
+
+def query_tokens(key: Tensor, selection: Tensor | None = None) -> Tensor:
+    """Augmented query keys [B, h*w, D] in float32 of keys and selection [B, CK, h, w], scaled by 1/sqrt(CK)."""
+    q = _tokens(key).float()
+    scale = q.shape[-1] ** -0.5
+    if selection is None:
+        return torch.cat([2 * scale * q, q.new_full((*q.shape[:-1], 1), -scale)], -1)
+    e = _tokens(selection).float() * scale
+    return torch.cat([-e, 2 * e * q, -(e * q.square()).sum(-1, keepdim=True)], -1)
+
+
+def similarity(query: Tensor, memory: Tensor) -> Tensor:
+    """Similarities [B, M, N] of augmented queries [B, M, D] and memory [B, N, D].
+
+    Always float32: it is a difference of large numbers, in which half precision would drown.
+    """
+    with torch.autocast(query.device.type, enabled=False):
+        return query @ memory.transpose(-1, -2)
+
+
+def read_full(query: Tensor, memory: Tensor, values: Tensor) -> Tensor:
+    """Softmax over the whole memory; differentiable.
+
+    query [B, M, D], memory [B, N, D], values [B, K, N, CV] to readouts [B, K, M, CV] in the type of the values.
+    """
+    weights = similarity(query, memory).softmax(-1)
+    return weights.to(values.dtype).unsqueeze(1) @ values
+
+
+def read_top_k(query: Tensor, memory: Tensor, values: Tensor, k: int) -> Tensor:
+    """Softmax over the k most similar memory positions of each query; over all of them if there are fewer than k.
+
+    Shapes as in `read_full`. Only the k winners are read from the values, so the cost of reading hardly grows with
+    the memory. The largest score is subtracted before the exponential: no score is too small or too large.
+    """
+    length = memory.shape[1]
+    rows = max(1, _SCORES_AT_ONCE // length)
+    readouts = [_read_winners(part, memory, values, min(k, length)) for part in query.split(rows, dim=1)]
+    return readouts[0] if len(readouts) == 1 else torch.cat(readouts, 2)
+
+
+def _read_winners(query: Tensor, memory: Tensor, values: Tensor, k: int) -> Tensor:
+    scores, winners = similarity(query, memory).topk(k, dim=-1, sorted=False)
+    weights = scores.softmax(-1).to(values.dtype)
+    readouts = [
+        torch.stack([embedding_bag(best, table, per_sample_weights=weight, mode="sum") for table in tables])
+        for best, weight, tables in zip(winners, weights, values, strict=True)
+    ]
+    return torch.stack(readouts)
+
+
+def as_maps(readout: Tensor, height: int, width: int) -> Tensor:
+    """Readouts [B, K, h*w, CV] to maps [B, K, CV, h, w], as a channels-last view."""
+    return readout.unflatten(2, (height, width)).permute(0, 1, 4, 2, 3)
+
+
+class ClipMemory:
+    """Memory of a training clip: keeps every frame and reads all of it, with gradients."""
+
+    def __init__(self) -> None:
+        self._keys: list[Tensor] = []
+        self._values: list[Tensor] = []
+
+    def add(self, frame: MemoryFrame) -> None:
+        """Append one frame."""
+        self._keys.append(memory_tokens(frame.key, frame.shrinkage))
+        self._values.append(value_tokens(frame))
+
+    def read(self, key: Tensor, selection: Tensor | None) -> Tensor:
+        """Read with the query key [B, CK, h, w]: [B, K, CV, h, w]."""
+        query = query_tokens(key, selection)
+        readout = read_full(query, torch.cat(self._keys, 1), torch.cat(self._values, 2))
+        return as_maps(readout, *key.shape[-2:])
