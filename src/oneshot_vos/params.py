@@ -1,0 +1,477 @@
+"""The schema of `params.yaml`, the one file that people edit.
+
+The whole file is checked before any work starts, every profile included, and all findings are reported together.
+Nothing heavy is imported here: the command line reads parameters before it knows whether it needs torch.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.registry import suggest
+
+# Every network, and whether a state travels from frame to frame. The networks' own registry repeats this fact where
+# torch is at hand; a test keeps the two equal.
+RECURRENT: Mapping[str, bool] = {"stcn": False, "xmem": True, "cutie": True}
+
+Backward = Literal["full", "t_step", "two_step", "one_step"]
+Labels = Literal["first", "every"]
+# Fewest frames of a clip that a way of training can use.
+SHORTEST_CLIP: Mapping[str, int] = {"full": 2, "t_step": 2, "two_step": 3, "one_step": 2}
+
+
+class Strict(BaseModel):
+    """A block of the file: no unknown keys, no silent conversion, no change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)
+
+
+def _relative(path: str) -> str:
+    if path != "." and (not path or path.startswith("/") or ".." in path.split("/")):
+        raise ValueError("must be a relative path below its root, without '..'")
+    return path
+
+
+Positive = Annotated[int, Field(ge=1)]
+NonNegative = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
+# YAML has lists where a frozen model wants tuples.
+Integers = Annotated[tuple[NonNegative, ...], Field(strict=False)]
+RelativePath = Annotated[str, AfterValidator(_relative)]
+
+
+class Generate(Strict):
+    """The artificial videos of `mini` and `smoke`: how many, how long, how large."""
+
+    seed: NonNegative
+    train: Positive  # videos
+    val: Positive  # videos
+    static: Positive  # single images with a mask
+    frames: Annotated[int, Field(ge=3)]  # per video
+    size: Annotated[int, Field(ge=32)]  # pixels, height and width
+
+
+class DavisSet(Strict):
+    """Videos in the folder layout of DAVIS: one folder of frames and one of masks per video."""
+
+    kind: Literal["davis"]
+    path: RelativePath  # below the root
+    images: RelativePath = "JPEGImages/480p"
+    annotations: RelativePath = "Annotations/480p"
+    list_file: RelativePath | None = Field(default=None, alias="list")  # video names, one a line; null: every folder
+    single_object: bool = False  # all objects are one, as in DAVIS 2016
+
+
+class PairsSet(Strict):
+    """Single images with a mask of the same name beside them, flat or in class folders."""
+
+    kind: Literal["pairs"]
+    path: RelativePath
+
+
+class VideoSource(Strict):
+    """How a set takes part in training on videos."""
+
+    copies: Positive = 1  # how often the set counts within an epoch
+    skip_divisor: Positive = 1  # divides the largest frame distance, where only every n-th frame is at hand
+
+
+class ImageSource(Strict):
+    """How a set takes part in pretraining on single images."""
+
+    copies: Positive = 1
+
+
+class Data(Strict):
+    """Where the sets lie and which stage reads which."""
+
+    root: str
+    generate: Generate | None
+    sets: dict[str, Annotated[DavisSet | PairsSet, Field(discriminator="kind")]]
+    train: Annotated[dict[str, VideoSource], Field(min_length=1)]
+    pretrain: Annotated[dict[str, ImageSource], Field(min_length=1)]
+    evaluate: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+
+class Init(Strict):
+    """Where the weights of a new network come from."""
+
+    backbone: Literal["imagenet", "random"]
+
+
+class Optimiser(Strict):
+    """The optimiser and its constants."""
+
+    name: Literal["adam", "adamw"]
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)]
+    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)]
+    clip: Annotated[float, Field(gt=0.0)] | None  # largest norm of all gradients together
+
+
+class Schedule(Strict):
+    """The learning rate over the iterations, as a factor of the optimiser's."""
+
+    name: Literal["multistep", "cosine"]
+    milestones: Integers = ()  # iterations at which `multistep` multiplies by `factor`
+    factor: Fraction  # `cosine` ends at this factor
+    warmup: NonNegative = 0  # iterations of a linear rise at the start
+
+    @model_validator(mode="after")
+    def _check(self) -> "Schedule":
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError("milestones must rise")
+        if self.name == "cosine" and self.milestones:
+            raise ValueError("cosine takes no milestones; write milestones: []")
+        return self
+
+
+class Loss(Strict):
+    """Bootstrapped cross-entropy: the share of the hardest pixels that counts falls from 1 to `top_p`."""
+
+    start: NonNegative  # iteration at which the share starts to fall
+    end: NonNegative  # iteration at which it has reached top_p
+    top_p: Fraction
+
+    @model_validator(mode="after")
+    def _check(self) -> "Loss":
+        if self.end < self.start:
+            raise ValueError(f"end {self.end} lies before start {self.start}")
+        return self
+
+
+class MaxSkip(Strict):
+    """The curriculum of the largest distance between neighbouring frames of a clip."""
+
+    values: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1)]
+    at: Annotated[tuple[Annotated[float, Field(ge=0.0, lt=1.0)], ...], Field(strict=False)]  # fractions of iterations
+
+    @model_validator(mode="after")
+    def _check(self) -> "MaxSkip":
+        if len(self.at) != len(self.values):
+            raise ValueError(f"{len(self.values)} values need as many entries in at, not {len(self.at)}")
+        if self.at[0] != 0 or list(self.at) != sorted(set(self.at)):
+            raise ValueError("at must start with 0 and rise")
+        return self
+
+
+class Training(Strict):
+    """The recipe of one training, on images (`pretrain`) or on videos (`train`)."""
+
+    iterations: Positive
+    batch_size: Positive  # in total: over all processes and accumulation steps
+    accumulation: Positive
+    frames: Annotated[int, Field(ge=2)]  # per clip
+    crop: Annotated[int, Field(ge=16, multiple_of=16)]  # pixels, height and width
+    objects: Positive  # per clip at most
+    workers: NonNegative  # processes that prepare clips; 0: the training process does it
+    precision: Literal["auto", "float32", "bfloat16"]
+    transforms: Literal["exact", "composed"]
+    optimiser: Optimiser
+    schedule: Schedule
+    loss: Loss
+    max_skip: MaxSkip | None  # null: single images, no frame distance
+    reference: Literal["soft", "hard"]  # form of the prediction that starts the way back
+    checkpoint_every: Positive  # iterations
+    log_every: Positive  # iterations
+
+    @model_validator(mode="after")
+    def _check(self) -> "Training":
+        if self.batch_size % self.accumulation:
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of accumulation {self.accumulation}")
+        if self.schedule.milestones and self.schedule.milestones[-1] >= self.iterations:
+            raise ValueError(
+                f"the milestone {self.schedule.milestones[-1]} is never reached in {self.iterations} iterations"
+            )
+        return self
+
+
+class Infer(Strict):
+    """Memory and resolution of inference."""
+
+    memory_every: Positive  # every n-th frame enters the memory
+    top_k: Positive | None  # memory positions that a query reads; null: all
+    max_frames: Annotated[int, Field(ge=2)] | None  # largest memory; null: as many as the video gives
+    include_last: bool  # the frame before is read as well
+    short_side: Annotated[int, Field(ge=16)] | None  # pixels, a limit for larger frames; null: as they are
+    object_chunk: Positive | None  # objects that are computed at once; null: all
+
+
+class Evaluate(Strict):
+    """Scoring."""
+
+    tolerance: Annotated[float, Field(gt=0.0, lt=1.0)]  # of contours, as a fraction of the image diagonal
+    processes: Positive
+
+
+class Profile(Strict):
+    """One complete setting of every stage."""
+
+    data: Data
+    init: Init
+    networks: dict[str, dict[str, Any]]  # keyword arguments of each network; {} is the official size
+    pretrain: dict[str, Training]
+    train: dict[str, Training]
+    infer: Infer
+    evaluate: Evaluate
+
+
+class Run(Strict):
+    """One trained network."""
+
+    model: str
+    backward: Backward
+    labels: Labels
+    init: Literal["static", "backbone"]  # start from pretraining on static images, or from the backbone alone
+    seed: NonNegative
+
+    @property
+    def key(self) -> str:
+        """The name that the fields spell."""
+        return f"{self.model}-{self.backward}-{self.init}" + (f"-s{self.seed}" if self.seed else "")
+
+
+class Params(Strict):
+    """The whole file."""
+
+    profile_name: str = Field(alias="profile")
+    models: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    runs: dict[str, Run]
+    profiles: dict[str, Profile]
+
+    @property
+    def profile(self) -> Profile:
+        """The profile in force."""
+        return self.profiles[self.profile_name]
+
+    def run(self, key: str) -> Run:
+        """The run of this name; `UserError` with the nearest name if there is none."""
+        if key not in self.runs:
+            raise UserError(f"unknown run '{key}': {suggest(key, list(self.runs))}")
+        return self.runs[key]
+
+    def require_model(self, name: str) -> str:
+        """`name` if it is among `models`; `UserError` with the nearest name if not."""
+        if name not in self.models:
+            raise UserError(f"unknown model '{name}': {suggest(name, list(self.models))}")
+        return name
+
+
+def load_params(path: Path, profile: str | None = None) -> Params:
+    """Read and check `path`; `profile` takes the place of the one that the file names.
+
+    Raises `UserError` with one line per finding.
+    """
+    document = _read_yaml(path)
+    try:
+        params = Params.model_validate(document)
+    except ValidationError as error:
+        raise _findings(path, [_explain(detail) for detail in error.errors(include_url=False)]) from error
+    findings = [*_check_runs(params), *(line for name in params.profiles for line in _check_profile(params, name))]
+    chosen = profile if profile is not None else params.profile_name
+    if chosen not in params.profiles:
+        findings.append(f"profile: unknown '{chosen}'; {suggest(chosen, list(params.profiles))}")
+    if findings:
+        raise _findings(path, findings)
+    return params.model_copy(update={"profile_name": chosen})
+
+
+def _findings(path: Path, lines: list[str]) -> UserError:
+    count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
+    return UserError(f"{path}: {count}\n" + "\n".join(f"  {line}" for line in lines))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Rules that tie several parts of the file together
+
+
+def _check_runs(params: Params) -> list[str]:
+    lines = [
+        f"models: unknown network '{name}'; {suggest(name, list(RECURRENT))}"
+        for name in params.models
+        if name not in RECURRENT
+    ]
+    if len(set(params.models)) != len(params.models):
+        lines.append("models: a network is named twice")
+    for key, run in params.runs.items():
+        where = f"runs.{key}"
+        if run.model not in params.models:
+            lines.append(f"{where}.model: '{run.model}' is not in models; {suggest(run.model, list(params.models))}")
+        if key != run.key:
+            lines.append(f"{where}: its fields spell the name '{run.key}'; rename it or change the fields")
+        if run.backward == "one_step" and RECURRENT.get(run.model, False):
+            lines.append(
+                f"{where}.backward: 'one_step' cannot train the recurrent network '{run.model}', whose state needs two "
+                "steps to fill; choose 'two_step' or 't_step'"
+            )
+        needed = "every" if run.backward == "full" else "first"
+        if run.labels != needed:
+            lines.append(f"{where}.labels: backward '{run.backward}' goes with labels '{needed}', not '{run.labels}'")
+    return lines
+
+
+def _check_profile(params: Params, name: str) -> list[str]:
+    profile = params.profiles[name]
+    where = f"profiles.{name}"
+    lines = _check_data(profile.data, f"{where}.data")
+    for section in ("networks", "pretrain", "train"):
+        entries: Mapping[str, object] = getattr(profile, section)
+        missing = [model for model in params.models if model not in entries]
+        lines += [f"{where}.{section}: no entry for the network '{model}', which models names" for model in missing]
+        lines += [
+            f"{where}.{section}.{entry}: unknown network; {suggest(entry, list(RECURRENT))}"
+            for entry in entries
+            if entry not in RECURRENT
+        ]
+    lines += [
+        f"{where}.train.{model}.max_skip: training on videos needs values, not null"
+        for model, recipe in profile.train.items()
+        if recipe.max_skip is None
+    ]
+    for key, run in params.runs.items():
+        recipe = profile.train.get(run.model)
+        if recipe is not None and recipe.frames < SHORTEST_CLIP[run.backward]:
+            lines.append(
+                f"{where}.train.{run.model}.frames: the run {key} needs at least {SHORTEST_CLIP[run.backward]} frames "
+                f"per clip, not {recipe.frames}"
+            )
+    if profile.init.backbone == "imagenet":
+        lines += [
+            f"{where}.init.backbone: 'imagenet' fits the official architecture only; empty networks.{model} or "
+            "choose 'random'"
+            for model, settings in profile.networks.items()
+            if settings
+        ]
+    return lines
+
+
+def _check_data(data: Data, where: str) -> list[str]:
+    lines = []
+    wanted = {"train": "davis", "pretrain": "pairs", "evaluate": "davis"}
+    for stage, kind in wanted.items():
+        for name in getattr(data, stage):
+            if name not in data.sets:
+                lines.append(f"{where}.{stage}: the set '{name}' is not among sets; {suggest(name, list(data.sets))}")
+            elif data.sets[name].kind != kind:
+                lines.append(f"{where}.{stage}: the set '{name}' is of kind '{data.sets[name].kind}', not '{kind}'")
+    if len(set(data.evaluate)) != len(data.evaluate):
+        lines.append(f"{where}.evaluate: a set is named twice")
+    # Names of sets become names of files.
+    lines += [
+        f"{where}.sets.{name}: a set's name may hold letters, digits, '_', '.' and '-' only"
+        for name in data.sets
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name)
+    ]
+    return lines
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Findings of pydantic in the words of the file
+
+
+def _explain(detail: Any) -> str:
+    """One line for one entry of `ValidationError.errors()`."""
+    location = tuple(detail["loc"])
+    path, known = _walk(location)
+    kind, given = detail["type"], detail["input"]
+    if kind == "extra_forbidden":
+        return f"{path}: unknown key; {suggest(str(location[-1]), known)}"
+    if kind == "missing":
+        return f"{path}: missing"
+    if kind == "value_error":
+        return f"{path or 'the file'}: {detail['ctx']['error']}"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return f"{path}.kind: must be 'davis' or 'pairs'"
+    message = str(detail["msg"]).removeprefix("Input ")
+    hint = ""
+    if isinstance(given, str) and re.fullmatch(r"[-+]?[0-9.]+[eE][-+]?[0-9]+", given):
+        hint = " (YAML reads numbers in this form as text: write a point and a sign, as in 1.0e-5)"
+    return f"{path or 'the file'}: {message}, not {_shorten(given)}{hint}"
+
+
+def _walk(location: tuple[int | str, ...]) -> tuple[str, list[str]]:
+    """The dotted path that `location` means in the file, and the keys known where its last part stands."""
+    parts: list[str] = []
+    known: list[str] = []
+    candidates: list[Any] = [Params]
+    for part in location:
+        models = [candidate for candidate in candidates if _is_model(candidate)]
+        if part == "[key]":
+            continue
+        if len(models) > 1:  # pydantic names the chosen member of a union; the file does not
+            candidates = [model for model in models if part in get_args(model.model_fields["kind"].annotation)]
+            continue
+        parts.append(str(part))
+        if models:
+            fields = {field.alias or name: field for name, field in models[0].model_fields.items()}
+            known = list(fields)
+            candidates = _members(fields[part].annotation) if part in fields else []
+        else:  # a mapping or a list: go on with the type of its values
+            candidates = [
+                member for candidate in candidates for value in get_args(candidate)[1:] for member in _members(value)
+            ]
+    return ".".join(parts), known
+
+
+def _members(annotation: Any) -> list[Any]:
+    """What an annotation admits, without metadata and unions."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _members(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return [member for argument in get_args(annotation) for member in _members(argument)]
+    return [annotation]
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# YAML without its surprises
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which a key stands once and no tag changes what a value is."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if getattr(event, "tag", None) is not None:
+            raise yaml.composer.ComposerError(None, None, f"tags such as {event.tag} are not used here", event.start_mark)
+        return super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key '{key.value}' stands twice", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)  # type: ignore[no-untyped-call]
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        with path.open(encoding="utf-8") as stream:
+            return yaml.load(stream, Loader=_Loader)  # a subclass of SafeLoader
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror or error}); expected the parameters of the project. Run the "
+            "command from the repository's root, or name the file with --params"
+        ) from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, numbers without digits, lists in lists in lists …
+        raise UserError(f"{path}: not readable as YAML parameters: {error}") from error

@@ -1,0 +1,41 @@
+"""Where tests find what does not lie in the repository: golden numbers and real videos."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def golden_root() -> Path:
+    """The folder of golden numbers; the test is skipped where there is none."""
+    return _outside("ONESHOT_VOS_GOLDEN", "../shared/golden", "golden numbers")
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of real videos; the test is skipped where there is none."""
+    return _outside("ONESHOT_VOS_DATA", "../shared/data", "real videos")
+
+
+def _outside(variable: str, default: str, what: str) -> Path:
+    """A folder named by an environment variable, or the default beside the repository.
+
+    Where ONESHOT_VOS_REQUIRE_SHARED=1 says that the folders must be there, as in continuous integration, their absence
+    is an error, not a skip.
+    """
+    root = Path(os.environ.get(variable, REPOSITORY / default)).resolve()
+    if not root.is_dir():
+        message = f"no {what} at {root}; set {variable} to their folder"
+        if os.environ.get("ONESHOT_VOS_REQUIRE_SHARED") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return root
