@@ -1,0 +1,193 @@
+"""The command `oneshot-vos`: one thin command per stage of the pipeline, and two checks.
+
+Every path is an argument, so that the pipeline's files alone decide what lies where. A stage is imported when its
+command runs: help and wrong parameters answer at once, without torch.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.params import Labels, load_params
+
+
+class _Commands(TyperGroup):
+    """Ends every command in an orderly way: 0 done, 2 something for the user to mend, 130 interrupted."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from error
+        except KeyboardInterrupt as interrupt:
+            typer.echo("interrupted; the same command goes on where it can", err=True)
+            raise typer.Exit(130) from interrupt
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train video object segmentation networks from one labelled frame per video.",
+)
+
+ProfileName = Annotated[str | None, typer.Option("--profile", help="Profile; default: the one that --params names.")]
+ParamsFile = Annotated[Path, typer.Option("--params", help="The parameters.")]
+ModelName = Annotated[str, typer.Option("--model", help="Network, one of `models` in the parameters.")]
+RunName = Annotated[str, typer.Option("--run", help="Trained network, one of `runs` in the parameters.")]
+SetsFolder = Annotated[Path, typer.Option("--sets", help="Folder with the index <set>.json of every set.")]
+WeightsFile = Annotated[Path, typer.Option("--weights", help="Weights to start from.")]
+CurvesOut = Annotated[Path, typer.Option("--curves", help="Folder for the training curves.")]
+FolderOut = Annotated[Path, typer.Option("--out", help="Folder for what the command makes.")]
+WeightsOut = Annotated[Path, typer.Option("--out", help="File for the weights.")]
+
+DEFAULT_PARAMS = Path("params.yaml")
+
+
+@app.command()
+def data(out: FolderOut, profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Make or find the sets of the profile, check every file and write one index per set."""
+    chosen = load_params(params, profile)
+    from oneshot_vos.stages import data as stage
+
+    stage.run(chosen, out)
+
+
+@app.command()
+def labels(
+    kind: Annotated[Labels, typer.Option(help="Which masks training gets: of first frames only, or every one.")],
+    sets: SetsFolder,
+    out: FolderOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Hand masks to training, and count them."""
+    chosen = load_params(params, profile)
+    from oneshot_vos.stages import labels as stage
+
+    stage.run(chosen, kind, sets, out)
+
+
+@app.command()
+def init(
+    model: ModelName, out: WeightsOut, profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS
+) -> None:
+    """Make the weights that a new network starts from."""
+    chosen = load_params(params, profile)
+    chosen.require_model(model)
+    from oneshot_vos.stages import init as stage
+
+    stage.run(chosen, model, out)
+
+
+@app.command()
+def pretrain(
+    model: ModelName,
+    weights: WeightsFile,
+    sets: SetsFolder,
+    out: WeightsOut,
+    curves: CurvesOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Train on videos made from single images."""
+    chosen = load_params(params, profile)
+    chosen.require_model(model)
+    from oneshot_vos.stages import pretrain as stage
+
+    stage.run(chosen, model, weights, sets, out, curves)
+
+
+@app.command()
+def train(
+    run: RunName,
+    weights: WeightsFile,
+    labels: Annotated[Path, typer.Option(help="Folder that the command `labels` wrote.")],
+    out: WeightsOut,
+    curves: CurvesOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Train a network on videos, with full or one-shot supervision."""
+    chosen = load_params(params, profile)
+    chosen.run(run)
+    from oneshot_vos.stages import train as stage
+
+    stage.run(chosen, run, weights, labels, out, curves)
+
+
+@app.command()
+def infer(
+    run: RunName,
+    weights: WeightsFile,
+    sets: SetsFolder,
+    out: FolderOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Segment the evaluation sets with a trained network: one archive of masks per set."""
+    chosen = load_params(params, profile)
+    chosen.run(run)
+    from oneshot_vos.stages import infer as stage
+
+    stage.run(chosen, run, weights, sets, out)
+
+
+@app.command()
+def baseline(
+    sets: SetsFolder,
+    masks: Annotated[Path, typer.Option(help="Folder for the masks.")],
+    metrics: Annotated[Path, typer.Option(help="Folder for the scores.")],
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Repeat the first mask over every video, and score that."""
+    chosen = load_params(params, profile)
+    from oneshot_vos.stages import baseline as stage
+
+    stage.run(chosen, sets, masks, metrics)
+
+
+@app.command()
+def evaluate(
+    run: RunName,
+    masks: Annotated[Path, typer.Option(help="Folder that the command `infer` wrote.")],
+    sets: SetsFolder,
+    out: FolderOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Score the masks of a run: J and F per frame, object, sequence and set."""
+    chosen = load_params(params, profile)
+    chosen.run(run)
+    from oneshot_vos.stages import evaluate as stage
+
+    stage.run(chosen, run, masks, sets, out)
+
+
+@app.command()
+def tables(
+    metrics: Annotated[Path, typer.Option(help="Folder with the scores of all runs.")],
+    labels: Annotated[Path, typer.Option(help="Folder that `labels --kind first` wrote.")],
+    curves: Annotated[Path, typer.Option(help="Folder with the training curves of all runs.")],
+    out: FolderOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Write the comparison tables and the summary of all scores."""
+    chosen = load_params(params, profile)
+    from oneshot_vos.stages import tables as stage
+
+    stage.run(chosen, metrics, labels, curves, out)
+
+
+@app.command()
+def check_params(profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Check the parameters and do nothing else."""
+    chosen = load_params(params, profile)
+    typer.echo(f"{params}: in order; profile {chosen.profile_name}, {len(chosen.runs)} runs")
