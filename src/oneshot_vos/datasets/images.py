@@ -1,0 +1,117 @@
+"""Reading the frames of a video, and finding them in a folder."""
+
+import os
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from oneshot_vos.errors import UserError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+
+# What Pillow raises for damaged files: UnidentifiedImageError is an OSError, broken PNG chunks are SyntaxErrors.
+_DECODING_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+_ORIENTATION_TAG = 0x0112
+_SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L", "I", "F"})
+
+
+def read_frame(path: Path) -> np.ndarray:
+    """Decode one frame to RGB, upright: uint8, H x W x 3.
+
+    The EXIF orientation is applied, as every viewer does, because masks are drawn on the upright picture. Grey,
+    palette and RGBA images become RGB; CMYK as well, with a warning, since its colours are only approximate. A file
+    that is missing, empty, truncated, not an image, or deeper than 8 bits raises `UserError` with its name.
+    """
+    with decoding(path, "a JPEG or PNG image with 8 bits per channel"), Image.open(path) as image:
+        image.load()
+        if image.mode in _SIXTEEN_BIT_MODES:
+            raise UserError(
+                f"{path}: a frame with more than 8 bits per channel (mode {image.mode}); expected 8 bits. "
+                "Convert the frames to 8-bit JPEG or PNG"
+            )
+        if image.mode == "CMYK":
+            warnings.warn(f"{path}: CMYK frame, converted to RGB without a colour profile", stacklevel=2)
+        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def frame_size(path: Path) -> tuple[int, int]:
+    """(height, width) in pixels of the upright frame, from the file's header alone (nothing is decoded)."""
+    with decoding(path, "a JPEG or PNG image"), Image.open(path) as image:
+        width, height = image.size
+        lies_on_its_side = image.getexif().get(_ORIENTATION_TAG) in (5, 6, 7, 8)
+    return (width, height) if lies_on_its_side else (height, width)
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """The image files of `folder` (.jpg, .jpeg, .png in any case) in natural order: 2 before 10.
+
+    Hidden files and files of other kinds are ignored. Natural order is time order; where it differs from the
+    alphabetical order that other tools would use, a warning says so. A missing folder raises `UserError`.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if _is_image_name(entry.name) and entry.is_file()]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"{folder}: no such folder; expected a folder of .jpg or .png files") from error
+    names.sort(key=natural_key)
+    if names != sorted(names):
+        warnings.warn(
+            f"{folder}: frame names are not zero-padded; read in numeric order ({names[0]} … {names[-1]}), "
+            "which differs from the alphabetical order of other tools",
+            stacklevel=2,
+        )
+    return [folder / name for name in names]
+
+
+def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
+    """Sort key that compares runs of digits as numbers; the name itself settles ties such as 1 and 01."""
+    parts = re.split(r"([0-9]+)", name)
+    return tuple(int(part) if index % 2 else part for index, part in enumerate(parts)), name
+
+
+@contextmanager
+def decoding(path: Path, expected: str) -> Iterator[None]:
+    """Turn whatever the image library raises inside the block into a `UserError` that names `path`.
+
+    `expected` completes "expected …" in the message.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; expected {expected}") from error
+    except _DECODING_ERRORS as error:
+        raise UserError(
+            f"{path}: {_finding(path, error)}; expected {expected}. Restore the file from its source, "
+            "or take it out of the video"
+        ) from error
+
+
+def _finding(path: Path, error: Exception) -> str:
+    if path.is_dir():
+        return "is a folder"
+    if path.stat().st_size == 0:
+        return "the file is empty (0 bytes)"
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image"
+    return f"damaged or truncated ({error})"
+
+
+def _is_image_name(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
