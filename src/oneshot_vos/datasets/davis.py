@@ -1,0 +1,112 @@
+"""Data sets in the layout of DAVIS: one folder of frames and one of masks per video, and lists of video names."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from oneshot_vos.datasets.images import frame_files
+from oneshot_vos.datasets.video import Video
+from oneshot_vos.errors import UserError
+
+_MOST_PROBLEMS_SHOWN = 20
+
+
+def read_davis(
+    root: Path,
+    *,
+    images: str = "JPEGImages/480p",
+    annotations: str = "Annotations/480p",
+    list_file: str | None = None,
+    single_object: bool = False,
+) -> list[Video]:
+    """List the videos below `root`: frames in `images`/<video>/, masks in `annotations`/<video>/.
+
+    `list_file` (relative to `root`) names the videos, one per line, and fixes their order; without it, every folder
+    in `images` is a video, in alphabetical order. A mask belongs to the frame of the same stem, whatever the suffixes.
+    YouTube-VOS is read with `images="JPEGImages", annotations="Annotations"`.
+
+    Only names are read here, so that listing thousands of videos is fast; `check.check_videos` looks into the files.
+    All that is wrong with the folders comes in one `UserError`.
+    """
+    names = _listed_names(root / list_file) if list_file is not None else _folder_names(root / images)
+    videos: list[Video] = []
+    problems: list[str] = []
+    for name in names:
+        frame_folder, mask_folder = root / images / name, root / annotations / name
+        if not frame_folder.is_dir():
+            problems.append(f"video '{name}': no folder {frame_folder}; expected the frames of the video there")
+            continue
+        frames = frame_files(frame_folder)
+        masks = frame_files(mask_folder) if mask_folder.is_dir() else []
+        problems.extend(f"video '{name}': {problem}" for problem in _problems(frames, masks, frame_folder, mask_folder))
+        videos.append(Video(name, tuple(frames), {path.stem: path for path in masks}, single_object))
+    if problems:
+        raise UserError(_summary(root, list_file, problems))
+    return videos
+
+
+def _problems(frames: list[Path], masks: list[Path], frame_folder: Path, mask_folder: Path) -> Iterator[str]:
+    """What is wrong with the files of one video, one line each."""
+    stems = {path.stem for path in frames}
+    if not frames:
+        yield f"no .jpg or .png file in {frame_folder}; expected its frames"
+    if len(stems) < len(frames):
+        yield f"{_repeated(frames)} in {frame_folder}; expected one file per frame"
+    if not masks:
+        yield f"no mask in {mask_folder}; expected at least one, named like its frame"
+    if len({path.stem for path in masks}) < len(masks):
+        yield f"{_repeated(masks)} in {mask_folder}; expected one mask per frame"
+    for path in masks:
+        if path.suffix.lower() != ".png":
+            yield f"{path} is a mask saved as {path.suffix}, which loses the ids; expected PNG"
+        elif frames and path.stem not in stems:
+            yield f"{path} is a mask without a frame; expected {frame_folder}/{path.stem}.jpg (or .png)"
+
+
+def _repeated(files: list[Path]) -> str:
+    stems = [path.stem for path in files]
+    stem = next(stem for stem in stems if stems.count(stem) > 1)
+    return f"several files named '{stem}'"
+
+
+def _summary(root: Path, list_file: str | None, problems: list[str]) -> str:
+    source = f"{root} (videos of {list_file})" if list_file is not None else str(root)
+    shown = "\n".join(f"  - {problem}" for problem in problems[:_MOST_PROBLEMS_SHOWN])
+    more = len(problems) - _MOST_PROBLEMS_SHOWN
+    tail = f"\n  … and {more} more" if more > 0 else ""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return f"{source}: {count} in the data set:\n{shown}{tail}\nComplete the folders, or take the videos out of the list"
+
+
+def _folder_names(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; expected one folder of frames per video. Check the root and 'images'")
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not names:
+        raise UserError(f"{folder}: no video in it; expected one folder of frames per video")
+    return names
+
+
+def _listed_names(path: Path) -> list[str]:
+    """Names of videos in a list, one per line; also the older DAVIS 2016 lists, a frame and a mask path per line."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UserError(f"{path}: no such file; expected a list of video names, one per line") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text file; expected a list of video names, one per line") from error
+    lines = [line for line in lines if line and not line.startswith("#")]
+    names = [_video_of_path(line) if "/" in line or "\\" in line else line for line in lines]
+    if not names:
+        raise UserError(f"{path}: no name in it; expected a list of video names, one per line")
+    of_paths = list(dict.fromkeys(names))
+    if len(of_paths) < len(names) and not any("/" in line for line in lines):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"{path}: video '{twice}' is listed twice; expected each name once")
+    if "." in of_paths or ".." in of_paths:
+        raise UserError(f"{path}: '.' or '..' is no name of a video; expected names of folders, one per line")
+    return of_paths
+
+
+def _video_of_path(line: str) -> str:
+    """The video's name in a line such as `/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png`."""
+    return Path(line.replace("\\", "/").split()[0]).parent.name
