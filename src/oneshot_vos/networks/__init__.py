@@ -9,8 +9,10 @@ from typing import Any
 
 from torch import nn
 
+from oneshot_vos.networks.imagenet import load_imagenet
 from oneshot_vos.networks.interface import Network
 from oneshot_vos.networks.losses import BootstrappedCrossEntropy
+from oneshot_vos.networks.official import load_official
 from oneshot_vos.networks.stcn import STCN
 from oneshot_vos.registry import Registry
 
@@ -23,10 +25,22 @@ class NetworkSpec:
     build: Callable[..., Network[Any]]  # keyword hyper-parameters; the published network without any
     recurrent: bool
     loss: Callable[..., nn.Module]  # keywords start, end, top_p
+    load_official: Callable[..., None]  # network, state dict; keywords generator, source
+    load_imagenet: Callable[..., None]  # network, generator
 
 
 NETWORKS: Registry[NetworkSpec] = Registry(
-    "network", {"stcn": NetworkSpec("stcn", STCN, STCN.recurrent, BootstrappedCrossEntropy)}
+    "network",
+    {
+        "stcn": NetworkSpec(
+            name="stcn",
+            build=STCN,
+            recurrent=STCN.recurrent,
+            loss=BootstrappedCrossEntropy,
+            load_official=load_official,
+            load_imagenet=load_imagenet,
+        )
+    },
 )
 
 __all__ = ["NETWORKS", "NetworkSpec"]
