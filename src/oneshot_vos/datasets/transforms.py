@@ -1,0 +1,136 @@
+"""Augmentations of training clips: what is drawn at random, kept apart from how it is carried out.
+
+`draw` takes an explicit generator and returns plain numbers; carrying out is deterministic and is given the same
+numbers for an image and its mask, so that the two cannot come apart. There are two ways to carry out:
+
+- exact: one PIL operation after another, interpolating each time, in the order of the official STCN training;
+- composed: all geometry of a frame in one matrix and one OpenCV warp, all colours in one matrix after the crop.
+
+Composed keeps the borders of every step (what exact cuts off or fills, it does too) and differs by interpolation only.
+
+Letters: T frames, K objects, C crop size in pixels.
+"""
+
+from dataclasses import dataclass
+from math import exp, log, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oneshot_vos.datasets import composed, exact
+from oneshot_vos.datasets.colours import Colours, draw_gray, draw_jitter
+from oneshot_vos.datasets.draws import ClipDraw, FrameDraw, StillDraw, StillFrameDraw
+from oneshot_vos.datasets.warps import Box, draw_spline
+
+_ASPECT = (3 / 4, 4 / 3)
+
+
+@dataclass(frozen=True)
+class ClipTransform:
+    """Augmentation of video clips.
+
+    For the whole clip: mirror (probability 0.5), random part of the image (`area` of it, aspect 3/4 to 4/3) resized to
+    `crop` × `crop`, colours. For each frame: rotation within ±`rotation`° and shear within ±`shear`°, slight colours.
+    """
+
+    crop: int
+    exact: bool = False
+    area: tuple[float, float] = (0.36, 1.0)
+    rotation: float = 15.0
+    shear: float = 10.0
+
+    def draw(self, rng: np.random.Generator, height: int, width: int, frames: int) -> ClipDraw:
+        """Draw everything for a clip of `frames` frames of `height` × `width` pixels."""
+        return ClipDraw(
+            flip=bool(rng.random() < 0.5),
+            box=draw_box(rng, height, width, self.area),
+            crop=self.crop,
+            colours=draw_jitter(rng, 0.1, 0.03, 0.03) + draw_gray(rng, 0.05),
+            frames=tuple(
+                FrameDraw(
+                    angle=float(rng.uniform(-self.rotation, self.rotation)),
+                    shear=float(rng.uniform(-self.shear, self.shear)),
+                    colours=draw_jitter(rng, 0.01, 0.01, 0.01),
+                )
+                for _ in range(frames)
+            ),
+        )
+
+    def image(self, image: NDArray[np.uint8], draw: ClipDraw, t: int) -> NDArray[np.float32]:
+        """Frame `t` of the clip, RGB [H, W, 3], as ImageNet-normalised [3, C, C]."""
+        return (exact if self.exact else composed).clip_image(image, draw, t)
+
+    def ids(self, ids: NDArray[np.int32], draw: ClipDraw, t: int) -> NDArray[np.int32]:
+        """Object ids [H, W] of frame `t` as [C, C]; 0 beyond the image."""
+        return (exact if self.exact else composed).clip_ids(ids, draw, t)
+
+
+@dataclass(frozen=True)
+class StaticTransform:
+    """Augmentation that makes a clip of `frames` warped copies from one image.
+
+    For the whole clip: scaling by 0.8 to 1.5, mirror, colours. For each copy: rotation within ±20°, scaling by 0.9 to
+    1.1, shear within ±10°, the shorter side resized to `crop`, a random `crop` × `crop` part of that, slight colours,
+    and with probability `bend` a thin-plate spline.
+    """
+
+    crop: int
+    frames: int = 3
+    exact: bool = False
+    bend: float = 0.33
+
+    def draw(self, rng: np.random.Generator, height: int, width: int) -> StillDraw:
+        """Draw everything for an image of `height` × `width` pixels."""
+        return StillDraw(
+            scale=float(rng.uniform(0.8, 1.5)),
+            flip=bool(rng.random() < 0.5),
+            crop=self.crop,
+            colours=draw_jitter(rng, 0.1, 0.05, 0.05, 0.05) + draw_gray(rng, 0.05),
+            frames=tuple(self._draw_copy(rng, height, width) for _ in range(self.frames)),
+        )
+
+    def _draw_copy(self, rng: np.random.Generator, height: int, width: int) -> StillFrameDraw:
+        resized = shorter_side_to(height, width, self.crop)
+        colours: Colours = draw_jitter(rng, 0.1, 0.05, 0.05)
+        return StillFrameDraw(
+            angle=float(rng.uniform(-20, 20)),
+            scale=float(rng.uniform(0.9, 1.1)),
+            shear=float(rng.uniform(-10, 10)),
+            resized=resized,
+            top=int(rng.integers(resized[0] - self.crop + 1)),
+            left=int(rng.integers(resized[1] - self.crop + 1)),
+            colours=colours,
+            spline=draw_spline(rng, self.crop) if rng.random() < self.bend else None,
+        )
+
+    def images(self, image: NDArray[np.uint8], draw: StillDraw) -> NDArray[np.float32]:
+        """The copies of an RGB image [H, W, 3], ImageNet-normalised [T, 3, C, C]."""
+        return (exact if self.exact else composed).still_images(image, draw)
+
+    def masks(self, planes: list[NDArray[np.uint8]], draw: StillDraw) -> NDArray[np.float32]:
+        """The copies of K masks [H, W] of 0..255, soft [T, K, C, C] in [0, 1]; 0 beyond the image."""
+        return (exact if self.exact else composed).still_masks(planes, draw)
+
+
+def shorter_side_to(height: int, width: int, size: int) -> tuple[int, int]:
+    """(Height, width) after resizing so that the shorter side is `size`; the longer is rounded down."""
+    if height <= width:
+        return size, size * width // height
+    return size * height // width, size
+
+
+def draw_box(rng: np.random.Generator, height: int, width: int, area: tuple[float, float]) -> Box:
+    """Draw a part of an image: its share of the area uniform in `area`, its aspect log-uniform in 3/4 to 4/3.
+
+    After ten boxes that do not fit, the largest central one of an allowed aspect.
+    """
+    for _ in range(10):
+        target = height * width * rng.uniform(*area)
+        aspect = exp(rng.uniform(log(_ASPECT[0]), log(_ASPECT[1])))
+        box_width, box_height = round(sqrt(target * aspect)), round(sqrt(target / aspect))
+        if 0 < box_width <= width and 0 < box_height <= height:
+            top = int(rng.integers(height - box_height + 1))
+            return top, int(rng.integers(width - box_width + 1)), box_height, box_width
+    box_width = min(width, round(height * _ASPECT[1]))
+    box_height = min(height, round(width / _ASPECT[0]))
+    return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width

@@ -1,0 +1,157 @@
+"""Geometry of the augmentations: matrices, thin-plate splines, and one-call warps.
+
+Coordinates are continuous (x, y): the centre of pixel (0, 0) lies at (0.5, 0.5), as in PIL. Matrices are 3×3 and map
+a point of the source to a point of the result; `b @ a` does `a` first.
+"""
+
+from dataclasses import dataclass
+from math import cos, radians, sin, tan
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from oneshot_vos.datasets.colours import FILL
+
+Matrix = NDArray[np.float64]
+Box = tuple[int, int, int, int]  # top, left, height, width in pixels
+
+_SHRINK_BELOW = 0.5  # a scale under this would alias in a plain warp
+_SCALE_LEFT = 0.7  # what area averaging leaves for the warp to do
+_SPLINE_STEP = 8  # pixels between the points at which a spline is evaluated before interpolation
+
+
+def affine(width: float, height: float, angle: float = 0, scale: float = 1, shear: float = 0) -> Matrix:
+    """Rotation by `angle` degrees (clockwise), scaling and shear along x by `shear` degrees, about the centre."""
+    turn = radians(angle)
+    rotate = np.array([[cos(turn), -sin(turn)], [sin(turn), cos(turn)]])
+    linear = scale * rotate @ np.array([[1, -tan(radians(shear))], [0, 1]])
+    centre = np.array([width / 2, height / 2])
+    matrix = np.eye(3)
+    matrix[:2, :2] = linear
+    matrix[:2, 2] = centre - linear @ centre
+    return matrix
+
+
+def stretch(scale_x: float, scale_y: float) -> Matrix:
+    """Scaling about the origin."""
+    return np.diag([scale_x, scale_y, 1.0])
+
+
+def shift(x: float, y: float) -> Matrix:
+    """Translation."""
+    matrix = np.eye(3)
+    matrix[:2, 2] = x, y
+    return matrix
+
+
+def mirror(width: float) -> Matrix:
+    """Horizontal flip of an image `width` wide."""
+    return shift(width, 0) @ stretch(-1, 1)
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """An image made smaller by area averaging, so that the warp that follows does not alias."""
+
+    image: NDArray[np.uint8]
+    matrix: Matrix  # from the original's coordinates to this image's
+
+
+def shrink(image: NDArray[np.uint8], scale: float) -> Shrunk:
+    """Shrink `image` ahead of a warp that scales it by `scale`; an image that need not shrink is returned as it is."""
+    if scale >= _SHRINK_BELOW:
+        return Shrunk(image, np.eye(3))
+    height, width = image.shape[:2]
+    factor = scale / _SCALE_LEFT
+    small = max(1, round(width * factor)), max(1, round(height * factor))
+    return Shrunk(cv2.resize(image, small, interpolation=cv2.INTER_AREA), stretch(small[0] / width, small[1] / height))
+
+
+def _sampling(matrix: Matrix) -> Matrix:
+    """From pixel indices of the result to pixel indices of the source, as OpenCV counts them."""
+    return (shift(-0.5, -0.5) @ np.linalg.inv(matrix) @ shift(0.5, 0.5))[:2]
+
+
+def warp_image(image: NDArray[np.uint8], matrix: Matrix, size: int) -> NDArray[np.uint8]:
+    """Warp an RGB image [H, W, 3] to [size, size, 3] by cubic interpolation; beyond its border lies the mean colour."""
+    return _warp(image, matrix, size, cv2.INTER_CUBIC, FILL)
+
+
+def warp_soft(mask: NDArray[np.uint8], matrix: Matrix, size: int) -> NDArray[np.uint8]:
+    """Warp a soft mask [H, W] to [size, size] by linear interpolation; beyond its border lies 0."""
+    return _warp(mask, matrix, size, cv2.INTER_LINEAR, (0,))
+
+
+def warp_ids(ids: NDArray[np.uint16], matrix: Matrix, size: int) -> NDArray[np.uint16]:
+    """Warp object ids [H, W] to [size, size], each pixel taking its nearest neighbour; beyond the border lies 0."""
+    return _warp(ids, matrix, size, cv2.INTER_NEAREST, (0,))
+
+
+def _warp(source, matrix: Matrix, size: int, interpolation: int, fill: tuple[int, ...]):  # type: ignore[no-untyped-def]
+    flags = interpolation | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(
+        source, _sampling(matrix), (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=fill
+    )
+
+
+@dataclass(frozen=True)
+class Spline:
+    """A thin-plate spline between control points [P, 2], in coordinates (x, y) divided by width and height."""
+
+    source: NDArray[np.float64]
+    target: NDArray[np.float64]
+
+
+def draw_spline(rng: np.random.Generator, size: int, points: int = 12, deviation: float = 0.02) -> Spline:
+    """Draw control points on a square image of `size` pixels and move each by N(0, `deviation`) along both axes."""
+    source = np.stack([rng.choice(size, points, replace=False) for _ in range(2)], axis=1) / size
+    return Spline(source, source + rng.normal(0, deviation, source.shape))
+
+
+def spline_maps(spline: Spline, size: int, step: int = 1) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Sampling maps [size, size] (x, y in pixels) for `cv2.remap` of a square image.
+
+    With `step` > 1 the displacement is evaluated at every `step`-th pixel and interpolated in between.
+    """
+    count = size if step == 1 else size // step + 1
+    axis = np.linspace(0, 1, count)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1)
+    displacement = _evaluate(spline, grid.reshape(-1, 2)).reshape(count, count, 2).astype(np.float32)
+    if count != size:
+        displacement = _enlarge(displacement, size)
+    axis = np.linspace(0, 1, size, dtype=np.float32)
+    return (displacement[..., 0] + axis[None, :]) * size, (displacement[..., 1] + axis[:, None]) * size
+
+
+def coarse_spline_maps(spline: Spline, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """`spline_maps` at a step that costs little and is off by a small fraction of a pixel."""
+    return spline_maps(spline, size, _SPLINE_STEP)
+
+
+def _enlarge(field: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Interpolate a field whose first and last points sit on the first and last pixel."""
+    scale = (field.shape[0] - 1) / (size - 1)
+    sampling = np.array([[scale, 0, 0], [0, scale, 0]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(field, sampling, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _kernel(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    distance = np.sqrt(((points[:, None] - centres[None]) ** 2).sum(-1))
+    return distance**2 * np.log(distance + 1e-6)
+
+
+def _evaluate(spline: Spline, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Displacement [N, 2] at points [N, 2]: fitted to source - target at the target points."""
+    centres, count = spline.target, len(spline.target)
+    affine_part = np.concatenate([np.ones((count, 1)), centres], axis=1)
+    system = np.zeros((count + 3, count + 3))
+    system[:count, :count] = _kernel(centres, centres)
+    system[:count, count:] = affine_part
+    system[count:, :count] = affine_part.T
+    values = np.zeros((count + 3, 2))
+    values[:count] = spline.source - centres
+    weights = np.linalg.solve(system, values)
+    radial = _kernel(points, centres) @ weights[:count]
+    return radial + weights[count] + points @ weights[count + 1 :]
