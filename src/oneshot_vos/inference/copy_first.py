@@ -1,0 +1,40 @@
+"""The baseline that every method has to beat: the first mask, repeated."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from oneshot_vos.datasets.masks import check_same_size, encode_mask
+from oneshot_vos.datasets.video import Video
+from oneshot_vos.files import write_zip
+from oneshot_vos.inference.video import find_given, read_ids
+from oneshot_vos.inference.writer import in_order
+
+
+def copy_first(videos: Sequence[Video], out_zip: Path) -> int:
+    """Write the first mask of every video for all its frames, in the format of `segment_set`; returns their number.
+
+    Frames before the first mask that shows an object are background.
+    """
+    count = 0
+
+    def members() -> Iterator[tuple[str, bytes]]:
+        nonlocal count
+        for video in in_order(videos):
+            for member in _repeated(video):
+                count += 1
+                yield member
+
+    write_zip(out_zip, members())
+    return count
+
+
+def _repeated(video: Video) -> Iterator[tuple[str, bytes]]:
+    first = min(find_given(video).frames, default=video.first_mask)
+    mask = video.masks[video.stem(first)]
+    check_same_size(video.frames[first], mask)
+    ids = read_ids(video, mask)
+    before, after = encode_mask(np.zeros_like(ids)), encode_mask(ids)
+    for t in range(len(video)):
+        yield f"{video.name}/{video.stem(t)}.png", before if t < first else after

@@ -1,0 +1,159 @@
+"""Segmenting a set of videos into one archive of masks."""
+
+import json
+import resource
+import shutil
+import sys
+import zipfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import torch
+from tqdm import tqdm
+
+from oneshot_vos.datasets.masks import encode_mask
+from oneshot_vos.datasets.video import Video
+from oneshot_vos.errors import UserError
+from oneshot_vos.files import read_json, write_json, write_zip
+from oneshot_vos.inference.plan import InferenceSettings
+from oneshot_vos.inference.video import Given, Stopwatch, segment_video
+from oneshot_vos.networks.interface import Network
+
+
+@dataclass(frozen=True)
+class Report:
+    """What segmenting took. `seconds` leaves reading and writing of files out."""
+
+    frames: int  # masks written
+    seconds: float
+    peak_memory: int  # bytes: of the GPU, or of the whole process on a CPU
+
+    @property
+    def fps(self) -> float:
+        """Frames per second; 0 for no frames."""
+        return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+
+def segment_set(
+    network: Network,
+    videos: Sequence[Video],
+    settings: InferenceSettings,
+    out_zip: Path,
+    *,
+    state: Path,
+    fingerprint: str,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    required: Mapping[str, Collection[str]] | None = None,
+    given: Given = "first",
+    progress: str | None = None,
+) -> Report:
+    """Segment `videos` and write their masks as `<video>/<stem>.png` to one zip, sorted by name.
+
+    The bytes of the zip depend on the masks alone. Finished videos are kept in the folder `state` until the zip is
+    complete: a run that was stopped and is started again with the same `fingerprint` goes on with the first
+    unfinished video; with another fingerprint it starts anew. `required`: per video name the stems to write, None
+    for every frame. `progress`: the title of a progress bar, None for none. The network must be on `device`.
+    """
+    ordered = in_order(videos)
+    _open_state(state, fingerprint)
+    wanted = {video.name: None if required is None else required.get(video.name, ()) for video in ordered}
+    total = sum(len(video) if (stems := wanted[video.name]) is None else len(set(stems)) for video in ordered)
+    reports = []
+    with tqdm(total=total, desc=progress, unit="frame", disable=progress is None) as bar:
+        for video in ordered:
+            bar.set_postfix_str(video.name)
+            archive, report_file = _state_files(state, video)
+            if report_file.exists():
+                report = Report(**read_json(report_file, "the report of a segmented video"))
+                bar.update(report.frames)
+            else:
+                watch, masks = Stopwatch(), _Counted(bar)
+                _reset_peak_memory(device)
+                results = segment_video(
+                    network,
+                    video,
+                    settings,
+                    device=device,
+                    dtype=dtype,
+                    required=wanted[video.name],
+                    given=given,
+                    stopwatch=watch,
+                )
+                write_zip(archive, masks.count((f"{video.name}/{stem}.png", encode_mask(ids)) for stem, ids in results))
+                report = Report(masks.frames, watch.seconds, _peak_memory(device))
+                write_json(report_file, asdict(report))
+            reports.append(report)
+    write_zip(out_zip, _members(state, ordered))
+    shutil.rmtree(state)
+    return Report(
+        frames=sum(report.frames for report in reports),
+        seconds=sum(report.seconds for report in reports),
+        peak_memory=max((report.peak_memory for report in reports), default=0),
+    )
+
+
+class _Counted:
+    """Counts masks on their way to a file and moves the progress bar on."""
+
+    def __init__(self, bar: tqdm) -> None:
+        self._bar = bar
+        self.frames = 0
+
+    def count(self, members: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+        for member in members:
+            self.frames += 1
+            self._bar.update()
+            yield member
+
+
+def in_order(videos: Sequence[Video]) -> list[Video]:
+    """The videos sorted by name, as they lie in an archive; a name that occurs twice raises `UserError`."""
+    ordered = sorted(videos, key=lambda video: video.name)
+    for one, other in zip(ordered, ordered[1:], strict=False):
+        if one.name == other.name:
+            raise UserError(
+                f"two videos are named '{one.name}' ({one.frames[0].parent} and {other.frames[0].parent}); expected "
+                "every name once in a set. Rename one or take it out of the list"
+            )
+    return ordered
+
+
+def _open_state(state: Path, fingerprint: str) -> None:
+    """Make `state` a folder for this fingerprint; what another run left there is removed."""
+    stamp = state / "fingerprint.json"
+    if stamp.exists():
+        try:
+            if json.loads(stamp.read_text(encoding="utf-8")) == fingerprint:
+                return
+        except json.JSONDecodeError:
+            pass  # a damaged stamp proves nothing: start anew
+        shutil.rmtree(state)
+    write_json(stamp, fingerprint)
+
+
+def _state_files(state: Path, video: Video) -> tuple[Path, Path]:
+    """The archive of a video's masks, and the report that is written when the archive is complete."""
+    name = quote(video.name, safe="")
+    return state / f"{name}.masks.zip", state / f"{name}.report.json"
+
+
+def _members(state: Path, videos: Sequence[Video]) -> Iterator[tuple[str, bytes]]:
+    for video in videos:
+        with zipfile.ZipFile(_state_files(state, video)[0]) as archive:
+            for name in sorted(archive.namelist()):
+                yield name, archive.read(name)
+
+
+def _reset_peak_memory(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def _peak_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,147 @@
+"""Whole clips against the numbers of the official STCN: settings come from each file, so any folder of cases will do."""
+
+import json
+import sys
+import types
+import zlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from oneshot_vos.inference.geometry import most_probable
+from oneshot_vos.inference.plan import InferenceSettings, plan_frames
+from oneshot_vos.inference.propagate import Annotation, propagate
+from oneshot_vos.networks.stcn import STCN
+
+pytestmark = pytest.mark.golden
+
+_TOLERANCE = 1e-4
+_MARGIN = 1e-3  # labels are compared where the two largest probabilities differ by more
+
+
+@pytest.fixture(scope="module")
+def cases(golden_root: Path) -> list[Path]:
+    found = sorted(path for path in (golden_root / "stcn").glob("*.npz") if "clip_" in path.name)
+    if not found:
+        pytest.skip(f"no clip cases in {golden_root / 'stcn'}")
+    return found
+
+
+@dataclass
+class Clip:
+    """A case: what to run and what should come out."""
+
+    meta: dict[str, Any]
+    images: torch.Tensor  # T 3 H W
+    ids: np.ndarray  # T H W
+    expected: dict[str, np.ndarray]
+
+    @property
+    def given(self) -> dict[int, list[int]]:
+        """Frame to the objects annotated there."""
+        labels = self.meta.get("labels") or {0: range(1, self.meta["objects"] + 1)}
+        return {int(frame): list(objects) for frame, objects in labels.items()}
+
+    @property
+    def settings(self) -> InferenceSettings:
+        return InferenceSettings(
+            memory_every=self.meta["mem_every"],
+            top_k=self.meta["top_k"],
+            max_frames=len(self.images),
+            include_last=bool(self.meta.get("include_last", False)),
+        )
+
+    def annotate(self, frame: int) -> Annotation:
+        objects = self.given[frame]
+        masks = torch.from_numpy(np.stack([self.ids[frame] == k for k in objects]).astype(np.float32))
+        return Annotation(tuple(objects), masks)
+
+
+@cache
+def recipe(root: Path) -> types.ModuleType:
+    """The module beside the cases that makes weights and clips from seeds."""
+    module = types.ModuleType("golden_recipe")
+    source = (root / "recipe.py").read_text(encoding="utf-8")
+    sys.modules[module.__name__] = module
+    exec(compile(source, str(root / "recipe.py"), "exec"), module.__dict__)
+    return module
+
+
+@cache
+def network(root: Path, salt: str) -> STCN:
+    shapes = json.loads((root / "stcn" / "keys.json").read_text(encoding="utf-8"))
+    weights = recipe(root).det_state_dict(shapes, salt)
+    net = STCN()
+    net.load_state_dict({key: torch.from_numpy(np.asarray(value)) for key, value in weights.items()}, strict=True)
+    return net.eval()
+
+
+def load(root: Path, path: Path) -> Clip:
+    with np.load(path) as archive:
+        expected = {name: archive[name] for name in archive.files}
+    meta = json.loads(str(expected.pop("meta")))
+    rgb, ids = recipe(root).det_video(meta["frames"], meta["height"], meta["width"], meta["objects"], meta["seed"])
+    assert zlib.crc32(rgb.tobytes()) == meta["rgb_crc32"], "the recipe made another clip than the case was made from"
+    scaled = (rgb.astype(np.float32) / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    images = torch.from_numpy(scaled.astype(np.float32).transpose(0, 3, 1, 2).copy())
+    return Clip(meta, images, ids, expected)
+
+
+def run(net: STCN, clip: Clip, settings: InferenceSettings) -> torch.Tensor:
+    """Probabilities [K+1, T, H, W]; frames that are not computed stay background."""
+    steps = plan_frames(len(clip.images), clip.given, settings, required=clip.meta.get("req_frames"))
+    result = torch.zeros(clip.meta["objects"] + 1, len(clip.images), *clip.images.shape[-2:])
+    result[0] = 1e-7
+    frames = (clip.images[step.index] for step in steps)
+    for t, probabilities in propagate(net, steps, frames, clip.annotate, clip.meta["objects"], settings):
+        result[:, t] = probabilities
+    return result
+
+
+def compare(clip: Clip, result: torch.Tensor) -> None:
+    # Frames that are not asked for hold whatever the official program computed on its way.
+    frames = clip.meta.get("req_frames") or list(range(len(clip.images)))
+    step = clip.meta.get("prob_step", 1)
+    ours = result[:, frames, ::step, ::step].numpy()
+    assert np.abs(ours - clip.expected["prob"][:, frames]).max() <= _TOLERANCE
+    assert_labels(result[:, frames], clip.expected["labels"][frames])
+    if "labels_resized" in clip.expected:
+        size = tuple(clip.meta["out_size"])
+        resized = torch.nn.functional.interpolate(result[:, frames].transpose(0, 1), size=size, mode="bilinear")
+        assert_labels(resized.transpose(0, 1), clip.expected["labels_resized"][frames])
+        for t in frames:
+            assert_labels(
+                resized[frames.index(t)][:, None],
+                clip.expected["labels_resized"][t][None],
+                most_probable(result[:, t], size, chunk=2)[None],
+            )
+
+
+def assert_labels(probabilities: torch.Tensor, expected: np.ndarray, labels: torch.Tensor | None = None) -> None:
+    """Labels of [K+1, T, H, W] equal the expected ones [T, H, W] wherever the decision is clear."""
+    best = probabilities.topk(2, dim=0).values
+    clear = (best[0] - best[1] > _MARGIN).numpy()
+    labels = probabilities.argmax(0) if labels is None else labels
+    assert np.array_equal(labels.numpy()[clear], expected[clear])
+
+
+def test_clips(cases: list[Path], golden_root: Path, subtests: pytest.Subtests) -> None:
+    for path in cases:
+        with subtests.test(case=path.stem), torch.no_grad():
+            clip = load(golden_root, path)
+            compare(clip, run(network(golden_root, clip.meta["salt"]), clip, clip.settings))
+
+
+def test_one_object_at_a_time_gives_the_same(cases: list[Path], golden_root: Path) -> None:
+    clips = [load(golden_root, path) for path in cases]
+    several = [clip for clip in clips if clip.meta["objects"] > 1]
+    if not several:
+        pytest.skip("no clip with several objects")
+    clip = several[0]
+    settings = InferenceSettings(**{**vars(clip.settings), "object_chunk": 1})
+    compare(clip, run(network(golden_root, clip.meta["salt"]), clip, settings))
