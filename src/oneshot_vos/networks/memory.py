@@ -105,6 +105,16 @@ class ClipMemory:
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
 
+    @property
+    def keys(self) -> Tensor:
+        """Augmented keys [B, N, D], frame after frame."""
+        return torch.cat(self._keys, 1)
+
+    @property
+    def values(self) -> Tensor:
+        """Values [B, K, N, CV], frame after frame."""
+        return torch.cat(self._values, 2)
+
     def add(self, frame: MemoryFrame) -> None:
         """Append one frame."""
         self._keys.append(memory_tokens(frame.key, frame.shrinkage))
@@ -112,6 +122,5 @@ class ClipMemory:
 
     def read(self, key: Tensor, selection: Tensor | None) -> Tensor:
         """Read with the query key [B, CK, h, w]: [B, K, CV, h, w]."""
-        query = query_tokens(key, selection)
-        readout = read_full(query, torch.cat(self._keys, 1), torch.cat(self._values, 2))
+        readout = read_full(query_tokens(key, selection), self.keys, self.values)
         return as_maps(readout, *key.shape[-2:])
