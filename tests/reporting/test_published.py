@@ -39,7 +39,7 @@ def test_the_mean_of_j_and_f_is_that_of_the_columns_up_to_rounding():
         for name, scores in row.scores.items()
         if abs(scores["JF"] - (scores["J"] + scores["F"]) / 2) > 0.1001  # each number is rounded to 0.1
     ]
-    assert off == [(1, "FEELVOS", "davis17")]  # printed as 71.2, though the mean is 71.55
+    assert off == [(1, name, "davis17") for name in ("FEELVOS", "STM", "CFBI")]  # as printed; see published.py
 
 
 def test_table_2_keeps_the_suspicious_columns_as_printed_and_says_so():

@@ -6,7 +6,7 @@ different types, and tables keep them in different columns.
 
 In Table 2 the one-shot rows have J_seen > F_seen and F_unseen < J_unseen, against every other system of the table:
 `J_unseen` and `F_seen` are most likely swapped in print. The numbers are kept as printed and carry a note. In Table 1
-the J&F of FEELVOS on DAVIS 2017 (71.2) is not the mean of its J and F (71.55); it is kept as printed as well.
+the J&F of FEELVOS, STM and CFBI on DAVIS 2017 differ from the mean of their J and F by 0.2 to 0.6; kept as well.
 """
 
 import csv
