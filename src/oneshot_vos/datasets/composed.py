@@ -10,7 +10,6 @@ from oneshot_vos.datasets.warps import (
     Box,
     Matrix,
     affine,
-    coarse_spline_maps,
     mirror,
     shift,
     shrink,
@@ -113,7 +112,7 @@ def _bend(image: NDArray[np.uint8], frame: StillFrameDraw) -> NDArray[np.uint8]:
     """Apply the copy's spline; black beyond the border."""
     if frame.spline is None:
         return image
-    return cv2.remap(image, *coarse_spline_maps(frame.spline, image.shape[0]), cv2.INTER_LINEAR)
+    return cv2.remap(image, *frame.spline.quick_maps, cv2.INTER_LINEAR)
 
 
 def _turn_hue(image: NDArray[np.uint8], turns: float) -> NDArray[np.uint8]:

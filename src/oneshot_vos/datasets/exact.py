@@ -9,7 +9,6 @@ from torchvision.transforms.v2 import functional
 
 from oneshot_vos.datasets.colours import FILL, apply_colours, normalise
 from oneshot_vos.datasets.draws import ClipDraw, StillDraw, StillFrameDraw
-from oneshot_vos.datasets.warps import spline_maps
 
 _NEAREST, _CUBIC = InterpolationMode.NEAREST, InterpolationMode.BICUBIC
 _IMAGE_FILL = [float(channel) for channel in FILL]
@@ -85,4 +84,4 @@ def _bend(image: NDArray[np.uint8], frame: StillFrameDraw, interpolation: int) -
     """Apply the copy's spline, evaluated at every pixel; black beyond the border."""
     if frame.spline is None:
         return image
-    return cv2.remap(image, *spline_maps(frame.spline, image.shape[0]), interpolation)
+    return cv2.remap(image, *frame.spline.maps, interpolation)

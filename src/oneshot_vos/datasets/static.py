@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from oneshot_vos.datasets.images import decoding
 from oneshot_vos.datasets.masks import read_mask
 from oneshot_vos.errors import UserError
 
@@ -54,11 +56,21 @@ def read_objects(path: Path) -> list[NDArray[np.uint8]]:
     """Read the mask of a still image as one plane [H, W] per object, 0 background to 255 object.
 
     A mask of ids (0/1, or instances 1, 2, …) gives one hard plane per id in increasing order. A grey map (saliency
-    sets: 0 to 255 with soft edges) is one object and keeps its soft edges. An empty mask gives an empty list.
+    sets: 8-bit grey, 0 to 255, soft edges) is one object and keeps its soft edges. An empty mask gives an empty list.
     """
+    grey = _read_grey_map(path)
+    if grey is not None:
+        return [grey]
     ids = read_mask(path)
-    found = np.unique(ids)
-    found = found[found > 0]
-    if len(found) and found[-1] >= _GREY_MAP:
-        return [np.minimum(ids, 255).astype(np.uint8)]
-    return [(ids == each).astype(np.uint8) * np.uint8(255) for each in found]
+    largest = int(ids.max())
+    present = np.flatnonzero(np.bincount(ids.ravel())[1:]) + 1 if largest > 1 else np.arange(1, largest + 1)
+    return [(ids == each).astype(np.uint8) * np.uint8(255) for each in present]
+
+
+def _read_grey_map(path: Path) -> NDArray[np.uint8] | None:
+    """The pixels of an 8-bit grey mask that reaches beyond `_GREY_MAP`; None for a mask of ids."""
+    with decoding(path, "a mask as PNG file"), Image.open(path) as image:
+        if image.format != "PNG" or image.mode != "L":
+            return None
+        pixels = np.asarray(image)
+    return pixels if pixels.max() >= _GREY_MAP else None

@@ -4,7 +4,9 @@ Coordinates are continuous (x, y): the centre of pixel (0, 0) lies at (0.5, 0.5)
 a point of the source to a point of the result; `b @ a` does `a` first.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import cos, radians, sin, tan
 
 import cv2
@@ -14,11 +16,12 @@ from numpy.typing import NDArray
 from oneshot_vos.datasets.colours import FILL
 
 Matrix = NDArray[np.float64]
+Maps = tuple[NDArray[np.float32], NDArray[np.float32]]
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 
 _SHRINK_BELOW = 0.5  # a scale under this would alias in a plain warp
 _SCALE_LEFT = 0.7  # what area averaging leaves for the warp to do
-_SPLINE_STEP = 8  # pixels between the points at which a spline is evaluated before interpolation
+_SPLINE_STEP = 4  # pixels between the points at which a spline is evaluated before interpolation
 
 
 def affine(width: float, height: float, angle: float = 0, scale: float = 1, shear: float = 0) -> Matrix:
@@ -97,36 +100,34 @@ def _warp(source, matrix: Matrix, size: int, interpolation: int, fill: tuple[int
 
 @dataclass(frozen=True)
 class Spline:
-    """A thin-plate spline between control points [P, 2], in coordinates (x, y) divided by width and height."""
+    """A thin-plate spline between control points [P, 2], in coordinates (x, y) divided by the image's side."""
 
     source: NDArray[np.float64]
     target: NDArray[np.float64]
+    size: int  # side of the square image in pixels
+
+    @cached_property
+    def maps(self) -> Maps:
+        """Where `cv2.remap` finds each pixel: x and y in pixels, each [size, size]."""
+        return _to_maps(_displacement(self, np.linspace(0, 1, self.size)), self.size)
+
+    @cached_property
+    def quick_maps(self) -> Maps:
+        """`maps` to a tenth of a pixel: evaluated at every fourth pixel and interpolated between."""
+        fields = _displacement(self, np.linspace(0, 1, self.size // _SPLINE_STEP + 1))
+        return _to_maps([_enlarge(field.astype(np.float32), self.size) for field in fields], self.size)
 
 
 def draw_spline(rng: np.random.Generator, size: int, points: int = 12, deviation: float = 0.02) -> Spline:
     """Draw control points on a square image of `size` pixels and move each by N(0, `deviation`) along both axes."""
     source = np.stack([rng.choice(size, points, replace=False) for _ in range(2)], axis=1) / size
-    return Spline(source, source + rng.normal(0, deviation, source.shape))
+    return Spline(source, source + rng.normal(0, deviation, source.shape), size)
 
 
-def spline_maps(spline: Spline, size: int, step: int = 1) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Sampling maps [size, size] (x, y in pixels) for `cv2.remap` of a square image.
-
-    With `step` > 1 the displacement is evaluated at every `step`-th pixel and interpolated in between.
-    """
-    count = size if step == 1 else size // step + 1
-    axis = np.linspace(0, 1, count)
-    grid = np.stack(np.meshgrid(axis, axis), axis=-1)
-    displacement = _evaluate(spline, grid.reshape(-1, 2)).reshape(count, count, 2).astype(np.float32)
-    if count != size:
-        displacement = _enlarge(displacement, size)
+def _to_maps(displacement: Sequence[NDArray[np.floating]], size: int) -> Maps:
     axis = np.linspace(0, 1, size, dtype=np.float32)
-    return (displacement[..., 0] + axis[None, :]) * size, (displacement[..., 1] + axis[:, None]) * size
-
-
-def coarse_spline_maps(spline: Spline, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """`spline_maps` at a step that costs little and is off by a small fraction of a pixel."""
-    return spline_maps(spline, size, _SPLINE_STEP)
+    x, y = (field.astype(np.float32) for field in displacement)
+    return (x + axis[None]) * np.float32(size), (y + axis[:, None]) * np.float32(size)
 
 
 def _enlarge(field: NDArray[np.float32], size: int) -> NDArray[np.float32]:
@@ -137,21 +138,26 @@ def _enlarge(field: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     return cv2.warpAffine(field, sampling, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _kernel(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
-    distance = np.sqrt(((points[:, None] - centres[None]) ** 2).sum(-1))
-    return distance**2 * np.log(distance + 1e-6)
+def _kernel(squares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """r² log(r + 1e-6), given r²."""
+    return squares * np.log(np.sqrt(squares) + 1e-6)
 
 
-def _evaluate(spline: Spline, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Displacement [N, 2] at points [N, 2]: fitted to source - target at the target points."""
+def _displacement(spline: Spline, axis: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Displacement along x and along y at the grid `axis` × `axis`: what takes each target point back to its source."""
     centres, count = spline.target, len(spline.target)
-    affine_part = np.concatenate([np.ones((count, 1)), centres], axis=1)
+    linear_part = np.concatenate([np.ones((count, 1)), centres], axis=1)
     system = np.zeros((count + 3, count + 3))
-    system[:count, :count] = _kernel(centres, centres)
-    system[:count, count:] = affine_part
-    system[count:, :count] = affine_part.T
+    system[:count, :count] = _kernel(((centres[:, None] - centres[None]) ** 2).sum(-1))
+    system[:count, count:] = linear_part
+    system[count:, :count] = linear_part.T
     values = np.zeros((count + 3, 2))
     values[:count] = spline.source - centres
     weights = np.linalg.solve(system, values)
-    radial = _kernel(points, centres) @ weights[:count]
-    return radial + weights[count] + points @ weights[count + 1 :]
+    constant, along_x, along_y = weights[count:]
+    moves = [constant[d] + along_x[d] * axis[None] + along_y[d] * axis[:, None] for d in range(2)]
+    for (x, y), weight in zip(centres, weights[:count], strict=True):
+        radial = _kernel((axis[None] - x) ** 2 + (axis[:, None] - y) ** 2)
+        moves[0] += weight[0] * radial
+        moves[1] += weight[1] * radial
+    return moves[0], moves[1]
