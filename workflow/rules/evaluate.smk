@@ -1,0 +1,105 @@
+rule infer:
+    input:
+        code(
+            "datasets/images.py",
+            "datasets/index.py",
+            "datasets/masks.py",
+            "datasets/video.py",
+            "networks",
+            "inference",
+            "stages/infer.py",
+        ),
+        weights=f"{RESULTS}/train/{{run}}/weights.safetensors",
+        sets=f"{DATA}/sets/evaluate",
+    output:
+        directory(f"{RESULTS}/masks/{{run}}"),
+    log:
+        f"logs/{PROFILE}/infer/{{run}}.log",
+    resources:
+        gpu=1,
+    params:
+        profile=PROFILE,
+        infer=SETTINGS["infer"],
+        network=run_settings("networks"),
+        data=SETTINGS["data"]["evaluate"],
+    shell:
+        "oneshot-vos infer --profile {params.profile} --run {wildcards.run}"
+        " --weights {input.weights} --sets {input.sets} --out {output} > {log} 2>&1"
+
+
+rule baseline:
+    input:
+        code(
+            "datasets/index.py",
+            "datasets/masks.py",
+            "datasets/video.py",
+            "inference/copy_first.py",
+            "inference/writer.py",
+            "evaluation",
+            "stages/baseline.py",
+        ),
+        sets=f"{DATA}/sets/evaluate",
+    output:
+        masks=directory(f"{RESULTS}/masks/copy_first"),
+        metrics=directory(f"{RESULTS}/metrics/copy_first"),
+    log:
+        f"logs/{PROFILE}/baseline.log",
+    params:
+        profile=PROFILE,
+        evaluate=SETTINGS["evaluate"],
+        data=SETTINGS["data"]["evaluate"],
+    shell:
+        "oneshot-vos baseline --profile {params.profile} --sets {input.sets}"
+        " --masks {output.masks} --metrics {output.metrics} > {log} 2>&1"
+
+
+rule evaluate:
+    input:
+        code(
+            "datasets/index.py",
+            "datasets/masks.py",
+            "datasets/video.py",
+            "evaluation",
+            "stages/evaluate.py",
+        ),
+        masks=f"{RESULTS}/masks/{{run}}",
+        sets=f"{DATA}/sets/evaluate",
+    output:
+        directory(f"{RESULTS}/metrics/{{run}}"),
+    log:
+        f"logs/{PROFILE}/evaluate/{{run}}.log",
+    params:
+        profile=PROFILE,
+        evaluate=SETTINGS["evaluate"],
+        data=SETTINGS["data"]["evaluate"],
+    shell:
+        "oneshot-vos evaluate --profile {params.profile} --run {wildcards.run}"
+        " --masks {input.masks} --sets {input.sets} --out {output} > {log} 2>&1"
+
+
+rule tables:
+    input:
+        code("reporting", "stages/tables.py"),
+        expand(f"{RESULTS}/metrics/{{run}}", run=RUNS),
+        expand(f"{RESULTS}/curves/pretrain-{{model}}", model=MODELS),
+        curves=expand(f"{RESULTS}/curves/{{run}}", run=RUNS),
+        labels=f"{DATA}/labels/first",
+        baseline=f"{RESULTS}/metrics/copy_first",
+    output:
+        report(f"{RESULTS}/tables/table1.csv", category="Tables"),
+        f"{RESULTS}/tables/table1.md",
+        f"{RESULTS}/tables/table1.json",
+        f"{RESULTS}/tables/summary.md",
+        f"{RESULTS}/tables/summary.json",
+    log:
+        f"logs/{PROFILE}/tables.log",
+    params:
+        profile=PROFILE,
+        metrics=lambda wildcards, input: Path(input.baseline).parent,
+        curves=lambda wildcards, input: Path(input.curves[0]).parent,
+        out=lambda wildcards, output: Path(output[0]).parent,
+        runs=RUNS,
+        data=SETTINGS["data"]["evaluate"],
+    shell:
+        "oneshot-vos tables --profile {params.profile} --metrics {params.metrics} --labels {input.labels}"
+        " --curves {params.curves} --out {params.out} > {log} 2>&1"

@@ -1,0 +1,60 @@
+rule init:
+    input:
+        code("networks", "stages/init.py"),
+    output:
+        f"{RESULTS}/init/{{model}}/backbone.safetensors",
+    log:
+        f"logs/{PROFILE}/init/{{model}}.log",
+    params:
+        profile=PROFILE,
+        init=SETTINGS["init"],
+        network=model_settings("networks"),
+    shell:
+        "oneshot-vos init --profile {params.profile} --model {wildcards.model} --out {output} > {log} 2>&1"
+
+
+rule pretrain:
+    input:
+        code("datasets", "networks", "supervision", "training", "stages/pretrain.py", "stages/train.py"),
+        weights=f"{RESULTS}/init/{{model}}/backbone.safetensors",
+        sets=f"{DATA}/sets/pretrain",
+    output:
+        weights=f"{RESULTS}/init/{{model}}/static.safetensors",
+        curves=directory(f"{RESULTS}/curves/pretrain-{{model}}"),
+    log:
+        f"logs/{PROFILE}/pretrain/{{model}}.log",
+    resources:
+        gpu=1,
+    params:
+        profile=PROFILE,
+        pretrain=model_settings("pretrain"),
+        network=model_settings("networks"),
+        data=SETTINGS["data"]["pretrain"],
+    shell:
+        "oneshot-vos pretrain --profile {params.profile} --model {wildcards.model}"
+        " --weights {input.weights} --sets {input.sets}"
+        " --out {output.weights} --curves {output.curves} > {log} 2>&1"
+
+
+rule train:
+    input:
+        code("datasets", "networks", "supervision", "training", "stages/train.py"),
+        weights=run_weights,
+        labels=run_labels,
+    output:
+        weights=f"{RESULTS}/train/{{run}}/weights.safetensors",
+        curves=directory(f"{RESULTS}/curves/{{run}}"),
+    log:
+        f"logs/{PROFILE}/train/{{run}}.log",
+    resources:
+        gpu=1,
+    params:
+        profile=PROFILE,
+        train=run_settings("train"),
+        network=run_settings("networks"),
+        data=SETTINGS["data"]["train"],
+        run=run_values,
+    shell:
+        "oneshot-vos train --profile {params.profile} --run {wildcards.run}"
+        " --weights {input.weights} --labels {input.labels}"
+        " --out {output.weights} --curves {output.curves} > {log} 2>&1"
