@@ -1,0 +1,77 @@
+# make repro   set up and build everything that params.yaml asks for
+# make test    set up and check everything
+# Both need Python >= 3.11 (another one: make PYTHON=python3.12 repro), git and make; the rest goes into .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+CORES ?= 2
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+# DVC and Snakemake start the stages by the name oneshot-vos.
+WITH_VENV = PATH="$(abspath $(BIN)):$$PATH"
+
+.PHONY: help repro test venv snakemake lint format requirements clean-venv
+
+help:
+	@sed -n '1,3s/^# //p' Makefile
+
+repro: $(VENV)/.project .dvc/tmp/.scm
+	$(WITH_VENV) dvc repro
+
+snakemake: $(VENV)/.project
+	$(WITH_VENV) snakemake --cores $(CORES)
+
+test: $(VENV)/.dev lint
+	$(WITH_VENV) OMP_NUM_THREADS=1 pytest -n 2
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check workflow
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt workflow
+
+venv: $(VENV)/.project
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "error: $(PYTHON) is missing or older than 3.11; name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "error: $(PYTHON) cannot make virtual environments (on Debian and Ubuntu: apt install python3-venv)"; exit 2; }
+
+# Exact versions with their hashes, then the project itself without looking anything up.
+$(VENV)/.pinned: requirements.txt | $(VENV)/bin/python
+	$(PIP) install --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.project: $(VENV)/.pinned pyproject.toml
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.project
+	$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# DVC compares with git's history; in an archive of the sources there is none, and DVC has to be told.
+.dvc/tmp/.scm: | $(VENV)/.project
+	@mkdir -p .dvc/tmp
+	@if [ ! -e .git ]; then \
+		echo "no git repository here: DVC works without one (dvc metrics diff and the like need git init)"; \
+		$(BIN)/dvc config --local core.no_scm true; fi
+	@touch $@
+
+# Needs the registry. Writes no address of it.
+requirements: $(VENV)/bin/python
+	$(PIP) install --quiet uv
+	$(BIN)/uv pip compile $(COMPILE) -o requirements.txt pyproject.toml
+	$(BIN)/uv pip compile $(COMPILE) -c requirements.txt --group dev -o requirements-dev.txt pyproject.toml
+
+COMPILE = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command "make requirements"
+
+clean-venv:
+	rm -rf $(VENV)
