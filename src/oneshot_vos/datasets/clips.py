@@ -9,7 +9,8 @@ Letters: B batch, T frames, K objects, H W size of the crop.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -18,9 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from oneshot_vos.datasets.draws import ClipDraw
 from oneshot_vos.datasets.images import read_frame
+from oneshot_vos.datasets.masks import read_mask
+from oneshot_vos.datasets.sampling import ClipSampler
 from oneshot_vos.datasets.static import ImagePair, read_objects
-from oneshot_vos.datasets.transforms import StaticTransform
+from oneshot_vos.datasets.transforms import ClipTransform, StaticTransform
+from oneshot_vos.datasets.video import Video
 from oneshot_vos.errors import UserError
 
 T = TypeVar("T")
@@ -150,11 +155,8 @@ class StaticDataset(Dataset[Clip]):
         source, pair = self._entries[position]
         image, planes = read_frame(pair.image), read_objects(pair.mask)
         height, width = image.shape[:2]
-        if planes and planes[0].shape != (height, width):
-            raise UserError(
-                f"{pair.mask}: {planes[0].shape[1]}×{planes[0].shape[0]} pixels, but its image {pair.image.name} has "
-                f"{width}×{height}; image and mask must be of one size"
-            )
+        if planes:
+            _require_same_size(pair.mask, planes[0], pair.image, image)
         for _ in range(_TRIALS):
             chosen = rng.choice(len(planes), min(self._objects, len(planes)), replace=False) if planes else []
             draw = self._transform.draw(rng, height, width)
@@ -188,3 +190,158 @@ def _still_clip(
 def _present(count: int, objects: int) -> Tensor:
     """Which objects exist: the first `count`, and object 1 always (an empty clip trains the network to stay silent)."""
     return (torch.arange(objects) < max(count, 1)).float()
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """One set of videos: each comes `copies` times per epoch, and its frame distances are divided by `skip_divisor`.
+
+    The divisor is for sets of which only every n-th frame is there (YouTube-VOS: 5).
+    """
+
+    name: str
+    videos: Sequence[Video]
+    copies: int = 1
+    skip_divisor: int = 1
+
+
+class ClipDataset(Dataset[Clip]):
+    """Clips of `frames` frames from videos, with up to `objects` random objects of frame 0.
+
+    Other objects are background. If frame 0 shows no object after the crop, frames and crop are drawn again, at most
+    five times; after that the clip is kept without any. Videos that `sampler` cannot use are listed in `left_out`.
+    `max_skip` gives the largest frame distance at a position.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[ClipSource],
+        sampler: ClipSampler,
+        transform: ClipTransform,
+        *,
+        objects: int,
+        frames: int,
+        seed: int,
+        max_skip: Callable[[int], int],
+    ) -> None:
+        self.left_out: list[str] = []
+        self._entries = ShuffledEpochs(self._usable(sources, sampler), seed)
+        self._sampler = sampler
+        self._transform = transform
+        self._objects = objects
+        self._frames = frames
+        self._seed = seed
+        self._max_skip = max_skip
+
+    def _usable(self, sources: Sequence[ClipSource], sampler: ClipSampler) -> list[tuple[ClipSource, Video]]:
+        entries = []
+        for source in sources:
+            for video in source.videos:
+                reason = sampler.usable(len(video.frames), video.labelled)
+                if reason is None:
+                    entries += [(source, video)] * source.copies
+                else:
+                    self.left_out.append(f"{source.name}/{video.name}: {reason}")
+        if not entries:
+            listed = "; ".join(self.left_out[:3]) or "the sets are empty"
+            raise UserError(f"training: no video can be used ({listed}); expected at least one with enough masks")
+        return entries
+
+    def __len__(self) -> int:
+        """Clips per epoch."""
+        return len(self._entries)
+
+    def __getitem__(self, position: int) -> Clip:
+        cv2.setNumThreads(0)  # one clip, one core: the workers are the parallelism
+        rng = np.random.default_rng((self._seed, _CLIP_TAG, position))
+        source, video = self._entries[position]
+        files = _VideoReader(video)
+        max_skip = max(1, self._max_skip(position) // source.skip_divisor)
+        for _ in range(_TRIALS):
+            chosen = self._sampler.sample(len(video.frames), video.labelled, self._frames, max_skip, rng)
+            height, width = files.image(chosen[0]).shape[:2]
+            draw = self._transform.draw(rng, height, width, self._frames)
+            first = self._transform.ids(files.ids(chosen[0]), draw, 0)
+            seen = np.flatnonzero(np.bincount(first.ravel())[1:]) + 1
+            if len(seen):
+                break
+        objects = rng.permutation(seen)[: self._objects]
+        return self._pack(files, chosen, draw, first, objects, f"{source.name}/{video.name}")
+
+    def _pack(
+        self,
+        files: "_VideoReader",
+        chosen: Sequence[int],
+        draw: ClipDraw,
+        first: NDArray[np.int32],
+        objects: NDArray[np.int64],
+        name: str,
+    ) -> Clip:
+        crop = self._transform.crop
+        images = np.empty((len(chosen), 3, crop, crop), np.float32)
+        targets = np.zeros((len(chosen), crop, crop), np.int64)
+        labelled = np.zeros(len(chosen), np.bool_)
+        for t, frame in enumerate(chosen):
+            images[t] = self._transform.image(files.image(frame), draw, t)
+            if t == 0:
+                ids: NDArray[np.int32] | None = first
+            elif self._sampler.first_only or not files.has_mask(frame):
+                ids = None
+            else:
+                ids = self._transform.ids(files.ids(frame), draw, t)
+            if ids is not None:
+                labelled[t] = True
+                for k, each in enumerate(objects):
+                    targets[t][ids == each] = k + 1
+        reference = (targets[0] == np.arange(1, self._objects + 1)[:, None, None]).astype(np.float32)
+        return Clip(
+            torch.from_numpy(images),
+            torch.from_numpy(reference),
+            torch.from_numpy(targets),
+            torch.from_numpy(labelled),
+            _present(len(objects), self._objects),
+            f"{name}@{','.join(files.stem(frame) for frame in chosen)}",
+        )
+
+
+class _VideoReader:
+    """Frames and masks of one video for one clip: read when asked for, each file once, all of one size."""
+
+    def __init__(self, video: Video) -> None:
+        self._video = video
+        self._images: dict[int, NDArray[np.uint8]] = {}
+        self._ids: dict[int, NDArray[np.int32]] = {}
+
+    def stem(self, t: int) -> str:
+        return self._video.stem(t)
+
+    def has_mask(self, t: int) -> bool:
+        return self._video.mask_path(t) is not None
+
+    def image(self, t: int) -> NDArray[np.uint8]:
+        """Frame `t`; raises `UserError` if its size is not that of the frames read before."""
+        if t not in self._images:
+            image = read_frame(self._video.frames[t])
+            for other, known in self._images.items():
+                _require_same_size(self._video.frames[t], image, self._video.frames[other], known)
+                break
+            self._images[t] = image
+        return self._images[t]
+
+    def ids(self, t: int) -> NDArray[np.int32]:
+        """Object ids of frame `t`, which has a mask; raises `UserError` if mask and frame differ in size."""
+        if t not in self._ids:
+            path = self._video.masks[self._video.stem(t)]
+            ids = read_mask(path)
+            _require_same_size(path, ids, self._video.frames[t], self.image(t))
+            self._ids[t] = (ids > 0).astype(np.int32) if self._video.single_object else ids
+        return self._ids[t]
+
+
+def _require_same_size(path: Path, pixels: NDArray[Any], other: Path, others: NDArray[Any]) -> None:
+    if pixels.shape[:2] != others.shape[:2]:
+        (height, width), (other_height, other_width) = pixels.shape[:2], others.shape[:2]
+        raise UserError(
+            f"{path}: {width}x{height} pixels, but {other} has {other_width}x{other_height}; expected frames and masks "
+            "of one size within a video (and an image and its mask to match). Resize or replace the file"
+        )

@@ -1,0 +1,127 @@
+"""Which frames of a video make a training clip.
+
+Samplers know frame numbers only, never files. All randomness comes from the generator they are given.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from oneshot_vos.errors import UserError
+
+
+class ClipSampler(Protocol):
+    """Chooses the frames of a clip; `first_only` says that only the mask of the clip's frame 0 may be read."""
+
+    first_only: bool
+
+    def usable(self, frames: int, labelled: Sequence[int]) -> str | None:
+        """None if a video of `frames` frames, `labelled` ones among them, can be used; else the reason why not."""
+
+    def sample(
+        self, frames: int, labelled: Sequence[int], length: int, max_skip: int, rng: np.random.Generator
+    ) -> list[int]:
+        """Frame numbers of a clip of `length` frames; frame 0 of the clip is labelled."""
+
+
+@dataclass(frozen=True)
+class OneShotSampler:
+    """The paper's rule: the first labelled frame, always, then frames in time order at most `max_skip` apart.
+
+    Gaps are uniform in 1..max_skip as far as the video reaches. If the labelled frame lies inside the video, the clip
+    runs forwards or backwards in time from it: at random where both sides are long enough, else towards the longer.
+    A side too short for the clip repeats its last frame.
+    """
+
+    first_only: bool = True
+
+    def usable(self, frames: int, labelled: Sequence[int]) -> str | None:
+        """Every video with a label can be used."""
+        return None if labelled else "it has no mask"
+
+    def sample(
+        self, frames: int, labelled: Sequence[int], length: int, max_skip: int, rng: np.random.Generator
+    ) -> list[int]:
+        """Frame numbers of a clip, the labelled one first; decreasing if the clip runs backwards in time."""
+        start = labelled[0]
+        after, before = frames - 1 - start, start
+        both = min(after, before) >= length - 1
+        forwards = bool(rng.random() < 0.5) if both else after >= before
+        reach = after if forwards else before
+        step = 1 if forwards else -1
+        return [start + step * offset for offset in _offsets(reach, length, max_skip, rng)]
+
+
+def _offsets(reach: int, length: int, max_skip: int, rng: np.random.Generator) -> list[int]:
+    """`length` distances from the start, 0 first, at most `reach`: increasing as long as there are frames left."""
+    offsets = [0]
+    for remaining in range(length - 2, -1, -1):
+        here = offsets[-1]
+        room = min(max_skip, reach - here - remaining)  # leaves one frame for each that is still to come
+        gap = int(rng.integers(1, room + 1)) if room >= 1 else 1
+        offsets.append(min(here + gap, reach))
+    return offsets
+
+
+@dataclass(frozen=True)
+class FullSampler:
+    """STCN's rule for fully labelled videos, over the frames that have masks, for clips of any length.
+
+    Distances are counted in labelled frames. Starting anywhere, each step goes on by 1 to max_skip + 1, kept below a
+    bound that leaves room towards the end; half of the clips are reversed in time. For three frames this is the
+    official rule, short videos (which repeat frames) included.
+    """
+
+    first_only: bool = False
+
+    def usable(self, frames: int, labelled: Sequence[int]) -> str | None:
+        """At least two frames must have masks: one to start from and one to compare with."""
+        count = len(labelled)
+        return None if count >= 2 else f"{count} of its {frames} frames has a mask; full supervision needs at least two"
+
+    def sample(
+        self, frames: int, labelled: Sequence[int], length: int, max_skip: int, rng: np.random.Generator
+    ) -> list[int]:
+        """Frame numbers of a clip, in or against time order; all of them labelled."""
+        count = len(labelled)
+        jump = min(count, max_skip)
+        places = [int(rng.integers(count - jump + 1))]
+        for k in range(1, length):
+            bound = min(count - jump * (length - k) // (length - 1), count - 1)
+            places.append(min(places[-1] + int(rng.integers(jump + 1)) + 1, bound))
+        places[0] = min(places[0], count - 1)
+        if rng.random() < 0.5:
+            places.reverse()
+        return [labelled[place] for place in places]
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """The largest distance between neighbouring frames over the course of training.
+
+    `values[i]` holds from the fraction `at[i]` of `iterations` on. An instance is called with a position of the data
+    set (clip number since the start) and turns it into an iteration by `batch_size`.
+    """
+
+    values: tuple[int, ...]
+    at: tuple[float, ...]
+    iterations: int
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        rising = all(a < b for a, b in zip(self.at, self.at[1:], strict=False))
+        if len(self.values) != len(self.at) or not self.at or self.at[0] != 0 or not rising or min(self.values) < 1:
+            raise UserError(
+                f"max_skip: values {list(self.values)} at {list(self.at)}; expected as many values (1 or more) as "
+                "fractions, and fractions that rise from 0"
+            )
+
+    def max_skip(self, iteration: int) -> int:
+        """The distance that holds at `iteration`, counted from 0."""
+        passed = sum(iteration >= fraction * self.iterations for fraction in self.at)
+        return self.values[passed - 1]
+
+    def __call__(self, position: int) -> int:
+        return self.max_skip(position // self.batch_size)
