@@ -265,8 +265,18 @@ class ClipDataset(Dataset[Clip]):
             seen = np.flatnonzero(np.bincount(first.ravel())[1:]) + 1
             if len(seen):
                 break
+        else:
+            self._refuse_unlabelled(files, chosen[0])
         objects = rng.permutation(seen)[: self._objects]
         return self._pack(files, chosen, draw, first, objects, f"{source.name}/{video.name}")
+
+    def _refuse_unlabelled(self, files: "_VideoReader", frame: int) -> None:
+        """A first mask without objects teaches nothing for ever; other frames may well be empty."""
+        if self._sampler.first_only and not files.ids(frame).any():
+            raise UserError(
+                f"{files.mask_path(frame)}: no object in the only mask of its video that may be used; expected at "
+                "least one pixel above 0. Label an object there, or take the video out of the list"
+            )
 
     def _pack(
         self,
@@ -285,7 +295,7 @@ class ClipDataset(Dataset[Clip]):
             images[t] = self._transform.image(files.image(frame), draw, t)
             if t == 0:
                 ids: NDArray[np.int32] | None = first
-            elif self._sampler.first_only or not files.has_mask(frame):
+            elif self._sampler.first_only or files.mask_path(frame) is None:
                 ids = None
             else:
                 ids = self._transform.ids(files.ids(frame), draw, t)
@@ -315,8 +325,8 @@ class _VideoReader:
     def stem(self, t: int) -> str:
         return self._video.stem(t)
 
-    def has_mask(self, t: int) -> bool:
-        return self._video.mask_path(t) is not None
+    def mask_path(self, t: int) -> Path | None:
+        return self._video.mask_path(t)
 
     def image(self, t: int) -> NDArray[np.uint8]:
         """Frame `t`; raises `UserError` if its size is not that of the frames read before."""
