@@ -6,6 +6,8 @@ from statistics import stdev
 import pytest
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.evaluation.report import save_result
+from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
 from oneshot_vos.reporting.published import published_table
 from oneshot_vos.reporting.tables import write_tables
 
@@ -25,13 +27,18 @@ class Project:
         self.root = root
         self.out = root / "tables"
 
-    def score(self, run, name, j, f, sequences=4, objects=5):
-        """Scores as the evaluation writes them, the parts that tables read."""
-        entries = [
-            {"sequence": f"video{index % sequences}", "object": 1 + index // sequences} for index in range(objects)
+    def score(self, run, name, j, f, sequences=4, objects=None):
+        """Scores as the evaluation writes them: every object has `j` and `f` in each of two frames."""
+        ids = [1 + index // sequences for index in range(objects or sequences)]
+        scored = [
+            SequenceScores(
+                f"video{video}",
+                ("00001", "00002"),
+                tuple(ObjectScores(ids[index], (j, j), (f, f)) for index in range(video, len(ids), sequences)),
+            )
+            for video in range(sequences)
         ]
-        content = {"global": {"J&F-Mean": (j + f) / 2, "J-Mean": j, "F-Mean": f}, "objects": entries}
-        self._write(self.root / "metrics" / run / f"{name}.json", content)
+        save_result(self.root / "metrics" / run / f"{name}.json", SetResult(tuple(scored), 0.008))
 
     def label(self, kind, labelled, annotated):
         content = {"sets": {"train": {"labelled": labelled, "annotated": annotated}}}
@@ -63,7 +70,9 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path):
-    return Project(tmp_path)
+    made = Project(tmp_path)
+    made.label("first", 3, 60)
+    return made
 
 
 def score_columns(row, name):
@@ -80,7 +89,7 @@ def test_what_has_not_run_says_so_and_never_shows_a_number_of_the_paper(project)
         cited = method in ("OSMN", "FEELVOS", "RGMP", "Track-Seg", "STM", "CFBI", "RDE-VOS")
         assert row["status"] == ("published only" if cited else "not run")
     assert all(entry["ours"] is None for entry in project.json("table1.json")["rows"])
-    assert project.json("summary.json") == {"ratio": {}, "labels_percent": {}}
+    assert project.json("summary.json") == {"ratio": {}, "labels_percent": {"first": 5.0}}
     for line in project.text("table1.md").splitlines():
         if line.startswith("| STCN | full |"):
             assert line.count("not run") == 3
@@ -221,7 +230,6 @@ def test_all_runs_and_the_baseline_are_listed(project):
 
 
 def test_labels_are_counted_not_quoted(project):
-    project.label("first", 3, 60)
     project.label("every", 60, 60)
     for run in RUNS:
         project.score(run, "mini-val", 0.7, 0.7)
@@ -251,7 +259,6 @@ def test_hardware_wall_time_and_command_come_from_the_training_records(project):
 
 def test_equal_inputs_give_equal_bytes(project):
     project.score("stcn-full-static", "mini-val", 1 / 3, 2 / 3)
-    project.label("first", 3, 60)
     project.write(["mini-val"])
     first = {path.name: path.read_bytes() for path in project.out.iterdir()}
     project.write(["mini-val"])
@@ -270,12 +277,7 @@ def test_a_network_that_the_paper_does_not_have_gets_rows_of_its_own(project):
 
 @pytest.mark.parametrize(
     ("content", "finding"),
-    [
-        ("{", "not readable as JSON"),
-        ('{"global": {"J-Mean": 0.5}}', "not a score file"),
-        ('{"global": {"J&F-Mean": 55, "J-Mean": 50, "F-Mean": 60}, "objects": []}', "expected a fraction"),
-        ('{"global": {"J&F-Mean": NaN, "J-Mean": 0.5, "F-Mean": 0.6}, "objects": []}', "expected a fraction"),
-    ],
+    [("{", "not readable as JSON"), ('{"global": {"J-Mean": 0.5}}', "no scores of this program")],
 )
 def test_a_damaged_score_file_is_named(project, content, finding):
     path = project.root / "metrics" / "stcn-full-static" / "mini-val.json"
@@ -284,6 +286,24 @@ def test_a_damaged_score_file_is_named(project, content, finding):
     with pytest.raises(UserError, match=finding) as caught:
         project.write(["mini-val"])
     assert str(path) in str(caught.value)
+
+
+def test_scores_that_are_no_fractions_are_refused(project):
+    project.score("stcn-full-static", "mini-val", 55.0, 60.0)
+    with pytest.raises(UserError, match=r"J&F-Mean is 57\.5; expected a fraction"):
+        project.write(["mini-val"])
+
+
+def test_one_kind_of_labels_is_enough(project):
+    folders = [project.root / part for part in ("metrics", "labels/first", "curves")]
+    write_tables(RUNS, *folders, ["mini-val"], "test", project.out)
+    assert project.json("summary.json")["labels_percent"] == {"first": 5.0}
+
+
+def test_a_folder_without_label_counts_is_refused(project):
+    folders = [project.root / part for part in ("metrics", "elsewhere", "curves")]
+    with pytest.raises(UserError, match=r"elsewhere: no label_ratio\.json"):
+        write_tables(RUNS, *folders, ["mini-val"], "test", project.out)
 
 
 def test_a_label_count_that_cannot_be_is_refused(project):

@@ -38,9 +38,15 @@ class LabelCounts:
 
 
 def read_label_counts(folder: Path) -> LabelCounts:
-    """Read `<folder>/{first,every}/label_ratio.json`, those that exist."""
-    paths = {kind: folder / kind / "label_ratio.json" for kind in KINDS}
-    return LabelCounts({kind: _read(path) for kind, path in paths.items() if path.exists()})
+    """Read `label_ratio.json` of the kinds of labels below `folder`, or of the one kind that `folder` itself is.
+
+    Raises `UserError` if there is none.
+    """
+    candidates = [folder, *(folder / kind for kind in KINDS)]
+    paths = {path.name: path / "label_ratio.json" for path in candidates if (path / "label_ratio.json").exists()}
+    if not paths:
+        raise UserError(f"{folder}: no label_ratio.json in it or in its {' or '.join(KINDS)}. Run the labels stage")
+    return LabelCounts({kind: _read(path) for kind, path in paths.items()})
 
 
 def _read(path: Path) -> dict[str, LabelCount]:

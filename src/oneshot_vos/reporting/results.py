@@ -11,6 +11,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.evaluation.report import load_result
 from oneshot_vos.files import read_json
 
 MEASURES = ("JF", "J", "F")
@@ -110,22 +111,18 @@ def read_run_scores(folder: Path, sets: Sequence[str]) -> dict[str, SetScores]:
 
 
 def _read_set(path: Path) -> SetScores:
-    content = read_json(path, "the scores of one set, written by the evaluate stage")
-    try:
-        fractions = {measure: float(content["global"][key]) for measure, key in _GLOBAL_NAMES.items()}
-        names = [entry["sequence"] for entry in content["objects"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: not a score file ({type(error).__name__}: {error}); expected 'global' with "
-            f"{', '.join(_GLOBAL_NAMES.values())} and a list 'objects'. Run the evaluate stage of this run again"
-        ) from error
-    for measure, value in fractions.items():
-        if not (math.isfinite(value) and 0.0 <= value <= 1.0):
+    result = load_result(path)
+    summary = result.summary
+    for name in _GLOBAL_NAMES.values():
+        if not (math.isfinite(summary[name]) and 0.0 <= summary[name] <= 1.0):
             raise UserError(
-                f"{path}: {_GLOBAL_NAMES[measure]} is {value}; expected a fraction from 0 to 1. "
-                "Run the evaluate stage of this run again"
+                f"{path}: {name} is {summary[name]}; expected a fraction from 0 to 1. Run the evaluate stage again"
             )
-    return SetScores({key: 100.0 * value for key, value in fractions.items()}, len(set(names)), len(names))
+    return SetScores(
+        scores={measure: 100.0 * summary[name] for measure, name in _GLOBAL_NAMES.items()},
+        sequences=len(result.sequences),
+        objects=sum(len(sequence.objects) for sequence in result.sequences),
+    )
 
 
 def read_pretrainings(runs: Sequence[RunSpec], curves: Path) -> dict[str, TrainingRecord]:

@@ -44,10 +44,10 @@ def write_tables(
     """Write `table1.*`, `runs.*`, `summary.json` and `summary.md` into `out_dir`.
 
     `runs` is the list of runs of params.yaml: name to model, backward, labels, init, seed. Scores are read from
-    `<metrics_dir>/<run>/<set>.json`, label counts from `<labels_dir>/{first,every}/label_ratio.json`, training records
-    from `<curves_dir>/{<run>,pretrain-<model>}/run.json`; only runs of the list are looked at. A run or set without
-    scores is reported as not run. `table1_backward` names the backward pass that stands for one-shot training in
-    Table 1, per model.
+    `<metrics_dir>/<run>/<set>.json`, label counts from `label_ratio.json` of `labels_dir` (the folder of one kind of
+    labels, or the one above both), training records from `<curves_dir>/{<run>,pretrain-<model>}/run.json`; only runs of
+    the list are looked at. A run or set without scores is reported as not run. `table1_backward` names the backward
+    pass that stands for one-shot training in Table 1, per model.
     """
     specs = parse_runs(runs)
     results = read_results(specs, metrics_dir, curves_dir, evaluate_sets)
