@@ -74,9 +74,7 @@ def labels(
 
 
 @app.command()
-def init(
-    model: ModelName, out: WeightsOut, profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS
-) -> None:
+def init(model: ModelName, out: WeightsOut, profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Make the weights that a new network starts from."""
     chosen = load_params(params, profile)
     chosen.require_model(model)

@@ -4,8 +4,9 @@ The whole file is checked before any work starts, every profile included, and al
 Nothing heavy is imported here: the command line reads parameters before it knows whether it needs torch.
 """
 
+import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -281,6 +282,17 @@ def load_params(path: Path, profile: str | None = None) -> Params:
     return params.model_copy(update={"profile_name": chosen})
 
 
+def require_arguments(constructor: Callable[..., object], settings: Mapping[str, Any], where: str) -> None:
+    """Raise `UserError` if `settings` holds a keyword that `constructor` does not know; `where` is its place in the file.
+
+    Separate from `load_params` because only the constructor, which needs torch, knows its keywords.
+    """
+    known = [name for name in inspect.signature(constructor).parameters if name != "self"]
+    unknown = [f"{where}.{name}: unknown key; {suggest(name, known)}" for name in settings if name not in known]
+    if unknown:
+        raise UserError("\n  ".join(unknown))
+
+
 def _findings(path: Path, lines: list[str]) -> UserError:
     count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
     return UserError(f"{path}: {count}\n" + "\n".join(f"  {line}" for line in lines))
@@ -447,7 +459,9 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "tag", None) is not None:
-            raise yaml.composer.ComposerError(None, None, f"tags such as {event.tag} are not used here", event.start_mark)
+            raise yaml.composer.ComposerError(
+                None, None, f"tags such as {event.tag} are not used here", event.start_mark
+            )
         return super().compose_node(parent, index)  # type: ignore[no-untyped-call]
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:

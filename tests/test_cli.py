@@ -1,0 +1,129 @@
+"""The command line: each command hands its arguments to its stage, and every error ends in a message."""
+
+import inspect
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import oneshot_vos.stages
+from oneshot_vos.cli import app
+from oneshot_vos.errors import UserError
+from oneshot_vos.params import Params
+
+RUN = "stcn-two_step-static"
+# stage: arguments of the command, and what the stage gets after the parameters
+STAGES: dict[str, tuple[list[str], list[object]]] = {
+    "data": (["--out", "o"], [Path("o")]),
+    "labels": (["--kind", "first", "--sets", "s", "--out", "o"], ["first", Path("s"), Path("o")]),
+    "init": (["--model", "stcn", "--out", "o"], ["stcn", Path("o")]),
+    "pretrain": (
+        ["--model", "stcn", "--weights", "w", "--sets", "s", "--out", "o", "--curves", "c"],
+        ["stcn", Path("w"), Path("s"), Path("o"), Path("c")],
+    ),
+    "train": (
+        ["--run", RUN, "--weights", "w", "--labels", "l", "--out", "o", "--curves", "c"],
+        [RUN, Path("w"), Path("l"), Path("o"), Path("c")],
+    ),
+    "infer": (
+        ["--run", RUN, "--weights", "w", "--sets", "s", "--out", "o"],
+        [RUN, Path("w"), Path("s"), Path("o")],
+    ),
+    "baseline": (["--sets", "s", "--masks", "k", "--metrics", "m"], [Path("s"), Path("k"), Path("m")]),
+    "evaluate": (
+        ["--run", RUN, "--masks", "k", "--sets", "s", "--out", "o"],
+        [RUN, Path("k"), Path("s"), Path("o")],
+    ),
+    "tables": (
+        ["--metrics", "m", "--labels", "l", "--curves", "c", "--out", "o"],
+        [Path("m"), Path("l"), Path("c"), Path("o")],
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _in_repository(monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
+    monkeypatch.chdir(repository)
+
+
+def replace_stage(monkeypatch: pytest.MonkeyPatch, name: str, run: Callable[..., None]) -> None:
+    module = ModuleType(f"oneshot_vos.stages.{name}")
+    module.run = run  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(oneshot_vos.stages, name, module, raising=False)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_command_hands_its_arguments_to_its_stage(monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
+    calls: list[tuple[Any, ...]] = []
+    replace_stage(monkeypatch, stage, lambda *arguments: calls.append(arguments))
+    arguments, expected = STAGES[stage]
+    result = CliRunner().invoke(app, [stage, "--profile", "smoke", *arguments])
+    assert result.exit_code == 0, result.output
+    (call,) = calls
+    assert isinstance(call[0], Params)
+    assert call[0].profile_name == "smoke"
+    assert list(call[1:]) == expected
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_takes_what_its_command_hands_over(stage: str) -> None:
+    module = import_module(f"oneshot_vos.stages.{stage}")
+    inspect.signature(module.run).bind(object(), *STAGES[stage][1])
+
+
+def test_an_error_of_the_user_is_a_message_and_code_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise UserError("frame 7 is missing; put it back")
+
+    replace_stage(monkeypatch, "data", fail)
+    result = CliRunner().invoke(app, ["data", "--out", "o"])
+    assert result.exit_code == 2
+    assert result.stderr == "error: frame 7 is missing; put it back\n"
+    assert result.stdout == ""
+
+
+def test_an_interrupt_ends_with_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    replace_stage(monkeypatch, "data", interrupt)
+    assert CliRunner().invoke(app, ["data", "--out", "o"]).exit_code == 130
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["init", "--model", "sctn", "--out", "o"], "unknown model 'sctn': did you mean 'stcn'?"),
+        (["infer", "--run", "x", "--weights", "w", "--sets", "s", "--out", "o"], "unknown run 'x'"),
+        (["data", "--profile", "papr", "--out", "o"], "unknown 'papr'; did you mean 'paper'?"),
+        (["data", "--params", "none.yaml", "--out", "o"], "none.yaml: cannot be read"),
+    ],
+)
+def test_wrong_names_are_refused_before_any_work(arguments: list[str], expected: str) -> None:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert expected in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_help_names_every_stage_and_loads_no_torch() -> None:
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom oneshot_vos.cli import app\n"
+        "print(CliRunner().invoke(app, ['--help']).output)\nsys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert all(stage in done.stdout for stage in STAGES)
+
+
+def test_parameters_can_be_checked_alone() -> None:
+    result = CliRunner().invoke(app, ["check-params", "--profile", "paper"])
+    assert result.exit_code == 0
+    assert "profile paper" in result.stdout

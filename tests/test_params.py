@@ -1,0 +1,281 @@
+"""The parameters: what is accepted, and that everything else ends in one clear message."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.params import RECURRENT, load_params, require_arguments
+
+SHIPPED = Path(__file__).resolve().parent.parent / "params.yaml"
+DOCUMENT: dict[str, Any] = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+Change = Callable[[dict[str, Any]], object]
+
+
+def write(folder: Path, document: object) -> Path:
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def message_after(folder: Path, change: Change) -> str:
+    """The message about the shipped file after one change."""
+    document = deepcopy(DOCUMENT)
+    change(document)
+    with pytest.raises(UserError) as caught:
+        load_params(write(folder, document))
+    return str(caught.value)
+
+
+def put(path: str, value: object) -> Change:
+    """A change that sets the entry at a dotted path."""
+
+    def change(document: dict[str, Any]) -> None:
+        *parents, last = path.split(".")
+        for part in parents:
+            document = document[part]
+        document[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize("name", ["smoke", "mini", "small", "paper"])
+def test_every_shipped_profile_is_in_order(name: str) -> None:
+    params = load_params(SHIPPED, name)
+    assert params.profile_name == name
+    assert params.profile is params.profiles[name]
+    assert set(params.profile.train) >= set(params.models)
+
+
+def test_default_profile_is_mini() -> None:
+    assert load_params(SHIPPED).profile_name == "mini"
+
+
+def test_paper_profile_holds_the_official_recipe() -> None:
+    params = load_params(SHIPPED, "paper")
+    static, main = params.profile.pretrain["stcn"], params.profile.train["stcn"]
+    assert (static.iterations, static.batch_size, static.schedule.milestones) == (300_000, 16, (150_000,))
+    assert (main.iterations, main.batch_size, main.schedule.milestones) == (150_000, 8, (125_000,))
+    for recipe in (static, main):
+        assert (recipe.frames, recipe.crop, recipe.transforms, recipe.reference) == (3, 384, "exact", "soft")
+        assert (recipe.loss.start, recipe.loss.end, recipe.loss.top_p) == (20_000, 70_000, 0.15)
+        assert (recipe.optimiser.name, recipe.optimiser.learning_rate) == ("adam", 1e-5)
+        assert (recipe.optimiser.weight_decay, recipe.optimiser.clip) == (1e-7, None)
+    assert main.max_skip is not None
+    assert main.max_skip.values == (5, 10, 15, 20, 25, 5)
+    assert main.max_skip.at == (0.0, 0.1, 0.2, 0.3, 0.4, 0.8)
+    sources = params.profile.data.train
+    assert [(source.copies, source.skip_divisor) for source in sources.values()] == [(5, 1), (1, 5)]
+    assert (params.profile.infer.top_k, params.profile.infer.memory_every) == (20, 5)
+    assert params.profile.init.backbone == "imagenet"
+    assert params.profile.networks == {"stcn": {}}
+
+
+STCN = "profiles.mini.train.stcn"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (put(f"{STCN}.batchsize", 4), f"{STCN}.batchsize: unknown key; did you mean 'batch_size'?"),
+        (put(f"{STCN}.optimiser.learning_rat", 1.0), f"{STCN}.optimiser.learning_rat: unknown key; did you mean"),
+        (put("profils", {}), "profils: unknown key; did you mean 'profiles'?"),
+        (put("profiles.mini.data.sets.mini-val.lst", "x"), "data.sets.mini-val.lst: unknown key; did you mean 'list'?"),
+        (put(f"{STCN}.iterations", "100"), f"{STCN}.iterations: should be a valid integer, not '100'"),
+        (put(f"{STCN}.iterations", True), f"{STCN}.iterations: should be a valid integer, not True"),
+        (put(f"{STCN}.iterations", 10.0), f"{STCN}.iterations: should be a valid integer, not 10.0"),
+        (put(f"{STCN}.iterations", 0), f"{STCN}.iterations: should be greater than or equal to 1, not 0"),
+        (put(f"{STCN}.crop", 100), f"{STCN}.crop: should be a multiple of 16, not 100"),
+        (put(f"{STCN}.optimiser.learning_rate", "1e-5"), "write a point and a sign, as in 1.0e-5"),
+        (put(f"{STCN}.optimiser.learning_rate", float("nan")), f"{STCN}.optimiser.learning_rate: "),
+        (put(f"{STCN}.accumulation", 3), f"{STCN}: batch_size 4 is not a multiple of accumulation 3"),
+        (put(f"{STCN}.loss", {"start": 9, "end": 3, "top_p": 0.1}), f"{STCN}.loss: end 3 lies before start 9"),
+        (put(f"{STCN}.max_skip.at", [0, 0.5]), f"{STCN}.max_skip: 4 values need as many entries in at, not 2"),
+        (put(f"{STCN}.max_skip.at", [0, 0.5, 0.4, 0.8]), f"{STCN}.max_skip: at must start with 0 and rise"),
+        (put(f"{STCN}.max_skip", None), f"{STCN}.max_skip: training on videos needs values"),
+        (put(f"{STCN}.frames", 2), "the run stcn-two_step-static needs at least 3 frames per clip, not 2"),
+        (put("profiles.smoke.train.stcn.schedule.milestones", [4]), "the milestone 4 is never reached in 4 iterations"),
+        (put("profiles.mini.train", {}), "profiles.mini.train: no entry for the network 'stcn'"),
+        (put("profiles.mini.data.evaluate", ["mini-vall"]), "'mini-vall' is not among sets; did you mean 'mini-val'?"),
+        (put("profiles.mini.data.evaluate", ["mini-static"]), "'mini-static' is of kind 'pairs', not 'davis'"),
+        (put("profiles.mini.data.evaluate", []), "profiles.mini.data.evaluate: "),
+        (put("profiles.mini.data.sets.mini-val.kind", "davids"), "data.sets.mini-val.kind: must be 'davis' or 'pairs'"),
+        (put("profiles.mini.data.sets.mini-val.path", "../up"), "data.sets.mini-val.path: must be a relative path"),
+        (put("profiles.mini.data.sets.a/b", {"kind": "pairs", "path": "x"}), "sets.a/b: a set's name may hold"),
+        (put("profiles.paper.networks.stcn", {"key_dim": 32}), "'imagenet' fits the official architecture only"),
+        (put("profiles.mini.networks.resnet", {}), "profiles.mini.networks.resnet: unknown network"),
+        (put("profile", "minni"), "profile: unknown 'minni'; did you mean 'mini'?"),
+        (put("models", ["stcm"]), "models: unknown network 'stcm'; did you mean 'stcn'?"),
+        (put("models", ["stcn", "stcn"]), "models: a network is named twice"),
+        (put("models", []), "models: "),
+        (put("runs.stcn-full-static.seed", 3), "its fields spell the name 'stcn-full-static-s3'"),
+        (put("runs.stcn-full-static.model", "xmem"), "'xmem' is not in models; known: stcn"),
+        (put("runs.stcn-full-static.labels", "first"), "backward 'full' goes with labels 'every', not 'first'"),
+        (put("runs.stcn-two_step-static.labels", "every"), "backward 'two_step' goes with labels 'first', not 'every'"),
+        (put("runs.stcn-full-static.backward", "three_step"), "runs.stcn-full-static.backward: "),
+        (put("runs.stcn-full-static", None), "runs.stcn-full-static: "),
+        (lambda document: document.pop("models"), "models: missing"),
+        (lambda document: document["profiles"].pop("mini"), "profile: unknown 'mini'"),
+        (lambda document: document.update({1: 2}), "1: "),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(tmp_path: Path, change: Change, expected: str) -> None:
+    assert expected in message_after(tmp_path, change)
+
+
+def test_all_mistakes_are_listed_together(tmp_path: Path) -> None:
+    def change(document: dict[str, Any]) -> None:
+        put(f"{STCN}.batchsize", 4)(document)
+        put(f"{STCN}.crop", "large")(document)
+        put("profiles.small.infer.topk", 3)(document)
+
+    message = message_after(tmp_path, change)
+    assert message.splitlines()[0].endswith("params.yaml: 3 problems")
+    assert len(message.splitlines()) == 4
+
+
+@pytest.mark.parametrize("network", [name for name, recurrent in RECURRENT.items() if recurrent])
+def test_recurrent_networks_refuse_one_step(tmp_path: Path, network: str) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["models"].append(network)
+        document["runs"][f"{network}-one_step-static"] = {
+            "model": network,
+            "backward": "one_step",
+            "labels": "first",
+            "init": "static",
+            "seed": 0,
+        }
+        for profile in document["profiles"].values():
+            for section in ("networks", "pretrain", "train"):
+                profile[section][network] = profile[section]["stcn"]
+
+    message = message_after(tmp_path, change)
+    assert f"'one_step' cannot train the recurrent network '{network}'" in message
+    assert message.splitlines()[0].endswith("1 problem")
+
+
+def test_seed_is_part_of_a_run_name(tmp_path: Path) -> None:
+    document = deepcopy(DOCUMENT)
+    document["runs"]["stcn-full-static-s2"] = {**document["runs"]["stcn-full-static"], "seed": 2}
+    params = load_params(write(tmp_path, document))
+    assert params.run("stcn-full-static-s2").seed == 2
+
+
+def test_unknown_names_get_the_nearest(tmp_path: Path) -> None:
+    params = load_params(SHIPPED)
+    with pytest.raises(UserError, match="did you mean 'stcn-full-static'"):
+        params.run("stcn-ful-static")
+    with pytest.raises(UserError, match="did you mean 'stcn'"):
+        params.require_model("sctn")
+    with pytest.raises(UserError, match="did you mean 'small'"):
+        load_params(SHIPPED, "smal")
+
+
+def test_keywords_of_a_constructor() -> None:
+    def build(*, key_dim: int = 64, value_dim: int = 512) -> None:
+        del key_dim, value_dim
+
+    require_arguments(build, {"key_dim": 1}, "profiles.mini.networks.stcn")
+    with pytest.raises(UserError, match=r"profiles\.mini\.networks\.stcn\.keydim: unknown key; did you mean 'key_dim'"):
+        require_arguments(build, {"keydim": 1}, "profiles.mini.networks.stcn")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "the file: should be a valid dictionary"),
+        (b"- 1\n", "the file: should be a valid dictionary"),
+        (b"profile: [", "not valid YAML"),
+        (b"profile: mini\nprofile: paper\n", "the key 'profile' stands twice"),
+        (b"runs: {a: {seed: 1, seed: 2}}\n", "the key 'seed' stands twice"),
+        (b"profile: \xff\xfe\n", "not "),
+        (b"profile: !!python/object/apply:os.system [ls]\n", "tags such as"),
+        (b"profile: !!bool maybe\n", "tags such as"),
+        (b"profile: 0b_\n", "not readable"),
+        (b"[" * 5000, "not "),
+        (b"? [a]\n: b\n", "not valid YAML"),
+        (b"a: &a [*a]\n", ""),
+    ],
+)
+def test_what_is_not_a_parameter_file_is_refused(tmp_path: Path, content: bytes, expected: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        load_params(path)
+    assert str(path) in str(caught.value)
+    assert expected in str(caught.value)
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="No such file"):
+        load_params(tmp_path / "params.yaml")
+    with pytest.raises(UserError, match="directory"):
+        load_params(tmp_path)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+TREES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(SCALARS, inner, max_size=3), max_leaves=8
+)
+
+
+def places(value: object, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every entry of a tree."""
+    items: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [here, *(place for key, child in items for place in places(child, (*here, key)))]
+
+
+ONE_PROFILE = {**DOCUMENT, "profiles": {"mini": DOCUMENT["profiles"]["mini"]}}
+PLACES = [place for place in places(ONE_PROFILE) if place]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.sampled_from(PLACES), value=TREES)
+def test_any_value_anywhere_is_accepted_or_explained(tmp_path: Path, place: tuple[Any, ...], value: object) -> None:
+    document = deepcopy(ONE_PROFILE)
+    parent: Any = document
+    for part in place[:-1]:
+        parent = parent[part]
+    parent[place[-1]] = value
+    try:
+        load_params(write(tmp_path, document))
+    except UserError as error:
+        assert "params.yaml" in str(error)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=60) | st.text(alphabet="{}[]&*!|>:-?#,'\"%@` ab01.~\n", max_size=40).map(str.encode))
+def test_any_bytes_are_accepted_or_explained(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UserError):
+        load_params(path)
+
+
+def test_reading_parameters_needs_no_torch() -> None:
+    code = "import sys, oneshot_vos.params, oneshot_vos.cli; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_networks_agree_on_what_is_recurrent() -> None:
+    from oneshot_vos.networks import NETWORKS
+
+    for name, spec in NETWORKS.items():
+        assert RECURRENT[name] == spec.recurrent
+
+
+@pytest.mark.parametrize("profile", list(DOCUMENT["profiles"]))
+def test_networks_of_every_profile_can_be_built_from_its_keywords(profile: str) -> None:
+    from oneshot_vos.networks import NETWORKS
+
+    params = load_params(SHIPPED, profile)
+    for name in params.models:
+        require_arguments(NETWORKS[name].build, params.profile.networks[name], f"profiles.{profile}.networks.{name}")
