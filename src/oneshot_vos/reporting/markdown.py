@@ -11,7 +11,7 @@ from oneshot_vos.reporting.text import NOT_RUN, markdown_table, mean_and_spread,
 _TITLES = {"JF": "J&F", "J": "J", "F": "F"}
 
 
-def table1_markdown(rows: Sequence[Table1Row], sets: Sequence[str], labels: LabelCounts) -> str:
+def table1_markdown(rows: Sequence[Table1Row], sets: Sequence[str], labels: LabelCounts, profile: str) -> str:
     """One block per evaluated set, then the printed numbers of the sets that were not evaluated, then the commands."""
     blocks = []
     for name in sets:
@@ -21,7 +21,7 @@ def table1_markdown(rows: Sequence[Table1Row], sets: Sequence[str], labels: Labe
     absent = [printed for printed in PUBLISHED_SETS if printed not in evaluated]
     if absent:
         blocks.append(_paper_alone(rows, absent))
-    blocks.append(_commands(rows))
+    blocks.append(_commands(rows, profile))
     return "\n\n".join(blocks)
 
 
@@ -84,7 +84,7 @@ def _paper_alone(rows: Sequence[Table1Row], sets: Sequence[PublishedSet]) -> str
     )
 
 
-def _commands(rows: Sequence[Table1Row]) -> str:
+def _commands(rows: Sequence[Table1Row], profile: str) -> str:
     """What makes each of our rows; for a row without a run, what the list of runs would need."""
     table = []
     for row in rows:
@@ -94,7 +94,8 @@ def _commands(rows: Sequence[Table1Row]) -> str:
         table += [[row.method, f"`{name}`", f"`{reproduce(name)}`"] for name in names]
         if not names:
             table.append([row.method, "not in the list of runs", ""])
-    return "### Commands\n\n" + markdown_table(["method", "run", "command"], table, left=3)
+    listing = markdown_table(["method", "run", "command"], table, left=3)
+    return f"### Commands\n\nWith `profile: {profile}` in `params.yaml`:\n\n{listing}"
 
 
 def runs_markdown(

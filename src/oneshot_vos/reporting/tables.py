@@ -57,10 +57,12 @@ def write_tables(
     rows = table1(results, table1_backward)
     sets = list(evaluate_sets)
 
-    write_text(out_dir / "table1.csv", csv_text(*_table1_csv(rows, sets, labels)))
+    write_text(out_dir / "table1.csv", csv_text(*_table1_csv(rows, sets, labels, profile)))
     write_json(out_dir / "table1.json", _table1_json(rows, sets, labels, profile))
-    write_text(out_dir / "table1.md", f"# Table 1, profile `{profile}`\n\n{table1_markdown(rows, sets, labels)}\n")
-    write_text(out_dir / "runs.csv", csv_text(*_runs_csv(results, baseline, rows, sets, labels)))
+    write_text(
+        out_dir / "table1.md", f"# Table 1, profile `{profile}`\n\n{table1_markdown(rows, sets, labels, profile)}\n"
+    )
+    write_text(out_dir / "runs.csv", csv_text(*_runs_csv(results, baseline, rows, sets, labels, profile)))
     write_json(out_dir / "runs.json", _runs_json(results, baseline, sets, labels, profile))
     text = runs_markdown(results, baseline, rows, sets, labels)
     write_text(out_dir / "runs.md", f"# All runs, profile `{profile}`\n\n{text}\n")
@@ -70,7 +72,7 @@ def write_tables(
 
 
 def _table1_csv(
-    rows: Sequence[Table1Row], sets: Sequence[str], labels: LabelCounts
+    rows: Sequence[Table1Row], sets: Sequence[str], labels: LabelCounts, profile: str
 ) -> tuple[list[str], list[list[Cell]]]:
     header = ["method", "supervision", "paper_labels_percent"]
     header += [f"paper_{printed.name}_{measure}" for printed in PUBLISHED_SETS for measure in MEASURES]
@@ -80,11 +82,11 @@ def _table1_csv(
         header += [f"{name}_sequences"]
         if published_set(name):
             header += [f"{name}_{measure}_minus_paper" for measure in MEASURES]
-    header += ["seeds", "runs", "status", "command"]
-    return header, [_table1_cells(row, sets, labels) for row in rows]
+    header += ["seeds", "runs", "status", "profile", "command"]
+    return header, [_table1_cells(row, sets, labels, profile) for row in rows]
 
 
-def _table1_cells(row: Table1Row, sets: Sequence[str], labels: LabelCounts) -> list[Cell]:
+def _table1_cells(row: Table1Row, sets: Sequence[str], labels: LabelCounts, profile: str) -> list[Cell]:
     printed = row.published
     ours = row.ours or Experiment(())
     cells: list[Cell] = [row.method, row.supervision, printed.labels_percent if printed else None]
@@ -99,7 +101,7 @@ def _table1_cells(row: Table1Row, sets: Sequence[str], labels: LabelCounts) -> l
         if published_set(name):
             cells += [row.difference(name, measure) for measure in MEASURES]
     cells += [" ".join(map(str, ours.seeds)), " ".join(run.spec.name for run in ours.runs), _status(row, sets)]
-    return [*cells, " && ".join(reproduce(run.spec.name) for run in ours.runs)]
+    return [*cells, profile, " && ".join(reproduce(run.spec.name) for run in ours.runs)]
 
 
 def _ours_percent(ours: Experiment, labels: LabelCounts) -> float | None:
@@ -166,19 +168,22 @@ def _runs_csv(
     rows: Sequence[Table1Row],
     sets: Sequence[str],
     labels: LabelCounts,
+    profile: str,
 ) -> tuple[list[str], list[list[Cell]]]:
     header = ["run", "model", "backward", "labels", "init", "seed", "labels_percent", "status"]
     for name in sets:
         header += [f"{name}_{measure}" for measure in MEASURES] + [f"{name}_of_full"]
-    header += ["reproduce", *(f"train_{key}" for key in _RECORD)]
-    cells = [_run_cells(result, rows, sets, labels) for result in results]
+    header += ["profile", "reproduce", *(f"train_{key}" for key in _RECORD)]
+    cells = [_run_cells(result, rows, sets, labels, profile) for result in results]
     copied: list[Cell] = [COPY_FIRST, *[None] * 6, _run_status(baseline, sets)]
     for name in sets:
         copied += [*_score_cells(baseline, name), None]
-    return header, [*cells, [*copied, *[None] * (1 + len(_RECORD))]]
+    return header, [*cells, [*copied, profile, *[None] * (1 + len(_RECORD))]]
 
 
-def _run_cells(result: RunResult, rows: Sequence[Table1Row], sets: Sequence[str], labels: LabelCounts) -> list[Cell]:
+def _run_cells(
+    result: RunResult, rows: Sequence[Table1Row], sets: Sequence[str], labels: LabelCounts, profile: str
+) -> list[Cell]:
     run = result.spec
     cells: list[Cell] = [run.name, run.model, run.backward, run.labels, run.init, run.seed]
     cells += [labels.percent(run.labels), _run_status(result.scores, sets)]
@@ -186,7 +191,7 @@ def _run_cells(result: RunResult, rows: Sequence[Table1Row], sets: Sequence[str]
         ratio = ratio_to_full(run, result.scores[name].scores["JF"], name, rows) if name in result.scores else None
         cells += [*_score_cells(result.scores, name), None if ratio is None else f"{ratio:.4f}"]
     record = asdict(result.training or TrainingRecord())
-    return [*cells, reproduce(run.name), *(record[key] for key in _RECORD)]
+    return [*cells, profile, reproduce(run.name), *(record[key] for key in _RECORD)]
 
 
 def _score_cells(scores: Mapping[str, SetScores], name: str) -> list[Cell]:
