@@ -74,12 +74,16 @@ def _summary(root: Path, list_file: str | None, problems: list[str]) -> str:
     more = len(problems) - _MOST_PROBLEMS_SHOWN
     tail = f"\n  … and {more} more" if more > 0 else ""
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return f"{source}: {count} in the data set:\n{shown}{tail}\nComplete the folders, or take the videos out of the list"
+    return (
+        f"{source}: {count} in the data set:\n{shown}{tail}\nComplete the folders, or take the videos out of the list"
+    )
 
 
 def _folder_names(folder: Path) -> list[str]:
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; expected one folder of frames per video. Check the root and 'images'")
+        raise UserError(
+            f"{folder}: no such folder; expected one folder of frames per video. Check the root and 'images'"
+        )
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not names:
         raise UserError(f"{folder}: no video in it; expected one folder of frames per video")

@@ -93,8 +93,8 @@ def check_same_size(frame_path: Path, mask_path: Path) -> None:
     (frame_height, frame_width), (height, width) = frame_size(frame_path), mask_size(mask_path)
     if (frame_height, frame_width) != (height, width):
         raise UserError(
-            f"{mask_path}: mask of {width}x{height} pixels, but its frame {frame_path} has {frame_width}x{frame_height}; "
-            "expected the same size. Export the mask at the size of the frame, or resize it with nearest neighbour"
+            f"{mask_path}: mask of {width}x{height} pixels, but its frame {frame_path} has "
+            f"{frame_width}x{frame_height}; expected the same size. Export the mask at the size of the frame, or resize it with nearest neighbour"
         )
 
 
@@ -190,7 +190,7 @@ def _read_any_png(path: Path, snap_colors: bool) -> MaskReading:
         image.load()
         if depth == 16 and image.mode not in ("I;16", "I;16B", "I"):
             raise UserError(
-                f"{path}: a 16-bit mask with colour or alpha channels; expected 16-bit grey, 8-bit palette or 8-bit RGB. "
+                f"{path}: a 16-bit mask with colour or alpha channels; expected 16-bit grey, 8-bit palette or RGB. "
                 "Save the object ids as one 16-bit grey channel"
             )
         if image.mode == "RGB" and "transparency" in image.info:
