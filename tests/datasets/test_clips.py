@@ -18,8 +18,8 @@ from oneshot_vos.datasets.clips import (
     StillSource,
     collate,
 )
-from oneshot_vos.datasets.labels import keep_every, keep_first
 from oneshot_vos.datasets.index import read_index
+from oneshot_vos.datasets.labels import keep_every, keep_first
 from oneshot_vos.datasets.masks import write_mask
 from oneshot_vos.datasets.sampling import ClipSampler, FullSampler, OneShotSampler
 from oneshot_vos.datasets.static import read_pairs
@@ -57,7 +57,9 @@ def videos(tmp_path: Path) -> list[Video]:
     return [_video(tmp_path, name) for name in ("cat", "horse", "snake")]
 
 
-def _dataset(videos: list[Video], sampler: ClipSampler, *, objects: int = 2, frames: int = 3, crop: int = 32) -> ClipDataset:
+def _dataset(
+    videos: list[Video], sampler: ClipSampler, *, objects: int = 2, frames: int = 3, crop: int = 32
+) -> ClipDataset:
     source = ClipSource("set", videos)
     return ClipDataset(
         [source], sampler, ClipTransform(crop), objects=objects, frames=frames, seed=5, max_skip=lambda position: 3
@@ -85,12 +87,18 @@ def _same(a: ClipBatch, b: ClipBatch) -> bool:
 def test_batch_shapes_and_ranges(videos, objects, frames):
     dataset = _dataset(videos, FullSampler(), objects=objects, frames=frames)
     batch = collate([dataset[i] for i in range(4)])
-    assert batch.frames.shape == (4, frames, 3, 32, 32) and batch.frames.dtype == torch.float32
-    assert batch.reference.shape == (4, objects, 32, 32) and set(batch.reference.unique().tolist()) <= {0.0, 1.0}
-    assert batch.targets.shape == (4, frames, 32, 32) and batch.targets.dtype == torch.int64
-    assert 0 <= int(batch.targets.min()) and int(batch.targets.max()) <= objects
-    assert batch.labelled.shape == (4, frames) and batch.labelled.all()
-    assert batch.present.shape == (4, objects) and (batch.present[:, 0] == 1).all()
+    assert batch.frames.shape == (4, frames, 3, 32, 32)
+    assert batch.frames.dtype == torch.float32
+    assert batch.reference.shape == (4, objects, 32, 32)
+    assert set(batch.reference.unique().tolist()) <= {0.0, 1.0}
+    assert batch.targets.shape == (4, frames, 32, 32)
+    assert batch.targets.dtype == torch.int64
+    assert int(batch.targets.min()) >= 0
+    assert int(batch.targets.max()) <= objects
+    assert batch.labelled.shape == (4, frames)
+    assert batch.labelled.all()
+    assert batch.present.shape == (4, objects)
+    assert (batch.present[:, 0] == 1).all()
     assert len(batch) == 4
     for k in range(objects):
         assert torch.equal(batch.reference[:, k] == 1, batch.targets[:, 0] == k + 1)
@@ -107,7 +115,8 @@ def test_names_tell_set_video_and_frames(videos):
     name = _dataset(videos, OneShotSampler())[0].name
     head, frames = name.split("@")
     assert head in {"set/cat", "set/horse", "set/snake"}
-    assert frames.startswith("00000,") and len(frames.split(",")) == 3
+    assert frames.startswith("00000,")
+    assert len(frames.split(",")) == 3
 
 
 @pytest.mark.parametrize("sampler", [OneShotSampler(), FullSampler()])
@@ -136,7 +145,8 @@ def test_position_decides_whatever_was_asked_before(videos):
     later = again[11]
     for position in range(11):
         dataset[position]
-    assert torch.equal(dataset[11].frames, later.frames) and dataset[11].name == later.name
+    assert torch.equal(dataset[11].frames, later.frames)
+    assert dataset[11].name == later.name
 
 
 def test_one_shot_reads_no_mask_but_the_first(videos, tmp_path):
@@ -150,7 +160,8 @@ def test_one_shot_reads_no_mask_but_the_first(videos, tmp_path):
     poisoned = collate([_dataset(first_only, OneShotSampler())[i] for i in range(6)])
     shutil.rmtree(tmp_path / "masks")
     deleted = collate([_dataset(first_only, OneShotSampler())[i] for i in range(6)])
-    assert _same(before, poisoned) and _same(before, deleted)
+    assert _same(before, poisoned)
+    assert _same(before, deleted)
     assert before.labelled.tolist() == [[True, False, False]] * 6
     assert before.targets[:, 1:].abs().sum() == 0
 
@@ -170,12 +181,12 @@ def test_full_supervision_uses_videos_with_some_masks_and_lists_the_others(tmp_p
     some = _video(tmp_path, "some", labelled=[0, 3, 6])
     one = _video(tmp_path, "one", labelled=[0])
     dataset = _dataset([some, one], FullSampler())
-    assert len(dataset) == 1 and dataset.left_out == [
-        "set/one: 1 of its 7 frames has a mask; full supervision needs at least two"
-    ]
+    assert len(dataset) == 1
+    assert dataset.left_out == ["set/one: 1 of its 7 frames has a mask; full supervision needs at least two"]
     for position in range(10):
         clip = dataset[position]
-        assert set(clip.name.split("@")[1].split(",")) <= {"00000", "00003", "00006"} and clip.labelled.all()
+        assert set(clip.name.split("@")[1].split(",")) <= {"00000", "00003", "00006"}
+        assert clip.labelled.all()
     with pytest.raises(UserError, match="no video can be used"):
         _dataset([one], FullSampler())
 
@@ -190,7 +201,13 @@ def test_copies_and_skip_divisor(videos):
 
     sources = [ClipSource("davis", videos[:1], copies=5), ClipSource("youtube", videos[1:], skip_divisor=5)]
     dataset = ClipDataset(
-        sources, Recording(), ClipTransform(32), objects=1, frames=3, seed=0, max_skip=lambda position: 25 if position else 3
+        sources,
+        Recording(),
+        ClipTransform(32),
+        objects=1,
+        frames=3,
+        seed=0,
+        max_skip=lambda position: 25 if position else 3,
     )
     assert len(dataset) == 7
     names = [dataset[position].name for position in range(7, 14)]
@@ -232,7 +249,9 @@ def test_empty_first_mask_is_refused(tmp_path):
 
 def test_clip_without_object_under_full_supervision_is_empty(tmp_path):
     clip = _dataset([_video(tmp_path, "void", objects=0)], FullSampler())[0]
-    assert clip.present.tolist() == [1.0, 0.0] and clip.reference.sum() == 0 and clip.targets.sum() == 0
+    assert clip.present.tolist() == [1.0, 0.0]
+    assert clip.reference.sum() == 0
+    assert clip.targets.sum() == 0
 
 
 def test_mask_of_another_size_is_refused(videos):
@@ -261,7 +280,9 @@ def test_still_clips(pairs, is_exact):
     dataset = StaticDataset(pairs, StaticTransform(48, 4, is_exact), objects=2, seed=1)
     batch = collate([dataset[i] for i in range(8)])
     assert batch.frames.shape == (8, 4, 3, 48, 48)
-    assert batch.labelled.all() and batch.reference.max() <= 1 and batch.reference.min() >= 0
+    assert batch.labelled.all()
+    assert batch.reference.max() <= 1
+    assert batch.reference.min() >= 0
     assert ((batch.reference > 0) & (batch.reference < 1)).any(), "masks of still images are soft"
     for k in range(2):
         assert torch.equal(batch.reference[:, k] > 0.5, batch.targets[:, 0] == k + 1)
@@ -272,8 +293,10 @@ def test_still_clips(pairs, is_exact):
 def test_still_clips_of_one_object_pick_different_instances(pairs):
     only = [StillSource("stills", [pair for pair in pairs[0].pairs if pair.name == "2"])]
     dataset = StaticDataset(only, StaticTransform(48), objects=1, seed=1)
-    centres = {round(float((clip.reference[0].sum(0) * torch.arange(48)).sum() / clip.reference.sum()) / 12)
-               for clip in (dataset[i] for i in range(12))}
+    centres = {
+        round(float((clip.reference[0].sum(0) * torch.arange(48)).sum() / clip.reference.sum()) / 12)
+        for clip in (dataset[i] for i in range(12))
+    }
     assert len(centres) > 1
 
 
@@ -294,7 +317,8 @@ def test_still_mask_of_another_size_is_refused(pairs):
 def test_batch_moves_to_a_device(videos):
     batch = collate([_dataset(videos, OneShotSampler())[0]])
     moved = batch.to(torch.device("meta"))
-    assert moved.frames.device.type == "meta" and moved.names == batch.names
+    assert moved.frames.device.type == "meta"
+    assert moved.names == batch.names
 
 
 @pytest.mark.real_data
@@ -305,7 +329,8 @@ def test_real_training_clips(data_root, tmp_path):
     keep_first(videos, tmp_path, "train-clips")
     dataset = _dataset(read_index(tmp_path / "train-clips.json"), OneShotSampler(), crop=96)
     batch = collate([dataset[i] for i in range(len(dataset))])
-    assert batch.labelled[:, 0].all() and not batch.labelled[:, 1:].any()
+    assert batch.labelled[:, 0].all()
+    assert not batch.labelled[:, 1:].any()
     assert (batch.reference[:, 0].sum((1, 2)) > 0).float().mean() > 0.9
     assert len({name.split("@")[0] for name in batch.names}) == len(videos)
 
@@ -315,4 +340,5 @@ def test_real_still_images(data_root):
     sources = [StillSource(name, read_pairs(data_root / "static" / name)) for name in ("ccp", "coco_small")]
     dataset = StaticDataset(sources, StaticTransform(96), objects=2, seed=0)
     batch = collate([dataset[i] for i in range(20)])
-    assert torch.isfinite(batch.frames).all() and (batch.reference[:, 0].amax((1, 2)) > 0.5).float().mean() > 0.9
+    assert torch.isfinite(batch.frames).all()
+    assert (batch.reference[:, 0].amax((1, 2)) > 0.5).float().mean() > 0.9

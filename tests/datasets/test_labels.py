@@ -55,7 +55,8 @@ def test_first_index_knows_one_mask_per_video_and_no_other(tmp_path):
     videos = _tree(tmp_path / "set", [4, 6])
     keep_first(videos, tmp_path / "out", "set")
     text = (tmp_path / "out" / "set.json").read_text()
-    assert "set/Annotations" not in text and text.count(".png") == 2
+    assert "set/Annotations" not in text
+    assert text.count(".png") == 2
     kept = read_index(tmp_path / "out" / "set.json")
     assert [video.frames for video in kept] == [video.frames for video in videos]
     for video, original in zip(kept, videos, strict=True):
@@ -68,13 +69,16 @@ def test_first_index_knows_one_mask_per_video_and_no_other(tmp_path):
 def test_first_mask_may_come_later(tmp_path):
     keep_first(_tree(tmp_path / "set", [3], first=4), tmp_path / "out", "set")
     (video,) = read_index(tmp_path / "out" / "set.json")
-    assert list(video.masks) == ["00004"] and video.first_mask == 4 and video.labelled == (4,)
+    assert list(video.masks) == ["00004"]
+    assert video.first_mask == 4
+    assert video.labelled == (4,)
 
 
 def test_every_index_lists_all_masks_where_they_lie(tmp_path):
     videos = _tree(tmp_path / "set", [3, 2])
     ratio = keep_every(videos, tmp_path / "out", "set")
-    assert ratio.ratio == 1 and read_index(tmp_path / "out" / "set.json") == videos
+    assert ratio.ratio == 1
+    assert read_index(tmp_path / "out" / "set.json") == videos
     assert not list((tmp_path / "out").rglob("*.png"))
 
 
@@ -112,12 +116,13 @@ def test_altered_and_missing_files_are_told(tmp_path):
     videos[0].masks["00000"].write_text("other")
     videos[0].masks["00002"].unlink()
     told = changed(tmp_path / "set.json")
-    assert len(told) == 3 and all(any(name in line for line in told) for name in ("00001.jpg", "00000.png", "00002.png"))
+    assert len(told) == 3
+    assert all(any(name in line for line in told) for name in ("00001.jpg", "00000.png", "00002.png"))
 
 
 def test_video_without_masks_is_refused(tmp_path):
     video = Video("bare", (tmp_path / "bare" / "0.jpg",), {})
-    with pytest.raises(UserError, match="'bare'.*none of its 1 frames has a mask"):
+    with pytest.raises(UserError, match=r"'bare'.*none of its 1 frames has a mask"):
         keep_first([video], tmp_path / "out", "set")
     assert not (tmp_path / "out" / "set.json").exists()
 
@@ -133,7 +138,9 @@ def test_missing_first_mask_empty_set_and_repeated_video_are_refused(tmp_path):
         keep_every(videos * 2, tmp_path / "out", "set")
 
 
-@pytest.mark.parametrize("content", ["[]", '{"format": "x"}', '{"format": "oneshot-vos videos 1"}', "{", '{"videos": 3}'])
+@pytest.mark.parametrize(
+    "content", ["[]", '{"format": "x"}', '{"format": "oneshot-vos videos 1"}', "{", '{"videos": 3}']
+)
 def test_other_files_are_not_taken_for_an_index(tmp_path, content):
     path = tmp_path / "set.json"
     path.write_text(content)

@@ -25,7 +25,8 @@ def test_one_shot_clip_starts_at_the_label_and_runs_one_way(frames, length, max_
     label = data.draw(st.integers(0, frames - 1))
     clip = OneShotSampler().sample(frames, [label], length, max_skip, np.random.default_rng(seed))
     gaps = [after - before for before, after in pairwise(clip)]
-    assert len(clip) == length and clip[0] == label
+    assert len(clip) == length
+    assert clip[0] == label
     assert all(0 <= frame < frames for frame in clip)
     assert all(abs(gap) <= max_skip for gap in gaps)
     assert all(gap >= 0 for gap in gaps) or all(gap <= 0 for gap in gaps)
@@ -47,8 +48,11 @@ def test_one_shot_uses_only_the_first_of_several_labels():
 
 def test_one_shot_goes_both_ways_from_the_middle():
     rng = np.random.default_rng(0)
-    signs = Counter(np.sign(clip[1] - 25) for clip in (OneShotSampler().sample(51, [25], 3, 5, rng) for _ in range(400)))
-    assert 140 < signs[1] < 260 and signs[1] + signs[-1] == 400
+    signs = Counter(
+        np.sign(clip[1] - 25) for clip in (OneShotSampler().sample(51, [25], 3, 5, rng) for _ in range(400))
+    )
+    assert 140 < signs[1] < 260
+    assert signs[1] + signs[-1] == 400
 
 
 def test_one_shot_repeats_the_only_frame():
@@ -79,19 +83,22 @@ def test_full_supervision_gives_exactly_the_official_triples(frames, max_jump):
 def test_full_supervision_stays_among_labelled_frames(count, length, max_skip, seed):
     labelled = [3 * i + 1 for i in range(count)]
     clip = FullSampler().sample(3 * count + 5, labelled, length, max_skip, np.random.default_rng(seed))
-    assert len(clip) == length and set(clip) <= set(labelled)
+    assert len(clip) == length
+    assert set(clip) <= set(labelled)
     assert clip == sorted(clip) or clip == sorted(clip, reverse=True)
 
 
 def test_full_supervision_leaves_out_videos_with_one_mask():
-    assert FullSampler().usable(30, [0]) is not None and "1 of its 30" in str(FullSampler().usable(30, [0]))
+    assert FullSampler().usable(30, [0]) is not None
+    assert "1 of its 30" in str(FullSampler().usable(30, [0]))
     assert FullSampler().usable(30, [0, 9]) is None
     assert OneShotSampler().usable(30, [0]) is None
     assert OneShotSampler().usable(30, []) is not None
 
 
 @pytest.mark.parametrize(
-    ("iteration", "expected"), [(0, 5), (99, 5), (100, 10), (250, 15), (300, 20), (400, 25), (799, 25), (800, 5), (999, 5)]
+    ("iteration", "expected"),
+    [(0, 5), (99, 5), (100, 10), (250, 15), (300, 20), (400, 25), (799, 25), (800, 5), (999, 5)],
 )
 def test_curriculum_follows_the_iterations(iteration, expected):
     curriculum = Curriculum(STCN_VALUES, STCN_AT, iterations=1000, batch_size=4)
@@ -99,7 +106,9 @@ def test_curriculum_follows_the_iterations(iteration, expected):
     assert curriculum(iteration * 4) == curriculum(iteration * 4 + 3) == expected
 
 
-@pytest.mark.parametrize(("values", "at"), [((5,), (0.0, 0.1)), ((5, 10), (0.1, 0.2)), ((5, 10), (0.0, 0.0)), ((0,), (0.0,))])
+@pytest.mark.parametrize(
+    ("values", "at"), [((5,), (0.0, 0.1)), ((5, 10), (0.1, 0.2)), ((5, 10), (0.0, 0.0)), ((0,), (0.0,))]
+)
 def test_curriculum_refuses_what_makes_no_sense(values, at):
     with pytest.raises(UserError, match="max_skip"):
         Curriculum(values, at, iterations=10, batch_size=1)

@@ -18,13 +18,18 @@ def _touch(root: Path, *names: str) -> None:
 
 
 def test_flat_and_class_folders_are_read_in_order(tmp_path):
-    _touch(tmp_path, "b.jpg", "b.png", "dogs/1.JPG", "dogs/1.png", "cats/1.jpeg", "cats/1.png", ".hidden.jpg", "notes.txt")
+    _touch(
+        tmp_path, "b.jpg", "b.png", "dogs/1.JPG", "dogs/1.png", "cats/1.jpeg", "cats/1.png", ".hidden.jpg", "notes.txt"
+    )
     pairs = read_pairs(tmp_path)
     assert [pair.name for pair in pairs] == ["b", "cats/1", "dogs/1"]
-    assert pairs[2].image == tmp_path / "dogs/1.JPG" and pairs[2].mask == tmp_path / "dogs/1.png"
+    assert pairs[2].image == tmp_path / "dogs/1.JPG"
+    assert pairs[2].mask == tmp_path / "dogs/1.png"
 
 
-@pytest.mark.parametrize(("names", "message"), [(["a.jpg"], "image.*without"), (["a.png"], "mask.*without"), ([], "no image")])
+@pytest.mark.parametrize(
+    ("names", "message"), [(["a.jpg"], "image.*without"), (["a.png"], "mask.*without"), ([], "no image")]
+)
 def test_incomplete_folders_are_refused(tmp_path, names, message):
     _touch(tmp_path, *names)
     with pytest.raises(UserError, match=message):

@@ -64,8 +64,10 @@ def test_still_image_and_masks_stay_aligned(ids, is_exact):
         if any(name == "gray" for name, _ in draw.colours):
             continue
         images, masks = transform.images(_painted(ids), draw), transform.masks(planes, draw)
-        assert images.shape == (3, 3, 96, 96) and masks.shape == (3, 2, 96, 96)
-        assert masks.min() >= 0 and masks.max() <= 1
+        assert images.shape == (3, 3, 96, 96)
+        assert masks.shape == (3, 2, 96, 96)
+        assert masks.min() >= 0
+        assert masks.max() <= 1
         for t in range(3):
             painted = _rgb(images[t]) > 0.62
             for k in range(2):
@@ -98,7 +100,9 @@ def test_composed_still_masks_equal_exact_ones_but_for_the_edges(ids, bend, agre
 @pytest.mark.parametrize("kind", ["clip", "still"])
 def test_composed_images_are_near_exact_ones(kind):
     rng = np.random.default_rng(3)
-    image = cv2.resize(rng.integers(0, 256, (12, 20, 3), dtype=np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    image = cv2.resize(
+        rng.integers(0, 256, (12, 20, 3), dtype=np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC
+    )
     for seed in range(6):
         if kind == "clip":
             draw = ClipTransform(96).draw(np.random.default_rng(seed), HEIGHT, WIDTH, 1)
@@ -117,7 +121,9 @@ def test_beyond_the_border_lies_the_mean_colour():
     assert tuple(corner) == FILL
 
 
-@pytest.mark.parametrize(("angle", "scale", "shear"), [(17.0, 1.0, 0.0), (0.0, 1.3, 0.0), (0.0, 1.0, 9.0), (-12.0, 0.9, -7.0)])
+@pytest.mark.parametrize(
+    ("angle", "scale", "shear"), [(17.0, 1.0, 0.0), (0.0, 1.3, 0.0), (0.0, 1.0, 9.0), (-12.0, 0.9, -7.0)]
+)
 def test_affine_matrix_is_torchvisions(angle, scale, shear):
     """The inverse of ours, about the centre, is the matrix torchvision hands to PIL."""
     inverse = official._get_inverse_affine_matrix([WIDTH / 2, HEIGHT / 2], angle, [0.0, 0.0], scale, [shear, 0.0])
@@ -150,31 +156,35 @@ def test_spline_moves_sources_to_targets():
     for (source_x, source_y), (target_x, target_y) in zip(spline.source, spline.target, strict=True):
         column, row = round(target_x * 199), round(target_y * 199)
         if 0 <= column < 200 and 0 <= row < 200:
-            assert abs(x[row, column] - source_x * 200) < 2 and abs(y[row, column] - source_y * 200) < 2
+            assert abs(x[row, column] - source_x * 200) < 2
+            assert abs(y[row, column] - source_y * 200) < 2
 
 
 def test_quick_spline_is_near_the_full_one():
     for seed in range(5):
         spline = warps.draw_spline(np.random.default_rng(seed), 128)
         for quick, full in zip(spline.quick_maps, spline.maps, strict=True):
-            assert np.abs(quick - full).mean() < 0.03 and np.abs(quick - full).max() < 1
+            assert np.abs(quick - full).mean() < 0.03
+            assert np.abs(quick - full).max() < 1
 
 
 def test_box_keeps_area_and_aspect_and_lies_inside():
     rng = np.random.default_rng(0)
     for _ in range(300):
         top, left, height, width = draw_box(rng, 480, 854, (0.36, 1.0))
-        assert 0 <= top <= 480 - height and 0 <= left <= 854 - width
+        assert 0 <= top <= 480 - height
+        assert 0 <= left <= 854 - width
         assert 0.74 <= width / height <= 1.35
     assert draw_box(rng, 10, 1000, (0.36, 1.0)) == (0, 493, 10, 13), "too flat: the central box of the largest aspect"
 
 
 def test_drawing_depends_on_the_generator_alone():
     draws = [ClipTransform(96).draw(np.random.default_rng(4), 480, 854, 3) for _ in range(2)]
-    np.random.seed(0)
     assert draws[0] == draws[1] == ClipTransform(96).draw(np.random.default_rng(4), 480, 854, 3)
 
 
-@pytest.mark.parametrize(("size", "expected"), [((480, 854), (384, 683)), ((854, 480), (683, 384)), ((96, 96), (384, 384))])
+@pytest.mark.parametrize(
+    ("size", "expected"), [((480, 854), (384, 683)), ((854, 480), (683, 384)), ((96, 96), (384, 384))]
+)
 def test_shorter_side(size, expected):
     assert shorter_side_to(*size, 384) == expected

@@ -134,9 +134,7 @@ class StaticDataset(Dataset[Clip]):
     most five times; after that the clip is kept with whatever is left, `present` saying what that is.
     """
 
-    def __init__(
-        self, sources: Sequence[StillSource], transform: StaticTransform, *, objects: int, seed: int
-    ) -> None:
+    def __init__(self, sources: Sequence[StillSource], transform: StaticTransform, *, objects: int, seed: int) -> None:
         entries = [(source.name, pair) for source in sources for pair in source.pairs for _ in range(source.copies)]
         if not entries:
             raise UserError("static pretraining: none of the sets has an image; expected at least one image–mask pair")
@@ -158,7 +156,7 @@ class StaticDataset(Dataset[Clip]):
         if planes:
             _require_same_size(pair.mask, planes[0], pair.image, image)
         for _ in range(_TRIALS):
-            chosen = rng.choice(len(planes), min(self._objects, len(planes)), replace=False) if planes else []
+            chosen = rng.permutation(len(planes))[: self._objects]
             draw = self._transform.draw(rng, height, width)
             masks = self._transform.masks([planes[i] for i in chosen], draw)
             seen = (masks[0] > 0.5).mean(axis=(1, 2)) >= _VISIBLE
@@ -167,9 +165,7 @@ class StaticDataset(Dataset[Clip]):
         return _still_clip(self._transform.images(image, draw), masks[:, seen], self._objects, f"{source}/{pair.name}")
 
 
-def _still_clip(
-    frames: NDArray[np.float32], masks: NDArray[np.float32], objects: int, name: str
-) -> Clip:
+def _still_clip(frames: NDArray[np.float32], masks: NDArray[np.float32], objects: int, name: str) -> Clip:
     """Pack images [T, 3, H, W] and soft masks [T, K', H, W] of K' ≤ `objects` visible objects."""
     times, count, height, width = masks.shape
     reference = np.zeros((objects, height, width), np.float32)
@@ -188,7 +184,7 @@ def _still_clip(
 
 
 def _present(count: int, objects: int) -> Tensor:
-    """Which objects exist: the first `count`, and object 1 always (an empty clip trains the network to stay silent)."""
+    """Which objects exist: the first `count`, and object 1 always: a clip without any still needs one to predict."""
     return (torch.arange(objects) < max(count, 1)).float()
 
 

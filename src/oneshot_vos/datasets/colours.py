@@ -30,7 +30,7 @@ _EXACT: Mapping[str, Callable[[Image.Image, float], Image.Image]] = MappingProxy
 def draw_jitter(
     rng: np.random.Generator, brightness: float, contrast: float, saturation: float, hue: float = 0.0
 ) -> Colours:
-    """Draw a colour jitter: factors uniform in 1 ± range (hue: 0 ± range, in turns of the colour circle), random order.
+    """Draw a colour jitter in random order: factors uniform in 1 ± range (hue: 0 ± range, in turns).
 
     A range of 0 leaves its operation out.
     """

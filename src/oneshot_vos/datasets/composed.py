@@ -112,7 +112,7 @@ def _bend(image: NDArray[np.uint8], frame: StillFrameDraw) -> NDArray[np.uint8]:
     """Apply the copy's spline; black beyond the border."""
     if frame.spline is None:
         return image
-    return cv2.remap(image, *frame.spline.quick_maps, cv2.INTER_LINEAR)
+    return np.asarray(cv2.remap(image, *frame.spline.quick_maps, cv2.INTER_LINEAR), np.uint8)
 
 
 def _turn_hue(image: NDArray[np.uint8], turns: float) -> NDArray[np.uint8]:
@@ -122,7 +122,7 @@ def _turn_hue(image: NDArray[np.uint8], turns: float) -> NDArray[np.uint8]:
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
     table = ((np.arange(256) + round(turns * 255)) % 256).astype(np.uint8)
     hsv[..., 0] = table[hsv[..., 0]]
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL), np.uint8)
 
 
 def _coloured(image: NDArray[np.uint8], colours: Colours) -> NDArray[np.float32]:
@@ -131,7 +131,7 @@ def _coloured(image: NDArray[np.uint8], colours: Colours) -> NDArray[np.float32]
     matrix = np.eye(4)
     matrix[:3] = fold_colours(colours, mean)
     changed = cv2.transform(image.astype(np.float32), (_NORMALISE @ matrix).astype(np.float32))
-    planes = np.ascontiguousarray(changed.transpose(2, 0, 1))
+    planes = np.ascontiguousarray(changed.transpose(2, 0, 1), np.float32)
     for plane, low, high in zip(planes, _DARKEST, _BRIGHTEST, strict=True):
         np.clip(plane, low, high, out=plane)
     return planes

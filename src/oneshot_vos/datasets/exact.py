@@ -84,4 +84,4 @@ def _bend(image: NDArray[np.uint8], frame: StillFrameDraw, interpolation: int) -
     """Apply the copy's spline, evaluated at every pixel; black beyond the border."""
     if frame.spline is None:
         return image
-    return cv2.remap(image, *frame.spline.maps, interpolation)
+    return np.asarray(cv2.remap(image, *frame.spline.maps, interpolation), np.uint8)

@@ -72,7 +72,7 @@ def read_index(path: Path) -> list[Video]:
 
 
 def changed(path: Path) -> list[str]:
-    """What is no longer as the index says: missing frames, missing or altered masks; one line each, none if all is well."""
+    """What is no longer as the index says, one line each: missing frames, missing or altered masks."""
     lines = []
     for entry in _read(path):
         lines += [f"{frame}: missing" for frame in entry.video.frames if not frame.is_file()]

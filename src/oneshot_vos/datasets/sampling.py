@@ -124,4 +124,5 @@ class Curriculum:
         return self.values[passed - 1]
 
     def __call__(self, position: int) -> int:
+        """The distance that holds for the clip at `position`."""
         return self.max_skip(position // self.batch_size)

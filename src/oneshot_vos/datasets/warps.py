@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import cos, radians, sin, tan
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from oneshot_vos.datasets.colours import FILL
 
+P = TypeVar("P", np.uint8, np.uint16)
 Matrix = NDArray[np.float64]
 Maps = tuple[NDArray[np.float32], NDArray[np.float32]]
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
@@ -68,7 +70,8 @@ def shrink(image: NDArray[np.uint8], scale: float) -> Shrunk:
     height, width = image.shape[:2]
     factor = scale / _SCALE_LEFT
     small = max(1, round(width * factor)), max(1, round(height * factor))
-    return Shrunk(cv2.resize(image, small, interpolation=cv2.INTER_AREA), stretch(small[0] / width, small[1] / height))
+    averaged = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
+    return Shrunk(averaged, stretch(small[0] / width, small[1] / height))
 
 
 def _sampling(matrix: Matrix) -> Matrix:
@@ -91,11 +94,12 @@ def warp_ids(ids: NDArray[np.uint16], matrix: Matrix, size: int) -> NDArray[np.u
     return _warp(ids, matrix, size, cv2.INTER_NEAREST, (0,))
 
 
-def _warp(source, matrix: Matrix, size: int, interpolation: int, fill: tuple[int, ...]):  # type: ignore[no-untyped-def]
+def _warp(source: NDArray[P], matrix: Matrix, size: int, interpolation: int, fill: tuple[int, ...]) -> NDArray[P]:
     flags = interpolation | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(
+    warped = cv2.warpAffine(
         source, _sampling(matrix), (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=fill
     )
+    return np.asarray(warped, source.dtype)
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,8 @@ def _enlarge(field: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     scale = (field.shape[0] - 1) / (size - 1)
     sampling = np.array([[scale, 0, 0], [0, scale, 0]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(field, sampling, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    enlarged = cv2.warpAffine(field, sampling, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(enlarged, np.float32)
 
 
 def _kernel(squares: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -143,8 +148,8 @@ def _kernel(squares: NDArray[np.float64]) -> NDArray[np.float64]:
     return squares * np.log(np.sqrt(squares) + 1e-6)
 
 
-def _displacement(spline: Spline, axis: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Displacement along x and along y at the grid `axis` × `axis`: what takes each target point back to its source."""
+def _displacement(spline: Spline, axis: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Displacements along x and along y on the grid `axis` × `axis`: target points go back to their sources."""
     centres, count = spline.target, len(spline.target)
     linear_part = np.concatenate([np.ones((count, 1)), centres], axis=1)
     system = np.zeros((count + 3, count + 3))
@@ -160,4 +165,4 @@ def _displacement(spline: Spline, axis: NDArray[np.float64]) -> tuple[NDArray[np
         radial = _kernel((axis[None] - x) ** 2 + (axis[:, None] - y) ** 2)
         moves[0] += weight[0] * radial
         moves[1] += weight[1] * radial
-    return moves[0], moves[1]
+    return moves
