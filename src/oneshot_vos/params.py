@@ -8,14 +8,13 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.registry import suggest
+from oneshot_vos.strict_yaml import explain, read_yaml
 
 # Every network, and whether a state travels from frame to frame. The networks' own registry repeats this fact where
 # torch is at hand; a test keeps the two equal.
@@ -268,11 +267,11 @@ def load_params(path: Path, profile: str | None = None) -> Params:
 
     Raises `UserError` with one line per finding.
     """
-    document = _read_yaml(path)
+    document = read_yaml(path)
     try:
         params = Params.model_validate(document)
     except ValidationError as error:
-        raise _findings(path, [_explain(detail) for detail in error.errors(include_url=False)]) from error
+        raise _findings(path, explain(error, Params)) from error
     findings = [*_check_runs(params), *(line for name in params.profiles for line in _check_profile(params, name))]
     chosen = profile if profile is not None else params.profile_name
     if chosen not in params.profiles:
@@ -283,7 +282,7 @@ def load_params(path: Path, profile: str | None = None) -> Params:
 
 
 def require_arguments(constructor: Callable[..., object], settings: Mapping[str, Any], where: str) -> None:
-    """Raise `UserError` if `settings` holds a keyword that `constructor` does not know; `where` is its place in the file.
+    """Raise `UserError` if `settings` holds a keyword unknown to `constructor`; `where` is its place in the file.
 
     Separate from `load_params` because only the constructor, which needs torch, knows its keywords.
     """
@@ -380,112 +379,3 @@ def _check_data(data: Data, where: str) -> list[str]:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name)
     ]
     return lines
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Findings of pydantic in the words of the file
-
-
-def _explain(detail: Any) -> str:
-    """One line for one entry of `ValidationError.errors()`."""
-    location = tuple(detail["loc"])
-    path, known = _walk(location)
-    kind, given = detail["type"], detail["input"]
-    if kind == "extra_forbidden":
-        return f"{path}: unknown key; {suggest(str(location[-1]), known)}"
-    if kind == "missing":
-        return f"{path}: missing"
-    if kind == "value_error":
-        return f"{path or 'the file'}: {detail['ctx']['error']}"
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
-        return f"{path}.kind: must be 'davis' or 'pairs'"
-    message = str(detail["msg"]).removeprefix("Input ")
-    hint = ""
-    if isinstance(given, str) and re.fullmatch(r"[-+]?[0-9.]+[eE][-+]?[0-9]+", given):
-        hint = " (YAML reads numbers in this form as text: write a point and a sign, as in 1.0e-5)"
-    return f"{path or 'the file'}: {message}, not {_shorten(given)}{hint}"
-
-
-def _walk(location: tuple[int | str, ...]) -> tuple[str, list[str]]:
-    """The dotted path that `location` means in the file, and the keys known where its last part stands."""
-    parts: list[str] = []
-    known: list[str] = []
-    candidates: list[Any] = [Params]
-    for part in location:
-        models = [candidate for candidate in candidates if _is_model(candidate)]
-        if part == "[key]":
-            continue
-        if len(models) > 1:  # pydantic names the chosen member of a union; the file does not
-            candidates = [model for model in models if part in get_args(model.model_fields["kind"].annotation)]
-            continue
-        parts.append(str(part))
-        if models:
-            fields = {field.alias or name: field for name, field in models[0].model_fields.items()}
-            known = list(fields)
-            candidates = _members(fields[part].annotation) if part in fields else []
-        else:  # a mapping or a list: go on with the type of its values
-            candidates = [
-                member for candidate in candidates for value in get_args(candidate)[1:] for member in _members(value)
-            ]
-    return ".".join(parts), known
-
-
-def _members(annotation: Any) -> list[Any]:
-    """What an annotation admits, without metadata and unions."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _members(get_args(annotation)[0])
-    if origin in (Union, UnionType):
-        return [member for argument in get_args(annotation) for member in _members(argument)]
-    return [annotation]
-
-
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def _shorten(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# YAML without its surprises
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a key stands once and no tag changes what a value is."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        if getattr(event, "tag", None) is not None:
-            raise yaml.composer.ComposerError(
-                None, None, f"tags such as {event.tag} are not used here", event.start_mark
-            )
-        return super().compose_node(parent, index)  # type: ignore[no-untyped-call]
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key '{key.value}' stands twice", key.start_mark
-                    )
-                seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)  # type: ignore[no-untyped-call]
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        with path.open(encoding="utf-8") as stream:
-            return yaml.load(stream, Loader=_Loader)  # a subclass of SafeLoader
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror or error}); expected the parameters of the project. Run the "
-            "command from the repository's root, or name the file with --params"
-        ) from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    except (ValueError, RecursionError) as error:  # not UTF-8, numbers without digits, lists in lists in lists …
-        raise UserError(f"{path}: not readable as YAML parameters: {error}") from error
