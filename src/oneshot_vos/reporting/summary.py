@@ -73,7 +73,7 @@ def summary_markdown(
         _in_short(results, baseline, rows, sets, labels),
         "## Table 1: ours and the paper's",
         "All scores are percent: J&F is the mean of region similarity J and contour accuracy F, each a mean over "
-        "objects. `±` is the sample standard deviation over seeds.",
+        "objects. `±` is the sample standard deviation over seeds; seeds share initial weights and pretraining.",
         table1_markdown(rows, sets, labels, profile),
         "## All runs",
         "`of full` is J&F divided by that of full supervision of the same network (mean over seeds).",
