@@ -1,4 +1,4 @@
-"""Stages `pretrain` and `train`: from initial weights and labels to trained weights and their curves."""
+"""Stage `train`, and what it shares with `pretrain`: from weights and labels to trained weights and their curves."""
 
 import os
 import platform
@@ -12,17 +12,59 @@ import torch
 from torch import nn
 
 from oneshot_vos import __version__
+from oneshot_vos.datasets.clips import ClipDataset, ClipSource
+from oneshot_vos.datasets.index import read_index
+from oneshot_vos.datasets.sampling import Curriculum, FullSampler, OneShotSampler
+from oneshot_vos.datasets.transforms import ClipTransform
+from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, sha256_of, write_json
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.interface import Network
-from oneshot_vos.networks.losses import BootstrappedCrossEntropy
 from oneshot_vos.networks.weights import load_weights, save_weights
-from oneshot_vos.params import Training
+from oneshot_vos.params import Params, Training
 from oneshot_vos.supervision import build_supervision
 from oneshot_vos.training.batches import EndlessClips
 from oneshot_vos.training.checkpoint import StateFolder
 from oneshot_vos.training.distributed import World, joined_world
 from oneshot_vos.training.loop import Finished, fit
+
+
+def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, curves: Path) -> None:
+    """Train the run `run_key` from `weights` on the videos and masks that `labels` names; write `out` and `curves`."""
+    profile, chosen = params.profile, params.run(run_key)
+    recipe = profile.train[chosen.model]
+    files = {name: labels / f"{name}.json" for name in profile.data.train}
+    sources = [
+        ClipSource(name, read_index(files[name]), source.copies, source.skip_divisor)
+        for name, source in profile.data.train.items()
+    ]
+    if recipe.max_skip is None:
+        raise UserError(f"profile '{params.profile_name}': train.{chosen.model}.max_skip is null; videos need values")
+    dataset = ClipDataset(
+        sources,
+        FullSampler() if chosen.backward == "full" else OneShotSampler(),
+        ClipTransform(recipe.crop, exact=recipe.transforms == "exact"),
+        objects=recipe.objects,
+        frames=recipe.frames,
+        seed=chosen.seed,
+        max_skip=Curriculum(recipe.max_skip.values, recipe.max_skip.at, recipe.iterations, recipe.batch_size),
+    )
+    for line in dataset.left_out:
+        print(f"left out: {line}", file=sys.stderr)
+    train_network(
+        model=chosen.model,
+        settings=profile.networks[chosen.model],
+        supervision=chosen.backward,
+        recipe=recipe,
+        dataset=dataset,
+        data_files=list(files.values()),
+        weights=weights,
+        seed=chosen.seed,
+        name=run_key,
+        state=Path("state") / params.profile_name / run_key,
+        out=out,
+        curves=curves,
+    )
 
 
 def train_network(
@@ -58,7 +100,7 @@ def train_network(
     )
     network: Network[Any] = NETWORKS[model].build(**settings)
     load_weights(weights, network)
-    loss = BootstrappedCrossEntropy(recipe.loss.start, recipe.loss.end, recipe.loss.top_p)
+    loss = NETWORKS[model].loss(**recipe.loss.model_dump())
     module = build_supervision(supervision, network, loss, recipe.reference)
     folder = StateFolder(state, key)
     with joined_world() as world:

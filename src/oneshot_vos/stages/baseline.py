@@ -1,0 +1,17 @@
+"""Stage `baseline`: repeat the first mask over every video, and score that; what every network has to beat."""
+
+from pathlib import Path
+
+from oneshot_vos.datasets.index import read_index
+from oneshot_vos.files import replacing_folder
+from oneshot_vos.inference.copy_first import copy_first
+from oneshot_vos.params import Params
+from oneshot_vos.stages.evaluate import score_sets
+
+
+def run(params: Params, sets: Path, masks: Path, metrics: Path) -> None:
+    """Write `masks/<set>.zip` and the scores of every evaluation set below `metrics`."""
+    with replacing_folder(masks) as folder:
+        for name in params.profile.data.evaluate:
+            copy_first(read_index(sets / f"{name}.json"), folder / f"{name}.zip")
+    score_sets(params, masks, sets, metrics)
