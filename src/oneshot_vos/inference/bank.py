@@ -1,5 +1,6 @@
 """The memory of a video: bounded, allocated once, and read by objects that appeared at different times."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -121,17 +122,14 @@ class MemoryBank:
     def _read(self, key: Tensor, selection: Tensor | None, objects: slice) -> Tensor:
         if self._keys is None:
             raise ValueError("the memory is empty")
-        readouts = self._read_all(key, selection, objects) if self._top_k is None else self._read_top(key, selection, objects)
+        read = self._read_all if self._top_k is None else self._read_winners
+        readouts = read(key, selection, objects)
         return as_maps(torch.cat(readouts)[None], *key.shape[-2:])
 
-    def _read_top(self, key: Tensor, selection: Tensor | None, objects: slice) -> list[Tensor]:
+    def _read_winners(self, key: Tensor, selection: Tensor | None, objects: slice) -> list[Tensor]:
         """Values [1, M, CV] of every object."""
         if self._last_query is None or self._last_query[0] is not key or self._last_query[1] is not selection:
-            parts = [[self._winners(scores, group) for group in self._groups] for scores in self._scores(key, selection)]
-            self._last_winners = [
-                _Winners(torch.cat([w.positions for w in column]), torch.cat([w.weights for w in column]))
-                for column in zip(*parts, strict=True)
-            ]
+            self._last_winners = self._search(key, selection)
             self._last_query = key, selection
         return [
             embedding_bag(found.positions, table, per_sample_weights=found.weights.to(table.dtype), mode="sum")[None]
@@ -139,7 +137,15 @@ class MemoryBank:
             for table in group.values[_within(group.objects, objects)]
         ]
 
-    def _winners(self, scores: Tensor, group: _Group) -> _Winners:
+    def _search(self, key: Tensor, selection: Tensor | None) -> list[_Winners]:
+        """What every group reads."""
+        parts = [[self._best(scores, group) for group in self._groups] for scores in self._scores(key, selection)]
+        return [
+            _Winners(torch.cat([part.positions for part in own]), torch.cat([part.weights for part in own]))
+            for own in zip(*parts, strict=True)
+        ]
+
+    def _best(self, scores: Tensor, group: _Group) -> _Winners:
         scores, first = self._of_group(scores, group)
         assert self._top_k is not None
         best, positions = scores.topk(min(self._top_k, scores.shape[1]), dim=1, sorted=False)
@@ -157,14 +163,15 @@ class MemoryBank:
             parts.append(column)
         return [torch.cat(columns, 1) for columns in zip(*parts, strict=True)]
 
-    def _scores(self, key: Tensor, selection: Tensor | None):  # type: ignore[no-untyped-def]
+    def _scores(self, key: Tensor, selection: Tensor | None) -> Iterator[Tensor]:
         """Similarities [m, N] with all stored positions, for some queries at a time."""
         assert self._keys is not None
         query = query_tokens(key, selection)
         area = query.shape[1]
         keys = self._keys[None, : len(self._in_slots()) * area]
         rows = max(1, _SCORES_AT_ONCE.get(key.device.type, 1 << 22) // keys.shape[1])
-        return (similarity(part, keys)[0] for part in query.split(rows, dim=1))
+        for start in range(0, query.shape[1], rows):
+            yield similarity(query[:, start : start + rows], keys)[0]
 
     def _of_group(self, scores: Tensor, group: _Group) -> tuple[Tensor, int]:
         """The scores that count for a group, from its first position on, and that position."""

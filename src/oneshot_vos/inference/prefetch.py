@@ -1,7 +1,7 @@
 """Reading ahead, so that the network never waits for a file."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -9,7 +9,7 @@ A = TypeVar("A")
 R = TypeVar("R")
 
 
-def prefetched(read: Callable[[A], R], items: Iterable[A], *, ahead: int = 2) -> Iterator[R]:
+def prefetched(read: Callable[[A], R], items: Iterable[A], *, ahead: int = 2) -> Generator[R, None, None]:
     """Yield `read(item)` for every item in order; one background thread works up to `ahead` items in advance.
 
     An exception of `read` is raised here, where the item would have been yielded. Closing the generator stops the

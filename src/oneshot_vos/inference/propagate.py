@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +31,7 @@ class Annotation:
 
 
 def propagate(
-    network: Network,
+    network: Network[Any],
     steps: Sequence[Step],
     frames: Iterable[Tensor],
     annotate: Callable[[int], Annotation],
@@ -62,7 +63,7 @@ class Tracker:
     """One video on its way through a network: its memory, its recurrent state and the objects known so far."""
 
     def __init__(
-        self, network: Network, bank: MemoryBank, objects: int, object_chunk: int | None, dtype: torch.dtype
+        self, network: Network[Any], bank: MemoryBank, objects: int, object_chunk: int | None, dtype: torch.dtype
     ) -> None:
         self._network = network
         self._bank = bank
@@ -77,7 +78,7 @@ class Tracker:
         """Process one frame [3, H, W]; its probabilities [objects + 1, H, W]."""
         if not step.tracked:
             return self._blank(frame)
-        padding = padding_for(*frame.shape[-2:], self._network.stride)
+        padding = padding_for(frame.shape[-2], frame.shape[-1], self._network.stride)
         image = F.pad(frame, padding)[None].contiguous(memory_format=torch.channels_last)
         with torch.autocast(frame.device.type, dtype=self._dtype, enabled=self._dtype != torch.float32):
             features = self._network.encode(image)
@@ -104,7 +105,7 @@ class Tracker:
         blank[0] = _NOTHING
         return blank
 
-    def _enable(self, channels: tuple[int, ...], features: tuple) -> None:
+    def _enable(self, channels: tuple[int, ...], features: tuple[Any, ...]) -> None:
         """Take objects up that are given for the first time; one that is given again is already there."""
         new = [channel for channel in channels if channel not in self._enabled]
         if not new:
@@ -118,7 +119,7 @@ class Tracker:
         size = known if self._chunk is None else self._chunk
         return [slice(start, min(start + size, known)) for start in range(0, known, size)]
 
-    def _segment(self, features: tuple) -> Tensor:
+    def _segment(self, features: tuple[Any, ...]) -> Tensor:
         """Probabilities [1 + known objects, H, W] of the frame; moves the state on."""
         chunks = self._chunks()
         if len(chunks) == 1:
@@ -134,7 +135,7 @@ class Tracker:
         self._state = _joined(states)
         return aggregate(torch.cat(objects, 1))[0].softmax(0)
 
-    def _memorise(self, features: tuple, masks: Tensor) -> MemoryFrame:
+    def _memorise(self, features: tuple[Any, ...], masks: Tensor) -> MemoryFrame:
         """The memory frame of all known objects for their masks [1, known, H, W]; moves the state on."""
         chunks = self._chunks()
         if len(chunks) == 1:

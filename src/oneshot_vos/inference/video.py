@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ class Stopwatch:
 
     @contextmanager
     def running(self) -> Iterator[None]:
+        """Count the block."""
         start = time.perf_counter()
         try:
             yield
@@ -44,6 +46,7 @@ class Stopwatch:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
+        """Leave the block out."""
         start = time.perf_counter()
         try:
             yield
@@ -73,8 +76,8 @@ class GivenMasks:
         ids = read_ids(self.video, path)
         if ids.shape != size:
             raise UserError(
-                f"{path}: the mask is {_size_text(ids.shape)} pixels, but its frame {frame} is {_size_text(size)}; expected "
-                "the same size. Resize the mask with nearest neighbour, or use frames and masks of one resolution"
+                f"{path}: the mask is {_size_text(ids.shape)} pixels, but its frame {frame} is {_size_text(size)}; "
+                "expected the same size. Resize the mask with nearest neighbour, or take frames of its resolution"
             )
         present = self.frames[t]
         masks = resize_ids(ids, resized)[None] == torch.tensor(present, dtype=torch.int32)[:, None, None]
@@ -115,15 +118,15 @@ def find_given(video: Video, given: Given = "first", *, before: int | None = Non
     if first not in frames and (before is None or first < before):
         start = f"frame '{video.stem(min(frames))}', the first whose mask shows one" if frames else "the end"
         warnings.warn(
-            f"{video.masks[video.stem(first)]}: the first mask of video '{video.name}' is empty (no object id above 0); "
-            f"the masks written are background up to {start}",
+            f"{video.masks[video.stem(first)]}: the first mask of video '{video.name}' is empty (no object "
+            f"id above 0); the masks written are background up to {start}",
             stacklevel=2,
         )
     return GivenMasks(video, frames)
 
 
 def segment_video(
-    network: Network,
+    network: Network[Any],
     video: Video,
     settings: InferenceSettings,
     *,
@@ -155,15 +158,14 @@ def segment_video(
 
     table = np.array([0, *masks.ids], np.int32)
     frames = prefetched(reader.read, [step.index for step in steps])
-    results = propagate(
-        network, steps, _unwatched(frames, watch), annotate, len(masks.ids), settings, dtype=dtype
-    )
+    results = propagate(network, steps, _unwatched(frames, watch), annotate, len(masks.ids), settings, dtype=dtype)
     try:
         while True:
             with watch.running():
-                t, probabilities = next(results, (None, None))
-                if t is None or probabilities is None:
+                result = next(results, None)
+                if result is None:
                     return
+                t, probabilities = result
                 ids = table[most_probable(probabilities, reader.size).cpu().numpy()]
             yield video.stem(t), ids
     finally:

@@ -2,12 +2,13 @@
 
 import json
 import resource
-import shutil
 import sys
 import zipfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import torch
@@ -20,6 +21,10 @@ from oneshot_vos.files import read_json, write_json, write_zip
 from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.video import Given, Stopwatch, segment_video
 from oneshot_vos.networks.interface import Network
+from oneshot_vos.registry import suggest
+
+# Files in the state folder
+_STAMP, _ARCHIVE, _REPORT = "fingerprint.json", ".masks.zip", ".report.json"
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Report:
 
 
 def segment_set(
-    network: Network,
+    network: Network[Any],
     videos: Sequence[Video],
     settings: InferenceSettings,
     out_zip: Path,
@@ -58,8 +63,9 @@ def segment_set(
     for every frame. `progress`: the title of a progress bar, None for none. The network must be on `device`.
     """
     ordered = in_order(videos)
+    wanted = _wanted(ordered, required)
     _open_state(state, fingerprint)
-    wanted = {video.name: None if required is None else required.get(video.name, ()) for video in ordered}
+    network.to(memory_format=torch.channels_last)  # what convolutions read fastest; the weights stay the same
     total = sum(len(video) if (stems := wanted[video.name]) is None else len(set(stems)) for video in ordered)
     reports = []
     with tqdm(total=total, desc=progress, unit="frame", disable=progress is None) as bar:
@@ -87,7 +93,7 @@ def segment_set(
                 write_json(report_file, asdict(report))
             reports.append(report)
     write_zip(out_zip, _members(state, ordered))
-    shutil.rmtree(state)
+    _clear_state(state)
     return Report(
         frames=sum(report.frames for report in reports),
         seconds=sum(report.seconds for report in reports),
@@ -112,32 +118,52 @@ class _Counted:
 def in_order(videos: Sequence[Video]) -> list[Video]:
     """The videos sorted by name, as they lie in an archive; a name that occurs twice raises `UserError`."""
     ordered = sorted(videos, key=lambda video: video.name)
-    for one, other in zip(ordered, ordered[1:], strict=False):
+    for one, other in pairwise(ordered):
         if one.name == other.name:
             raise UserError(
-                f"two videos are named '{one.name}' ({one.frames[0].parent} and {other.frames[0].parent}); expected "
-                "every name once in a set. Rename one or take it out of the list"
+                f"two videos are named '{one.name}'; expected every name once in a set, for masks are stored by name. "
+                "Rename one or take it out of the list"
             )
     return ordered
 
 
+def _wanted(
+    videos: Sequence[Video], required: Mapping[str, Collection[str]] | None
+) -> dict[str, Collection[str] | None]:
+    names = [video.name for video in videos]
+    if required is None:
+        return dict.fromkeys(names)
+    for name in sorted(set(required) - set(names)):
+        raise UserError(f"frames of video '{name}' are required, but the set has no such video; {suggest(name, names)}")
+    return {name: required.get(name, ()) for name in names}
+
+
 def _open_state(state: Path, fingerprint: str) -> None:
     """Make `state` a folder for this fingerprint; what another run left there is removed."""
-    stamp = state / "fingerprint.json"
+    stamp = state / _STAMP
     if stamp.exists():
         try:
             if json.loads(stamp.read_text(encoding="utf-8")) == fingerprint:
                 return
         except json.JSONDecodeError:
             pass  # a damaged stamp proves nothing: start anew
-        shutil.rmtree(state)
+        _clear_state(state)
     write_json(stamp, fingerprint)
+
+
+def _clear_state(state: Path) -> None:
+    """Remove our own files, and the folder if nothing else lies there. The stamp goes last: it vouches for the rest."""
+    for pattern in (f"*{_ARCHIVE}*", f"*{_REPORT}*", f"*{_STAMP}*"):
+        for file in state.glob(pattern):
+            file.unlink()
+    if not any(state.iterdir()):
+        state.rmdir()
 
 
 def _state_files(state: Path, video: Video) -> tuple[Path, Path]:
     """The archive of a video's masks, and the report that is written when the archive is complete."""
     name = quote(video.name, safe="")
-    return state / f"{name}.masks.zip", state / f"{name}.report.json"
+    return state / f"{name}{_ARCHIVE}", state / f"{name}{_REPORT}"
 
 
 def _members(state: Path, videos: Sequence[Video]) -> Iterator[tuple[str, bytes]]:
