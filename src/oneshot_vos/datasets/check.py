@@ -139,13 +139,17 @@ class _Log:
     def warning(self, file: Path, message: str) -> None:
         self.problems.append(Problem("warning", self._item, str(file), f"{file}: {message}"))
 
+    def caught(self, file: Path, error: UserError) -> None:
+        """Record an error whose message names the file."""
+        self.problems.append(Problem("error", self._item, str(file), str(error)))
+
     @contextmanager
     def catching(self, file: Path) -> Iterator[None]:
-        """Record a `UserError` raised inside the block, whose message names the file, and go on behind the block."""
+        """Record a `UserError` raised inside the block, and go on behind the block."""
         try:
             yield
         except UserError as error:
-            self.problems.append(Problem("error", self._item, str(file), str(error)))
+            self.caught(file, error)
 
 
 def _check_video(video: Video, training: bool, thorough: bool) -> tuple[Summary, list[Problem]]:
@@ -173,13 +177,14 @@ def _check_video(video: Video, training: bool, thorough: bool) -> tuple[Summary,
 
 def _check_frame(path: Path, decode: bool, log: _Log) -> tuple[int, int] | None:
     """(height, width) of a frame that can be read, else None and a problem."""
-    readable = None
-    with log.catching(path):
+    try:
         size = frame_size(path)
         if decode or (path.suffix.lower() in _JPEG_SUFFIXES and not _has_jpeg_end(path)):
             read_frame(path)
-        readable = size
-    return readable
+    except UserError as error:
+        log.caught(path, error)
+        return None
+    return size
 
 
 def _has_jpeg_end(path: Path) -> bool:
