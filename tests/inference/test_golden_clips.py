@@ -1,6 +1,7 @@
 """Whole clips against the numbers of the official STCN; settings come from the files, so any folder will do."""
 
 import json
+import re
 import sys
 import types
 import zlib
@@ -13,9 +14,11 @@ import numpy as np
 import pytest
 import torch
 
+from oneshot_vos.inference.bank import MemoryBank
 from oneshot_vos.inference.geometry import most_probable
 from oneshot_vos.inference.plan import InferenceSettings, plan_frames
 from oneshot_vos.inference.propagate import Annotation, propagate
+from oneshot_vos.networks.interface import MemoryFrame
 from oneshot_vos.networks.stcn import STCN
 
 pytestmark = pytest.mark.golden
@@ -129,6 +132,34 @@ def assert_labels(probabilities: torch.Tensor, expected: np.ndarray, labels: tor
     clear = (best[0] - best[1] > _MARGIN).numpy()
     labels = probabilities.argmax(0) if labels is None else labels
     assert np.array_equal(labels.numpy()[clear], expected[clear])
+
+
+def test_bank_reads(golden_root: Path) -> None:
+    """All of the memory, the best few positions of it, and a temporary last frame."""
+    found = sorted((golden_root / "stcn").glob("*memory_read*.npz"))
+    if not found:
+        pytest.skip(f"no memory_read case in {golden_root / 'stcn'}")
+    for path in found:
+        with np.load(path) as archive:
+            case = {name: torch.from_numpy(archive[name]) for name in archive.files if name != "meta"}
+        keys, values = case["mk"].unbind(2), case["mv"].unbind(2)
+        stored = [MemoryFrame(key, None, value[None], None) for key, value in zip(keys, values, strict=True)]
+        for name, expected in case.items():
+            kind = re.fullmatch(r"readout_(all|top(\d+))", name)
+            if kind:
+                bank = MemoryBank(len(stored), int(kind[2]) if kind[2] else None)
+                for frame in stored:
+                    bank.add(frame)
+                torch.testing.assert_close(bank.read(case["qk"], None)[0], expected, rtol=_TOLERANCE, atol=_TOLERANCE)
+        bank = MemoryBank(1, 20, temporary=True)
+        bank.add(stored[0])
+        last = stored[1]
+        for name, frame in [
+            ("readout_temp", last),
+            ("readout_temp_replaced", last._replace(key=0.5 * last.key, value=2 * last.value)),
+        ]:
+            bank.add_temporary(frame)
+            torch.testing.assert_close(bank.read(case["qk"], None)[0], case[name], rtol=_TOLERANCE, atol=_TOLERANCE)
 
 
 def test_clips(cases: list[Path], golden_root: Path) -> None:
