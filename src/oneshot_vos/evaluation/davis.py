@@ -1,0 +1,199 @@
+"""The semi-supervised protocol of DAVIS 2016 and 2017.
+
+The frames of a video are its annotated frames, in the natural order of their names; the first and the last of them
+are not scored. (Videos annotated on some frames only are scored on those, again without the first and the last: the
+frames of a video are the list of its annotations, as in the official tool.) The objects of a video are 1 to K, K
+being the largest id in the first annotation; prediction and ground truth are matched by id. An object nobody predicts
+is an empty mask. Value 255 in the ground truth is void, which in this task counts as background, unless the first
+annotation has ids above 255. With `single_object` (DAVIS 2016) every id above 0 is object 1 in both.
+"""
+
+import multiprocessing
+import re
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from oneshot_vos.datasets.video import Video
+from oneshot_vos.errors import UserError
+from oneshot_vos.evaluation.measures import DAVIS_TOLERANCE, measure, pack, tolerance_radius
+from oneshot_vos.evaluation.png import Ids, decode_ids, read_ids
+from oneshot_vos.evaluation.predictions import Predictions
+from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
+
+VOID = 255
+
+
+def evaluate_set(
+    videos: Sequence[Video], predictions: Path, *, processes: int = 1, tolerance: float = DAVIS_TOLERANCE
+) -> SetResult:
+    """Score the predicted masks of `videos`.
+
+    `predictions` is a zip or a folder with `<video>/<frame stem>.png` for every scored frame; other files are
+    ignored. `tolerance` is the contour tolerance of F as a fraction of the image diagonal (pixels when >= 1).
+    The videos are shared out to `processes` worker processes, longest first; the result does not depend on it.
+
+    Raises `UserError` for a missing, damaged or wrongly sized mask, a predicted id above K, a video with fewer than
+    three annotated frames, ground truth of 0 and 255 only that is not `single_object`, and a set without objects.
+    """
+    if processes < 1:
+        raise UserError(f"evaluate: processes is {processes}, expected 1 or more")
+    tasks = [_task(video) for video in videos]
+    _check_names(tasks)
+    with Predictions(predictions) as opened:
+        for task in tasks:
+            opened.require(task.name, task.scored)
+        if processes == 1 or len(tasks) < 2:
+            sequences = [_score(task, opened, tolerance) for task in tasks]
+        else:
+            sequences = _score_in_parallel(tasks, predictions, tolerance, min(processes, len(tasks)))
+    if not any(sequence.objects for sequence in sequences):
+        raise UserError(
+            f"{predictions}: nothing to score, no annotation of the {len(tasks)} video(s) shows an object in its first "
+            "annotated frame; expected at least one. Check the set's list and its annotation folder"
+        )
+    return SetResult(tuple(sequences), tolerance)
+
+
+def annotated_stems(video: Video) -> tuple[str, ...]:
+    """Stems of the annotated frames of `video`, in time order."""
+    return _task(video).stems
+
+
+def scored_stems(video: Video) -> tuple[str, ...]:
+    """Stems of the frames that enter the scores of `video`, in time order."""
+    return _task(video).scored
+
+
+def natural_key(stem: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key under which runs of digits compare as numbers: frame 2 before frame 10."""
+    parts = re.findall(r"\d+|\D+", stem)
+    return tuple((0, int(part), part) if part.isdigit() else (1, 0, part) for part in parts)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One video to score: plain values, cheap to send to a worker."""
+
+    name: str
+    stems: tuple[str, ...]
+    truths: tuple[Path, ...]
+    single_object: bool
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        return self.stems[1:-1]
+
+
+def _task(video: Video) -> _Task:
+    stems = tuple(sorted(video.masks, key=natural_key))
+    if len(stems) < 3:
+        raise UserError(
+            f"video '{video.name}': {len(stems)} annotated frame(s), so no frame to score; expected at least 3, as the "
+            "first and the last are left out. Take the video out of the evaluation set"
+        )
+    return _Task(video.name, stems, tuple(video.masks[stem] for stem in stems), video.single_object)
+
+
+def _check_names(tasks: Sequence[_Task]) -> None:
+    seen: set[str] = set()
+    for task in tasks:
+        if task.name in seen:
+            raise UserError(f"video '{task.name}' is listed twice in the evaluation set; remove one of the entries")
+        seen.add(task.name)
+
+
+def _score_in_parallel(
+    tasks: Sequence[_Task], predictions: Path, tolerance: float, processes: int
+) -> list[SequenceScores]:
+    # Threads of other libraries in this process make forking unsafe, so the workers start afresh.
+    context = multiprocessing.get_context("spawn")
+    longest_first = sorted(range(len(tasks)), key=lambda index: -len(tasks[index].stems))
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        futures: dict[int, Future[SequenceScores]] = {
+            index: pool.submit(_score_in_worker, tasks[index], predictions, tolerance) for index in longest_first
+        }
+        try:
+            return [futures[index].result() for index in range(len(tasks))]
+        except BrokenProcessPool as error:
+            raise UserError(
+                "evaluate: a worker process died, probably for lack of memory; run again with fewer `processes`"
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _score_in_worker(task: _Task, predictions: Path, tolerance: float) -> SequenceScores:
+    with Predictions(predictions) as opened:
+        return _score(task, opened, tolerance)
+
+
+def _score(task: _Task, predictions: Predictions, tolerance: float) -> SequenceScores:
+    """Score one video frame by frame; one pair of masks is in memory at a time."""
+    first = read_ids(task.truths[0])
+    count = _object_count(task, first)
+    frames = []
+    for stem, path in zip(task.scored, task.truths[1:-1], strict=True):
+        origin = predictions.origin(task.name, stem)
+        truth, predicted = read_ids(path), decode_ids(predictions.read(task.name, stem), origin)
+        if truth.shape != first.shape:
+            raise UserError(
+                f"{path}: annotation of {_size(truth)} pixels, but {task.truths[0]} of the same video has "
+                f"{_size(first)}; expected one size. Correct the file or take it out of the annotations"
+            )
+        if predicted.shape != truth.shape:
+            raise UserError(
+                f"{origin}: prediction of {_size(predicted)} pixels, but its annotation {path} has {_size(truth)}; "
+                "expected the same size. Write the predictions at the size of the annotations"
+            )
+        if task.single_object and count:
+            pairs = [(pack(predicted), pack(truth))]
+        else:
+            _check_ids(predicted, count, origin, task)
+            pairs = [(pack(predicted == k), pack(truth == k)) for k in range(1, count + 1)]
+        height, width = truth.shape
+        radius = tolerance_radius(height, width, tolerance)
+        frames.append([measure(*pair, width, radius) for pair in pairs])
+    objects = (
+        ObjectScores(k + 1, tuple(frame[k].j for frame in frames), tuple(frame[k].f for frame in frames))
+        for k in range(count)
+    )
+    return SequenceScores(task.name, task.scored, tuple(objects))
+
+
+def _object_count(task: _Task, first: Ids) -> int:
+    """K: the largest id of the first annotation (0: no object), 255 excluded where it is void."""
+    largest = int(first.max())
+    if task.single_object or largest < VOID:
+        return min(largest, 1) if task.single_object else largest
+    if largest > VOID:
+        return largest
+    count = int(first[first != VOID].max(initial=0))
+    if count == 0:
+        raise UserError(
+            f"{task.truths[0]}: the annotation holds no value but 0 and 255, and 255 means void in DAVIS 2017, so "
+            f"video '{task.name}' would have no object; expected ids 1, 2, ... If these are binary masks (DAVIS 2016), "
+            "set `single_object: true` for this set"
+        )
+    return count
+
+
+def _size(ids: Ids) -> str:
+    return " x ".join(str(side) for side in reversed(ids.shape))
+
+
+def _check_ids(predicted: Ids, count: int, origin: str, task: _Task) -> None:
+    largest = int(predicted.max())
+    if largest <= count:
+        return
+    hint = (
+        "For binary 0/255 masks (DAVIS 2016) set `single_object: true` for this set"
+        if largest == VOID
+        else "Predict with the ids of the first annotation, or correct that annotation"
+    )
+    raise UserError(
+        f"{origin}: object id {largest} is predicted, but the first annotation of video '{task.name}' "
+        f"({task.truths[0]}) has {count} object(s); expected ids 0 to {count}. {hint}"
+    )
