@@ -99,5 +99,6 @@ def test_frame_files_of_a_missing_folder(tmp_path):
 
 def test_natural_key_is_a_total_order():
     names = ["a10b2", "a2b10", "a2b9", "01", "1", "b", "", "²3"]
-    assert sorted(names, key=natural_key) == sorted(reversed(names), key=natural_key)
+    assert len({natural_key(name) for name in names}) == len(names)
+    assert sorted(names, key=natural_key)[:3] == ["", "01", "1"]
     assert sorted(["a10", "a9"], key=natural_key) == ["a9", "a10"]

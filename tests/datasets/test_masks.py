@@ -135,20 +135,23 @@ def test_damaged_png_raises_nothing_but_user_error(tmp_path, mode, position, rep
     path.write_bytes(with_right_checksums(bytes(content)) if mend else content)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        failure, read = None, None
         try:
             read = read_mask(path)
         except UserError as error:
-            assert "mask.png" in str(error)
-        else:
-            assert read.dtype == np.int32
-            assert read.ndim == 2
+            failure = str(error)
+    if failure is None:
+        assert read.dtype == np.int32
+        assert read.ndim == 2
+    else:
+        assert "mask.png" in failure
 
 
 def with_right_checksums(content):
     """Chunks as they are, as far as they can be told apart, with their checksums made right."""
     parts, position = [content[:8]], 8
     while position + 12 <= len(content):
-        length, kind = struct.unpack_from(">I4s", content, position)
+        (length,) = struct.unpack_from(">I", content, position)
         body = content[position + 4 : position + 8 + length]
         parts += [struct.pack(">I", length), body, struct.pack(">I", zlib.crc32(body))]
         position += 12 + length

@@ -29,6 +29,7 @@ _DECODING_ERRORS = (
     Image.DecompressionBombError,
 )
 _ORIENTATION_TAG = 0x0112
+_PNG_ORIENTATION_MARKS = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L", "I", "F"})
 
 
@@ -55,8 +56,16 @@ def frame_size(path: Path) -> tuple[int, int]:
     """(height, width) in pixels of the upright frame, from the file's header alone (nothing is decoded)."""
     with decoding(path, "a JPEG or PNG image"), Image.open(path) as image:
         width, height = image.size
-        lies_on_its_side = image.getexif().get(_ORIENTATION_TAG) in (5, 6, 7, 8)
+        lies_on_its_side = _may_be_turned(path, image) and image.getexif().get(_ORIENTATION_TAG) in (5, 6, 7, 8)
     return (width, height) if lies_on_its_side else (height, width)
+
+
+def _may_be_turned(path: Path, image: Image.Image) -> bool:
+    """Whether asking for EXIF data is worth it: for a PNG, whose EXIF may stand at the end, it decodes the pixels."""
+    if image.format != "PNG":
+        return True
+    content = path.read_bytes()
+    return any(mark in content for mark in _PNG_ORIENTATION_MARKS)
 
 
 def frame_files(folder: Path) -> list[Path]:
