@@ -16,6 +16,7 @@ from oneshot_vos.datasets.masks import read_mask
 from oneshot_vos.datasets.video import Video
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference import InferenceSettings, Report, copy_first, segment_set
+from oneshot_vos.inference.writer import clear_state
 from oneshot_vos.networks.stcn import STCN
 
 Squares = Callable[..., np.ndarray]
@@ -155,6 +156,19 @@ def test_state_of_another_run_is_not_used(
     seen = count_encoded(tiny, monkeypatch)
     segment(tiny, videos, out)
     assert len(seen) == 12
+
+
+def test_kept_state_saves_all_the_work(
+    tiny: STCN, videos: list[Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = segment(tiny, videos, tmp_path / "masks.zip", keep_state=True)
+    (tmp_path / "masks.zip").unlink()
+    seen = count_encoded(tiny, monkeypatch)
+    assert segment(tiny, videos, tmp_path / "masks.zip", keep_state=True) == first
+    assert not seen
+    clear_state(tmp_path / "masks-state")
+    clear_state(tmp_path / "masks-state")
+    assert not (tmp_path / "masks-state").exists()
 
 
 def test_files_of_others_in_the_state_folder_stay(tiny: STCN, videos: list[Video], tmp_path: Path) -> None:

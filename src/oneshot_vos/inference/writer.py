@@ -54,13 +54,15 @@ def segment_set(
     required: Mapping[str, Collection[str]] | None = None,
     given: Given = "first",
     progress: str | None = None,
+    keep_state: bool = False,
 ) -> Report:
     """Segment `videos` and write their masks as `<video>/<stem>.png` to one zip, sorted by name.
 
     The bytes of the zip depend on the masks alone. Finished videos are kept in the folder `state` until the zip is
     complete: a run that was stopped and is started again with the same `fingerprint` goes on with the first
     unfinished video; with another fingerprint it starts anew. `required`: per video name the stems to write, None
-    for every frame. `progress`: the title of a progress bar, None for none. The network must be on `device`.
+    for every frame. `progress`: the title of a progress bar, None for none. `keep_state`: leave `state` in place, for a
+    caller that can still lose the zip; `clear_state` removes it then. The network must be on `device`.
     """
     ordered = in_order(videos)
     wanted = _wanted(ordered, required)
@@ -93,7 +95,8 @@ def segment_set(
                 write_json(report_file, asdict(report))
             reports.append(report)
     write_zip(out_zip, _members(state, ordered))
-    _clear_state(state)
+    if not keep_state:
+        clear_state(state)
     return Report(
         frames=sum(report.frames for report in reports),
         seconds=sum(report.seconds for report in reports),
@@ -147,16 +150,17 @@ def _open_state(state: Path, fingerprint: str) -> None:
                 return
         except json.JSONDecodeError:
             pass  # a damaged stamp proves nothing: start anew
-        _clear_state(state)
+        clear_state(state)
     write_json(stamp, fingerprint)
 
 
-def _clear_state(state: Path) -> None:
-    """Remove our own files, and the folder if nothing else lies there. The stamp goes last: it vouches for the rest."""
+def clear_state(state: Path) -> None:
+    """Remove what `segment_set` left in `state`, and the folder if nothing else lies there."""
+    # The stamp goes last: it vouches for the rest.
     for pattern in (f"*{_ARCHIVE}*", f"*{_REPORT}*", f"*{_STAMP}*"):
         for file in state.glob(pattern):
             file.unlink()
-    if not any(state.iterdir()):
+    if state.exists() and not any(state.iterdir()):
         state.rmdir()
 
 
