@@ -15,7 +15,14 @@ rule init:
 
 rule pretrain:
     input:
-        code("datasets", "networks", "supervision", "training", "stages/pretrain.py", "stages/train.py"),
+        code(
+            "datasets",
+            "networks",
+            "supervision",
+            "training",
+            "stages/pretrain.py",
+            "stages/train.py",
+        ),
         weights=f"{RESULTS}/init/{{model}}/backbone.safetensors",
         sets=f"{DATA}/sets/pretrain",
     output:
