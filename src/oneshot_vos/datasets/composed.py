@@ -1,5 +1,7 @@
 """Augmentations carried out with one warp per frame and one colour matrix after the crop."""
 
+from typing import TypeVar
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ from oneshot_vos.datasets.warps import (
     warp_soft,
 )
 
+P = TypeVar("P", np.uint8, np.float32)
+
 # ImageNet normalisation of (R, G, B, 1) in 0..255, and the values that 0 and 255 come to.
 _NORMALISE = np.concatenate([np.diag(1 / (255 * STD)), -(MEAN / STD)[:, None]], axis=1).astype(np.float64)
 _DARKEST, _BRIGHTEST = -MEAN / STD, (1 - MEAN) / STD
@@ -30,7 +34,9 @@ def clip_image(image: NDArray[np.uint8], draw: ClipDraw, t: int) -> NDArray[np.f
     part = image[top : top + height, left : left + width]
     small = shrink(part, min(draw.crop / height, draw.crop / width))
     matrix = _clip_matrix(draw, t) @ np.linalg.inv(small.matrix)
-    return _coloured(warp_image(small.image, matrix, draw.crop), draw.colours + draw.frames[t].colours)
+    return _coloured(
+        warp_image(small.image.astype(np.float32), matrix, draw.crop), draw.colours + draw.frames[t].colours
+    )
 
 
 def clip_ids(ids: NDArray[np.int32], draw: ClipDraw, t: int) -> NDArray[np.int32]:
@@ -43,7 +49,7 @@ def clip_ids(ids: NDArray[np.int32], draw: ClipDraw, t: int) -> NDArray[np.int32
 def still_images(image: NDArray[np.uint8], draw: StillDraw) -> NDArray[np.float32]:
     """The copies of an image [H, W, 3], normalised [T, 3, C, C]."""
     canvas = _Canvas(image, draw)
-    source = _turn_hue(canvas.image, hue_of(draw.colours))
+    source = _turn_hue(canvas.image, hue_of(draw.colours)).astype(np.float32)
     copies = np.empty((len(draw.frames), 3, draw.crop, draw.crop), np.float32)
     for t, frame in enumerate(draw.frames):
         warped = _bend(warp_image(source, canvas.matrix(frame), draw.crop), frame)
@@ -108,11 +114,11 @@ def _clip_matrix(draw: ClipDraw, t: int) -> Matrix:
     return affine(crop, crop, frame.angle, 1.0, frame.shear) @ mirrored
 
 
-def _bend(image: NDArray[np.uint8], frame: StillFrameDraw) -> NDArray[np.uint8]:
+def _bend(image: NDArray[P], frame: StillFrameDraw) -> NDArray[P]:
     """Apply the copy's spline; black beyond the border."""
     if frame.spline is None:
         return image
-    return np.asarray(cv2.remap(image, *frame.spline.quick_maps, cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(cv2.remap(image, *frame.spline.quick_maps, cv2.INTER_LINEAR), image.dtype)
 
 
 def _turn_hue(image: NDArray[np.uint8], turns: float) -> NDArray[np.uint8]:
@@ -125,12 +131,12 @@ def _turn_hue(image: NDArray[np.uint8], turns: float) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL), np.uint8)
 
 
-def _coloured(image: NDArray[np.uint8], colours: Colours) -> NDArray[np.float32]:
-    """Colour changes and ImageNet normalisation of RGB [C, C, 3] in one matrix; returns [3, C, C]."""
+def _coloured(image: NDArray[np.float32], colours: Colours) -> NDArray[np.float32]:
+    """Colour changes and ImageNet normalisation of RGB 0..255 [C, C, 3] in one matrix; returns [3, C, C]."""
     mean = np.array(cv2.mean(image)[:3])
     matrix = np.eye(4)
     matrix[:3] = fold_colours(colours, mean)
-    changed = cv2.transform(image.astype(np.float32), (_NORMALISE @ matrix).astype(np.float32))
+    changed = cv2.transform(image, (_NORMALISE @ matrix).astype(np.float32))
     planes = np.ascontiguousarray(changed.transpose(2, 0, 1), np.float32)
     for plane, low, high in zip(planes, _DARKEST, _BRIGHTEST, strict=True):
         np.clip(plane, low, high, out=plane)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from oneshot_vos.datasets.colours import FILL
 
-P = TypeVar("P", np.uint8, np.uint16)
+P = TypeVar("P", np.uint8, np.uint16, np.float32)
 Matrix = NDArray[np.float64]
 Maps = tuple[NDArray[np.float32], NDArray[np.float32]]
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
@@ -79,8 +79,11 @@ def _sampling(matrix: Matrix) -> Matrix:
     return (shift(-0.5, -0.5) @ np.linalg.inv(matrix) @ shift(0.5, 0.5))[:2]
 
 
-def warp_image(image: NDArray[np.uint8], matrix: Matrix, size: int) -> NDArray[np.uint8]:
-    """Warp an RGB image [H, W, 3] to [size, size, 3] by cubic interpolation; beyond its border lies the mean colour."""
+def warp_image(image: NDArray[np.float32], matrix: Matrix, size: int) -> NDArray[np.float32]:
+    """Warp RGB of 0..255 [H, W, 3] to [size, size, 3] by cubic interpolation; beyond the border lies the mean colour.
+
+    In float32, since OpenCV's cubic warp is nearly twice as fast there as in 8 bits. Values may overshoot a little.
+    """
     return _warp(image, matrix, size, cv2.INTER_CUBIC, FILL)
 
 
