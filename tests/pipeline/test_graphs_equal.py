@@ -105,11 +105,11 @@ def test_stages_have_the_names_of_their_runs(make_project: Make) -> None:
 
 
 CHANGES: dict[str, object] = {
-    "profiles.mini.data.generate.seed": 1,
-    "profiles.mini.data.train.mini-train.copies": 2,
-    "profiles.mini.data.pretrain.mini-static.copies": 2,
+    "profiles.mini.data.generate.seed": 7,
+    "profiles.mini.data.train.mini-train.copies": 7,
+    "profiles.mini.data.pretrain.mini-static.copies": 7,
     "profiles.mini.data.evaluate": ["mini-val", "mini-train"],
-    "profiles.mini.networks.stcn.key_dim": 48,
+    "profiles.mini.networks.stcn.key_dim": 7,
     "profiles.mini.init.backbone": "imagenet",
     "profiles.mini.pretrain.stcn.iterations": 7,
     "profiles.mini.train.stcn.optimiser.learning_rate": 0.5,

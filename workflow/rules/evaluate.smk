@@ -1,6 +1,7 @@
 rule infer:
     input:
         code(
+            "datasets/colours.py",
             "datasets/images.py",
             "datasets/index.py",
             "datasets/masks.py",
@@ -30,13 +31,16 @@ rule infer:
 rule baseline:
     input:
         code(
+            "datasets/colours.py",
+            "datasets/images.py",
             "datasets/index.py",
             "datasets/masks.py",
             "datasets/video.py",
-            "inference/copy_first.py",
-            "inference/writer.py",
+            "networks",
+            "inference",
             "evaluation",
             "stages/baseline.py",
+            "stages/evaluate.py",
         ),
         sets=f"{DATA}/sets/evaluate",
     output:
@@ -79,7 +83,13 @@ rule evaluate:
 
 rule tables:
     input:
-        code("reporting", "stages/tables.py"),
+        code(
+            "evaluation/report.py",
+            "evaluation/results.py",
+            "evaluation/statistics.py",
+            "reporting",
+            "stages/tables.py",
+        ),
         expand(f"{RESULTS}/metrics/{{run}}", run=RUNS),
         expand(f"{RESULTS}/curves/pretrain-{{model}}", model=MODELS),
         curves=expand(f"{RESULTS}/curves/{{run}}", run=RUNS),
