@@ -1,62 +1,50 @@
 """Building blocks that more than one network uses.
 
 Much of what a network computes per object depends on the image alone. Blocks here therefore take two inputs where the
-usual form concatenates: `own` [B*K, C, h, w] for every object and `shared` [B, C', h, w] for every image. Because a
-convolution of a concatenation is the sum of two convolutions, the shared half is computed once per image.
+usual form concatenates: `own` [B*K, C, h, w] for every object and `shared` [B, C', h, w] for every image.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-def add_shared(own: Tensor, shared: Tensor) -> Tensor:
-    """Add a map of every image [B, ...] to the maps of its objects [B*K, ...]."""
-    if own.shape[0] == shared.shape[0]:
-        return own + shared
-    per_image = own.unflatten(0, (shared.shape[0], -1))
-    return (per_image + shared.unsqueeze(1)).flatten(0, 1)
-
-
-def convolve_parts(convolution: nn.Conv2d, own: Tensor, shared: Tensor) -> Tensor:
-    """Convolve `cat([own, shared])` channel-wise without building it; the shared half is computed once per image."""
-    own_weight, shared_weight = convolution.weight.split([own.shape[1], shared.shape[1]], dim=1)
-    stride, padding = convolution.stride, convolution.padding
-    of_image = F.conv2d(shared, shared_weight, convolution.bias, stride, padding)  # type: ignore[arg-type]
-    return add_shared(F.conv2d(own, own_weight, None, stride, padding), of_image)  # type: ignore[arg-type]
+from oneshot_vos.networks.convolution import Conv3x3, add_shared
 
 
 class ResidualBlock(nn.Module):
-    """Pre-activation residual block without normalisation: shortcut(x) + conv2(relu(conv1(relu(x)))), all 3x3."""
+    """Pre-activation residual block without normalisation: shortcut(x) + conv2(relu(conv1(relu(x)))), all 3x3.
+
+    The shortcut is the identity, or a convolution where the numbers of channels differ.
+    """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.downsample = None if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.downsample = None if in_channels == out_channels else Conv3x3(in_channels, out_channels)
+        self.conv1 = Conv3x3(in_channels, out_channels)
+        self.conv2 = Conv3x3(out_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[N, in_channels, h, w] to [N, out_channels, h, w]."""
         y = self.conv2(F.relu(self.conv1(F.relu(x)), inplace=True))
         return y + (x if self.downsample is None else self.downsample(x))
 
 
-class SplitResidualBlock(ResidualBlock):
-    """A residual block over `cat([own, shared])`, whose shared half is computed once per image.
+class SplitResidualBlock(nn.Module):
+    """A residual block over `cat([own, shared])`, whose shortcut is always a convolution.
 
-    `own` [B*K, in_channels - C', h, w], `shared` [B, C', h, w]; out [B*K, out_channels, h, w].
+    `own` [B*K, in_channels - C', h, w] and `shared` [B, C', h, w] to [B*K, out_channels, h, w].
     """
 
-    downsample: nn.Conv2d
-
     def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels)
-        if in_channels == out_channels:
-            self.downsample = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        super().__init__()
+        self.downsample = Conv3x3(in_channels, out_channels)
+        self.conv1 = Conv3x3(in_channels, out_channels)
+        self.conv2 = Conv3x3(out_channels, out_channels)
 
-    def forward(self, own: Tensor, shared: Tensor) -> Tensor:  # type: ignore[override]
-        y = convolve_parts(self.conv1, F.relu(own), F.relu(shared))
-        y = self.conv2(F.relu(y, inplace=True))
-        return y + convolve_parts(self.downsample, own, shared)
+    def forward(self, own: Tensor, shared: Tensor) -> Tensor:
+        """Without building the concatenation; the shared half is convolved once per image."""
+        y = F.relu(self.conv1(F.relu(own), F.relu(shared)), inplace=True)
+        return self.conv2(y) + self.downsample(own, shared)
 
 
 class ChannelGate(nn.Module):
@@ -68,6 +56,7 @@ class ChannelGate(nn.Module):
         self.mlp = nn.Sequential(nn.Flatten(), nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, C, h, w] to the same shape."""
         weight = torch.sigmoid(self.mlp(x.mean((2, 3))) + self.mlp(x.amax((2, 3))))
         return x * weight[:, :, None, None]
 
@@ -81,6 +70,7 @@ class SpatialGate(nn.Module):
         self.spatial.add_module("conv", nn.Conv2d(2, 1, 7, padding=3))
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, C, h, w] to the same shape."""
         pooled = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], 1)
         return x * torch.sigmoid(self.spatial(pooled))
 
@@ -94,6 +84,7 @@ class CBAM(nn.Module):
         self.SpatialGate = SpatialGate()
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, C, h, w] to the same shape."""
         return self.SpatialGate(self.ChannelGate(x))
 
 
@@ -110,6 +101,7 @@ class FeatureFusion(nn.Module):
         self.block2 = ResidualBlock(out_channels, out_channels)
 
     def forward(self, own: Tensor, shared: Tensor) -> Tensor:
+        """Shapes as in the class."""
         x = self.block1(own, shared)
         return self.block2(x + self.attention(x))
 
@@ -122,9 +114,10 @@ class UpsampleBlock(nn.Module):
 
     def __init__(self, skip_channels: int, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.skip_conv = nn.Conv2d(skip_channels, in_channels, 3, padding=1)
+        self.skip_conv = Conv3x3(skip_channels, in_channels)
         self.out_conv = ResidualBlock(in_channels, out_channels)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Shapes as in the class."""
         x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         return self.out_conv(add_shared(x, self.skip_conv(skip)))

@@ -17,7 +17,8 @@ NormLayer = Callable[[int], nn.Module]
 class FrozenBatchNorm(nn.BatchNorm2d):
     """Batch normalisation whose statistics never change, in training mode either; weight and bias are trained."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name of the base class)
+        """[B, C, H, W] to the same shape."""
         return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
 
 
@@ -57,6 +58,7 @@ class BasicBlock(nn.Module):
         self.downsample = _shortcut(in_channels, width, stride, norm, bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] to the block's output, at its stride."""
         y = F.relu(self.bn1(self.conv1(x)), inplace=True)
         y = self.bn2(self.conv2(y))
         return F.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
@@ -79,6 +81,7 @@ class Bottleneck(nn.Module):
         self.downsample = _shortcut(in_channels, out_channels, stride, norm, bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] to the block's output, at its stride."""
         y = F.relu(self.bn1(self.conv1(x)), inplace=True)
         y = F.relu(self.bn2(self.conv2(y)), inplace=True)
         y = self.bn3(self.conv3(y))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from oneshot_vos.networks.aggregation import aggregate, sum_of_others
 from oneshot_vos.networks.blocks import FeatureFusion, SplitResidualBlock, UpsampleBlock
+from oneshot_vos.networks.convolution import Conv3x3
 from oneshot_vos.networks.interface import Memory, MemoryFrame, Network, Prediction, State
 from oneshot_vos.networks.resnet import BlockName, NormName, ResNet
 
@@ -40,6 +41,7 @@ class KeyProjection(nn.Module):
         nn.init.zeros_(self.key_proj.bias)  # type: ignore[arg-type]
 
     def forward(self, f16: Tensor) -> Tensor:
+        """[B, C, h, w] to [B, CK, h, w]."""
         return self.key_proj(f16)
 
 
@@ -121,7 +123,7 @@ class STCN(Network[STCNFeatures]):
             1 if single_object else 2, value_widths, value_depths, f16_dim, value_dim, norm
         )
         self.key_proj = KeyProjection(f16_dim, key_dim)
-        self.key_comp = nn.Conv2d(f16_dim, value_dim, 3, padding=1)
+        self.key_comp = Conv3x3(f16_dim, value_dim)
         self.decoder = Decoder(value_dim, decoder_dims, f8_dim, f4_dim)
 
     def encode(self, image: Tensor) -> STCNFeatures:
