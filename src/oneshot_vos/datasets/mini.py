@@ -132,7 +132,8 @@ def generate(
             for job in jobs:
                 write(job)
         else:
-            with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+            context = get_context("spawn")
+            with ProcessPoolExecutor(processes, context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
                 list(pool.map(write, jobs, chunksize=8))
 
 
