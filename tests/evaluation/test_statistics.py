@@ -10,10 +10,10 @@ def test_quarters_of_eight_frames() -> None:
     assert quarter_edges(8) == [0, 2, 4, 5, 7]
 
 
-@pytest.mark.parametrize("count", [*range(1, 400), 1000, 12_345])
-def test_quarter_edges_round_half_up(count: int) -> None:
-    exact = np.round(np.linspace(1, count, 5) + 1e-10).astype(np.int64) - 1
-    assert quarter_edges(count) == exact.tolist()
+def test_quarter_edges_round_half_up() -> None:
+    for count in (*range(1, 400), 1000, 12_345):
+        exact = np.round(np.linspace(1, count, 5) + 1e-10).astype(np.int64) - 1
+        assert quarter_edges(count) == exact.tolist()
 
 
 def test_recall_is_strict() -> None:
