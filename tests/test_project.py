@@ -1,0 +1,87 @@
+"""The files that set the project up: exact pins, two commands, and no way to lose trained weights."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+REQUIREMENTS = ["requirements.txt", "requirements-dev.txt"]
+
+
+def pins(file: Path) -> dict[str, str]:
+    """Name and version of every pinned package."""
+    lines = re.findall(
+        r"^([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==([^\s;]+)", file.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return {canonicalize_name(name): version for name, version in lines}
+
+
+@pytest.mark.parametrize("name", REQUIREMENTS)
+def test_every_package_is_pinned_with_hashes(repository: Path, name: str) -> None:
+    text = (repository / name).read_text(encoding="utf-8")
+    entries = re.sub(r"\\\n\s*", " ", re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)).splitlines()
+    assert len(entries) > 50
+    assert all("==" in entry and "--hash=sha256:" in entry for entry in entries)
+
+
+@pytest.mark.parametrize("name", REQUIREMENTS)
+def test_pins_record_no_download_address(repository: Path, name: str) -> None:
+    text = (repository / name).read_text(encoding="utf-8")
+    assert not re.search(r"https?:|file:|--index|--extra-index|--find-links", text)
+
+
+def test_pins_lie_within_the_declared_ranges(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+    user, developer = (pins(repository / name) for name in REQUIREMENTS)
+    declared = [(user, line) for line in [*project["project"]["dependencies"], *project["build-system"]["requires"]]]
+    declared += [(developer, line) for line in project["dependency-groups"]["dev"]]
+    for pinned, line in declared:
+        requirement = Requirement(line)
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), line
+
+
+def test_developers_use_the_versions_of_users(repository: Path) -> None:
+    user, developer = (pins(repository / name) for name in REQUIREMENTS)
+    assert user.items() <= developer.items()
+
+
+@pytest.mark.parametrize("target", ["repro", "test"])
+def test_the_two_commands_set_up_what_they_need(repository: Path, tmp_path: Path, target: str) -> None:
+    plan = subprocess.run(
+        ["make", "--dry-run", f"VENV={tmp_path / 'venv'}", target],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    steps = [
+        "-m venv",
+        "--require-hashes -r requirements.txt",
+        "--no-deps",
+        "dvc repro" if target == "repro" else "pytest -n 2",
+    ]
+    assert [plan.index(step) for step in steps] == sorted(plan.index(step) for step in steps)
+
+
+def test_an_old_python_is_refused_with_a_remedy(repository: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["make", f"VENV={tmp_path / 'venv'}", "PYTHON=false", "venv"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "name a newer one: make PYTHON=" in done.stdout
+
+
+def test_training_state_is_an_output_of_neither_engine(repository: Path) -> None:
+    for place in ("dvc.yaml", "workflow/rules/train.smk"):
+        assert "state/" not in (repository / place).read_text(encoding="utf-8")
+    for place in (".gitignore", ".dvcignore"):
+        assert "/state/" in (repository / place).read_text(encoding="utf-8").splitlines()
+    assert ".snakemake_timestamp" in (repository / ".dvcignore").read_text(encoding="utf-8").splitlines()
