@@ -139,11 +139,15 @@ def _filter(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     """Images [N, C, H, W] and kernel [16, O, C] to [N, O, H, W], channels-last."""
     height, width = x.shape[2:]
     padded = _padded(x, border=1)
-    result = x.new_empty(x.shape[0], padded.shape[1] - 2, padded.shape[2] - 2, kernel.shape[1])
-    for rows in _bands(result, max(kernel.shape[1:])):
+    shape = x.shape[0], kernel.shape[1], padded.shape[1] - 2, padded.shape[2] - 2
+    result = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    image = result.permute(0, 2, 3, 1)
+    for rows in _bands(image, max(kernel.shape[1:])):
         products = _tiles(padded[:, rows.start : rows.stop + 2]) @ kernel.transpose(1, 2)
-        _untile(products, bias, result[:, rows])
-    return result[:, :height, :width].permute(0, 3, 1, 2)
+        _untile(products, bias, image[:, rows])
+    # Odd sizes are cropped by a copy: the result of a Function must not be a view if it is to be changed in place.
+    odd = height % 2 or width % 2
+    return result[:, :, :height, :width].contiguous(memory_format=torch.channels_last) if odd else result
 
 
 def _correlate(gradient: Tensor, x: Tensor) -> Tensor:
