@@ -99,6 +99,9 @@ rule tables:
         report(f"{RESULTS}/tables/table1.csv", category="Tables"),
         f"{RESULTS}/tables/table1.md",
         f"{RESULTS}/tables/table1.json",
+        report(f"{RESULTS}/tables/runs.csv", category="Tables"),
+        f"{RESULTS}/tables/runs.md",
+        f"{RESULTS}/tables/runs.json",
         f"{RESULTS}/tables/summary.md",
         f"{RESULTS}/tables/summary.json",
     log:
