@@ -7,6 +7,8 @@ MODELS = config["models"]
 RUNS = config["runs"]
 DATA = f"data/{PROFILE}"
 RESULTS = f"results/{PROFILE}"
+# What a training leaves in its folder of curves.
+CURVES = ["plots", "run.json", "metrics.json"]
 
 
 wildcard_constraints:

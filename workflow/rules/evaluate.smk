@@ -91,8 +91,10 @@ rule tables:
             "stages/tables.py",
         ),
         expand(f"{RESULTS}/metrics/{{run}}", run=RUNS),
-        expand(f"{RESULTS}/curves/pretrain-{{model}}", model=MODELS),
-        curves=expand(f"{RESULTS}/curves/{{run}}", run=RUNS),
+        expand(f"{RESULTS}/curves/{{run}}/{{file}}", run=RUNS, file=CURVES),
+        curves=expand(
+            f"{RESULTS}/curves/pretrain-{{model}}/{{file}}", model=MODELS, file=CURVES
+        ),
         labels=f"{DATA}/labels/first",
         baseline=f"{RESULTS}/metrics/copy_first",
     output:
@@ -109,7 +111,7 @@ rule tables:
     params:
         profile=PROFILE,
         metrics=lambda wildcards, input: Path(input.baseline).parent,
-        curves=lambda wildcards, input: Path(input.curves[0]).parent,
+        curves=lambda wildcards, input: Path(input.curves[0]).parents[1],
         out=lambda wildcards, output: Path(output[0]).parent,
         runs=RUNS,
         data=SETTINGS["data"]["evaluate"],

@@ -27,20 +27,23 @@ rule pretrain:
         sets=f"{DATA}/sets/pretrain",
     output:
         weights=f"{RESULTS}/init/{{model}}/static.safetensors",
-        curves=directory(f"{RESULTS}/curves/pretrain-{{model}}"),
+        plots=directory(f"{RESULTS}/curves/pretrain-{{model}}/plots"),
+        record=f"{RESULTS}/curves/pretrain-{{model}}/run.json",
+        last=f"{RESULTS}/curves/pretrain-{{model}}/metrics.json",
     log:
         f"logs/{PROFILE}/pretrain/{{model}}.log",
     resources:
         gpu=1,
     params:
         profile=PROFILE,
+        curves=lambda wildcards, output: Path(output.record).parent,
         pretrain=model_settings("pretrain"),
         network=model_settings("networks"),
         data=SETTINGS["data"]["pretrain"],
     shell:
         "oneshot-vos pretrain --profile {params.profile} --model {wildcards.model}"
         " --weights {input.weights} --sets {input.sets}"
-        " --out {output.weights} --curves {output.curves} > {log} 2>&1"
+        " --out {output.weights} --curves {params.curves} > {log} 2>&1"
 
 
 rule train:
@@ -50,13 +53,16 @@ rule train:
         labels=run_labels,
     output:
         weights=f"{RESULTS}/train/{{run}}/weights.safetensors",
-        curves=directory(f"{RESULTS}/curves/{{run}}"),
+        plots=directory(f"{RESULTS}/curves/{{run}}/plots"),
+        record=f"{RESULTS}/curves/{{run}}/run.json",
+        last=f"{RESULTS}/curves/{{run}}/metrics.json",
     log:
         f"logs/{PROFILE}/train/{{run}}.log",
     resources:
         gpu=1,
     params:
         profile=PROFILE,
+        curves=lambda wildcards, output: Path(output.record).parent,
         train=run_settings("train"),
         network=run_settings("networks"),
         data=SETTINGS["data"]["train"],
@@ -64,4 +70,4 @@ rule train:
     shell:
         "oneshot-vos train --profile {params.profile} --run {wildcards.run}"
         " --weights {input.weights} --labels {input.labels}"
-        " --out {output.weights} --curves {output.curves} > {log} 2>&1"
+        " --out {output.weights} --curves {params.curves} > {log} 2>&1"
