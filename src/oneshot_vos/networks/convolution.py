@@ -53,14 +53,21 @@ class Conv3x3(nn.Conv2d):
         weight = self.weight[:, channels]
         if not _worthwhile(x, weight):
             return F.conv2d(x, weight, bias, padding=1)
-        return convolve_winograd(x, weight, bias, self._transformed()[..., channels])
+        return convolve_winograd(x, weight, bias, self._transformed(channels))
 
-    def _transformed(self) -> Tensor:
-        """The kernel in Winograd's domain, kept until the weight changes."""
+    def _transformed(self, channels: slice) -> Tensor:
+        """The kernel in Winograd's domain. In evaluation it is kept until the weight changes.
+
+        Fused optimisers change a weight without counting its version up, hence nothing is kept where one may be at
+        work: in training mode, or after a pass with gradient.
+        """
+        if self.training or torch.is_grad_enabled():
+            self._kernel = None
+            return transform_kernel(self.weight[:, channels].detach())
         version = (self.weight.data_ptr(), self.weight._version)
         if self._kernel is None or self._kernel_of != version:
             self._kernel, self._kernel_of = transform_kernel(self.weight.detach()), version
-        return self._kernel
+        return self._kernel[..., channels]
 
 
 def _worthwhile(x: Tensor, weight: Tensor) -> bool:

@@ -1,5 +1,6 @@
 """Trunks initialised with torchvision's ImageNet weights."""
 
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def _fetch(weights: WeightsEnum) -> dict[str, Tensor]:
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
     try:
         return dict(weights.get_state_dict(progress=False, check_hash=True))
-    except (OSError, RuntimeError, EOFError) as error:
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(
             f"{cached}: no usable ImageNet weights there, and they could not be downloaded ({error}). Place the file "
             f"{cached.name} of torchvision ({weights}) there, or set the profile's init.backbone to random"

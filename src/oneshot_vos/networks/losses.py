@@ -47,5 +47,5 @@ class BootstrappedCrossEntropy(nn.Module):
         absent = F.pad(present < 0.5, (1, 0))[:, :, None, None]  # background is always there
         losses = F.cross_entropy(logits.masked_fill(absent, -torch.inf), target, reduction="none").flatten(1)
         if share < 1:
-            losses = losses.topk(int(losses.shape[1] * share), dim=1, sorted=False).values
+            losses = losses.topk(max(1, int(losses.shape[1] * share)), dim=1, sorted=False).values
         return losses.mean()

@@ -1,0 +1,80 @@
+"""Bootstrapped cross-entropy and soft aggregation."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from oneshot_vos.networks.aggregation import aggregate, one_hot, sum_of_others
+from oneshot_vos.networks.interface import Prediction
+from oneshot_vos.networks.losses import BootstrappedCrossEntropy
+
+
+def prediction(logits: torch.Tensor) -> Prediction:
+    return Prediction(logits, logits.softmax(1)[:, 1:], {})
+
+
+@pytest.mark.parametrize(
+    ("iteration", "share"), [(0, 1.0), (99, 1.0), (100, 1.0), (150, 0.6), (200, 0.2), (201, 0.2), (10**6, 0.2)]
+)
+def test_share_of_pixels(iteration, share):
+    assert BootstrappedCrossEntropy(100, 200, 0.2).share(iteration) == pytest.approx(share)
+
+
+def test_share_with_an_instant_warm_up():
+    loss = BootstrappedCrossEntropy(100, 100, 0.2)
+    assert [loss.share(iteration) for iteration in (99, 100, 101)] == pytest.approx([1.0, 0.2, 0.2])
+
+
+def test_hardest_pixels_of_each_sample():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 5, 8, generator=generator)
+    labels = torch.randint(0, 3, (2, 5, 8), generator=generator)
+    terms = BootstrappedCrossEntropy(0, 0, 0.25)([prediction(logits)], [labels], torch.ones(2, 2), 1)
+    pixels = F.cross_entropy(logits, labels, reduction="none").flatten(1)
+    expected = pixels.sort(descending=True).values[:, :10].mean()
+    torch.testing.assert_close(terms["total"], expected)
+    assert set(terms) == {"total", "frame_1", "p"}
+
+
+def test_total_is_the_sum_over_frames():
+    generator = torch.Generator().manual_seed(0)
+    frames = [prediction(torch.randn(2, 2, 4, 4, generator=generator)) for _ in range(3)]
+    labels = [torch.randint(0, 2, (2, 4, 4), generator=generator) for _ in range(3)]
+    terms = BootstrappedCrossEntropy()(frames, labels, torch.ones(2, 1), 0)
+    torch.testing.assert_close(terms["total"], terms["frame_1"] + terms["frame_2"] + terms["frame_3"])
+
+
+def test_absent_objects_take_no_part_and_get_no_gradient():
+    logits = torch.randn(1, 3, 4, 4, requires_grad=True)
+    labels = torch.randint(0, 2, (1, 4, 4))
+    terms = BootstrappedCrossEntropy()([prediction(logits)], [labels], torch.tensor([[1.0, 0.0]]), 0)
+    torch.testing.assert_close(terms["total"], F.cross_entropy(logits[:, :2], labels))
+    terms["total"].backward()
+    assert logits.grad is not None
+    assert logits.grad[:, 2].abs().max() == 0
+
+
+def test_small_images_keep_at_least_one_pixel():
+    terms = BootstrappedCrossEntropy(0, 0, 0.1)(
+        [prediction(torch.randn(1, 2, 2, 2))], [torch.zeros(1, 2, 2).long()], torch.ones(1, 1), 5
+    )
+    assert terms["total"].isfinite()
+
+
+def test_aggregation_of_certain_masks_is_finite_and_differentiable():
+    masks = torch.tensor([0.0, 1.0]).view(1, 2, 1, 1).requires_grad_()
+    logits = aggregate(masks)
+    assert logits.flatten().tolist() == pytest.approx([-16.118, -16.118, 15.942], abs=1e-3)
+    logits.sum().backward()
+    assert masks.grad is not None
+    assert masks.grad.isfinite().all()
+
+
+def test_one_hot_and_others():
+    labels = torch.tensor([[[0, 1, 2, 3, 9]]])
+    masks = one_hot(labels, 3)
+    assert masks.shape == (1, 3, 1, 5)
+    assert masks.sum(1).flatten().tolist() == [0, 1, 1, 1, 0]
+    torch.testing.assert_close(sum_of_others(masks) + masks, masks.sum(1, keepdim=True).expand_as(masks))
+    torch.testing.assert_close(sum_of_others(masks[:, :2]), masks[:, :2].flip(1))
+    assert sum_of_others(masks[:, :1]).abs().max() == 0
