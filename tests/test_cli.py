@@ -127,3 +127,25 @@ def test_parameters_can_be_checked_alone() -> None:
     result = CliRunner().invoke(app, ["check-params", "--profile", "paper"])
     assert result.exit_code == 0
     assert "profile paper" in result.stdout
+
+
+def test_a_folder_of_videos_can_be_checked(tmp_path: Path) -> None:
+    from oneshot_vos.datasets.mini import generate
+
+    generate(tmp_path / "mini", seed=3, train=2, val=1, static=1, frames=3, size=48)
+    result = CliRunner().invoke(app, ["check-data", str(tmp_path / "mini")])
+    assert result.exit_code == 0, result.output
+    assert "3 items, 9 frames, 9 masks" in result.stdout
+    assert CliRunner().invoke(app, ["check-data", str(tmp_path / "mini/static"), "--pairs"]).exit_code == 0
+
+    frame = next((tmp_path / "mini/JPEGImages/480p").rglob("00001.jpg"))
+    frame.write_bytes(frame.read_bytes()[:100])
+    result = CliRunner().invoke(app, ["check-data", str(tmp_path / "mini")])
+    assert result.exit_code == 2
+    assert str(frame) in result.stderr
+
+
+def test_cross_check_names_what_is_missing(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["cross-check", "--index", str(tmp_path / "x.json"), "--masks", "y.zip"])
+    assert result.exit_code == 2
+    assert "x.json: not found" in result.stderr

@@ -189,3 +189,48 @@ def check_params(profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAM
     """Check the parameters and do nothing else."""
     chosen = load_params(params, profile)
     typer.echo(f"{params}: in order; profile {chosen.profile_name}, {len(chosen.runs)} runs")
+
+
+@app.command()
+def check_data(
+    folder: Annotated[Path, typer.Argument(help="Videos in the layout of DAVIS, or image–mask pairs.")],
+    images: Annotated[str, typer.Option(help="Sub-folder of the frames.")] = "JPEGImages/480p",
+    annotations: Annotated[str, typer.Option(help="Sub-folder of the masks.")] = "Annotations/480p",
+    list_file: Annotated[str | None, typer.Option("--list", help="File below FOLDER with video names.")] = None,
+    pairs: Annotated[bool, typer.Option("--pairs", help="FOLDER holds image–mask pairs.")] = False,
+    thorough: Annotated[bool, typer.Option("--thorough", help="Decode every frame in full.")] = False,
+) -> None:
+    """Check every file of a data set and list all findings; nothing is written."""
+    from oneshot_vos.datasets.check import check_pairs, check_videos
+    from oneshot_vos.datasets.davis import read_davis
+    from oneshot_vos.datasets.static import read_pairs
+
+    if pairs:
+        report = check_pairs(read_pairs(folder), thorough=thorough)
+    else:
+        videos = read_davis(folder, images=images, annotations=annotations, list_file=list_file)
+        report = check_videos(videos, thorough=thorough)
+    for problem in report.warnings:
+        typer.echo(f"warning: {problem.item}: {problem.message}")
+    report.raise_for_errors()
+    counts = report.to_json()["counts"]
+    typer.echo(f"{folder}: in order; " + ", ".join(f"{number} {what}" for what, number in counts.items()))
+
+
+@app.command()
+def cross_check(
+    index: Annotated[Path, typer.Option(help="Index of the set, as the command `data` writes it.")],
+    masks: Annotated[Path, typer.Option(help="Masks of the set: a zip of the command `infer`, or a folder.")],
+) -> None:
+    """Score masks with this project and with the official package, and compare every number bit by bit."""
+    from oneshot_vos.datasets.index import read_index
+    from oneshot_vos.evaluation.cross_check import cross_check as compare
+    from oneshot_vos.evaluation.davis import evaluate_set
+
+    videos = read_index(index)
+    outcome = compare(videos, masks, evaluate_set(videos, masks))
+    for difference in outcome.differences:
+        typer.echo(difference)
+    typer.echo(f"{outcome.compared} numbers compared, {len(outcome.differences)} differ")
+    if not outcome.equal:
+        raise typer.Exit(1)
