@@ -36,10 +36,10 @@ class Difficulty:
     """What makes the videos hard. Lengths are shares of the frame's side, times are per clip, colours 0..255."""
 
     object_counts: tuple[float, ...] = (0.25, 0.45, 0.30)  # probability of one, two, three objects
-    distractors: tuple[int, int] = (1, 2)  # fewest and most
-    radius: Range = (0.14, 0.22)
+    distractors: tuple[int, int] = (1, 1)  # fewest and most
+    radius: Range = (0.15, 0.23)
     visible: float = 0.03  # least share of the first frame that each object covers
-    travel: Range = (0.15, 0.45)  # distance between the two ends of a path
+    travel: Range = (0.12, 0.36)  # distance between the two ends of a path
     bend: float = 0.30  # how far the middle of a path lies off the straight line, at most
     turn: float = 1.2  # rotation over the clip in radians, at most
     growth: float = 0.25  # change of size over the clip, at most

@@ -33,8 +33,8 @@ def run(params: Params, out: Path) -> None:
             for name in getattr(data, use):
                 videos = _videos(data, name)
                 found = check_videos(videos, training=training)
-                report["sets"][f"{use}/{name}"] = found.as_dict()
-                problems += [str(problem) for problem in found.errors]
+                report["sets"][f"{use}/{name}"] = found.to_json()
+                problems += [problem.message for problem in found.errors]
                 # Indices are written in place of the final folder, because their paths are relative to it.
                 write_index(out / use / f"{name}.json", videos)
                 (out / use / f"{name}.json").rename(folder / f"{name}.json")
@@ -42,8 +42,8 @@ def run(params: Params, out: Path) -> None:
         for name in data.pretrain:
             pairs = read_pairs(_root(data, name))
             found = check_pairs(pairs)
-            report["sets"][f"pretrain/{name}"] = found.as_dict()
-            problems += [str(problem) for problem in found.errors]
+            report["sets"][f"pretrain/{name}"] = found.to_json()
+            problems += [problem.message for problem in found.errors]
             write_pairs(out / "pretrain" / f"{name}.json", pairs)
             (out / "pretrain" / f"{name}.json").rename(folder / f"{name}.json")
     if problems:

@@ -1,5 +1,6 @@
 """Stage `infer`: segment the evaluation sets with a trained network."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -7,7 +8,7 @@ import torch
 from oneshot_vos.datasets.index import read_index
 from oneshot_vos.files import fingerprint, replacing_folder, sha256_of
 from oneshot_vos.inference.plan import InferenceSettings
-from oneshot_vos.inference.writer import segment_set
+from oneshot_vos.inference.writer import clear_state, segment_set
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.precision import choose_precision
 from oneshot_vos.networks.weights import load_weights
@@ -26,7 +27,9 @@ def run(params: Params, run_key: str, weights: Path, sets: Path, out: Path) -> N
     load_weights(weights, network)
     network.to(device).eval()
     settings = InferenceSettings(**profile.infer.model_dump())
+    dtype = choose_precision(device, "auto")
     made_from = {
+        "dtype": str(dtype),
         "weights": sha256_of(weights),
         "network": profile.networks[chosen.model],
         "infer": profile.infer.model_dump(),
@@ -43,6 +46,12 @@ def run(params: Params, run_key: str, weights: Path, sets: Path, out: Path) -> N
                 state=finished / name,
                 fingerprint=fingerprint({**made_from, "set": sha256_of(index)}),
                 device=device,
-                dtype=choose_precision(device, "auto"),
+                dtype=dtype,
                 progress=f"{run_key} {name}",
+                keep_state=True,
             )
+    # Only now that the output stands in its place may the finished videos be forgotten.
+    for name in profile.data.evaluate:
+        clear_state(finished / name)
+    with suppress(OSError):
+        finished.rmdir()

@@ -1,6 +1,7 @@
 """The resumable state of a training: one folder that neither pipeline engine knows, locked while in use."""
 
 import fcntl
+import pickle
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,9 +63,10 @@ class StateFolder:
             return None
         try:
             stored = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError) as error:
+        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+            reason = str(error).partition("\n")[0].partition(". ")[0]
             raise UserError(
-                f"{self._checkpoint}: not readable ({error}). Delete this file to train from the beginning"
+                f"{self._checkpoint}: not readable ({reason}). Delete this file to train from the beginning"
             ) from error
         if stored.pop("fingerprint") != self._fingerprint:
             return None

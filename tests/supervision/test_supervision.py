@@ -1,0 +1,154 @@
+"""One-shot and full supervision on a tiny network."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from oneshot_vos.datasets.clips import ClipBatch
+from oneshot_vos.errors import UserError
+from oneshot_vos.networks.interface import Prediction
+from oneshot_vos.networks.losses import BootstrappedCrossEntropy
+from oneshot_vos.networks.stcn import STCN
+from oneshot_vos.supervision import BACKWARD_PASSES, build_supervision
+from oneshot_vos.supervision.backward import OneStep, TStep, TwoStep
+from oneshot_vos.supervision.full import FullSupervision
+from oneshot_vos.supervision.one_shot import OneShot, hard, soft
+from oneshot_vos.supervision.rollout import encode_clip, propagate
+
+BATCH, FRAMES, OBJECTS, SIZE = 2, 4, 2, 32
+
+
+class CountingSTCN(STCN):
+    """Counts the images that are encoded, with and without gradient."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            key_block="basic",
+            key_widths=(8, 8, 8),
+            key_depths=(1, 1, 1),
+            value_widths=(8, 8, 8),
+            value_depths=(1, 1, 1),
+            key_dim=8,
+            value_dim=16,
+            decoder_dims=(16, 8, 8),
+            norm="group",
+        )
+        self.encoded = {True: 0, False: 0}
+
+    def encode(self, image: Tensor) -> Any:
+        self.encoded[torch.is_grad_enabled()] += image.shape[0]
+        return super().encode(image)
+
+
+@pytest.fixture
+def network() -> CountingSTCN:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return CountingSTCN()
+
+
+@pytest.fixture
+def clip() -> ClipBatch:
+    draws = torch.Generator().manual_seed(2)
+    targets = torch.randint(0, OBJECTS + 1, (BATCH, FRAMES, SIZE, SIZE), generator=draws)
+    one_hot = torch.nn.functional.one_hot(targets[:, 0], OBJECTS + 1).movedim(-1, 1)[:, 1:].float()
+    return ClipBatch(
+        frames=torch.randn(BATCH, FRAMES, 3, SIZE, SIZE, generator=draws),
+        reference=one_hot,
+        targets=targets,
+        labelled=torch.ones(BATCH, FRAMES, dtype=torch.bool),
+        present=torch.ones(BATCH, OBJECTS),
+        names=["a", "b"],
+    )
+
+
+def gradients(network: STCN) -> list[Tensor]:
+    return [p.grad.clone() for p in network.parameters() if p.grad is not None]
+
+
+@pytest.mark.parametrize(("name", "learned"), [("t_step", FRAMES), ("two_step", 3), ("one_step", 2)])
+def test_each_frame_is_encoded_once_and_only_the_way_back_learns(
+    network: CountingSTCN, clip: ClipBatch, name: str, learned: int
+) -> None:
+    supervision = build_supervision(name, network, BootstrappedCrossEntropy())
+    supervision(clip, 0, torch.Generator().manual_seed(0))["total"].backward()
+    assert network.encoded == {True: BATCH * learned, False: BATCH * (FRAMES - learned)}
+    assert all(p.grad is not None for p in network.parameters())
+
+
+def test_the_loss_sees_no_label_but_the_first(network: CountingSTCN, clip: ClipBatch) -> None:
+    supervision = OneShot(network, BootstrappedCrossEntropy(), TStep())
+    clean = supervision(clip, 0, torch.Generator())["total"]
+    clip.targets[:, 1:] = -999
+    assert torch.equal(supervision(clip, 0, torch.Generator())["total"], clean)
+
+
+def test_one_shot_is_forward_inference_then_backward_reconstruction(network: CountingSTCN, clip: ClipBatch) -> None:
+    """The gradient equals that of the method written out with its forward pass cut off by hand."""
+    supervision = OneShot(network, BootstrappedCrossEntropy(), TStep())
+    supervision(clip, 0, torch.Generator())["total"].backward()
+    ours = gradients(network)
+
+    network.zero_grad()
+    features = encode_clip(network, clip.frames, learn=range(FRAMES))
+    ahead = propagate(network, features, range(FRAMES), clip.reference, clip.present)
+    back = propagate(network, features, [3, 2, 1, 0], ahead[-1].masks.detach(), clip.present)
+    loss = torch.nn.functional.cross_entropy(back[-1].logits, clip.targets[:, 0])
+    loss.backward()
+    for mine, written_out in zip(ours, gradients(network), strict=True):
+        torch.testing.assert_close(mine, written_out, rtol=1e-4, atol=1e-6)
+
+
+def test_the_way_back_starts_from_what_the_forward_pass_predicts(network: CountingSTCN, clip: ClipBatch) -> None:
+    handed: list[Tensor] = []
+
+    def spy(prediction: Prediction) -> Tensor:
+        handed.append(prediction.masks)
+        return soft(prediction)
+
+    supervision = OneShot(network, BootstrappedCrossEntropy(), TwoStep(), spy)
+    supervision(clip, 0, torch.Generator())
+    clip.reference = 1 - clip.reference
+    supervision(clip, 0, torch.Generator())
+    assert not torch.equal(handed[0], handed[1])  # the first masks travel through the forward pass
+    assert not handed[0].requires_grad
+
+
+def test_full_supervision_sums_over_the_predicted_frames(network: CountingSTCN, clip: ClipBatch) -> None:
+    terms = FullSupervision(network, BootstrappedCrossEntropy())(clip, 0, torch.Generator())
+    frames = [terms[f"frame_{t}"] for t in range(1, FRAMES)]
+    torch.testing.assert_close(terms["total"], torch.stack(frames).sum())
+    assert network.encoded == {True: BATCH * FRAMES, False: 0}
+
+
+def test_soft_and_hard_references() -> None:
+    logits = torch.tensor([[[[2.0, 0.0]], [[1.0, 3.0]], [[0.0, 1.0]]]])  # background wins, then object 1
+    prediction = Prediction(logits, logits.softmax(1)[:, 1:], {})
+    assert torch.equal(soft(prediction), prediction.masks)
+    assert torch.equal(hard(prediction), torch.tensor([[[[0.0, 1.0]], [[0.0, 0.0]]]]))
+
+
+def test_one_step_is_refused_for_recurrent_networks(network: CountingSTCN) -> None:
+    network.recurrent = True
+    with pytest.raises(UserError, match="'one_step' cannot train CountingSTCN"):
+        OneShot(network, BootstrappedCrossEntropy(), OneStep())
+    OneShot(network, BootstrappedCrossEntropy(), TwoStep())
+
+
+def test_unknown_names_are_refused_with_the_nearest(network: CountingSTCN) -> None:
+    with pytest.raises(UserError, match="unknown backward pass 'two-step': did you mean 'two_step'"):
+        build_supervision("two-step", network, BootstrappedCrossEntropy())
+    with pytest.raises(UserError, match="unknown reference 'sotf': did you mean 'soft'"):
+        build_supervision("two_step", network, BootstrappedCrossEntropy(), "sotf")
+    assert set(BACKWARD_PASSES) == {"t_step", "two_step", "one_step"}
+
+
+def test_absent_objects_do_not_matter(network: CountingSTCN, clip: ClipBatch) -> None:
+    """What stands in the mask of an object that is not present changes the loss through nothing but its value."""
+    clip.present[:, 1] = 0
+    clip.reference[:, 1] = 0
+    clip.targets[clip.targets == OBJECTS] = 0
+    terms = FullSupervision(network, BootstrappedCrossEntropy())(clip, 0, torch.Generator())
+    assert torch.isfinite(terms["total"])

@@ -1,0 +1,273 @@
+"""The training loop: same numbers after an interruption, clear ends, nothing lost."""
+
+import multiprocessing
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from oneshot_vos.datasets.clips import Clip
+from oneshot_vos.errors import UserError
+from oneshot_vos.networks.losses import BootstrappedCrossEntropy
+from oneshot_vos.networks.stcn import STCN
+from oneshot_vos.params import Training
+from oneshot_vos.supervision import build_supervision
+from oneshot_vos.training.checkpoint import Progress, StateFolder
+from oneshot_vos.training.distributed import World, joined_world
+from oneshot_vos.training.loop import fit
+
+SIZE = 32
+ALONE = World(0, 1, torch.device("cpu"))
+
+
+class RandomClips:
+    """Clips whose contents follow from their position."""
+
+    def __init__(self, pause: float = 0.0) -> None:
+        self.pause = pause
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, position: int) -> Clip:
+        time.sleep(self.pause)
+        draws = torch.Generator().manual_seed(position)
+        targets = torch.randint(0, 2, (3, SIZE, SIZE), generator=draws)
+        return Clip(
+            torch.randn(3, 3, SIZE, SIZE, generator=draws),
+            (targets[:1] == 1).float(),
+            targets,
+            torch.ones(3, dtype=torch.bool),
+            torch.ones(1),
+            f"clip-{position}",
+        )
+
+
+def recipe(**changes: Any) -> Training:
+    values: dict[str, Any] = {
+        "iterations": 6,
+        "batch_size": 2,
+        "accumulation": 1,
+        "frames": 3,
+        "crop": SIZE,
+        "objects": 1,
+        "workers": 0,
+        "precision": "float32",
+        "transforms": "composed",
+        "optimiser": {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 0.01, "clip": 1.0},
+        "schedule": {"name": "cosine", "milestones": [], "factor": 0.1, "warmup": 2},
+        "loss": {"start": 1, "end": 4, "top_p": 0.5},
+        "max_skip": None,
+        "reference": "soft",
+        "checkpoint_every": 2,
+        "log_every": 1,
+    }
+    return Training.model_validate({**values, **changes})
+
+
+def small_network() -> STCN:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return STCN(
+            key_block="basic",
+            key_widths=(8, 8, 8),
+            key_depths=(1, 1, 1),
+            value_widths=(8, 8, 8),
+            value_depths=(1, 1, 1),
+            key_dim=8,
+            value_dim=16,
+            decoder_dims=(16, 8, 8),
+            norm="group",
+        )
+
+
+def train(
+    folder: Path, settings: Training, *, clips: RandomClips | None = None, world: World = ALONE, key: str = "k"
+) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
+    network = small_network()
+    supervision = build_supervision("two_step", network, BootstrappedCrossEntropy(**settings.loss.model_dump()))
+    state = StateFolder(folder, key)
+    folder.mkdir(parents=True, exist_ok=True)
+    finished = fit(supervision, clips or RandomClips(), settings, seed=3, state=state, world=world, title="test")
+    return network.state_dict(), finished.curves.rows if finished.curves else []
+
+
+def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+def losses(rows: list[dict[str, float]]) -> list[tuple[float, float, float]]:
+    return [(row["iteration"], row["loss"], row["learning_rate"]) for row in rows]
+
+
+def test_training_changes_every_parameter_and_logs_every_iteration(tmp_path: Path) -> None:
+    weights, rows = train(tmp_path, recipe())
+    before = small_network()
+    # A shift common to all keys changes no distance: the bias of the key projection has no gradient but rounding.
+    still = [name for name, value in before.named_parameters() if torch.equal(value, weights[name])]
+    assert still == []
+    assert [row["iteration"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert rows[0]["learning_rate"] < rows[2]["learning_rate"] > rows[5]["learning_rate"]
+
+
+def train_until_killed(folder: Path, settings: Training) -> None:
+    train(folder, settings, clips=RandomClips(pause=0.05))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_training_resumes_to_the_same_weights(tmp_path: Path, number: signal.Signals) -> None:
+    settings = recipe(iterations=12)
+    straight, curve = train(tmp_path / "straight", settings)
+
+    process = multiprocessing.get_context("spawn").Process(
+        target=train_until_killed, args=(tmp_path / "killed", settings)
+    )
+    process.start()
+    checkpoint = tmp_path / "killed" / "checkpoint.pt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and process.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert process.pid is not None
+    os.kill(process.pid, number)
+    process.join()
+    assert process.exitcode == (-9 if number == signal.SIGKILL else 143)
+
+    reached = StateFolder(tmp_path / "killed", "k").load()
+    assert reached is not None
+    assert 0 < reached.iteration < 12
+    resumed, resumed_curve = train(tmp_path / "killed", settings)
+    assert_same(straight, resumed)
+    assert losses(resumed_curve) == losses(curve)
+
+
+def test_workers_change_nothing(tmp_path: Path) -> None:
+    alone, _ = train(tmp_path / "alone", recipe())
+    helped, _ = train(tmp_path / "helped", recipe(workers=2))
+    assert_same(alone, helped)
+
+
+def test_accumulation_gives_the_gradient_of_the_whole_batch(tmp_path: Path) -> None:
+    whole, _ = train(tmp_path / "whole", recipe(iterations=1, batch_size=4))
+    parts, _ = train(tmp_path / "parts", recipe(iterations=1, batch_size=4, accumulation=2))
+    for name in whole:
+        if name != "key_proj.key_proj.bias":  # its gradient is rounding noise, which Adam makes into whole steps
+            torch.testing.assert_close(whole[name], parts[name], rtol=0, atol=3e-4)
+
+
+def test_a_checkpoint_of_other_parameters_is_not_used(tmp_path: Path) -> None:
+    train(tmp_path, recipe(iterations=2), key="one")
+    assert StateFolder(tmp_path, "one").load() is not None
+    assert StateFolder(tmp_path, "other").load() is None
+
+
+class PoisonedClips(RandomClips):
+    def __getitem__(self, position: int) -> Clip:
+        clip = super().__getitem__(position)
+        if position == 5:
+            clip.frames[:] = torch.nan
+        return clip
+
+
+def test_a_loss_that_is_not_finite_stops_with_iteration_and_clips(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"not finite at iteration 2 .*clip-4, clip-5.*the last checkpoint is kept"):
+        train(tmp_path, recipe(), clips=PoisonedClips())
+    kept = StateFolder(tmp_path, "k").load()
+    assert kept is not None
+    assert kept.iteration == 2
+
+
+def test_a_second_training_of_the_same_run_is_refused(tmp_path: Path) -> None:
+    with StateFolder(tmp_path, "k").locked():
+        with pytest.raises(UserError, match="another process is training this run"):
+            with StateFolder(tmp_path, "k").locked():
+                pass
+
+
+def test_full_disk_while_writing_a_checkpoint(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path, "k")
+    first = Progress(1, {"w": torch.ones(4)}, {}, [], 1.0)
+    state.save(first)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(UserError, match=r"checkpoint\.pt: could not be written"):
+            state.save(Progress(2, {"w": torch.ones(100_000)}, {}, [], 2.0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    kept = state.load()
+    assert kept is not None
+    assert kept.iteration == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(UserError, match=r"checkpoint\.pt: not readable .*Delete this file"):
+        StateFolder(tmp_path, "k").load()
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.mkdir, (str(tmp_path / "sprung"),)
+
+    torch.save(Trap(), tmp_path / "checkpoint.pt")
+    with pytest.raises(UserError, match="not readable"):
+        StateFolder(tmp_path, "k").load()
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="batch_size 2 cannot be shared by 4 processes"):
+        train(tmp_path, recipe(), world=World(0, 4, torch.device("cpu")))
+
+
+def train_in_company(rank: int, port: int, folder: Path, results: Any) -> None:
+    os.environ.update(
+        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+    )
+    torch.set_num_threads(1)
+    with joined_world() as world:
+        weights, _ = train(folder, recipe(iterations=2, batch_size=4), world=world)
+    results.put((rank, {name: value.numpy() for name, value in weights.items()}))
+
+
+def test_two_processes_train_like_one(tmp_path: Path, free_port: int) -> None:
+    alone, _ = train(tmp_path / "alone", recipe(iterations=2, batch_size=4))
+    context = multiprocessing.get_context("spawn")
+    results: Any = context.Queue()
+    processes = [
+        context.Process(target=train_in_company, args=(rank, free_port, tmp_path / "both", results)) for rank in (0, 1)
+    ]
+    for process in processes:
+        process.start()
+    got = dict(results.get(timeout=120) for _ in processes)
+    for process in processes:
+        process.join()
+    for name, value in alone.items():
+        if name == "key_proj.key_proj.bias":
+            continue
+        torch.testing.assert_close(torch.from_numpy(got[0][name]), torch.from_numpy(got[1][name]), rtol=0, atol=0)
+        torch.testing.assert_close(torch.from_numpy(got[0][name]), value, rtol=0, atol=3e-4)
+
+
+@pytest.fixture
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_the_supervision_is_what_is_wrapped() -> None:
+    module: nn.Module = build_supervision("two_step", small_network(), BootstrappedCrossEntropy())
+    assert ALONE.wrap(module) is module
