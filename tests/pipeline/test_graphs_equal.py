@@ -104,6 +104,14 @@ def test_stages_have_the_names_of_their_runs(make_project: Make) -> None:
     assert len(names) <= 100  # the cost of DVC grows with the square
 
 
+def test_going_back_to_former_values_costs_no_training(make_project: Make) -> None:
+    """DVC keeps a run only if each output is cached, or is a plot or a metric."""
+    with Repo(str(make_project("project").root)) as repo:
+        for stage in repo.index.stages:
+            if stage.name.partition("@")[0] in {"data", "labels", "init", "pretrain", "train", "infer"}:
+                assert all(out.use_cache or out.is_plot or out.is_metric for out in stage.outs), stage.name
+
+
 CHANGES: dict[str, object] = {
     "profiles.mini.data.generate.seed": 7,
     "profiles.mini.data.train.mini-train.copies": 7,

@@ -46,7 +46,7 @@ def test_both_engines_build_everything_and_hand_over(make_project: Make) -> None
     before = json.loads((tables / "summary.json").read_text(encoding="utf-8"))
     assert (tables / "table1.csv").read_text(encoding="utf-8")
 
-    # Other scoring repeats no training; changed back, nothing runs at all.
+    # Other scoring repeats no training, there and back.
     text = (project.root / "params.yaml").read_text(encoding="utf-8")
     changed = text.replace("evaluate: {tolerance: 0.008, processes: 1}", "evaluate: {tolerance: 0.1, processes: 1}")
     assert changed != text
@@ -55,8 +55,15 @@ def test_both_engines_build_everything_and_hand_over(make_project: Make) -> None
     assert {stage.partition("@")[0] for stage in again} == {"evaluate", "baseline", "tables"}
     assert json.loads((tables / "summary.json").read_text(encoding="utf-8")) != before
     (project.root / "params.yaml").write_text(text, encoding="utf-8")
-    assert stages_run(project.run("dvc", "repro")) == set()
+    assert stages_run(project.run("dvc", "repro")) == again
     assert json.loads((tables / "summary.json").read_text(encoding="utf-8")) == before
+    assert results(project.root) == built
+
+    # Another profile takes the place of this one in dvc.lock; back again, weights and masks come from the cache.
+    project.edit_params("\nprofile: smoke\n", "\nprofile: mini\n")
+    project.run("dvc", "repro", "--single-item", "init@stcn")
+    project.edit_params("\nprofile: mini\n", "\nprofile: smoke\n")
+    assert stages_run(project.run("dvc", "repro")) == set()
 
     # Snakemake, elsewhere and from nothing, builds the same and hands over to DVC.
     other = make_project("snakemake")

@@ -8,7 +8,7 @@ RUNS = config["runs"]
 DATA = f"data/{PROFILE}"
 RESULTS = f"results/{PROFILE}"
 # What a training leaves in its folder of curves.
-CURVES = ["plots", "run.json", "metrics.json"]
+CURVES = ["plots", "run.json"]
 
 
 wildcard_constraints:

@@ -95,7 +95,7 @@ rule tables:
         curves=expand(
             f"{RESULTS}/curves/pretrain-{{model}}/{{file}}", model=MODELS, file=CURVES
         ),
-        labels=f"{DATA}/labels/first",
+        labels=expand(f"{DATA}/labels/{{kind}}", kind=["first", "every"]),
         baseline=f"{RESULTS}/metrics/copy_first",
     output:
         report(f"{RESULTS}/tables/table1.csv", category="Tables"),
@@ -111,10 +111,11 @@ rule tables:
     params:
         profile=PROFILE,
         metrics=lambda wildcards, input: Path(input.baseline).parent,
+        labels=lambda wildcards, input: Path(input.labels[0]).parent,
         curves=lambda wildcards, input: Path(input.curves[0]).parents[1],
         out=lambda wildcards, output: Path(output[0]).parent,
         runs=RUNS,
         data=SETTINGS["data"]["evaluate"],
     shell:
-        "oneshot-vos tables --profile {params.profile} --metrics {params.metrics} --labels {input.labels}"
+        "oneshot-vos tables --profile {params.profile} --metrics {params.metrics} --labels {params.labels}"
         " --curves {params.curves} --out {params.out} > {log} 2>&1"

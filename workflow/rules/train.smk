@@ -29,7 +29,6 @@ rule pretrain:
         weights=f"{RESULTS}/init/{{model}}/static.safetensors",
         plots=directory(f"{RESULTS}/curves/pretrain-{{model}}/plots"),
         record=f"{RESULTS}/curves/pretrain-{{model}}/run.json",
-        last=f"{RESULTS}/curves/pretrain-{{model}}/metrics.json",
     log:
         f"logs/{PROFILE}/pretrain/{{model}}.log",
     resources:
@@ -55,7 +54,6 @@ rule train:
         weights=f"{RESULTS}/train/{{run}}/weights.safetensors",
         plots=directory(f"{RESULTS}/curves/{{run}}/plots"),
         record=f"{RESULTS}/curves/{{run}}/run.json",
-        last=f"{RESULTS}/curves/{{run}}/metrics.json",
     log:
         f"logs/{PROFILE}/train/{{run}}.log",
     resources:

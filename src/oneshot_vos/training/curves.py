@@ -32,4 +32,4 @@ class Curves:
         """Close the log and put a copy at `target`, replacing what was there."""
         self._live.end()
         with replacing_folder(target) as folder:
-            shutil.copytree(self._folder, folder, dirs_exist_ok=True)
+            shutil.copytree(self._folder / "plots", folder / "plots")
