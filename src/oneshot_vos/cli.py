@@ -171,7 +171,7 @@ def evaluate(
 @app.command()
 def tables(
     metrics: Annotated[Path, typer.Option(help="Folder with the scores of all runs.")],
-    labels: Annotated[Path, typer.Option(help="Folder that `labels --kind first` wrote.")],
+    labels: Annotated[Path, typer.Option(help="Folder above what `labels` wrote for each kind.")],
     curves: Annotated[Path, typer.Option(help="Folder with the training curves of all runs.")],
     out: FolderOut,
     profile: ProfileName = None,

@@ -65,6 +65,7 @@ class DavisSet(Strict):
     images: RelativePath = "JPEGImages/480p"
     annotations: RelativePath = "Annotations/480p"
     list_file: RelativePath | None = Field(default=None, alias="list")  # video names, one a line; null: every folder
+    videos: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None  # only these; null: all listed
     single_object: bool = False  # all objects are one, as in DAVIS 2016
 
 
@@ -196,7 +197,7 @@ class Infer(Strict):
 
     memory_every: Positive  # every n-th frame enters the memory
     top_k: Positive | None  # memory positions that a query reads; null: all
-    max_frames: Annotated[int, Field(ge=2)] | None  # largest memory; null: as many as the video gives
+    max_frames: Annotated[int, Field(ge=2)]  # largest memory; what memory_every adds beyond it takes the oldest place
     include_last: bool  # the frame before is read as well
     short_side: Annotated[int, Field(ge=16)] | None  # pixels, a limit for larger frames; null: as they are
     object_chunk: Positive | None  # objects that are computed at once; null: all

@@ -37,13 +37,13 @@ class Difficulty:
 
     object_counts: tuple[float, ...] = (0.25, 0.45, 0.30)  # probability of one, two, three objects
     distractors: tuple[int, int] = (1, 1)  # fewest and most
-    radius: Range = (0.15, 0.23)
+    radius: Range = (0.16, 0.24)
     visible: float = 0.03  # least share of the first frame that each object covers
     travel: Range = (0.12, 0.36)  # distance between the two ends of a path
-    bend: float = 0.30  # how far the middle of a path lies off the straight line, at most
-    turn: float = 1.2  # rotation over the clip in radians, at most
-    growth: float = 0.25  # change of size over the clip, at most
-    wobble: float = 0.22  # depth of the bays of an outline, as a share of the radius
+    bend: float = 0.20  # how far the middle of a path lies off the straight line, at most
+    turn: float = 0.9  # rotation over the clip in radians, at most
+    growth: float = 0.20  # change of size over the clip, at most
+    wobble: float = 0.16  # depth of the bays of an outline, as a share of the radius
     wobble_cycles: float = 0.8  # how often an outline goes through its shapes, at most
     pan: float = 0.25  # travel of the camera, at most
     zoom: float = 0.15  # change of the background's size, at most

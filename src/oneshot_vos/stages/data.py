@@ -12,7 +12,8 @@ from oneshot_vos.datasets.static import read_pairs
 from oneshot_vos.datasets.video import Video
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing_folder, write_json
-from oneshot_vos.params import Data, DavisSet, PairsSet, Params
+from oneshot_vos.registry import Registry
+from oneshot_vos.params import Data, PairsSet, Params
 
 
 def run(params: Params, out: Path) -> None:
@@ -62,11 +63,14 @@ def _videos(data: Data, name: str) -> list[Video]:
     chosen = data.sets[name]
     if isinstance(chosen, PairsSet):
         raise UserError(f"set '{name}' holds image–mask pairs; expected videos")
-    assert isinstance(chosen, DavisSet)
-    return read_davis(
+    listed = read_davis(
         _root(data, name),
         images=chosen.images,
         annotations=chosen.annotations,
         list_file=chosen.list_file,
         single_object=chosen.single_object,
     )
+    if chosen.videos is None:
+        return listed
+    by_name = Registry(f"video of set '{name}'", {video.name: video for video in listed})
+    return [by_name[wanted] for wanted in chosen.videos]

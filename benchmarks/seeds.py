@@ -1,0 +1,70 @@
+"""Train every run of a profile with several seeds, through the pipeline itself, and keep the tables with their spread.
+
+    python benchmarks/seeds.py [--profile mini] [--seeds 0 1 2] [--cores 2] [--work build/seeds]
+
+Works in a copy of the checkout, whose params.yaml lists each run once per seed: data, initial weights and pretraining
+are made once and shared, as the pipeline does for runs of different seeds. Snakemake builds it (several trainings at a
+time where there are cores; one thread each, so that they do not wait for one another). A second start goes on where
+the first was stopped. The tables end up in results/<profile>/seeds.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from oneshot_vos.files import replacing_folder
+from oneshot_vos.params import load_params
+
+RUN = re.compile(r"^  (?P<key>[\w-]+): \{(?P<fields>model: .*, seed: )0\}$")
+
+
+def copy_checkout(target: Path) -> None:
+    """Copy what git tracks, and what it does not ignore, to `target`; results of earlier runs stay behind."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], check=True, capture_output=True, text=True
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if Path(name).is_file() and not name.startswith(("results/", "state/", "data/")):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(name, target / name)
+
+
+def with_seeds(text: str, profile: str, seeds: list[int]) -> str:
+    """params.yaml with every run of seed 0 listed once per seed, and `profile` in force."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        run = RUN.match(line)
+        if run is None:
+            lines.append(line)
+            continue
+        for seed in seeds:
+            key = run["key"] + (f"-s{seed}" if seed else "")
+            lines.append(f"  {key}: {{{run['fields']}{seed}}}")
+    return re.sub(r"(?m)^profile: \S+", f"profile: {profile}", "\n".join(lines) + "\n", count=1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--profile", default="mini")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--work", type=Path, default=Path("build/seeds"))
+    options = parser.parse_args()
+
+    copy_checkout(options.work)
+    params = options.work / "params.yaml"
+    params.write_text(with_seeds(params.read_text(encoding="utf-8"), options.profile, options.seeds), encoding="utf-8")
+    print(f"{len(load_params(params).runs)} runs: {', '.join(load_params(params).runs)}", flush=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "snakemake", "--cores", str(options.cores)]
+    subprocess.run(command, cwd=options.work, check=True, env=environment)
+    with replacing_folder(Path("results") / options.profile / "seeds") as folder:
+        shutil.copytree(options.work / "results" / options.profile / "tables", folder, dirs_exist_ok=True)
+
+
+if __name__ == "__main__":
+    main()
