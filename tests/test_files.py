@@ -36,9 +36,11 @@ def test_full_disk_is_a_sentence_and_keeps_the_old_file(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(UserError, match=r"file\.bin: could not be written .*File too large"):
-            with replacing(target) as temporary:
-                temporary.write_bytes(b"x" * 5000)
+        with (
+            pytest.raises(UserError, match=r"file\.bin: could not be written .*File too large"),
+            replacing(target) as temporary,
+        ):
+            temporary.write_bytes(b"x" * 5000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert target.read_bytes() == b"old"

@@ -185,10 +185,12 @@ def test_a_loss_that_is_not_finite_stops_with_iteration_and_clips(tmp_path: Path
 
 
 def test_a_second_training_of_the_same_run_is_refused(tmp_path: Path) -> None:
-    with StateFolder(tmp_path, "k").locked():
-        with pytest.raises(UserError, match="another process is training this run"):
-            with StateFolder(tmp_path, "k").locked():
-                pass
+    with (
+        StateFolder(tmp_path, "k").locked(),
+        pytest.raises(UserError, match="another process is training this run"),
+        StateFolder(tmp_path, "k").locked(),
+    ):
+        pass
 
 
 def test_full_disk_while_writing_a_checkpoint(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ class Conv3x3(nn.Conv2d):
         if self.training or torch.is_grad_enabled():
             self._kernel = None
             return transform_kernel(self.weight[:, channels].detach())
-        version = (self.weight.data_ptr(), self.weight._version)
+        version = (self.weight.data_ptr(), 0 if self.weight.is_inference() else self.weight._version)
         if self._kernel is None or self._kernel_of != version:
             self._kernel, self._kernel_of = transform_kernel(self.weight.detach()), version
         return self._kernel[..., channels]

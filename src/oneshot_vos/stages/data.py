@@ -12,8 +12,8 @@ from oneshot_vos.datasets.static import read_pairs
 from oneshot_vos.datasets.video import Video
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing_folder, write_json
-from oneshot_vos.registry import Registry
 from oneshot_vos.params import Data, PairsSet, Params
+from oneshot_vos.registry import Registry
 
 
 def run(params: Params, out: Path) -> None:
@@ -48,7 +48,8 @@ def run(params: Params, out: Path) -> None:
             write_pairs(out / "pretrain" / f"{name}.json", pairs)
             (out / "pretrain" / f"{name}.json").rename(folder / f"{name}.json")
     if problems:
-        raise UserError(f"{len(problems)} problem(s) in the data of profile '{params.profile_name}':\n" + "\n".join(problems))
+        found_in = f"{len(problems)} problem(s) in the data of profile '{params.profile_name}'"
+        raise UserError("\n".join([f"{found_in}:", *problems]))
     write_json(out / "report.json", report)
 
 

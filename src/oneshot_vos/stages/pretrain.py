@@ -15,10 +15,9 @@ def run(params: Params, model: str, weights: Path, sets: Path, out: Path, curves
     """Train `model` from `weights` on the profile's pretraining sets; write `out` and `curves`."""
     profile = params.profile
     recipe = profile.pretrain[model]
-    files = {name: sets / f"{name}.json" for name in profile.data.pretrain}
-    sources = [
-        StillSource(name, read_pairs_index(files[name]), source.copies) for name, source in profile.data.pretrain.items()
-    ]
+    used = profile.data.pretrain
+    files = {name: sets / f"{name}.json" for name in used}
+    sources = [StillSource(name, read_pairs_index(files[name]), source.copies) for name, source in used.items()]
     transform = StaticTransform(recipe.crop, recipe.frames, exact=recipe.transforms == "exact")
     train_network(
         model=model,

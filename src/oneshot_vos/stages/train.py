@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,7 +51,7 @@ def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, cu
         max_skip=Curriculum(recipe.max_skip.values, recipe.max_skip.at, recipe.iterations, recipe.batch_size),
     )
     for line in dataset.left_out:
-        print(f"left out: {line}", file=sys.stderr)
+        warnings.warn(f"left out of full supervision: {line}", stacklevel=2)
     train_network(
         model=chosen.model,
         settings=profile.networks[chosen.model],

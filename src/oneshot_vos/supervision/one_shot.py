@@ -1,8 +1,8 @@
 """One-shot supervision, section 3 of the paper: learn from the first frame's masks alone.
 
-    forward, without gradient     x_0, m_0  ->  x_1  ->  …  ->  x_T          equation 1
-    backward, with gradient       x_T, m̂_T  ->  (x_T1)  ->  x_0              equations 3 to 5
-    loss                          L(m̂'_0, m_0)                               equation 6
+forward, without gradient     x_0, m_0  ->  x_1  ->  …  ->  x_T          equation 1
+backward, with gradient       x_T, m̂_T  ->  (x_T1)  ->  x_0              equations 3 to 5
+loss                          L(m̂'_0, m_0)                               equation 6
 """
 
 from collections.abc import Callable

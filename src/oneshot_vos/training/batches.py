@@ -38,7 +38,9 @@ class Positions(Sampler[list[int]]):
         return len(self._iterations) * self._accumulation
 
 
-def load_batches(dataset: EndlessClips, positions: Positions, workers: int, device: torch.device) -> Iterator[ClipBatch]:
+def load_batches(
+    dataset: EndlessClips, positions: Positions, workers: int, device: torch.device
+) -> Iterator[ClipBatch]:
     """Micro-batches on `device`, prepared by `workers` processes ahead of their use."""
     clips: Dataset[object] = dataset  # type: ignore[assignment]
     loader = DataLoader(

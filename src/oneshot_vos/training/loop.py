@@ -71,9 +71,7 @@ def fit(
             state.save(Progress(iteration, weights, moments, curves.rows, clock.total()))
         world.wait()
 
-    bar = tqdm(
-        total=recipe.iterations, initial=start, desc=title, unit="it", mininterval=2.0, disable=not world.leads
-    )
+    bar = tqdm(total=recipe.iterations, initial=start, desc=title, unit="it", mininterval=2.0, disable=not world.leads)
     with bar, _stop_signals() as stop:
         for iteration in range(start, recipe.iterations):
             micro = list(clock.waiting(islice(batches, recipe.accumulation)))
