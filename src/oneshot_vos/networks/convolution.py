@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # Below these the transforms and the larger kernels cost more than the multiplications that they save.
-_LEAST_CHANNELS = 128
+_LEAST_CHANNELS = 256
 _LEAST_TILES = 64
 # Tiles times channels worked on at a time: 16 numbers each, so 8 MB.
 _BAND = 1 << 17
