@@ -13,9 +13,11 @@ from oneshot_vos.errors import UserError
 
 
 class ClipSampler(Protocol):
-    """Chooses the frames of a clip; `first_only` says that only the mask of the clip's frame 0 may be read."""
+    """Chooses the frames of a clip."""
 
-    first_only: bool
+    @property
+    def first_only(self) -> bool:
+        """Whether only the mask of the clip's frame 0 may be read."""
 
     def usable(self, frames: int, labelled: Sequence[int]) -> str | None:
         """None if a video of `frames` frames, `labelled` ones among them, can be used; else the reason why not."""
