@@ -21,11 +21,11 @@ def stages_run(output: str) -> set[str]:
 
 
 def contents(root: Path, pattern: str) -> dict[str, str]:
-    """Checksums of files, by their path in the checkout."""
+    """Checksums of files, by their path in the checkout; marks that Snakemake leaves do not count."""
     return {
         file.relative_to(root).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
         for file in sorted(root.glob(pattern))
-        if file.is_file()
+        if file.is_file() and not file.name.startswith(".")
     }
 
 
