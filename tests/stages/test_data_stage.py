@@ -1,0 +1,91 @@
+"""The stage that makes or finds the sets: every finding at once, before anything long starts."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from oneshot_vos.datasets.index import read_index
+from oneshot_vos.datasets.mini import generate
+from oneshot_vos.datasets.pairs import read_pairs_index
+from oneshot_vos.errors import UserError
+from oneshot_vos.params import Params, load_params
+from oneshot_vos.stages import data, labels
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A folder of real files in DAVIS layout."""
+    root = tmp_path / "sets"
+    generate(root, seed=1, train=3, val=2, static=2, frames=4, size=48)
+    return root
+
+
+def params_for(repository: Path, tmp_path: Path, root: Path, **val: object) -> Params:
+    """The profile `smoke` with its data at `root`, as if it were somebody's own."""
+    document = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
+    smoke = document["profiles"]["smoke"]["data"]
+    smoke["root"], smoke["generate"] = str(root), None
+    smoke["sets"]["mini-val"].update(val)
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return load_params(file, "smoke")
+
+
+def test_sets_are_indexed_where_they_lie(repository: Path, tmp_path: Path, tree: Path) -> None:
+    out = tmp_path / "out"
+    data.run(params_for(repository, tmp_path, tree), out)
+    videos = read_index(out / "train" / "mini-train.json")
+    assert [video.name for video in videos] == ["train-0000", "train-0001", "train-0002"]
+    assert all(frame.is_file() for video in videos for frame in video.frames)
+    assert len(read_pairs_index(out / "pretrain" / "mini-static.json")) == 2
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert report["sets"]["evaluate/mini-val"]["counts"]["errors"] == 0
+    assert (out / "generated").is_dir()
+
+
+def test_a_set_may_name_its_videos(repository: Path, tmp_path: Path, tree: Path) -> None:
+    out = tmp_path / "out"
+    data.run(params_for(repository, tmp_path, tree, videos=["val-0001"]), out)
+    assert [video.name for video in read_index(out / "evaluate" / "mini-val.json")] == ["val-0001"]
+    with pytest.raises(UserError, match="unknown video of set 'mini-val' 'val-0007': did you mean 'val-000"):
+        data.run(params_for(repository, tmp_path, tree, videos=["val-0007"]), out)
+
+
+def test_all_damaged_files_are_named_at_once(repository: Path, tmp_path: Path, tree: Path) -> None:
+    frames, masks = tree / "JPEGImages/480p", tree / "Annotations/480p"
+    cut = frames / "train-0000/00002.jpg"
+    cut.write_bytes(cut.read_bytes()[:200])
+    (frames / "val-0001/00001.jpg").write_bytes(b"")
+    (masks / "train-0001/00000.png").write_bytes((masks / "train-0001/00000.png").read_bytes()[:60])
+    with pytest.raises(UserError) as found:
+        data.run(params_for(repository, tmp_path, tree), tmp_path / "out")
+    for name in ("train-0000/00002.jpg", "val-0001/00001.jpg", "train-0001/00000.png"):
+        assert name in str(found.value)
+    assert not (tmp_path / "out" / "report.json").exists()
+
+
+def test_a_missing_video_folder_is_named(repository: Path, tmp_path: Path, tree: Path) -> None:
+    (tree / "ImageSets/2017/train.txt").write_text("train-0000\nno-such-video\n", encoding="utf-8")
+    with pytest.raises(UserError, match="video 'no-such-video'"):
+        data.run(params_for(repository, tmp_path, tree), tmp_path / "out")
+
+
+def test_a_missing_root_is_named(repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere: no such folder; .*Set data\.root"):
+        data.run(params_for(repository, tmp_path, tmp_path / "nowhere"), tmp_path / "out")
+
+
+def test_labels_of_first_frames_lead_to_no_other_mask(repository: Path, tmp_path: Path, tree: Path) -> None:
+    params = params_for(repository, tmp_path, tree)
+    data.run(params, tmp_path / "out")
+    for kind in ("first", "every"):
+        labels.run(params, kind, tmp_path / "out" / "train", tmp_path / kind)
+    first = (tmp_path / "first" / "mini-train.json").read_text(encoding="utf-8")
+    assert "sets/Annotations" not in first  # the masks beside the frames are out of reach
+    assert sorted(path.name for path in (tmp_path / "first").rglob("*.png")) == ["00000.png"] * 3
+    ratio = json.loads((tmp_path / "first" / "label_ratio.json").read_text(encoding="utf-8"))
+    assert (ratio["labelled"], ratio["annotated"], ratio["ratio"]) == (3, 12, 0.25)
+    every = json.loads((tmp_path / "every" / "label_ratio.json").read_text(encoding="utf-8"))
+    assert every["ratio"] == 1.0
