@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks import NETWORKS
+from oneshot_vos.networks import NETWORKS, build_network
 from oneshot_vos.networks.interface import Prediction
 from oneshot_vos.networks.losses import BootstrappedCrossEntropy
 from oneshot_vos.networks.memory import ClipMemory
@@ -156,3 +156,8 @@ def test_wrong_arguments_are_refused(wrong, named):
 def test_unknown_network_is_refused():
     with pytest.raises(UserError, match="did you mean 'stcn'"):
         NETWORKS["stcm"]
+
+
+def test_an_unknown_hyper_parameter_is_named_with_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"networks\.stcn.*key_width.*key_widths"):
+        build_network("stcn", {"key_width": [8, 8, 8]})

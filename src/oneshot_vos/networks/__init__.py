@@ -3,7 +3,7 @@
 A network is a file here that implements `interface.Network`, and one entry in `NETWORKS`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from oneshot_vos.networks.interface import Network
 from oneshot_vos.networks.losses import BootstrappedCrossEntropy
 from oneshot_vos.networks.official import load_official
 from oneshot_vos.networks.stcn import STCN
+from oneshot_vos.params import require_arguments
 from oneshot_vos.registry import Registry
 
 
@@ -43,4 +44,12 @@ NETWORKS: Registry[NetworkSpec] = Registry(
     },
 )
 
-__all__ = ["NETWORKS", "NetworkSpec"]
+
+def build_network(name: str, settings: Mapping[str, Any]) -> Network[Any]:
+    """Build the network `name` with keyword hyper-parameters; an unknown keyword raises `UserError`."""
+    spec = NETWORKS[name]
+    require_arguments(spec.build, settings, f"networks.{name}")
+    return spec.build(**settings)
+
+
+__all__ = ["NETWORKS", "NetworkSpec", "build_network"]

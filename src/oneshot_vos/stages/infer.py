@@ -9,7 +9,7 @@ from oneshot_vos.datasets.index import read_index
 from oneshot_vos.files import fingerprint, replacing_folder, sha256_of
 from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.writer import clear_state, segment_set
-from oneshot_vos.networks import NETWORKS
+from oneshot_vos.networks import build_network
 from oneshot_vos.networks.precision import choose_precision
 from oneshot_vos.networks.weights import load_weights
 from oneshot_vos.params import Params
@@ -23,7 +23,7 @@ def run(params: Params, run_key: str, weights: Path, sets: Path, out: Path) -> N
     """
     profile, chosen = params.profile, params.run(run_key)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = NETWORKS[chosen.model].build(**profile.networks[chosen.model])
+    network = build_network(chosen.model, profile.networks[chosen.model])
     load_weights(weights, network)
     network.to(device).eval()
     settings = InferenceSettings(**profile.infer.model_dump())

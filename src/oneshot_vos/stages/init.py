@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from oneshot_vos.networks import NETWORKS
+from oneshot_vos.networks import NETWORKS, build_network
 from oneshot_vos.networks.weights import save_weights
 from oneshot_vos.params import Params
 
@@ -16,7 +16,7 @@ def run(params: Params, model: str, out: Path) -> None:
     settings = params.profile.networks[model]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
-        network = NETWORKS[model].build(**settings)
+        network = build_network(model, settings)
     if params.profile.init.backbone == "imagenet":
         NETWORKS[model].load_imagenet(network, torch.Generator().manual_seed(_SEED))
     save_weights(out, network, {"model": model, "settings": settings, "backbone": params.profile.init.backbone})

@@ -19,7 +19,7 @@ from oneshot_vos.datasets.sampling import Curriculum, FullSampler, OneShotSample
 from oneshot_vos.datasets.transforms import ClipTransform
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, sha256_of, write_json
-from oneshot_vos.networks import NETWORKS
+from oneshot_vos.networks import NETWORKS, build_network
 from oneshot_vos.networks.interface import Network
 from oneshot_vos.networks.weights import load_weights, save_weights
 from oneshot_vos.params import Params, Training
@@ -99,7 +99,7 @@ def train_network(
             "data": {path.name: sha256_of(path) for path in data_files},
         }
     )
-    network: Network[Any] = NETWORKS[model].build(**settings)
+    network: Network[Any] = build_network(model, settings)
     load_weights(weights, network)
     loss = NETWORKS[model].loss(**recipe.loss.model_dump())
     module = build_supervision(supervision, network, loss, recipe.reference)
