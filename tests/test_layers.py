@@ -12,6 +12,7 @@ RANKS = {
     "files": 1,
     "registry": 1,
     "strict_yaml": 2,
+    "catalogue": 2,
     "params": 3,
     "datasets": 4,
     "networks": 5,

@@ -12,18 +12,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from oneshot_vos.catalogue import NETWORKS, STRATEGIES
 from oneshot_vos.errors import UserError
 from oneshot_vos.registry import suggest
 from oneshot_vos.strict_yaml import explain, read_yaml
 
-# Every network, and whether a state travels from frame to frame. The networks' own registry repeats this fact where
-# torch is at hand; a test keeps the two equal.
-RECURRENT: Mapping[str, bool] = {"stcn": False, "xmem": True, "cutie": True}
-
-Backward = Literal["full", "t_step", "two_step", "one_step"]
 Labels = Literal["first", "every"]
-# Fewest frames of a clip that a way of training can use.
-SHORTEST_CLIP: Mapping[str, int] = {"full": 2, "t_step": 2, "two_step": 3, "one_step": 2}
 
 
 class Strict(BaseModel):
@@ -110,6 +104,7 @@ class Optimiser(Strict):
     """The optimiser and its constants."""
 
     name: Literal["adam", "adamw"]
+    epsilon: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-8
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)]
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)]
     clip: Annotated[float, Field(gt=0.0)] | None  # largest norm of all gradients together
@@ -129,20 +124,6 @@ class Schedule(Strict):
             raise ValueError("milestones must rise")
         if self.name == "cosine" and self.milestones:
             raise ValueError("cosine takes no milestones; write milestones: []")
-        return self
-
-
-class Loss(Strict):
-    """Bootstrapped cross-entropy: the share of the hardest pixels that counts falls from 1 to `top_p`."""
-
-    start: NonNegative  # iteration at which the share starts to fall
-    end: NonNegative  # iteration at which it has reached top_p
-    top_p: Fraction
-
-    @model_validator(mode="after")
-    def _check(self) -> "Loss":
-        if self.end < self.start:
-            raise ValueError(f"end {self.end} lies before start {self.start}")
         return self
 
 
@@ -175,9 +156,11 @@ class Training(Strict):
     transforms: Literal["exact", "composed"]
     optimiser: Optimiser
     schedule: Schedule
-    loss: Loss
+    loss: dict[str, Any]  # keyword arguments of the network's loss
     max_skip: MaxSkip | None  # null: single images, no frame distance
     reference: Literal["soft", "hard"]  # form of the prediction that starts the way back
+    references: Positive | None  # earlier frames that a frame of a clip is predicted from, at most; null: all
+    deep_update: Annotated[float, Field(ge=0.0, le=1.0)]  # how often a recurrent state takes up a memorised frame
     checkpoint_every: Positive  # iterations
     log_every: Positive  # iterations
 
@@ -226,7 +209,7 @@ class Run(Strict):
     """One trained network."""
 
     model: str
-    backward: Backward
+    backward: str  # a way of training of catalogue.STRATEGIES
     labels: Labels
     init: Literal["static", "backbone"]  # start from pretraining on static images, or from the backbone alone
     seed: NonNegative
@@ -304,9 +287,9 @@ def _findings(path: Path, lines: list[str]) -> UserError:
 
 def _check_runs(params: Params) -> list[str]:
     lines = [
-        f"models: unknown network '{name}'; {suggest(name, list(RECURRENT))}"
+        f"models: unknown network '{name}'; {suggest(name, list(NETWORKS))}"
         for name in params.models
-        if name not in RECURRENT
+        if name not in NETWORKS
     ]
     if len(set(params.models)) != len(params.models):
         lines.append("models: a network is named twice")
@@ -316,12 +299,16 @@ def _check_runs(params: Params) -> list[str]:
             lines.append(f"{where}.model: '{run.model}' is not in models; {suggest(run.model, list(params.models))}")
         if key != run.key:
             lines.append(f"{where}: its fields spell the name '{run.key}'; rename it or change the fields")
-        if run.backward == "one_step" and RECURRENT.get(run.model, False):
+        if run.backward not in STRATEGIES:
+            lines.append(f"{where}.backward: unknown '{run.backward}'; {suggest(run.backward, list(STRATEGIES))}")
+            continue
+        strategy = STRATEGIES[run.backward]
+        if not strategy.recurrent and run.model in NETWORKS and NETWORKS[run.model].recurrent:
             lines.append(
-                f"{where}.backward: 'one_step' cannot train the recurrent network '{run.model}', whose state needs two "
-                "steps to fill; choose 'two_step' or 't_step'"
+                f"{where}.backward: '{run.backward}' cannot train the recurrent network '{run.model}', whose state "
+                "needs two steps to fill; choose 'two_step' or 't_step'"
             )
-        needed = "every" if run.backward == "full" else "first"
+        needed = strategy.labels
         if run.labels != needed:
             lines.append(f"{where}.labels: backward '{run.backward}' goes with labels '{needed}', not '{run.labels}'")
     return lines
@@ -336,9 +323,9 @@ def _check_profile(params: Params, name: str) -> list[str]:
         missing = [model for model in params.models if model not in entries]
         lines += [f"{where}.{section}: no entry for the network '{model}', which models names" for model in missing]
         lines += [
-            f"{where}.{section}.{entry}: unknown network; {suggest(entry, list(RECURRENT))}"
+            f"{where}.{section}.{entry}: unknown network; {suggest(entry, list(NETWORKS))}"
             for entry in entries
-            if entry not in RECURRENT
+            if entry not in NETWORKS
         ]
     lines += [
         f"{where}.train.{model}.max_skip: training on videos needs values, not null"
@@ -347,10 +334,11 @@ def _check_profile(params: Params, name: str) -> list[str]:
     ]
     for key, run in params.runs.items():
         recipe = profile.train.get(run.model)
-        if recipe is not None and recipe.frames < SHORTEST_CLIP[run.backward]:
+        shortest = STRATEGIES[run.backward].shortest_clip if run.backward in STRATEGIES else 0
+        if recipe is not None and recipe.frames < shortest:
             lines.append(
-                f"{where}.train.{run.model}.frames: the run {key} needs at least {SHORTEST_CLIP[run.backward]} frames "
-                f"per clip, not {recipe.frames}"
+                f"{where}.train.{run.model}.frames: the run {key} needs at least {shortest} frames per clip, not "
+                f"{recipe.frames}"
             )
     if profile.init.backbone == "imagenet":
         lines += [

@@ -3,31 +3,44 @@
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, ResNet50_Weights, WeightsEnum
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.networks.interface import Network
 from oneshot_vos.networks.resnet import ResNet
-from oneshot_vos.networks.stcn import STCN
+
+_MODELS: dict[str, tuple[WeightsEnum, str]] = {
+    "resnet18": (ResNet18_Weights.IMAGENET1K_V1, "ResNet-18"),
+    "resnet50": (ResNet50_Weights.IMAGENET1K_V1, "ResNet-50"),
+}
 
 
-def load_imagenet(network: STCN, generator: torch.Generator) -> None:
-    """Initialise the key encoder with ResNet-50 and the value encoder with ResNet-18, as the publication does.
+def load_imagenet(network: Network[Any], generator: torch.Generator) -> None:
+    """Initialise every trunk that the network names (`Network.trunks`) with its torchvision weights.
 
-    `generator` fills the mask channels of the value encoder's first convolution. Raises `UserError`, and changes
-    nothing, if the weights cannot be had or the network's trunks are not of the published shape.
+    `generator` fills input channels beyond RGB. Raises `UserError`, and changes nothing, if the weights cannot be had
+    or a trunk is not of the published shape.
     """
-    key_state = _matched(network.key_encoder, _fetch(ResNet50_Weights.IMAGENET1K_V1), "key encoder", "ResNet-50")
-    value_state = _matched(network.value_encoder, _fetch(ResNet18_Weights.IMAGENET1K_V1), "value encoder", "ResNet-18")
-    network.key_encoder.load_state_dict(key_state, strict=False)
-    network.value_encoder.load_state_dict(
-        _with_mask_channels(network.value_encoder, value_state, generator), strict=False
-    )
-    for name, bias in network.value_encoder.named_parameters():
-        if name not in value_state and name.endswith("bias") and not name.startswith("fuser."):
-            nn.init.zeros_(bias)
+    loaded = []
+    for name, model in network.trunks.items():
+        trunk = network.get_submodule(name)
+        assert isinstance(trunk, ResNet)
+        weights, title = _MODELS[model]
+        loaded.append((trunk, _matched(trunk, _fetch(weights), name.replace("_", " "), title)))
+    for trunk, state in loaded:
+        trunk.load_state_dict(_with_mask_channels(trunk, state, generator), strict=False)
+        for name, parameter in trunk.named_parameters():
+            if name not in state and name.endswith("bias") and _of_trunk(name, trunk):
+                nn.init.zeros_(parameter)
+
+
+def _of_trunk(name: str, trunk: ResNet) -> bool:
+    """Whether an entry belongs to the residual network itself, not to what an encoder adds to it."""
+    return name.startswith(("conv1.", "bn1.", *(f"{stage}." for stage in trunk.stages)))
 
 
 def _fetch(weights: WeightsEnum) -> dict[str, Tensor]:
@@ -51,7 +64,7 @@ def _matched(trunk: ResNet, imagenet: Mapping[str, Tensor], role: str, model: st
     }
     own = trunk.state_dict()
     wrong = [name for name, tensor in renamed.items() if not _fits(name, tensor, own)]
-    own_weights = {name for name in own if name.endswith("weight") and not name.startswith("fuser.")}
+    own_weights = {name for name in own if name.endswith("weight") and _of_trunk(name, trunk)}
     wrong += sorted(own_weights - set(renamed))
     if wrong:
         raise UserError(

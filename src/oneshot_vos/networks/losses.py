@@ -29,13 +29,18 @@ class BootstrappedCrossEntropy(nn.Module):
         return self.top_p + (1 - self.top_p) * remaining
 
     def forward(
-        self, predictions: Sequence[Prediction], targets: Sequence[Tensor], present: Tensor, iteration: int
+        self,
+        predictions: Sequence[Prediction],
+        targets: Sequence[Tensor],
+        present: Tensor,
+        iteration: int,
+        generator: torch.Generator,
     ) -> dict[str, Tensor]:
         """Loss of a clip.
 
         predictions: of the frames that have a target, with logits [B, K+1, H, W]; targets: classes [B, H, W] in 0..K;
         present [B, K] in {0, 1}: channels of absent objects take no part.
-        Returns `total` (the sum over frames), `frame_1`, `frame_2`, … (means over the batch) and `p`, the share.
+        Nothing random is drawn here. Returns `total` (the sum over frames), `frame_1`, `frame_2`, … (means over the batch) and `p`, the share.
         """
         losses: dict[str, Tensor] = {}
         for number, (prediction, target) in enumerate(zip(predictions, targets, strict=True), 1):

@@ -99,11 +99,22 @@ def as_maps(readout: Tensor, height: int, width: int) -> Tensor:
 
 
 class ClipMemory:
-    """Memory of a training clip: keeps every frame and reads all of it, with gradients."""
+    """Memory of a training clip: keeps every frame and reads it with gradients.
 
-    def __init__(self) -> None:
+    most: frames read at a time; None reads all. When there are more, each sample of the batch reads its own random
+        choice of them, drawn with `generator` at every read.
+    keep_first: the first frame is always among them.
+    """
+
+    def __init__(
+        self, *, most: int | None = None, keep_first: bool = True, generator: torch.Generator | None = None
+    ) -> None:
+        self._most = most
+        self._keep_first = keep_first
+        self._generator = generator
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
+        self._summary: Tensor | None = None
 
     @property
     def keys(self) -> Tensor:
@@ -115,12 +126,34 @@ class ClipMemory:
         """Values [B, K, N, CV], frame after frame."""
         return torch.cat(self._values, 2)
 
+    @property
+    def summary(self) -> Tensor | None:
+        """The sum of all summaries [B, K, ...]; None without any."""
+        return self._summary
+
     def add(self, frame: MemoryFrame) -> None:
         """Append one frame."""
         self._keys.append(memory_tokens(frame.key, frame.shrinkage))
         self._values.append(value_tokens(frame))
+        if frame.summary is not None:
+            self._summary = frame.summary if self._summary is None else self._summary + frame.summary
 
     def read(self, key: Tensor, selection: Tensor | None) -> Tensor:
         """Read with the query key [B, CK, h, w]: [B, K, CV, h, w]."""
-        readout = read_full(query_tokens(key, selection), self.keys, self.values)
-        return as_maps(readout, *key.shape[-2:])
+        query = query_tokens(key, selection)
+        if self._most is None or len(self._keys) <= self._most:
+            return as_maps(read_full(query, self.keys, self.values), *key.shape[-2:])
+        readouts = []
+        for sample in range(key.shape[0]):
+            chosen, own = self._choose(len(self._keys), self._most), slice(sample, sample + 1)
+            keys = torch.cat([self._keys[t][own] for t in chosen], 1)
+            values = torch.cat([self._values[t][own] for t in chosen], 2)
+            readouts.append(read_full(query[own], keys, values))
+        return as_maps(torch.cat(readouts), *key.shape[-2:])
+
+    def _choose(self, frames: int, most: int) -> list[int]:
+        """`most` different ones of `frames` frames."""
+        if not self._keep_first:
+            return torch.randperm(frames, generator=self._generator)[:most].tolist()
+        others = torch.randperm(frames - 1, generator=self._generator)[: most - 1] + 1
+        return [0, *others.tolist()]

@@ -1,8 +1,8 @@
 """Weights published with the official programs, loaded into the networks here.
 
-STCN's names are the official ones, so nothing is renamed; a file may be a resume file (the weights under `network`),
-carry the prefix `module.` of a distributed run, or come from single-object pre-training, whose value encoder knows no
-other objects.
+The networks' names are the official ones, so nothing is renamed; a file may be a resume file (the weights under
+`network` or `weights`), carry the prefix `module.` of a distributed run, or come from single-object pre-training,
+which knows no other objects.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,28 +12,49 @@ import torch
 from torch import Tensor, nn
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks.stcn import STCN
+from oneshot_vos.networks.interface import Network
 
 _SHOWN = 10  # names in an error message
 
 
 def load_official(
-    network: STCN,
+    network: Network[Any],
     state_dict: Mapping[str, Any],
     *,
     generator: torch.Generator | None = None,
     source: str = "state dict",
 ) -> None:
-    """Load official STCN weights, strictly: a missing, unexpected or mis-shaped entry raises `UserError`.
+    """Load official weights, strictly: a missing, unexpected or mis-shaped entry raises `UserError`.
 
+    Entries that the network calls optional (they serve training alone) keep their initial values if absent.
     Single-object weights are widened by an input channel for the other objects: of zeros, which leaves predictions as
-    they were (for evaluation), or, if a `generator` is given, orthogonal (for further training).
+    they were (for evaluation), or, if a `generator` is given, orthogonal (for further training). Multi-object weights
+    for a single-object network lose that channel.
     `source` names the weights in error messages.
     """
     state = _plain(state_dict, source)
-    if not network.single_object:
-        state = _with_others_channel(state, generator)
+    own = network.state_dict()
+    for name in network.others_channels:
+        if name in state:
+            state = {**state, name: _fitted(state[name], own[name], generator)}
+    for name, tensor in own.items():
+        if name.startswith(network.optional_weights) or name.endswith("num_batches_tracked"):
+            state.setdefault(name, tensor)
     load_strictly(network, state, source)
+
+
+def _fitted(weight: Tensor, own: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Append or take away the last input channel if that makes the weight fit; otherwise as it is."""
+    if weight.ndim != own.ndim or weight.shape[1] == own.shape[1]:
+        return weight
+    if weight.shape[1] == own.shape[1] + 1:
+        return weight[:, :-1]
+    if weight.shape[1] + 1 != own.shape[1]:
+        return weight
+    channel = torch.zeros_like(weight[:, :1])
+    if generator is not None:
+        nn.init.orthogonal_(channel, generator=generator)
+    return torch.cat([weight, channel], 1)
 
 
 def load_strictly(network: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
@@ -68,7 +89,7 @@ def _finding(kind: str, names: list[str]) -> list[str]:
 
 def _plain(state_dict: Mapping[str, Any], source: str) -> dict[str, Tensor]:
     """The flat table of tensors inside an official weight or resume file."""
-    inner = state_dict.get("network", state_dict)
+    inner = state_dict.get("network", state_dict.get("weights", state_dict))
     if not isinstance(inner, Mapping) or not inner or not _all_tensors(inner.values()):
         raise UserError(f"{source}: not a table from names to tensors; expected an official weight or resume file")
     return {name.removeprefix("module."): tensor for name, tensor in inner.items()}
@@ -76,15 +97,3 @@ def _plain(state_dict: Mapping[str, Any], source: str) -> dict[str, Tensor]:
 
 def _all_tensors(values: Iterable[Any]) -> bool:
     return all(isinstance(value, Tensor) for value in values)
-
-
-def _with_others_channel(state: dict[str, Tensor], generator: torch.Generator | None) -> dict[str, Tensor]:
-    """Widen the 4 input channels of a single-object value encoder to 5; other weights come back as they are."""
-    name = "value_encoder.conv1.weight"
-    weight = state.get(name)
-    if weight is None or weight.ndim != 4 or weight.shape[1] != 4:
-        return state
-    channel = torch.zeros_like(weight[:, :1])
-    if generator is not None:
-        nn.init.orthogonal_(channel, generator=generator)
-    return {**state, name: torch.cat([weight, channel], 1)}

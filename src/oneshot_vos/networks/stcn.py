@@ -8,16 +8,17 @@ size, h w = H/16 W/16, CK key channels, CV value channels; f4, f8, f16 are maps 
 """
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oneshot_vos.networks.aggregation import aggregate, sum_of_others
+from oneshot_vos.networks.aggregation import sum_of_others
 from oneshot_vos.networks.blocks import FeatureFusion, SplitResidualBlock, UpsampleBlock
 from oneshot_vos.networks.convolution import Conv3x3
-from oneshot_vos.networks.interface import Memory, MemoryFrame, Network, Prediction, State
+from oneshot_vos.networks.interface import Decoded, Memory, MemoryFrame, Network, State
 from oneshot_vos.networks.resnet import BlockName, NormName, ResNet
 
 
@@ -97,7 +98,8 @@ class STCN(Network[STCNFeatures]):
     single_object: the value encoder does not see the other objects' masks (static pre-training of the publication).
     """
 
-    recurrent = False
+    trunks = MappingProxyType({"key_encoder": "resnet50", "value_encoder": "resnet18"})
+    others_channels = ("value_encoder.conv1.weight",)
 
     def __init__(
         self,
@@ -135,20 +137,26 @@ class STCN(Network[STCNFeatures]):
         """Nothing: no state travels from frame to frame."""
         return ()
 
-    def memorise(self, features: STCNFeatures, masks: Tensor, state: State) -> tuple[MemoryFrame, State]:
+    def memorise(
+        self, features: STCNFeatures, masks: Tensor, state: State, *, deep: bool = True
+    ) -> tuple[MemoryFrame, State]:
         """The key of the image and, for every mask [B, K, H, W], a value."""
         masks = masks.to(features.image.dtype)
         channels = [masks] if self.single_object else [masks, sum_of_others(masks)]
         value = self.value_encoder(features.image, torch.stack(channels, 2).flatten(0, 1), features.f16)
-        return MemoryFrame(features.key, None, value.unflatten(0, masks.shape[:2]), None), state
+        return MemoryFrame(features.key, None, None, value.unflatten(0, masks.shape[:2]), None), state
 
-    def segment(
-        self, features: STCNFeatures, memory: Memory, state: State, present: Tensor | None = None
-    ) -> tuple[Prediction, State]:
-        """Read the memory with the image's key, decode every object, aggregate."""
+    def decode(
+        self,
+        features: STCNFeatures,
+        memory: Memory,
+        state: State,
+        previous: Tensor,
+        present: Tensor | None = None,
+        *,
+        update: bool = True,
+    ) -> tuple[Decoded, State]:
+        """Read the memory with the image's key and decode every object; logits [B, K, H, W]."""
         readout = memory.read(features.key, None)
-        probabilities = self.decoder(readout, self.key_comp(features.f16), features.f8, features.f4).sigmoid()
-        if present is not None:
-            probabilities = probabilities * present[:, :, None, None]
-        logits = aggregate(probabilities)
-        return Prediction(logits, logits.softmax(1)[:, 1:], {}), state
+        logits = self.decoder(readout, self.key_comp(features.f16), features.f8, features.f4)
+        return Decoded(logits, {}), state

@@ -14,8 +14,8 @@ from torch import nn
 from oneshot_vos import __version__
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing
+from oneshot_vos.networks.interface import Network
 from oneshot_vos.networks.official import load_official, load_strictly
-from oneshot_vos.networks.stcn import STCN
 
 # All metadata go under one name: with several, the order in the file, and so its checksum, would change between runs.
 _METADATA = "oneshot_vos"
@@ -43,7 +43,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     return dict(json.loads(metadata.get(_METADATA, "{}")))
 
 
-def load_weights(path: Path, network: nn.Module, *, generator: torch.Generator | None = None) -> None:
+def load_weights(path: Path, network: Network[Any], *, generator: torch.Generator | None = None) -> None:
     """Load a `.safetensors` file of ours or an official `.pth` file, strictly.
 
     `generator` matters to official single-object weights alone, see `load_official`. A file that is missing,
@@ -56,8 +56,6 @@ def load_weights(path: Path, network: nn.Module, *, generator: torch.Generator |
         except (OSError, SafetensorError) as error:
             raise _unreadable(path, error, "safetensors weights") from error
         load_strictly(network, state, str(path))
-    elif not isinstance(network, STCN):
-        raise UserError(f"{path}: expected a .safetensors file for {type(network).__name__}")
     else:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)

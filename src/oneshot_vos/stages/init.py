@@ -4,7 +4,8 @@ from pathlib import Path
 
 import torch
 
-from oneshot_vos.networks import NETWORKS, build_network
+from oneshot_vos.networks import build_network
+from oneshot_vos.networks.imagenet import load_imagenet
 from oneshot_vos.networks.weights import save_weights
 from oneshot_vos.params import Params
 
@@ -18,5 +19,5 @@ def run(params: Params, model: str, out: Path) -> None:
         torch.manual_seed(_SEED)
         network = build_network(model, settings)
     if params.profile.init.backbone == "imagenet":
-        NETWORKS[model].load_imagenet(network, torch.Generator().manual_seed(_SEED))
+        load_imagenet(network, torch.Generator().manual_seed(_SEED))
     save_weights(out, network, {"model": model, "settings": settings, "backbone": params.profile.init.backbone})

@@ -19,11 +19,12 @@ from oneshot_vos.datasets.sampling import Curriculum, FullSampler, OneShotSample
 from oneshot_vos.datasets.transforms import ClipTransform
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, sha256_of, write_json
-from oneshot_vos.networks import NETWORKS, build_network
+from oneshot_vos.networks import build_loss, build_network
 from oneshot_vos.networks.interface import Network
 from oneshot_vos.networks.weights import load_weights, save_weights
 from oneshot_vos.params import Params, Training
 from oneshot_vos.supervision import build_supervision
+from oneshot_vos.supervision.rollout import Rollout
 from oneshot_vos.training.batches import EndlessClips
 from oneshot_vos.training.checkpoint import StateFolder
 from oneshot_vos.training.distributed import World, joined_world
@@ -101,8 +102,9 @@ def train_network(
     )
     network: Network[Any] = build_network(model, settings)
     load_weights(weights, network)
-    loss = NETWORKS[model].loss(**recipe.loss.model_dump())
-    module = build_supervision(supervision, network, loss, recipe.reference)
+    loss = build_loss(model, recipe.loss)
+    rollout = Rollout(recipe.references, recipe.deep_update)
+    module = build_supervision(supervision, network, loss, rollout, recipe.reference)
     folder = StateFolder(state, key)
     with joined_world() as world:
         if not world.leads:

@@ -7,21 +7,23 @@ from torch import Tensor, nn
 
 from oneshot_vos.datasets.clips import ClipBatch
 from oneshot_vos.networks.interface import Network
-from oneshot_vos.supervision.rollout import encode_clip, propagate
+from oneshot_vos.supervision.rollout import Rollout, encode_clip, propagate
 
 
 class FullSupervision(nn.Module):
     """Trains `network` by comparing the prediction of every frame after the first with its label."""
 
-    def __init__(self, network: Network[Any], loss: nn.Module) -> None:
+    def __init__(self, network: Network[Any], loss: nn.Module, rollout: Rollout) -> None:
         super().__init__()
         self.network = network
         self.loss = loss
+        self.rollout = rollout
 
     def forward(self, clip: ClipBatch, iteration: int, generator: torch.Generator) -> dict[str, Tensor]:
         """The loss terms of one batch of clips; `"total"` is the one to minimise."""
         order = range(clip.frames.shape[1])
         features = encode_clip(self.network, clip.frames, learn=order)
-        predictions = propagate(self.network, features, order, clip.reference, clip.present)
-        terms: dict[str, Tensor] = self.loss(predictions, list(clip.targets[:, 1:].unbind(1)), clip.present, iteration)
+        predictions = propagate(self.network, features, order, clip.reference, clip.present, self.rollout, generator)
+        targets = list(clip.targets[:, 1:].unbind(1))
+        terms: dict[str, Tensor] = self.loss(predictions, targets, clip.present, iteration, generator)
         return terms

@@ -5,17 +5,16 @@ backward, with gradient       x_T, m̂_T  ->  (x_T1)  ->  x_0              equat
 loss                          L(m̂'_0, m_0)                               equation 6
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from oneshot_vos.datasets.clips import ClipBatch
-from oneshot_vos.errors import UserError
 from oneshot_vos.networks.interface import Network, Prediction
-from oneshot_vos.supervision.backward import BackwardPass, OneStep
-from oneshot_vos.supervision.rollout import encode_clip, propagate
+from oneshot_vos.supervision.backward import BackwardPass
+from oneshot_vos.supervision.rollout import Rollout, encode_clip, propagate
 
 # Turns the prediction of the last frame into the reference masks of the way back, [B, K, H, W] in [0, 1].
 Reference = Callable[[Prediction], Tensor]
@@ -41,17 +40,18 @@ class OneShot(nn.Module):
     """
 
     def __init__(
-        self, network: Network[Any], loss: nn.Module, backward: BackwardPass, reference: Reference = soft
+        self,
+        network: Network[Any],
+        loss: nn.Module,
+        backward: BackwardPass,
+        rollout: Rollout,
+        reference: Reference = soft,
     ) -> None:
         super().__init__()
-        if network.recurrent and isinstance(backward, OneStep):
-            raise UserError(
-                f"backward pass 'one_step' cannot train {type(network).__name__}: its recurrent state needs two steps "
-                "to fill. Choose 'two_step' or 't_step'"
-            )
         self.network = network
         self.loss = loss
         self.backward_pass = backward
+        self.rollout = rollout
         self.reference = reference
 
     def forward(self, clip: ClipBatch, iteration: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -61,9 +61,20 @@ class OneShot(nn.Module):
         features = encode_clip(self.network, clip.frames, learn=path)
 
         with torch.no_grad():
-            forward = propagate(self.network, features, range(last + 1), clip.reference, clip.present)
+            forward = self.walk(clip, features, range(last + 1), clip.reference, generator)
             reference = self.reference(forward[-1])
-        backward = propagate(self.network, features, path, reference, clip.present)
+        backward = self.walk(clip, features, path, reference, generator)
 
-        terms: dict[str, Tensor] = self.loss(backward[-1:], [clip.targets[:, 0]], clip.present, iteration)
+        terms: dict[str, Tensor] = self.loss(backward[-1:], [clip.targets[:, 0]], clip.present, iteration, generator)
         return terms
+
+    def walk(
+        self,
+        clip: ClipBatch,
+        features: Sequence[Any],
+        order: Sequence[int],
+        reference: Tensor,
+        generator: torch.Generator,
+    ) -> list[Prediction]:
+        """Predict the frames of the clip in this order, starting from `reference`."""
+        return propagate(self.network, features, order, reference, clip.present, self.rollout, generator)

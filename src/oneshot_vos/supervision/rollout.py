@@ -4,6 +4,7 @@ Letters: B batch, T frames, K objects, H W image size.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -41,8 +42,32 @@ def _encode(network: Network[Any], frames: Tensor, times: list[int]) -> dict[int
     return {t: type(encoded)(*(x[block] for x in encoded)) for t, block in zip(times, blocks, strict=True)}
 
 
+@dataclass(frozen=True)
+class Rollout:
+    """The random choices of walking through a clip.
+
+    references: most frames that are read at once, see `ClipMemory`; None for all.
+    deep_update: probability that a recurrent state takes up a predicted frame that enters the memory. It always takes
+        up the reference frame. One draw for the whole batch.
+    """
+
+    references: int | None = None
+    deep_update: float = 0.0
+
+    def draw_deep_updates(self, frames: int, generator: torch.Generator) -> list[bool]:
+        """For each of `frames` frames to memorise, whether it is a deep update; the first is the reference."""
+        draws = torch.rand(max(frames - 1, 0), generator=generator)
+        return [True, *(draws < self.deep_update).tolist()]
+
+
 def propagate(
-    network: Network[Any], features: Sequence[Any], order: Sequence[int], reference: Tensor, present: Tensor
+    network: Network[Any],
+    features: Sequence[Any],
+    order: Sequence[int],
+    reference: Tensor,
+    present: Tensor,
+    rollout: Rollout,
+    generator: torch.Generator,
 ) -> list[Prediction]:
     """Predict the frames `order[1:]`, each from all frames before it in `order`.
 
@@ -50,13 +75,15 @@ def propagate(
     own soft prediction (equation 1 of the paper). `present` [B, K] marks the objects that exist. Returns one
     prediction for each frame of `order[1:]`.
     """
-    memory = ClipMemory()
+    memory = ClipMemory(most=rollout.references, keep_first=network.reads_first_frame, generator=generator)
     state = network.initial_state(features[order[0]], reference.shape[1])
+    deep_updates = rollout.draw_deep_updates(len(order) - 1, generator)
     masks, predictions = reference, []
-    for here, onward in pairwise(order):
-        frame, state = network.memorise(features[here], masks, state)
+    for (here, onward), deep in zip(pairwise(order), deep_updates, strict=True):
+        frame, state = network.memorise(features[here], masks, state, deep=deep)
         memory.add(frame)
-        prediction, state = network.segment(features[onward], memory, state, present)
+        more_to_come = onward != order[-1]
+        prediction, state = network.segment(features[onward], memory, state, masks, present, update=more_to_come)
         masks = prediction.masks
         predictions.append(prediction)
     return predictions

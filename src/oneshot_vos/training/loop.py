@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from types import FrameType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from oneshot_vos.datasets.clips import ClipBatch
 from oneshot_vos.errors import UserError
+from oneshot_vos.networks.interface import Network
 from oneshot_vos.networks.precision import choose_precision
 from oneshot_vos.params import Training
 from oneshot_vos.training.batches import EndlessClips, Positions, load_batches
@@ -51,7 +53,7 @@ def fit(
             f"batch_size {recipe.batch_size} cannot be shared by {world.size} processes × {recipe.accumulation} "
             "accumulation steps: make it a multiple of their product"
         )
-    network: nn.Module = supervision.network  # type: ignore[assignment]
+    network: Network[Any] = supervision.network  # type: ignore[assignment]
     supervision.to(world.device).train()
     optimiser = build_optimiser(recipe.optimiser, network)
     resumed = state.load()

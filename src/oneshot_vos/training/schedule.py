@@ -1,20 +1,25 @@
 """Optimiser and learning-rate schedule, as the recipe says."""
 
 import math
+from typing import Any
 
-from torch import nn, optim
+from torch import optim
 
+from oneshot_vos.networks.interface import Network
 from oneshot_vos.params import Optimiser, Schedule
 
 
-def build_optimiser(recipe: Optimiser, network: nn.Module) -> optim.Optimizer:
-    """The recipe's optimiser over every parameter that learns.
+def build_optimiser(recipe: Optimiser, network: Network[Any]) -> optim.Optimizer:
+    """The recipe's optimiser over every parameter that learns, in the network's own groups.
 
     `adam` adds weight decay to the gradient (as STCN was trained), `adamw` applies it to the weights (XMem, Cutie).
     """
-    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": group.parameters, "scale": group.rate, "weight_decay": group.decay * recipe.weight_decay}
+        for group in network.parameter_groups()
+    ]
     kind = {"adam": optim.Adam, "adamw": optim.AdamW}[recipe.name]
-    return kind(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    return kind(groups, lr=recipe.learning_rate, eps=recipe.epsilon)
 
 
 def learning_rate_factor(recipe: Schedule, iteration: int, iterations: int) -> float:

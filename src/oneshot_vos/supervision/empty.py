@@ -1,0 +1,43 @@
+"""Training with an empty reference: the observation that one-shot training grows from (section 4.4, Fig. 6).
+
+empty, with gradient      x_T, nothing  ->  x_T1  ->  x_0
+loss                      L(m̂'_0, m_0)
+
+No mask goes in, so nothing tells one object from another: all objects of a clip are taught as one.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from oneshot_vos.datasets.clips import ClipBatch
+from oneshot_vos.networks.interface import Network
+from oneshot_vos.supervision.backward import TwoStep
+from oneshot_vos.supervision.rollout import Rollout, encode_clip, propagate
+
+
+class EmptyReference(nn.Module):
+    """Trains `network` to find the objects of frame 0, shown the last frame with a mask of background alone."""
+
+    def __init__(self, network: Network[Any], loss: nn.Module, rollout: Rollout) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+        self.path = TwoStep()
+        self.rollout = rollout
+
+    def forward(self, clip: ClipBatch, iteration: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """The loss terms of one batch of clips; `"total"` is the one to minimise."""
+        last = clip.frames.shape[1] - 1
+        path = self.path(last, generator)
+        frames, here = clip.frames[:, path], range(len(path))
+        features = encode_clip(self.network, frames, learn=here)
+
+        nothing = torch.zeros_like(clip.reference[:, :1])
+        one = torch.ones_like(clip.present[:, :1])
+        predictions = propagate(self.network, features, here, nothing, one, self.rollout, generator)
+
+        anything = (clip.targets[:, 0] > 0).long()
+        terms: dict[str, Tensor] = self.loss(predictions[-1:], [anything], one, iteration, generator)
+        return terms
