@@ -25,13 +25,15 @@ class StrategyEntry:
     """A way of training, as `module:name`.
 
     labels: which masks it is given, `every` or those of `first` frames. shortest_clip: the fewest frames it can use.
-    recurrent: whether it can train networks with a recurrent state.
+    recurrent: whether it can train networks with a recurrent state. given: what the trained network is shown of a video's
+    masks, `first` or, for a network that learned without any, `empty`: one object whose mask shows nothing.
     """
 
     strategy: str
     labels: str = "first"
     shortest_clip: int = 2
     recurrent: bool = True
+    given: str = "first"
 
 
 _NETWORKS, _SUPERVISION = "oneshot_vos.networks", "oneshot_vos.supervision"
@@ -52,7 +54,7 @@ STRATEGIES: Registry[StrategyEntry] = Registry(
         "t_step": StrategyEntry(f"{_SUPERVISION}.backward:TStep"),
         "two_step": StrategyEntry(f"{_SUPERVISION}.backward:TwoStep", shortest_clip=3),
         "one_step": StrategyEntry(f"{_SUPERVISION}.backward:OneStep", recurrent=False),
-        "empty": StrategyEntry(f"{_SUPERVISION}.empty:EmptyReference", shortest_clip=3),
+        "empty": StrategyEntry(f"{_SUPERVISION}.empty:EmptyReference", shortest_clip=3, given="empty"),
     },
 )
 

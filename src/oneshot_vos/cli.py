@@ -107,6 +107,7 @@ def train(
     weights: WeightsFile,
     labels: Annotated[Path, typer.Option(help="Folder that the command `labels` wrote.")],
     out: WeightsOut,
+    snapshots: Annotated[Path, typer.Option(help="Folder for the weights on the way.")],
     curves: CurvesOut,
     profile: ProfileName = None,
     params: ParamsFile = DEFAULT_PARAMS,
@@ -116,13 +117,14 @@ def train(
     chosen.run(run)
     from oneshot_vos.stages import train as stage
 
-    stage.run(chosen, run, weights, labels, out, curves)
+    stage.run(chosen, run, weights, labels, out, snapshots, curves)
 
 
 @app.command()
 def infer(
     run: RunName,
     weights: WeightsFile,
+    snapshots: Annotated[Path, typer.Option(help="Folder with the weights on the way.")],
     sets: SetsFolder,
     out: FolderOut,
     profile: ProfileName = None,
@@ -133,7 +135,7 @@ def infer(
     chosen.run(run)
     from oneshot_vos.stages import infer as stage
 
-    stage.run(chosen, run, weights, sets, out)
+    stage.run(chosen, run, weights, snapshots, sets, out)
 
 
 @app.command()
@@ -182,6 +184,21 @@ def tables(
     from oneshot_vos.stages import tables as stage
 
     stage.run(chosen, metrics, labels, curves, out)
+
+
+@app.command()
+def figures(
+    masks: Annotated[Path, typer.Option(help="Folder with the masks of all runs.")],
+    sets: SetsFolder,
+    out: FolderOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Draw the paper's figures from the masks of the runs."""
+    chosen = load_params(params, profile)
+    from oneshot_vos.stages import figures as stage
+
+    stage.run(chosen, masks, sets, out)
 
 
 @app.command()

@@ -149,11 +149,13 @@ class Training(Strict):
     batch_size: Positive  # in total: over all processes and accumulation steps
     accumulation: Positive
     frames: Annotated[int, Field(ge=2)]  # per clip
+    sampler: Literal["steps", "nearby"] = "steps"  # how full supervision chooses frames: datasets/sampling.py
     crop: Annotated[int, Field(ge=16, multiple_of=16)]  # pixels, height and width
     objects: Positive  # per clip at most
     workers: NonNegative  # processes that prepare clips; 0: the training process does it
     precision: Literal["auto", "float32", "bfloat16"]
     transforms: Literal["exact", "composed"]
+    augmentation: Literal["stcn", "xmem", "cutie"] = "stcn"  # whose recipe: datasets/transforms.py
     optimiser: Optimiser
     schedule: Schedule
     loss: dict[str, Any]  # keyword arguments of the network's loss
@@ -175,15 +177,31 @@ class Training(Strict):
         return self
 
 
+class LongTerm(Strict):
+    """Long-term memory: the working memory's most used positions, condensed into prototypes."""
+
+    max_frames: Annotated[int, Field(ge=2)]  # working frames at which condensing starts, the first frame included
+    min_frames: Annotated[int, Field(ge=2)]  # working frames that it leaves, the first frame included
+    prototypes: Positive  # per condensing
+    max_elements: Positive  # of the long-term memory
+    buffer: NonNegative  # elements that a removal frees beyond what is needed
+
+
 class Infer(Strict):
     """Memory and resolution of inference."""
 
     memory_every: Positive  # every n-th frame enters the memory
     top_k: Positive | None  # memory positions that a query reads; null: all
-    max_frames: Annotated[int, Field(ge=2)]  # largest memory; what memory_every adds beyond it takes the oldest place
-    include_last: bool  # the frame before is read as well
+    max_frames: Annotated[int, Field(ge=2)] | None  # largest memory; the oldest frames without a given mask go first
+    include_last: bool = False  # the frame before is read as well
     short_side: Annotated[int, Field(ge=16)] | None  # pixels, a limit for larger frames; null: as they are
-    object_chunk: Positive | None  # objects that are computed at once; null: all
+    object_chunk: Positive | None = None  # objects that are computed at once; null: all
+    deep_update_every: Positive | None = None  # frames between deep updates of the state; null: with the memory frames
+    stagger_updates: Positive | None = None  # state updates per memory_every frames; null: every frame
+    long_term: LongTerm | None = None
+    internal_size: Annotated[int, Field(ge=16)] | None = None  # pixels; shorter side inside the network alone
+    flip: bool = False  # average with the mirrored video
+    official_quirks: bool = False  # do what the official programs do where we think them wrong: docs/quirks.md
 
 
 class Evaluate(Strict):
@@ -191,6 +209,30 @@ class Evaluate(Strict):
 
     tolerance: Annotated[float, Field(gt=0.0, lt=1.0)]  # of contours, as a fraction of the image diagonal
     processes: Positive
+
+
+class Curve(Strict):
+    """Scores over the course of a training, on the first videos of a set."""
+
+    points: Positive  # evenly spaced; the last is the finished network
+    set: str
+    videos: Positive
+
+
+class FigureChoice(Strict):
+    """What a figure shows."""
+
+    set: str
+    videos: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None  # null: chosen by the figure's rule
+    frames: Positive  # columns, evenly spaced over the video
+
+
+class Figures(Strict):
+    """The figures of the paper that show masks."""
+
+    figure4: FigureChoice  # full supervision beside one-shot
+    figure6: FigureChoice  # the network trained with an empty reference
+    figure7: FigureChoice  # T-step from scratch beside the truth
 
 
 class Profile(Strict):
@@ -201,8 +243,10 @@ class Profile(Strict):
     networks: dict[str, dict[str, Any]]  # keyword arguments of each network; {} is the official size
     pretrain: dict[str, Training]
     train: dict[str, Training]
-    infer: Infer
+    infer: dict[str, Infer]
     evaluate: Evaluate
+    curve: Curve
+    figures: Figures
 
 
 class Run(Strict):
@@ -225,6 +269,7 @@ class Params(Strict):
 
     profile_name: str = Field(alias="profile")
     models: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    table1_backward: dict[str, str]
     runs: dict[str, Run]
     profiles: dict[str, Profile]
 
@@ -293,6 +338,12 @@ def _check_runs(params: Params) -> list[str]:
     ]
     if len(set(params.models)) != len(params.models):
         lines.append("models: a network is named twice")
+    for model in params.models:
+        backward = params.table1_backward.get(model)
+        if backward is None:
+            lines.append(f"table1_backward: no entry for the network '{model}', which models names")
+        elif backward not in STRATEGIES:
+            lines.append(f"table1_backward.{model}: unknown '{backward}'; {suggest(backward, list(STRATEGIES))}")
     for key, run in params.runs.items():
         where = f"runs.{key}"
         if run.model not in params.models:
@@ -318,7 +369,15 @@ def _check_profile(params: Params, name: str) -> list[str]:
     profile = params.profiles[name]
     where = f"profiles.{name}"
     lines = _check_data(profile.data, f"{where}.data")
-    for section in ("networks", "pretrain", "train"):
+    shown = {"curve": profile.curve.set} | {
+        f"figures.{figure}": choice.set for figure, choice in profile.figures if isinstance(choice, FigureChoice)
+    }
+    lines += [
+        f"{where}.{place}.set: '{name}' is not among data.evaluate; {suggest(name, list(profile.data.evaluate))}"
+        for place, name in shown.items()
+        if name not in profile.data.evaluate
+    ]
+    for section in ("networks", "pretrain", "train", "infer"):
         entries: Mapping[str, object] = getattr(profile, section)
         missing = [model for model in params.models if model not in entries]
         lines += [f"{where}.{section}: no entry for the network '{model}', which models names" for model in missing]

@@ -6,18 +6,21 @@ import pytest
 import torch
 from torch import Tensor
 
+from oneshot_vos.catalogue import STRATEGIES
 from oneshot_vos.datasets.clips import ClipBatch
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.interface import Prediction
 from oneshot_vos.networks.losses import BootstrappedCrossEntropy
 from oneshot_vos.networks.stcn import STCN
-from oneshot_vos.supervision import BACKWARD_PASSES, build_supervision
-from oneshot_vos.supervision.backward import OneStep, TStep, TwoStep
+from oneshot_vos.supervision import build_supervision
+from oneshot_vos.supervision.backward import TStep, TwoStep
+from oneshot_vos.supervision.empty import EmptyReference
 from oneshot_vos.supervision.full import FullSupervision
 from oneshot_vos.supervision.one_shot import OneShot, hard, soft
-from oneshot_vos.supervision.rollout import encode_clip, propagate
+from oneshot_vos.supervision.rollout import Rollout, encode_clip, propagate
 
 BATCH, FRAMES, OBJECTS, SIZE = 2, 4, 2, 32
+EVERYTHING = Rollout()
 
 
 class CountingSTCN(STCN):
@@ -72,14 +75,14 @@ def gradients(network: STCN) -> list[Tensor]:
 def test_each_frame_is_encoded_once_and_only_the_way_back_learns(
     network: CountingSTCN, clip: ClipBatch, name: str, learned: int
 ) -> None:
-    supervision = build_supervision(name, network, BootstrappedCrossEntropy())
+    supervision = build_supervision(name, network, BootstrappedCrossEntropy(), EVERYTHING)
     supervision(clip, 0, torch.Generator().manual_seed(0))["total"].backward()
     assert network.encoded == {True: BATCH * learned, False: BATCH * (FRAMES - learned)}
     assert all(p.grad is not None for p in network.parameters())
 
 
 def test_the_loss_sees_no_label_but_the_first(network: CountingSTCN, clip: ClipBatch) -> None:
-    supervision = OneShot(network, BootstrappedCrossEntropy(), TStep())
+    supervision = OneShot(network, BootstrappedCrossEntropy(), TStep(), EVERYTHING)
     clean = supervision(clip, 0, torch.Generator())["total"]
     clip.targets[:, 1:] = -999
     assert torch.equal(supervision(clip, 0, torch.Generator())["total"], clean)
@@ -87,14 +90,16 @@ def test_the_loss_sees_no_label_but_the_first(network: CountingSTCN, clip: ClipB
 
 def test_one_shot_is_forward_inference_then_backward_reconstruction(network: CountingSTCN, clip: ClipBatch) -> None:
     """The gradient equals that of the method written out with its forward pass cut off by hand."""
-    supervision = OneShot(network, BootstrappedCrossEntropy(), TStep())
+    supervision = OneShot(network, BootstrappedCrossEntropy(), TStep(), EVERYTHING)
     supervision(clip, 0, torch.Generator())["total"].backward()
     ours = gradients(network)
 
     network.zero_grad()
     features = encode_clip(network, clip.frames, learn=range(FRAMES))
-    ahead = propagate(network, features, range(FRAMES), clip.reference, clip.present)
-    back = propagate(network, features, [3, 2, 1, 0], ahead[-1].masks.detach(), clip.present)
+    ahead = propagate(network, features, range(FRAMES), clip.reference, clip.present, EVERYTHING, torch.Generator())
+    back = propagate(
+        network, features, [3, 2, 1, 0], ahead[-1].masks.detach(), clip.present, EVERYTHING, torch.Generator()
+    )
     loss = torch.nn.functional.cross_entropy(back[-1].logits, clip.targets[:, 0])
     loss.backward()
     for mine, written_out in zip(ours, gradients(network), strict=True):
@@ -108,7 +113,7 @@ def test_the_way_back_starts_from_what_the_forward_pass_predicts(network: Counti
         handed.append(prediction.masks)
         return soft(prediction)
 
-    supervision = OneShot(network, BootstrappedCrossEntropy(), TwoStep(), spy)
+    supervision = OneShot(network, BootstrappedCrossEntropy(), TwoStep(), EVERYTHING, spy)
     supervision(clip, 0, torch.Generator())
     clip.reference = 1 - clip.reference
     supervision(clip, 0, torch.Generator())
@@ -117,7 +122,7 @@ def test_the_way_back_starts_from_what_the_forward_pass_predicts(network: Counti
 
 
 def test_full_supervision_sums_over_the_predicted_frames(network: CountingSTCN, clip: ClipBatch) -> None:
-    terms = FullSupervision(network, BootstrappedCrossEntropy())(clip, 0, torch.Generator())
+    terms = FullSupervision(network, BootstrappedCrossEntropy(), EVERYTHING)(clip, 0, torch.Generator())
     frames = [terms[f"frame_{t}"] for t in range(1, FRAMES)]
     torch.testing.assert_close(terms["total"], torch.stack(frames).sum())
     assert network.encoded == {True: BATCH * FRAMES, False: 0}
@@ -133,16 +138,65 @@ def test_soft_and_hard_references() -> None:
 def test_one_step_is_refused_for_recurrent_networks(network: CountingSTCN) -> None:
     network.recurrent = True
     with pytest.raises(UserError, match="'one_step' cannot train CountingSTCN"):
-        OneShot(network, BootstrappedCrossEntropy(), OneStep())
-    OneShot(network, BootstrappedCrossEntropy(), TwoStep())
+        build_supervision("one_step", network, BootstrappedCrossEntropy(), EVERYTHING)
+    build_supervision("two_step", network, BootstrappedCrossEntropy(), EVERYTHING)
 
 
 def test_unknown_names_are_refused_with_the_nearest(network: CountingSTCN) -> None:
-    with pytest.raises(UserError, match="unknown backward pass 'two-step': did you mean 'two_step'"):
-        build_supervision("two-step", network, BootstrappedCrossEntropy())
+    with pytest.raises(UserError, match="unknown way of training 'two-step': did you mean 'two_step'"):
+        build_supervision("two-step", network, BootstrappedCrossEntropy(), EVERYTHING)
     with pytest.raises(UserError, match="unknown reference 'sotf': did you mean 'soft'"):
-        build_supervision("two_step", network, BootstrappedCrossEntropy(), "sotf")
-    assert set(BACKWARD_PASSES) == {"t_step", "two_step", "one_step"}
+        build_supervision("two_step", network, BootstrappedCrossEntropy(), EVERYTHING, "sotf")
+
+
+def test_every_way_of_training_can_be_built(network: CountingSTCN) -> None:
+    for name in STRATEGIES:
+        assert isinstance(build_supervision(name, network, BootstrappedCrossEntropy(), EVERYTHING), torch.nn.Module)
+
+
+def test_an_empty_reference_hides_the_masks_and_merges_the_objects(network: CountingSTCN, clip: ClipBatch) -> None:
+    supervision = EmptyReference(network, BootstrappedCrossEntropy(), EVERYTHING)
+    clean = supervision(clip, 0, torch.Generator().manual_seed(0))["total"]
+    clip.reference = 1 - clip.reference  # never looked at
+    clip.targets[:, 1:] = -999  # nor these
+    clip.targets[:, 0] = clip.targets[:, 0].clamp(max=1) * 2  # which object it is does not matter
+    assert torch.equal(supervision(clip, 0, torch.Generator().manual_seed(0))["total"], clean)
+    clean.backward()
+    assert network.encoded == {True: 2 * BATCH * 3, False: 0}
+    assert all(p.grad is not None for p in network.parameters())
+
+
+class Watched(CountingSTCN):
+    """Records how it is walked through a clip."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deep: list[bool] = []
+        self.updates: list[bool] = []
+
+    def memorise(self, *args: Any, deep: bool = True) -> Any:
+        self.deep.append(deep)
+        return super().memorise(*args, deep=deep)
+
+    def decode(self, *args: Any, update: bool = True) -> Any:
+        self.updates.append(update)
+        return super().decode(*args, update=update)
+
+
+@pytest.mark.parametrize(("probability", "deep"), [(0.0, [True, False, False]), (1.0, [True, True, True])])
+def test_the_state_takes_up_the_reference_and_some_predictions(
+    clip: ClipBatch, probability: float, deep: list[bool]
+) -> None:
+    network = Watched()
+    FullSupervision(network, BootstrappedCrossEntropy(), Rollout(deep_update=probability))(clip, 0, torch.Generator())
+    assert network.deep == deep
+    assert network.updates == [True, True, False]  # nothing comes after the last frame
+
+
+def test_deep_updates_come_as_often_as_asked() -> None:
+    draws = Rollout(deep_update=0.2).draw_deep_updates(5001, torch.Generator().manual_seed(0))
+    assert draws[0] and len(draws) == 5001
+    assert 0.18 < sum(draws[1:]) / 5000 < 0.22
 
 
 def test_absent_objects_do_not_matter(network: CountingSTCN, clip: ClipBatch) -> None:
@@ -150,5 +204,5 @@ def test_absent_objects_do_not_matter(network: CountingSTCN, clip: ClipBatch) ->
     clip.present[:, 1] = 0
     clip.reference[:, 1] = 0
     clip.targets[clip.targets == OBJECTS] = 0
-    terms = FullSupervision(network, BootstrappedCrossEntropy())(clip, 0, torch.Generator())
+    terms = FullSupervision(network, BootstrappedCrossEntropy(), EVERYTHING)(clip, 0, torch.Generator())
     assert torch.isfinite(terms["total"])

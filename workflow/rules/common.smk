@@ -50,3 +50,8 @@ def run_settings(section):
 def model_settings(section):
     """What `section` of the profile holds for the network of a rule."""
     return lambda wildcards: SETTINGS[section][wildcards.model]
+
+
+def run_iterations(wildcards):
+    """How long the network of a run is trained."""
+    return SETTINGS["train"][RUNS[wildcards.run]["model"]]["iterations"]

@@ -11,6 +11,7 @@ rule infer:
             "stages/infer.py",
         ),
         weights=f"{RESULTS}/train/{{run}}/weights.safetensors",
+        snapshots=f"{RESULTS}/train/{{run}}/snapshots",
         sets=f"{DATA}/sets/evaluate",
     output:
         directory(f"{RESULTS}/masks/{{run}}"),
@@ -20,12 +21,15 @@ rule infer:
         gpu=1,
     params:
         profile=PROFILE,
-        infer=SETTINGS["infer"],
+        infer=run_settings("infer"),
         network=run_settings("networks"),
         data=SETTINGS["data"]["evaluate"],
+        curve=SETTINGS["curve"],
+        run=run_values,
     shell:
         "oneshot-vos infer --profile {params.profile} --run {wildcards.run}"
-        " --weights {input.weights} --sets {input.sets} --out {output} > {log} 2>&1"
+        " --weights {input.weights} --snapshots {input.snapshots} --sets {input.sets}"
+        " --out {output} > {log} 2>&1"
 
 
 rule baseline:
@@ -76,6 +80,9 @@ rule evaluate:
         profile=PROFILE,
         evaluate=SETTINGS["evaluate"],
         data=SETTINGS["data"]["evaluate"],
+        curve=SETTINGS["curve"],
+        iterations=run_iterations,
+        run=run_values,
     shell:
         "oneshot-vos evaluate --profile {params.profile} --run {wildcards.run}"
         " --masks {input.masks} --sets {input.sets} --out {output} > {log} 2>&1"
@@ -116,6 +123,7 @@ rule tables:
         out=lambda wildcards, output: Path(output[0]).parent,
         runs=RUNS,
         data=SETTINGS["data"]["evaluate"],
+        table1=config["table1_backward"],
     shell:
         "oneshot-vos tables --profile {params.profile} --metrics {params.metrics} --labels {params.labels}"
         " --curves {params.curves} --out {params.out} > {log} 2>&1"

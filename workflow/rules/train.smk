@@ -52,6 +52,7 @@ rule train:
         labels=run_labels,
     output:
         weights=f"{RESULTS}/train/{{run}}/weights.safetensors",
+        snapshots=directory(f"{RESULTS}/train/{{run}}/snapshots"),
         plots=directory(f"{RESULTS}/curves/{{run}}/plots"),
         record=f"{RESULTS}/curves/{{run}}/run.json",
     log:
@@ -64,8 +65,10 @@ rule train:
         train=run_settings("train"),
         network=run_settings("networks"),
         data=SETTINGS["data"]["train"],
+        curve=SETTINGS["curve"],
         run=run_values,
     shell:
         "oneshot-vos train --profile {params.profile} --run {wildcards.run}"
         " --weights {input.weights} --labels {input.labels}"
-        " --out {output.weights} --curves {params.curves} > {log} 2>&1"
+        " --out {output.weights} --snapshots {output.snapshots}"
+        " --curves {params.curves} > {log} 2>&1"

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.registry import Registry
 
 
 class ClipSampler(Protocol):
@@ -97,6 +98,40 @@ class FullSampler:
         if rng.random() < 0.5:
             places.reverse()
         return [labelled[place] for place in places]
+
+
+@dataclass(frozen=True)
+class NearbySampler:
+    """The rule of XMem and Cutie for fully labelled videos, over the frames that have masks.
+
+    Distances are counted in labelled frames. From any frame, the clip grows by a random frame at most `max_skip` away
+    from one that it already holds; half of the clips are reversed in time. A video with fewer labelled frames than
+    the clip repeats its last one.
+    """
+
+    first_only: bool = False
+
+    def usable(self, frames: int, labelled: Sequence[int]) -> str | None:
+        """At least two frames must have masks: one to start from and one to compare with."""
+        return FullSampler().usable(frames, labelled)
+
+    def sample(
+        self, frames: int, labelled: Sequence[int], length: int, max_skip: int, rng: np.random.Generator
+    ) -> list[int]:
+        """Frame numbers of a clip, in or against time order; all of them labelled."""
+        chosen = [int(rng.integers(len(labelled)))]
+        while len(chosen) < min(length, len(labelled)):
+            near = {place + step for place in chosen for step in range(-max_skip, max_skip + 1)}
+            candidates = sorted(near.intersection(range(len(labelled))).difference(chosen))
+            chosen.append(candidates[int(rng.integers(len(candidates)))])
+        places = sorted(chosen)
+        if rng.random() < 0.5:
+            places.reverse()
+        places += places[-1:] * (length - len(places))
+        return [labelled[place] for place in places]
+
+
+FULL_SAMPLERS: Registry[type[ClipSampler]] = Registry("sampler", {"steps": FullSampler, "nearby": NearbySampler})
 
 
 @dataclass(frozen=True)

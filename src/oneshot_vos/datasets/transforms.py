@@ -11,7 +11,9 @@ Composed keeps the borders of every step (what exact cuts off or fills, it does 
 Letters: T frames, K objects, C crop size in pixels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import exp, log, sqrt
 
 import numpy as np
@@ -21,6 +23,7 @@ from oneshot_vos.datasets import composed, exact
 from oneshot_vos.datasets.colours import Colours, draw_gray, draw_jitter
 from oneshot_vos.datasets.draws import ClipDraw, FrameDraw, StillDraw, StillFrameDraw
 from oneshot_vos.datasets.warps import Box, draw_spline
+from oneshot_vos.registry import Registry
 
 _ASPECT = (3 / 4, 4 / 3)
 
@@ -30,7 +33,8 @@ class ClipTransform:
     """Augmentation of video clips.
 
     For the whole clip: mirror (probability 0.5), random part of the image (`area` of it, aspect 3/4 to 4/3) resized to
-    `crop` × `crop`, colours. For each frame: rotation within ±`rotation`° and shear within ±`shear`°, slight colours.
+    `crop` × `crop`, colours. For each frame, or once for all of them if `alike`: rotation within ±`rotation`° and shear
+    within ±`shear`°, brightness, contrast and saturation within ±`jitter`.
     """
 
     crop: int
@@ -38,22 +42,28 @@ class ClipTransform:
     area: tuple[float, float] = (0.36, 1.0)
     rotation: float = 15.0
     shear: float = 10.0
+    jitter: tuple[float, float, float] = (0.01, 0.01, 0.01)
+    alike: bool = False
 
     def draw(self, rng: np.random.Generator, height: int, width: int, frames: int) -> ClipDraw:
         """Draw everything for a clip of `frames` frames of `height` × `width` pixels."""
+        flip = bool(rng.random() < 0.5)
+        box = draw_box(rng, height, width, self.area)
+        colours = draw_jitter(rng, 0.1, 0.03, 0.03) + draw_gray(rng, 0.05)
+        different = tuple(self._draw_frame(rng) for _ in range(1 if self.alike else frames))
         return ClipDraw(
-            flip=bool(rng.random() < 0.5),
-            box=draw_box(rng, height, width, self.area),
+            flip=flip,
+            box=box,
             crop=self.crop,
-            colours=draw_jitter(rng, 0.1, 0.03, 0.03) + draw_gray(rng, 0.05),
-            frames=tuple(
-                FrameDraw(
-                    angle=float(rng.uniform(-self.rotation, self.rotation)),
-                    shear=float(rng.uniform(-self.shear, self.shear)),
-                    colours=draw_jitter(rng, 0.01, 0.01, 0.01),
-                )
-                for _ in range(frames)
-            ),
+            colours=colours,
+            frames=different * frames if self.alike else different,
+        )
+
+    def _draw_frame(self, rng: np.random.Generator) -> FrameDraw:
+        return FrameDraw(
+            angle=float(rng.uniform(-self.rotation, self.rotation)),
+            shear=float(rng.uniform(-self.shear, self.shear)),
+            colours=draw_jitter(rng, *self.jitter),
         )
 
     def image(self, image: NDArray[np.uint8], draw: ClipDraw, t: int) -> NDArray[np.float32]:
@@ -69,20 +79,22 @@ class ClipTransform:
 class StaticTransform:
     """Augmentation that makes a clip of `frames` warped copies from one image.
 
-    For the whole clip: scaling by 0.8 to 1.5, mirror, colours. For each copy: rotation within ±20°, scaling by 0.9 to
-    1.1, shear within ±10°, the shorter side resized to `crop`, a random `crop` × `crop` part of that, slight colours,
-    and with probability `bend` a thin-plate spline.
+    For the whole clip: scaling within `scale`, mirror, colours. For each copy: rotation within ±20°, scaling within
+    `copy_scale`, shear within ±10°, the shorter side resized to `crop`, a random `crop` × `crop` part of that, slight
+    colours, and with probability `bend` a thin-plate spline.
     """
 
     crop: int
     frames: int = 3
     exact: bool = False
     bend: float = 0.33
+    scale: tuple[float, float] = (0.8, 1.5)
+    copy_scale: tuple[float, float] = (0.9, 1.1)
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> StillDraw:
         """Draw everything for an image of `height` × `width` pixels."""
         return StillDraw(
-            scale=float(rng.uniform(0.8, 1.5)),
+            scale=float(rng.uniform(*self.scale)),
             flip=bool(rng.random() < 0.5),
             crop=self.crop,
             colours=draw_jitter(rng, 0.1, 0.05, 0.05, 0.05) + draw_gray(rng, 0.05),
@@ -94,7 +106,7 @@ class StaticTransform:
         colours: Colours = draw_jitter(rng, 0.1, 0.05, 0.05)
         return StillFrameDraw(
             angle=float(rng.uniform(-20, 20)),
-            scale=float(rng.uniform(0.9, 1.1)),
+            scale=float(rng.uniform(*self.copy_scale)),
             shear=float(rng.uniform(-10, 10)),
             resized=resized,
             top=int(rng.integers(resized[0] - self.crop + 1)),
@@ -110,6 +122,26 @@ class StaticTransform:
     def masks(self, planes: list[NDArray[np.uint8]], draw: StillDraw) -> NDArray[np.float32]:
         """The copies of K masks [H, W] of 0..255, soft [T, K, C, C] in [0, 1]; 0 beyond the image."""
         return (exact if self.exact else composed).still_masks(planes, draw)
+
+
+# What the networks' own recipes augment by. The order of the operations is STCN's for all of them; Cutie varies nothing
+# from frame to frame of a video (its code means to, but seeds its generator anew for every frame).
+CLIP_RECIPES: Registry[Callable[..., ClipTransform]] = Registry(
+    "augmentation",
+    {
+        "stcn": ClipTransform,
+        "xmem": ClipTransform,
+        "cutie": partial(ClipTransform, rotation=25.0, shear=20.0, jitter=(0.1, 0.05, 0.05), alike=True),
+    },
+)
+STATIC_RECIPES: Registry[Callable[..., StaticTransform]] = Registry(
+    "augmentation",
+    {
+        "stcn": StaticTransform,
+        "xmem": StaticTransform,
+        "cutie": partial(StaticTransform, scale=(0.5, 2.0), copy_scale=(0.5, 2.0)),
+    },
+)
 
 
 def shorter_side_to(height: int, width: int, size: int) -> tuple[int, int]:

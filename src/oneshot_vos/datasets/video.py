@@ -1,7 +1,7 @@
 """A video as every other part sees it: frames in time order and whatever masks exist."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oneshot_vos.errors import UserError
@@ -48,3 +48,12 @@ class Video:
             f"video '{self.name}' ({folder}): none of its {len(self.frames)} frames has a mask; expected a mask file "
             "with the same stem as one of the frames. Add one or take the video out of the list"
         )
+
+
+def shown_videos(videos: Iterable[Video], given: str, first: int | None = None) -> list[Video]:
+    """The `first` videos by name (None: all), as they are segmented and scored when `given` masks are shown.
+
+    `empty` masks cannot tell one object from another, so all objects of a video are one.
+    """
+    chosen = sorted(videos, key=lambda video: video.name)[:first]
+    return [replace(video, single_object=True) for video in chosen] if given == "empty" else chosen

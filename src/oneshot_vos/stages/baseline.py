@@ -14,4 +14,5 @@ def run(params: Params, sets: Path, masks: Path, metrics: Path) -> None:
     with replacing_folder(masks) as folder:
         for name in params.profile.data.evaluate:
             copy_first(read_index(sets / f"{name}.json"), folder / f"{name}.zip")
-    score_sets(params, masks, sets, metrics)
+    with replacing_folder(metrics) as folder:
+        score_sets(params, masks, sets, folder)

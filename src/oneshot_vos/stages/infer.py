@@ -1,57 +1,99 @@
-"""Stage `infer`: segment the evaluation sets with a trained network."""
+"""Stage `infer`: segment the evaluation sets with a trained network, and a part of one with its earlier states."""
 
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 
+from oneshot_vos.catalogue import STRATEGIES
 from oneshot_vos.datasets.index import read_index
+from oneshot_vos.datasets.video import shown_videos
 from oneshot_vos.files import fingerprint, replacing_folder, sha256_of
-from oneshot_vos.inference.plan import InferenceSettings
+from oneshot_vos.inference.plan import InferenceSettings, LongTerm
 from oneshot_vos.inference.writer import clear_state, segment_set
 from oneshot_vos.networks import build_network
 from oneshot_vos.networks.precision import choose_precision
 from oneshot_vos.networks.weights import load_weights
-from oneshot_vos.params import Params
+from oneshot_vos.params import Infer, Params
+
+CURVE = "curve"  # folder of the masks of earlier states
 
 
-def run(params: Params, run_key: str, weights: Path, sets: Path, out: Path) -> None:
+def run(params: Params, run_key: str, weights: Path, snapshots: Path, sets: Path, out: Path) -> None:
     """Write `out/<set>.zip`, the masks of every frame, for every evaluation set of the profile.
 
-    Only the first mask of a video is given to the network. An interrupted stage goes on with the first unfinished
-    video.
+    `out/curve/<iteration>.zip` are the masks of the first videos of the curve's set by the weights in `snapshots`. Only
+    the first mask of a video is given to the network. An interrupted stage goes on with the first unfinished video.
     """
-    profile, chosen = params.profile, params.run(run_key)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = build_network(chosen.model, profile.networks[chosen.model])
-    load_weights(weights, network)
-    network.to(device).eval()
-    settings = InferenceSettings(**profile.infer.model_dump())
-    dtype = choose_precision(device, "auto")
-    made_from = {
-        "dtype": str(dtype),
-        "weights": sha256_of(weights),
-        "network": profile.networks[chosen.model],
-        "infer": profile.infer.model_dump(),
-    }
-    finished = Path("state") / params.profile_name / f"infer-{run_key}"
+    profile = params.profile
+    segmenter = _Segmenter(params, run_key)
     with replacing_folder(out) as folder:
         for name in profile.data.evaluate:
-            index = sets / f"{name}.json"
-            segment_set(
-                network,
-                read_index(index),
-                settings,
-                folder / f"{name}.zip",
-                state=finished / name,
-                fingerprint=fingerprint({**made_from, "set": sha256_of(index)}),
-                device=device,
-                dtype=dtype,
-                progress=f"{run_key} {name}",
-                keep_state=True,
+            segmenter.segment(weights, sets / f"{name}.json", None, folder / f"{name}.zip", name)
+        (folder / CURVE).mkdir()
+        for file in sorted(snapshots.glob("*.safetensors")):
+            segmenter.segment(
+                file,
+                sets / f"{profile.curve.set}.json",
+                profile.curve.videos,
+                folder / CURVE / f"{file.stem}.zip",
+                f"{CURVE}-{file.stem}",
             )
     # Only now that the output stands in its place may the finished videos be forgotten.
-    for name in profile.data.evaluate:
-        clear_state(finished / name)
-    with suppress(OSError):
-        finished.rmdir()
+    segmenter.forget()
+
+
+class _Segmenter:
+    """The network of a run, and where its finished videos are kept until the stage ends."""
+
+    def __init__(self, params: Params, run_key: str) -> None:
+        self._run, self._key = params.run(run_key), run_key
+        self._arguments = params.profile.networks[self._run.model]
+        self._infer = params.profile.infer[self._run.model]
+        self._given = STRATEGIES[self._run.backward].given
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._dtype = choose_precision(self._device, "auto")
+        self._network = build_network(self._run.model, self._arguments).to(self._device).eval()
+        self._state = Path("state") / params.profile_name / f"infer-{run_key}"
+        self._used: list[Path] = []
+
+    def segment(self, weights: Path, index: Path, first: int | None, out: Path, title: str) -> None:
+        """Segment the `first` videos of a set (None: all) with these weights."""
+        load_weights(weights, self._network)
+        made_from = {
+            "dtype": str(self._dtype),
+            "weights": sha256_of(weights),
+            "network": self._arguments,
+            "infer": self._infer.model_dump(),
+            "given": self._given,
+            "set": sha256_of(index),
+            "first": first,
+        }
+        self._used.append(self._state / title)
+        segment_set(
+            self._network,
+            shown_videos(read_index(index), self._given, first),
+            inference_settings(self._infer),
+            out,
+            state=self._used[-1],
+            fingerprint=fingerprint(made_from),
+            device=self._device,
+            dtype=self._dtype,
+            given=self._given,
+            progress=f"{self._key} {title}",
+            keep_state=True,
+        )
+
+    def forget(self) -> None:
+        """Remove what was kept for a restart."""
+        for folder in self._used:
+            clear_state(folder)
+        with suppress(OSError):
+            self._state.rmdir()
+
+
+def inference_settings(infer: Infer) -> InferenceSettings:
+    """The settings of the parameter file as inference takes them."""
+    values = infer.model_dump()
+    return InferenceSettings(**{**values, "long_term": LongTerm(**values["long_term"]) if infer.long_term else None})
+

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from oneshot_vos.datasets.clips import StaticDataset, StillSource
 from oneshot_vos.datasets.pairs import read_pairs_index
-from oneshot_vos.datasets.transforms import StaticTransform
+from oneshot_vos.datasets.transforms import STATIC_RECIPES
 from oneshot_vos.params import Params
 from oneshot_vos.stages.train import train_network
 
@@ -18,7 +18,9 @@ def run(params: Params, model: str, weights: Path, sets: Path, out: Path, curves
     used = profile.data.pretrain
     files = {name: sets / f"{name}.json" for name in used}
     sources = [StillSource(name, read_pairs_index(files[name]), source.copies) for name, source in used.items()]
-    transform = StaticTransform(recipe.crop, recipe.frames, exact=recipe.transforms == "exact")
+    transform = STATIC_RECIPES[recipe.augmentation](
+        recipe.crop, frames=recipe.frames, exact=recipe.transforms == "exact"
+    )
     train_network(
         model=model,
         settings=profile.networks[model],
@@ -32,4 +34,5 @@ def run(params: Params, model: str, weights: Path, sets: Path, out: Path, curves
         state=Path("state") / params.profile_name / f"pretrain-{model}",
         out=out,
         curves=curves,
+        snapshots=None,
     )

@@ -2,9 +2,11 @@
 
 import os
 import platform
+import shutil
 import sys
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,10 @@ from torch import nn
 from oneshot_vos import __version__
 from oneshot_vos.datasets.clips import ClipDataset, ClipSource
 from oneshot_vos.datasets.index import read_index
-from oneshot_vos.datasets.sampling import Curriculum, FullSampler, OneShotSampler
-from oneshot_vos.datasets.transforms import ClipTransform
+from oneshot_vos.datasets.sampling import FULL_SAMPLERS, Curriculum, OneShotSampler
+from oneshot_vos.datasets.transforms import CLIP_RECIPES
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import fingerprint, sha256_of, write_json
+from oneshot_vos.files import fingerprint, replacing_folder, sha256_of, write_json
 from oneshot_vos.networks import build_loss, build_network
 from oneshot_vos.networks.interface import Network
 from oneshot_vos.networks.weights import load_weights, save_weights
@@ -31,8 +33,12 @@ from oneshot_vos.training.distributed import World, joined_world
 from oneshot_vos.training.loop import Finished, fit
 
 
-def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, curves: Path) -> None:
-    """Train the run `run_key` from `weights` on the videos and masks that `labels` names; write `out` and `curves`."""
+def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, snapshots: Path, curves: Path) -> None:
+    """Train the run `run_key` from `weights` on the videos and masks that `labels` names.
+
+    Writes the trained weights `out`, the folder `snapshots` with the weights after each part of the training but the
+    last (`<iteration>.safetensors`), and the folder `curves`.
+    """
     profile, chosen = params.profile, params.run(run_key)
     recipe = profile.train[chosen.model]
     files = {name: labels / f"{name}.json" for name in profile.data.train}
@@ -44,8 +50,8 @@ def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, cu
         raise UserError(f"profile '{params.profile_name}': train.{chosen.model}.max_skip is null; videos need values")
     dataset = ClipDataset(
         sources,
-        FullSampler() if chosen.backward == "full" else OneShotSampler(),
-        ClipTransform(recipe.crop, exact=recipe.transforms == "exact"),
+        FULL_SAMPLERS[recipe.sampler]() if chosen.labels == "every" else OneShotSampler(),
+        CLIP_RECIPES[recipe.augmentation](recipe.crop, exact=recipe.transforms == "exact"),
         objects=recipe.objects,
         frames=recipe.frames,
         seed=chosen.seed,
@@ -66,7 +72,20 @@ def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, cu
         state=Path("state") / params.profile_name / run_key,
         out=out,
         curves=curves,
+        snapshots=Snapshots(snapshots, profile.curve.points),
     )
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Weights that are kept on the way: after each of `points` equal parts of a training, but the last."""
+
+    folder: Path
+    points: int
+
+    def iterations(self, total: int) -> list[int]:
+        """After which iterations."""
+        return sorted({total * part // self.points for part in range(1, self.points)} - {0})
 
 
 def train_network(
@@ -83,6 +102,7 @@ def train_network(
     state: Path,
     out: Path,
     curves: Path,
+    snapshots: Snapshots | None,
 ) -> None:
     """Train the network `model` (keyword arguments `settings`) from `weights` and write `out` and `curves`.
 
@@ -106,14 +126,23 @@ def train_network(
     rollout = Rollout(recipe.references, recipe.deep_update)
     module = build_supervision(supervision, network, loss, rollout, recipe.reference)
     folder = StateFolder(state, key)
+    kept = snapshots.iterations(recipe.iterations) if snapshots else []
     with joined_world() as world:
         if not world.leads:
-            fit(module, dataset, recipe, seed=seed, state=folder, world=world, title=name)
+            fit(module, dataset, recipe, seed=seed, state=folder, world=world, title=name, snapshots=kept)
             return
         with folder.locked():
-            finished = fit(module, dataset, recipe, seed=seed, state=folder, world=world, title=name)
+            finished = fit(module, dataset, recipe, seed=seed, state=folder, world=world, title=name, snapshots=kept)
+            if snapshots:
+                _hand_over(folder, kept, snapshots.folder)
             _write_outputs(network, finished, recipe, world, model, settings, name, out, curves)
             folder.discard()
+
+
+def _hand_over(state: StateFolder, iterations: list[int], target: Path) -> None:
+    with replacing_folder(target) as folder:
+        for iteration in iterations:
+            shutil.copyfile(state.snapshot(iteration), folder / state.snapshot(iteration).name)
 
 
 def _write_outputs(

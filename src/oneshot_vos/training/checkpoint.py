@@ -72,6 +72,10 @@ class StateFolder:
             return None
         return Progress(**stored)
 
+    def snapshot(self, iteration: int) -> Path:
+        """Where the weights after `iteration` iterations are kept."""
+        return self.folder / "snapshots" / f"{iteration:07}.safetensors"
+
     def discard(self) -> None:
         """Forget everything: the training is finished and its outputs are written."""
         shutil.rmtree(self.folder, ignore_errors=True)

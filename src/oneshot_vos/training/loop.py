@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +18,7 @@ from oneshot_vos.datasets.clips import ClipBatch
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.interface import Network
 from oneshot_vos.networks.precision import choose_precision
+from oneshot_vos.networks.weights import save_weights
 from oneshot_vos.params import Training
 from oneshot_vos.training.batches import EndlessClips, Positions, load_batches
 from oneshot_vos.training.checkpoint import Progress, StateFolder
@@ -43,9 +44,11 @@ def fit(
     state: StateFolder,
     world: World,
     title: str,
+    snapshots: Collection[int] = (),
 ) -> Finished:
     """Train `supervision.network` in place for `recipe.iterations`, going on from the last checkpoint if there is one.
 
+    After the iterations `snapshots` the weights are also kept in the state folder, as `state.snapshot(iteration)`.
     Raises `UserError` when the loss is no longer finite, naming the iteration and the clips.
     """
     if recipe.batch_size % (world.size * recipe.accumulation):
@@ -84,6 +87,8 @@ def fit(
                 waited, speed = clock.lap(recipe.batch_size * recipe.frames)
                 curves.add({"iteration": done, **terms, "images_per_second": speed})
                 bar.set_postfix(loss=f"{terms['loss']:.3f}", data_wait=f"{waited:.0%}", refresh=False)
+            if done in snapshots and world.leads:
+                save_weights(state.snapshot(done), network, {"run": title, "iteration": done})
             if done % recipe.checkpoint_every == 0 or stop.requested or done == recipe.iterations:
                 save(done)
             if stop.requested:
