@@ -4,11 +4,14 @@ Much of what a network computes per object depends on the image alone. Blocks he
 usual form concatenates: `own` [B*K, C, h, w] for every object and `shared` [B, C', h, w] for every image.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneshot_vos.networks.convolution import Conv3x3, add_shared
+from oneshot_vos.networks.gated_update import gate_convolution, update_hidden
 
 
 class ResidualBlock(nn.Module):
@@ -33,12 +36,13 @@ class SplitResidualBlock(nn.Module):
     """A residual block over `cat([own, shared])`, whose shortcut is always a convolution.
 
     `own` [B*K, in_channels - C', h, w] and `shared` [B, C', h, w] to [B*K, out_channels, h, w].
+    shared_first: the block is over `cat([shared, own])`.
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, shared_first: bool = False) -> None:
         super().__init__()
-        self.downsample = Conv3x3(in_channels, out_channels)
-        self.conv1 = Conv3x3(in_channels, out_channels)
+        self.downsample = Conv3x3(in_channels, out_channels, shared_first=shared_first)
+        self.conv1 = Conv3x3(in_channels, out_channels, shared_first=shared_first)
         self.conv2 = Conv3x3(out_channels, out_channels)
 
     def forward(self, own: Tensor, shared: Tensor) -> Tensor:
@@ -92,11 +96,14 @@ class FeatureFusion(nn.Module):
     """Fuse features of objects with features of their image: residual block, attention, residual block.
 
     `own` [B*K, own_channels, h, w] and `shared` [B, shared_channels, h, w] to [B*K, out_channels, h, w].
+    shared_first: the order of the two in the weights, see `SplitResidualBlock`.
     """
 
-    def __init__(self, own_channels: int, shared_channels: int, out_channels: int) -> None:
+    def __init__(
+        self, own_channels: int, shared_channels: int, out_channels: int, *, shared_first: bool = False
+    ) -> None:
         super().__init__()
-        self.block1 = SplitResidualBlock(own_channels + shared_channels, out_channels)
+        self.block1 = SplitResidualBlock(own_channels + shared_channels, out_channels, shared_first=shared_first)
         self.attention = CBAM(out_channels)
         self.block2 = ResidualBlock(out_channels, out_channels)
 
@@ -121,3 +128,27 @@ class UpsampleBlock(nn.Module):
         """Shapes as in the class."""
         x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         return self.out_conv(add_shared(x, self.skip_conv(skip)))
+
+
+class DecoderUpdate(nn.Module):
+    """Move a recurrent state on with what was decoded: maps of every resolution, averaged to stride 16 and summed.
+
+    dims: channels of the maps at stride 16, 8 and 4. mid_channels: of their sum.
+    """
+
+    def __init__(self, dims: Sequence[int], mid_channels: int, hidden_channels: int) -> None:
+        super().__init__()
+        self.g16_conv = nn.Conv2d(dims[0], mid_channels, 1)
+        self.g8_conv = nn.Conv2d(dims[1], mid_channels, 1)
+        self.g4_conv = nn.Conv2d(dims[2] + 1, mid_channels, 1)
+        self.transform = gate_convolution(mid_channels, hidden_channels)
+
+    def forward(self, g16: Tensor, g8: Tensor, g4: Tensor, logits: Tensor, hidden: Tensor) -> Tensor:
+        """Maps g16 [N, C, h, w], g8 [N, C', 2h, 2w], g4 [N, C'', 4h, 4w], logits [N, 1, 4h, 4w], hidden [N, D, h, w].
+
+        Returns the next hidden state in float32.
+        """
+        # Averaging before the concatenation spares a copy of the largest map.
+        fine = torch.cat([F.avg_pool2d(g4, 4), F.avg_pool2d(logits, 4).to(g4.dtype)], 1)
+        seen = self.g16_conv(g16) + self.g8_conv(F.avg_pool2d(g8, 2)) + self.g4_conv(fine)
+        return update_hidden(self.transform, seen, hidden)

@@ -34,18 +34,26 @@ def add_shared(own: Tensor, shared: Tensor) -> Tensor:
 
 
 class Conv3x3(nn.Conv2d):
-    """3x3 convolution with padding 1 and bias; names and initialisation are those of `nn.Conv2d`."""
+    """3x3 convolution with padding 1 and bias; names and initialisation are those of `nn.Conv2d`.
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    shared_first: in the kernel, the channels of `shared` come before those of the objects' own input.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, shared_first: bool = False) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1)
+        self.shared_first = shared_first
         self._kernel: Tensor | None = None
         self._kernel_of: tuple[int, int] | None = None
 
     def forward(self, x: Tensor, shared: Tensor | None = None) -> Tensor:
-        """Convolve [B*K, C, H, W]; with `shared` [B, C', H, W], convolve `cat([x, shared])` without building it."""
+        """Convolve [B*K, C, H, W]; with `shared` [B, C', H, W], convolve `cat([x, shared])` without building it.
+
+        With `shared_first` that is `cat([shared, x])`.
+        """
         if shared is None:
             return self._convolve(x, 0, self.bias)
-        return add_shared(self._convolve(x, 0, None), self._convolve(shared, x.shape[1], self.bias))
+        of_x, of_shared = (shared.shape[1], 0) if self.shared_first else (0, x.shape[1])
+        return add_shared(self._convolve(x, of_x, None), self._convolve(shared, of_shared, self.bias))
 
     def _convolve(self, x: Tensor, first: int, bias: Tensor | None) -> Tensor:
         """Apply the part of the kernel whose input channels begin at `first`."""

@@ -1,4 +1,4 @@
-"""Losses of the networks."""
+"""Losses over all pixels: bootstrapped cross-entropy, alone (STCN) or with a Dice loss (XMem)."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oneshot_vos.networks.aggregation import one_hot
 from oneshot_vos.networks.interface import Prediction
 
 
@@ -40,7 +41,8 @@ class BootstrappedCrossEntropy(nn.Module):
 
         predictions: of the frames that have a target, with logits [B, K+1, H, W]; targets: classes [B, H, W] in 0..K;
         present [B, K] in {0, 1}: channels of absent objects take no part.
-        Nothing random is drawn here. Returns `total` (the sum over frames), `frame_1`, `frame_2`, … (means over the batch) and `p`, the share.
+        Nothing random is drawn here. Returns `total` (the sum over frames), `frame_1`, `frame_2`, … (means over the
+        batch) and `p`, the share.
         """
         losses: dict[str, Tensor] = {}
         for number, (prediction, target) in enumerate(zip(predictions, targets, strict=True), 1):
@@ -54,3 +56,32 @@ class BootstrappedCrossEntropy(nn.Module):
         if share < 1:
             losses = losses.topk(max(1, int(losses.shape[1] * share)), dim=1, sorted=False).values
         return losses.mean()
+
+
+class BootstrappedDice(BootstrappedCrossEntropy):
+    """Bootstrapped cross-entropy plus a soft Dice loss over all pixels, as XMem is trained with."""
+
+    def forward(
+        self,
+        predictions: Sequence[Prediction],
+        targets: Sequence[Tensor],
+        present: Tensor,
+        iteration: int,
+        generator: torch.Generator,
+    ) -> dict[str, Tensor]:
+        """Loss of a clip; arguments as in the base class.
+
+        `total` includes `dice_1`, `dice_2`, …: the Dice losses of the frames, means over all objects of the batch.
+        Absent ones count: their loss is close to 0, so they dilute the term, which is how XMem weighs it.
+        """
+        terms = super().forward(predictions, targets, present, iteration, generator)
+        dice = [dice_loss(frame.masks, target) for frame, target in zip(predictions, targets, strict=True)]
+        shown = {f"dice_{number}": loss for number, loss in enumerate(dice, 1)}
+        return {**terms, **shown, "total": terms["total"] + torch.stack(dice).sum()}
+
+
+def dice_loss(masks: Tensor, target: Tensor) -> Tensor:
+    """1 - (2 sum(m g) + 1) / (sum(m) + sum(g) + 1) of masks m [B, K, H, W] and classes [B, H, W], a mean over B K."""
+    wanted = one_hot(target, masks.shape[1])
+    common, both = (masks * wanted).sum((2, 3)), masks.sum((2, 3)) + wanted.sum((2, 3))
+    return (1 - (2 * common + 1) / (both + 1)).mean()
