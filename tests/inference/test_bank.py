@@ -17,7 +17,7 @@ def frame(objects: int, seed: int, *, shrinkage: bool = False) -> MemoryFrame:
     key = torch.randn(1, CK, HEIGHT, WIDTH, generator=generator)
     value = torch.randn(1, objects, CV, HEIGHT, WIDTH, generator=generator)
     s = 1 + torch.rand(1, 1, HEIGHT, WIDTH, generator=generator)
-    return MemoryFrame(key, s if shrinkage else None, value, None)
+    return MemoryFrame(key, s if shrinkage else None, None, value, None)
 
 
 def query(seed: int = 99) -> Tensor:

@@ -143,7 +143,7 @@ def test_bank_reads(golden_root: Path) -> None:
         with np.load(path) as archive:
             case = {name: torch.from_numpy(archive[name]) for name in archive.files if name != "meta"}
         keys, values = case["mk"].unbind(2), case["mv"].unbind(2)
-        stored = [MemoryFrame(key, None, value[None], None) for key, value in zip(keys, values, strict=True)]
+        stored = [MemoryFrame(key, None, None, value[None], None) for key, value in zip(keys, values, strict=True)]
         for name, expected in case.items():
             kind = re.fullmatch(r"readout_(all|top(\d+))", name)
             if kind:

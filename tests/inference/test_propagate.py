@@ -7,8 +7,7 @@ from torch import Tensor
 
 from oneshot_vos.inference.plan import InferenceSettings, plan_frames
 from oneshot_vos.inference.propagate import Annotation, propagate
-from oneshot_vos.networks.aggregation import aggregate
-from oneshot_vos.networks.interface import Memory, MemoryFrame, Network, Prediction, State
+from oneshot_vos.networks.interface import Decoded, Memory, MemoryFrame, Network, State
 from oneshot_vos.networks.stcn import STCN
 
 
@@ -142,18 +141,28 @@ class Recorder(Network[Features]):
     def initial_state(self, features: Features, objects: int) -> State:
         return (torch.zeros(1, objects, 1),)
 
-    def memorise(self, features: Features, masks: Tensor, state: State) -> tuple[MemoryFrame, State]:
+    def memorise(
+        self, features: Features, masks: Tensor, state: State, *, deep: bool = True
+    ) -> tuple[MemoryFrame, State]:
         self.calls.append(("memorise", features.number, state[0].flatten().tolist()))
         small = masks[:, :, None, ::16, ::16]
-        return MemoryFrame(features.image[:, :, ::16, ::16], None, small, None), (state[0] + 100,)
+        frame = MemoryFrame(features.image[:, :, ::16, ::16], None, None, small, None)
+        return frame, (state[0] + 100,) if deep else state
 
-    def segment(
-        self, features: Features, memory: Memory, state: State, present: Tensor | None = None
-    ) -> tuple[Prediction, State]:
+    def decode(
+        self,
+        features: Features,
+        memory: Memory,
+        state: State,
+        previous: Tensor,
+        present: Tensor | None = None,
+        *,
+        update: bool = True,
+    ) -> tuple[Decoded, State]:
         self.calls.append(("segment", features.number, state[0].flatten().tolist()))
         readout = memory.read(features.image[:, :, ::16, ::16], None)[:, :, 0]
-        logits = aggregate(readout.repeat_interleave(16, 2).repeat_interleave(16, 3).clamp(0, 1))
-        return Prediction(logits, logits.softmax(1)[:, 1:], {}), (state[0] + 1,)
+        logits = torch.logit(readout.repeat_interleave(16, 2).repeat_interleave(16, 3).clamp(0, 1), eps=1e-7)
+        return Decoded(logits, {}), (state[0] + 1,) if update else state
 
 
 def test_a_recurrent_state_follows_every_object_from_its_own_first_frame() -> None:

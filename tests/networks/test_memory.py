@@ -90,7 +90,7 @@ def test_clip_memory_reads_all_frames_and_passes_gradients(generator):
     frames = [torch.randn(2, 4, 3, 5, generator=generator, requires_grad=True) for _ in range(2)]
     values = [torch.randn(2, 3, 6, 3, 5, generator=generator, requires_grad=True) for _ in range(2)]
     for key, value in zip(frames, values, strict=True):
-        memory.add(MemoryFrame(key, None, value, None))
+        memory.add(MemoryFrame(key, None, None, value, None))
     query = torch.randn(2, 4, 3, 5, generator=generator, requires_grad=True)
     readout = memory.read(query, None)
     assert readout.shape == (2, 3, 6, 3, 5)

@@ -192,6 +192,10 @@ class _View:
     bank: MemoryBank
     chosen: slice
 
+    @property
+    def summary(self) -> Tensor | None:
+        return None
+
     def add(self, frame: MemoryFrame) -> None:
         raise TypeError("a view of a memory cannot be added to")
 

@@ -12,7 +12,7 @@ from oneshot_vos.inference.bank import MemoryBank
 from oneshot_vos.inference.geometry import crop, padding_for
 from oneshot_vos.inference.plan import InferenceSettings, Memorise, Step
 from oneshot_vos.networks.aggregation import aggregate
-from oneshot_vos.networks.interface import Memory, MemoryFrame, Network, State
+from oneshot_vos.networks.interface import MemoryFrame, Network, State
 
 _NOTHING = 1e-7  # probability of background before any object is known; the objects have 0
 
@@ -72,6 +72,7 @@ class Tracker:
         self._dtype = dtype
         self._enabled: list[int] = []  # channels of the objects known so far, in the order of memory and state
         self._state: State | None = None
+        self._previous: Tensor | None = None  # 1 known H W: masks of the frame before
 
     @torch.inference_mode()
     def advance(self, step: Step, frame: Tensor, annotation: Annotation | None) -> Tensor:
@@ -92,8 +93,9 @@ class Tracker:
                 self._enable(annotation.channels, features)
                 masks = F.pad(annotation.masks.to(probabilities), padding)
                 probabilities = _merge(probabilities, annotation.channels, masks)
+            self._previous = probabilities[self._enabled][None]
             if step.memorise is not Memorise.NO:
-                memory_frame = self._memorise(features, probabilities[self._enabled][None])
+                memory_frame = self._memorise(features, self._previous)
                 if step.memorise is Memorise.TEMPORARY:
                     self._bank.add_temporary(memory_frame)
                 else:
@@ -121,19 +123,17 @@ class Tracker:
 
     def _segment(self, features: tuple[Any, ...]) -> Tensor:
         """Probabilities [1 + known objects, H, W] of the frame; moves the state on."""
-        chunks = self._chunks()
-        if len(chunks) == 1:
-            prediction, self._state = self._network.segment(features, self._bank, self._known_state())
-            return prediction.logits[0].float().softmax(0)
-        # The logit of an object depends on this object alone, so the chunks can be aggregated anew, all together.
-        objects, states = [], []
-        for chunk in chunks:
-            view: Memory = self._bank.view(chunk)
-            prediction, state = self._network.segment(features, view, _part(self._known_state(), chunk))
-            objects.append(prediction.logits[:, 1:].float().sigmoid())
+        if self._previous is None:
+            raise RuntimeError("no frame has been memorised yet")
+        # A network decodes each object by itself, so the chunks can be weighed against each other all together.
+        logits, states = [], []
+        for chunk in self._chunks():
+            view, state, previous = self._bank.view(chunk), _part(self._known_state(), chunk), self._previous[:, chunk]
+            decoded, state = self._network.decode(features, view, state, previous)
+            logits.append(decoded.logits)
             states.append(state)
         self._state = _joined(states)
-        return aggregate(torch.cat(objects, 1))[0].softmax(0)
+        return self._network.combine(torch.cat(logits, 1))[0].softmax(0)
 
     def _memorise(self, features: tuple[Any, ...], masks: Tensor) -> MemoryFrame:
         """The memory frame of all known objects for their masks [1, known, H, W]; moves the state on."""
