@@ -44,5 +44,5 @@ class GatedUpdate(nn.Module):
         self.transform = gate_convolution(in_channels, hidden_channels)
 
     def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
-        """x [N, C, h, w] and hidden [N, D, h, w] to the next hidden state, float32."""
+        """Input [N, C, h, w] and hidden [N, D, h, w] to the next hidden state, float32."""
         return update_hidden(self.transform, x, hidden)
