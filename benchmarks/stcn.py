@@ -148,7 +148,7 @@ def training_step(plain: bool, device: torch.device, dtype: torch.dtype) -> Call
     def step() -> list[float]:
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             predictions = (walk_plain if plain else walk_ours)(network, frames, reference)
-            terms = loss(predictions, [labels, labels], present, 45_000)
+            terms = loss(predictions, [labels, labels], present, 45_000, generator)
         optimiser.zero_grad()
         terms["total"].backward()
         optimiser.step()
@@ -179,7 +179,7 @@ def walk_ours(network: STCN, frames: Tensor, masks: Tensor) -> list[Prediction]:
     features = [type(encoded)(*part) for part in zip(*(x.chunk(frames.shape[1]) for x in encoded), strict=True)]
     for t in range(1, frames.shape[1]):
         memory.add(network.memorise(features[t - 1], masks, ())[0])
-        predictions.append(network.segment(features[t], memory, ())[0])
+        predictions.append(network.segment(features[t], memory, (), masks)[0])
         masks = predictions[-1].masks
     return predictions
 

@@ -40,11 +40,13 @@ def test_as_exact_as_the_plain_convolution():
     assert (fast - exact).abs().max() <= 1e-5 * exact.abs().max()
 
 
-def test_shared_input_equals_concatenation():
+@pytest.mark.parametrize("shared_first", [False, True])
+def test_shared_input_equals_concatenation(shared_first):
     generator = torch.Generator().manual_seed(0)
     own, shared = torch.randn(6, 4, 6, 7, generator=generator), torch.randn(2, 5, 6, 7, generator=generator)
-    convolution = Conv3x3(9, 8)
-    concatenated = torch.cat([own, shared.repeat_interleave(3, 0)], 1)
+    convolution = Conv3x3(9, 8, shared_first=shared_first)
+    repeated = shared.repeat_interleave(3, 0)
+    concatenated = torch.cat([repeated, own] if shared_first else [own, repeated], 1)
     expected = F.conv2d(concatenated, convolution.weight, convolution.bias, padding=1)
     torch.testing.assert_close(convolution(own, shared), expected)
     with torch.no_grad():

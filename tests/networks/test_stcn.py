@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks import NETWORKS, build_network
+from oneshot_vos.networks import build_network
 from oneshot_vos.networks.interface import Prediction
 from oneshot_vos.networks.losses import BootstrappedCrossEntropy
 from oneshot_vos.networks.memory import ClipMemory
@@ -34,7 +34,7 @@ def walk(network: STCN, frames: torch.Tensor, masks: torch.Tensor, present: torc
     for here, onward in pairwise(features):
         frame, state = network.memorise(here, masks, state)
         memory.add(frame)
-        prediction, state = network.segment(onward, memory, state, present)
+        prediction, state = network.segment(onward, memory, state, masks, present)
         predictions.append(prediction)
         masks = prediction.masks
     return predictions
@@ -47,17 +47,23 @@ def clip(batch: int, objects: int, *, frames: int = 3, height: int = 48, width: 
     return torch.randn(batch, frames, 3, height, width, generator=generator), labels, masks
 
 
+def loss_of(predictions: list[Prediction], labels: torch.Tensor, present: torch.Tensor) -> torch.Tensor:
+    """The loss of predictions against the same classes [B, H, W] in every frame."""
+    targets = [labels] * len(predictions)
+    return BootstrappedCrossEntropy()(predictions, targets, present, 0, torch.Generator())["total"]
+
+
 @pytest.mark.parametrize("objects", [1, 2, 3])
 @pytest.mark.parametrize("norm", ["group", "frozen_batch"])
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])
 def test_small_variants_learn(objects, norm, block):
-    network = NETWORKS["stcn"].build(**{**TINY, "norm": norm, "key_block": block}).train()
+    network = build_network("stcn", {**TINY, "norm": norm, "key_block": block}).train()
     frames, labels, masks = clip(2, objects)
     present = torch.ones(2, objects)
     predictions = walk(network, frames, masks, present)
     assert predictions[-1].logits.shape == (2, objects + 1, 48, 64)
     assert predictions[-1].masks.shape == (2, objects, 48, 64)
-    BootstrappedCrossEntropy()(predictions, [labels, labels], present, 0)["total"].backward()
+    loss_of(predictions, labels, present).backward()
     missing = [name for name, parameter in network.named_parameters() if parameter.grad is None]
     assert not missing
     assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
@@ -84,10 +90,7 @@ def test_absent_object_changes_nothing():
         beside = walk(network, frames, padded, present)
     torch.testing.assert_close(beside[-1].masks[:, :1], alone[-1].masks, atol=1e-5, rtol=1e-4)
     assert beside[-1].masks[:, 1].max() < 1e-6
-    loss = BootstrappedCrossEntropy()
-    torch.testing.assert_close(
-        loss(beside, [labels, labels], present, 0)["total"], loss(alone, [labels, labels], torch.ones(1, 1), 0)["total"]
-    )
+    torch.testing.assert_close(loss_of(beside, labels, present), loss_of(alone, labels, torch.ones(1, 1)))
 
 
 def test_samples_of_a_batch_are_independent():
@@ -137,7 +140,7 @@ def test_batch_statistics_never_move():
     before = {name: buffer.clone() for name, buffer in network.named_buffers()}
     assert any(name.endswith("running_mean") for name in before)
     predictions = walk(network, frames, masks, torch.ones(2, 1))
-    BootstrappedCrossEntropy()(predictions, [labels, labels], torch.ones(2, 1), 0)["total"].backward()
+    loss_of(predictions, labels, torch.ones(2, 1)).backward()
     for name, buffer in network.named_buffers():
         torch.testing.assert_close(buffer, before[name], atol=0, rtol=0)
     trained = [module.weight.grad for module in network.modules() if isinstance(module, FrozenBatchNorm)]
@@ -155,7 +158,7 @@ def test_wrong_arguments_are_refused(wrong, named):
 
 def test_unknown_network_is_refused():
     with pytest.raises(UserError, match="did you mean 'stcn'"):
-        NETWORKS["stcm"]
+        build_network("stcm", {})
 
 
 def test_an_unknown_hyper_parameter_is_named_with_the_nearest() -> None:

@@ -153,7 +153,7 @@ def test_query(cases, network, recipe):
             for t in case.meta[name]:
                 masks = one_hot(ids[t : t + 1], case.meta["objects"])
                 memory.add(net.memorise(net.encode(images[t : t + 1]), masks, ())[0])
-            prediction, _ = net.segment(query, memory, ())
+            prediction, _ = net.segment(query, memory, (), masks)
             case.check(f"{name}_readout", memory.last_readout)
             case.check(f"{name}_logits", decoded[-1])
             case.check(f"{name}_prob", prediction.logits.softmax(1))
@@ -187,7 +187,7 @@ def _stored(mk: Tensor, mv: Tensor) -> Tensor:
 
 
 def _values(mv: Tensor) -> Tensor:
-    frames = (MemoryFrame(value, None, value[None], None) for value in mv.unbind(2))
+    frames = (MemoryFrame(value, None, None, value[None], None) for value in mv.unbind(2))
     return torch.cat([value_tokens(frame) for frame in frames], 2)
 
 
@@ -215,13 +215,17 @@ def _check_losses(
     predictions = [Prediction(frame, frame.softmax(1)[:, 1:], {}) for frame in logits]
     results = {}
     for index, iteration in enumerate(case.arrays[f"{prefix}iterations"].tolist()):
-        results[iteration] = terms = BootstrappedCrossEntropy()(predictions, labels, present.float(), iteration)
+        results[iteration] = terms = _loss(predictions, labels, present, iteration)
         for theirs, ours in (("total_loss", "total"), ("loss_1", "frame_1"), ("loss_2", "frame_2")):
             expected = case.arrays[f"{prefix}{theirs}"][index]
             where = f"{case.name}: {prefix}{theirs} at iteration {iteration}"
             assert terms[ours].item() == pytest.approx(expected, rel=1e-4), where
         assert terms["p"].item() == pytest.approx(case.arrays[f"{prefix}p"][index], abs=1e-6)
     return results
+
+
+def _loss(predictions: list[Prediction], labels: list[Tensor], present: Tensor, iteration: int) -> dict[str, Tensor]:
+    return BootstrappedCrossEntropy()(predictions, labels, present.float(), iteration, torch.Generator())
 
 
 def test_training_step(cases, network, recipe):
@@ -242,7 +246,7 @@ def test_training_step(cases, network, recipe):
         targets = [ids[:, 1], ids[:, 2]]
         _check_losses(case, "", [prediction.logits for prediction in predictions], targets, present)
         for suffix, iteration in zip("ab", case.meta["backward_at"], strict=True):
-            loss = BootstrappedCrossEntropy()(predictions, targets, present, iteration)["total"]
+            loss = _loss(predictions, targets, present, iteration)["total"]
             _check_gradients(case, net, loss, case.arrays[f"grad_norm_{suffix}"])
 
 
@@ -252,7 +256,7 @@ def _three_frames(net: STCN, images: Tensor, masks: Tensor, present: Tensor) -> 
     features = [net.encode(frame) for frame in images.unbind(1)]
     for t in (0, 1):
         memory.add(net.memorise(features[t], masks, ())[0])
-        predictions.append(net.segment(features[t + 1], memory, (), present)[0])
+        predictions.append(net.segment(features[t + 1], memory, (), masks, present)[0])
         masks = predictions[-1].masks
     return predictions
 
@@ -274,10 +278,11 @@ def test_single_object_weights_in_the_evaluation_network(cases, network, recipe)
         net, (images, ids) = network(case.meta["salt"], single_object_weights=True), load_clip(recipe, case.meta)
         memory = TopKMemory(case.meta["top_k"])
         logits = aggregate(one_hot(ids[:1], case.meta["objects"]))
+        probabilities = logits.softmax(1)
         for t, image in enumerate(images):
             features = net.encode(image[None])
             if t > 0:
-                logits = net.segment(features, memory, ())[0].logits
+                logits = net.segment(features, memory, (), probabilities[:, 1:])[0].logits
             probabilities = logits.softmax(1)
             left, right, top, bottom = case.meta["pad"]
             inside = probabilities[0, :, top : image.shape[1] - bottom, left : image.shape[2] - right]
