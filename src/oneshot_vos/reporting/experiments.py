@@ -1,16 +1,10 @@
-"""Runs that repeat one experiment with other seeds, taken together; and which experiments make up Table 1."""
+"""Runs that repeat one experiment with other seeds, taken together, and two such experiments set against each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.reporting.published import PublishedRow, published_set, published_table
-from oneshot_vos.reporting.results import RunResult, RunSpec, Spread, spread
-
-# The backward pass behind the paper's one-shot rows. It is not said outright: STCN's row equals Table 3's two-step
-# row, those of XMem and Cutie do not, and section 3.4 calls T-step the best after pretraining.
-TABLE1_BACKWARD: Mapping[str, str] = {"stcn": "two_step", "xmem": "t_step", "cutie": "t_step"}
-_FALLBACK_BACKWARD = "two_step"  # of a network that is not in the paper: works for every network
+from oneshot_vos.reporting.results import RunResult, Spread, spread
 
 
 @dataclass(frozen=True)
@@ -43,79 +37,12 @@ class Experiment:
         return [run.spec.seed for run in self.runs if run.scores]
 
 
-@dataclass(frozen=True)
-class Table1Row:
-    """A row of Table 1: the printed numbers and ours, never mixed. Systems that the paper cites have `ours` None."""
-
-    method: str
-    model: str | None
-    supervision: str  # full, or the backward pass of one-shot training
-    published: PublishedRow | None
-    ours: Experiment | None
-
-    def difference(self, name: str, measure: str) -> float | None:
-        """Ours minus the paper's in percentage points; None unless both are over the whole published set."""
-        counterpart = published_set(name)
-        if counterpart is None or self.published is None or self.ours is None:
-            return None
-        score, sizes = self.ours.score(name, measure), self.ours.sizes(name)
-        printed = self.printed(counterpart.name, measure)
-        if score is None or sizes is None or printed is None or sizes[0] != counterpart.sequences:
-            return None
-        return score.mean - printed
-
-    def printed(self, name: str, measure: str) -> float | None:
-        """The paper's number for its set `name` (davis16, davis17), in percent."""
-        return self.published.scores.get(name, {}).get(measure) if self.published else None
-
-
 def experiments(results: Sequence[RunResult]) -> dict[tuple[str, str, str, str], Experiment]:
     """Results by variant, in the order in which the variants first appear in the list of runs."""
     grouped: dict[tuple[str, str, str, str], list[RunResult]] = {}
     for result in results:
         grouped.setdefault(result.spec.variant, []).append(result)
     return {variant: Experiment(tuple(runs)) for variant, runs in grouped.items()}
-
-
-def table1(results: Sequence[RunResult], backward: Mapping[str, str]) -> tuple[Table1Row, ...]:
-    """The rows of Table 1: the paper's in its order, then networks of the list that the paper does not have.
-
-    Ours are the runs after static pretraining, as in the paper: full supervision with every label, and one-shot with
-    the backward pass `backward[model]`.
-    """
-    grouped = experiments(results)
-    chosen = {**TABLE1_BACKWARD, **backward}
-    rows = []
-    for printed in published_table(1):
-        if printed.model is None:
-            rows.append(Table1Row(printed.method, None, "full", printed, None))
-            continue
-        supervision = "full" if printed.supervision == "full" else chosen[printed.model]
-        ours = _pretrained(grouped, printed.model, supervision)
-        rows.append(Table1Row(printed.method, printed.model, supervision, printed, ours))
-    for model in dict.fromkeys(result.spec.model for result in results):
-        if model not in TABLE1_BACKWARD:
-            for method, supervision in ((model, "full"), (f"1-shot {model}", chosen.get(model, _FALLBACK_BACKWARD))):
-                rows.append(Table1Row(method, model, supervision, None, _pretrained(grouped, model, supervision)))
-    return tuple(rows)
-
-
-def _pretrained(grouped: Mapping[tuple[str, str, str, str], Experiment], model: str, supervision: str) -> Experiment:
-    labels = "every" if supervision == "full" else "first"
-    return grouped.get((model, supervision, labels, "static"), Experiment(()))
-
-
-def full_supervision(rows: Sequence[Table1Row], model: str) -> Experiment:
-    """The experiment that the other runs of `model` are measured against: its fully supervised row of Table 1."""
-    return next(
-        (row.ours for row in rows if row.model == model and row.supervision == "full" and row.ours), Experiment(())
-    )
-
-
-def ratio_to_full(spec: RunSpec, score: float, name: str, rows: Sequence[Table1Row]) -> float | None:
-    """J&F of a run on set `name` (percent) as a fraction of the mean of full supervision; None if that has no score."""
-    full = full_supervision(rows, spec.model).score(name, "JF")
-    return score / full.mean if full and full.mean > 0 else None
 
 
 def one_shot_ratio(one_shot: Experiment, full: Experiment, name: str) -> Spread | None:
@@ -132,3 +59,58 @@ def one_shot_ratio(one_shot: Experiment, full: Experiment, name: str) -> Spread 
         ]
     )
     return Spread(ours.mean / reference.mean, paired.deviation if paired else None)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One experiment's J&F minus another's, in percentage points.
+
+    `differences` has one value per seed that both have been scored with; where they share none, it is empty and
+    `mean` is the difference of their means.
+    """
+
+    mean: float
+    deviation: float | None  # sample standard deviation of `differences`, from two seeds on
+    differences: tuple[float, ...]
+
+    @property
+    def sign(self) -> int:
+        """1, -1, or 0 for a difference that prints as 0.0."""
+        return (self.mean >= 0.05) - (self.mean <= -0.05)
+
+    @property
+    def clear(self) -> bool:
+        """Whether the difference is at least as large as its spread over seeds; a single seed has none."""
+        return self.deviation is None or abs(self.mean) >= self.deviation
+
+    @property
+    def same_sign(self) -> int:
+        """How many of `differences` point the way of the mean."""
+        return sum(difference * self.mean > 0 for difference in self.differences)
+
+
+def contrast(first: Experiment, second: Experiment, name: str) -> Contrast | None:
+    """J&F of `first` minus that of `second` on set `name`; None unless both have been scored on it.
+
+    Runs of equal seed are compared with each other: they draw the same clips. Raises `UserError` if the two were
+    scored on different numbers of sequences or objects.
+    """
+    ours, other = first.score(name, "JF"), second.score(name, "JF")
+    if ours is None or other is None:
+        return None
+    if first.sizes(name) != second.sizes(name):
+        names = [experiment.scored_on(name)[0].spec.name for experiment in (first, second)]
+        raise UserError(
+            f"set '{name}': {names[0]} and {names[1]} were scored on different numbers of sequences or objects, "
+            f"{first.sizes(name)} and {second.sizes(name)}; expected the same set. Run their evaluate stages again"
+        )
+    by_seed = {run.spec.seed: run.scores[name].scores["JF"] for run in second.scored_on(name)}
+    differences = tuple(
+        run.scores[name].scores["JF"] - by_seed[run.spec.seed]
+        for run in first.scored_on(name)
+        if run.spec.seed in by_seed
+    )
+    paired = spread(differences)
+    if paired is None:
+        return Contrast(ours.mean - other.mean, None, ())
+    return Contrast(paired.mean, paired.deviation, differences)

@@ -16,6 +16,7 @@ from oneshot_vos.files import read_json
 
 MEASURES = ("JF", "J", "F")
 COPY_FIRST = "copy_first"  # the baseline that repeats the first mask; named like a run below the metrics folder
+EMPTY = "empty"  # the way of training with an empty reference mask
 # The same measures as the evaluation names them.
 _GLOBAL_NAMES = {"JF": "J&F-Mean", "J": "J-Mean", "F": "F-Mean"}
 
@@ -26,7 +27,7 @@ class RunSpec:
 
     name: str
     model: str
-    backward: str  # full | two_step | t_step | one_step
+    backward: str  # full | two_step | t_step | one_step | empty
     labels: str  # every | first
     init: str  # static | backbone
     seed: int
@@ -35,6 +36,14 @@ class RunSpec:
     def variant(self) -> tuple[str, str, str, str]:
         """Everything but the seed: runs of equal variant are repetitions of one experiment."""
         return (self.model, self.backward, self.labels, self.init)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether scores may be set against other runs': not those of a network that gets no mask of any object.
+
+        Trained with an empty reference, it is given an empty mask in scoring too, and all objects count as one.
+        """
+        return self.backward != EMPTY
 
 
 @dataclass(frozen=True)

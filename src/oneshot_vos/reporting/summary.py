@@ -1,33 +1,32 @@
 """`summary.json`, for `dvc metrics diff`, and `summary.md`, for the person who opens the results."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oneshot_vos.reporting.experiments import (
-    Experiment,
-    Table1Row,
-    experiments,
-    full_supervision,
-    one_shot_ratio,
-)
+from oneshot_vos.reporting.comparison import ONE_SHOT
+from oneshot_vos.reporting.experiments import contrast
+from oneshot_vos.reporting.findings import conclusion, findings, pretraining_findings
 from oneshot_vos.reporting.labels import KINDS, LabelCounts
-from oneshot_vos.reporting.markdown import runs_markdown, table1_markdown, variants_markdown
-from oneshot_vos.reporting.results import COPY_FIRST, MEASURES, RunResult, SetScores, Spread, TrainingRecord
+from oneshot_vos.reporting.markdown import ablation_markdown, runs_markdown, table1_markdown, variants_markdown
+from oneshot_vos.reporting.progress import curves_markdown
+from oneshot_vos.reporting.report import Report
+from oneshot_vos.reporting.results import COPY_FIRST, MEASURES, TrainingRecord
 from oneshot_vos.reporting.text import duration, markdown_table, mean_and_spread, percent
 
+_FIGURES = {
+    4: "full supervision beside one-shot training, on the same frames",
+    6: "masks of a network that was trained with an empty reference and is given an empty one",
+    7: "T-step from scratch: truth in green, prediction in red",
+}
 
-def metrics_summary(
-    results: Sequence[RunResult],
-    baseline: Mapping[str, SetScores],
-    rows: Sequence[Table1Row],
-    sets: Sequence[str],
-    labels: LabelCounts,
-) -> dict[str, Any]:
-    """`{run: {set: {JF, J, F}}}` in percent, `ratio: {model: {set: one-shot / full}}`, `labels_percent: {kind: …}`.
 
-    What has not been run is absent, so that `dvc metrics diff` shows it as new once it is there.
+def metrics_summary(report: Report) -> dict[str, Any]:
+    """`{run: {set: {JF, J, F}}}` in percent, and what is compared, per model and set.
+
+    `ratio`: one-shot / full. `table3`: J&F after pretraining minus without. `table4`: J&F of two_step minus each other
+    way back. `labels_percent: {kind: …}`. What has not been run is absent, so that `dvc metrics diff` shows it as new
+    once it is there.
     """
-    scored = {result.spec.name: result.scores for result in results} | {COPY_FIRST: baseline}
+    scored = {result.spec.name: result.scores for result in report.runs} | {COPY_FIRST: report.baseline}
     summary: dict[str, Any] = {
         run: {name: {key: round(entry.scores[key], 2) for key in MEASURES} for name, entry in scores.items()}
         for run, scores in scored.items()
@@ -35,87 +34,109 @@ def metrics_summary(
     }
     summary["ratio"] = {
         model: {name: round(ratio.mean, 4) for name, ratio in by_set.items()}
-        for model, by_set in _ratios(rows, sets).items()
+        for model, by_set in report.ratios().items()
     }
-    used = {kind: labels.percent(kind) for kind in KINDS}
+    summary["table3"] = _table3_metrics(report)
+    summary["table4"] = _table4_metrics(report)
+    used = {kind: report.labels.percent(kind) for kind in KINDS}
     summary["labels_percent"] = {kind: round(value, 3) for kind, value in used.items() if value is not None}
     return summary
 
 
-def _ratios(rows: Sequence[Table1Row], sets: Sequence[str]) -> dict[str, dict[str, Spread]]:
-    """One-shot J&F over full J&F per model and set, where both have been run."""
-    ratios: dict[str, dict[str, Spread]] = {}
-    for row in _one_shot_rows(rows):
-        full = full_supervision(rows, row.model or "")
-        for name in sets:
-            ratio = one_shot_ratio(row.ours or Experiment(()), full, name)
-            if ratio:
-                ratios.setdefault(row.model or "", {})[name] = ratio
-    return ratios
+def _table3_metrics(report: Report) -> dict[str, Any]:
+    metrics: dict[str, Any] = {}
+    for name in report.sets:
+        for finding in pretraining_findings(report.table3, name):
+            if finding.gain:
+                entry = {"static_minus_backbone": round(finding.gain.mean, 2)}
+                metrics.setdefault(finding.model, {})[name] = entry
+    return metrics
 
 
-def _one_shot_rows(rows: Sequence[Table1Row]) -> list[Table1Row]:
-    return [row for row in rows if row.ours is not None and row.supervision != "full"]
+def _table4_metrics(report: Report) -> dict[str, Any]:
+    """Against two_step, not against the best: the sign of a metric should not depend on who leads."""
+    metrics: dict[str, Any] = {}
+    table = report.table4
+    for model in table.models:
+        for name in report.sets:
+            for other in ONE_SHOT:
+                against = table.experiment(model, other, "backbone")
+                lead = contrast(table.experiment(model, "two_step", "backbone"), against, name)
+                if lead and other != "two_step":
+                    entry = metrics.setdefault(model, {}).setdefault(name, {})
+                    entry[f"two_step_minus_{other}"] = round(lead.mean, 2)
+    return metrics
 
 
-def summary_markdown(
-    results: Sequence[RunResult],
-    pretrainings: Mapping[str, TrainingRecord],
-    baseline: Mapping[str, SetScores],
-    rows: Sequence[Table1Row],
-    sets: Sequence[str],
-    labels: LabelCounts,
-    profile: str,
-) -> str:
-    """What ran, what came out of it, on how many labels and on what hardware."""
+def summary_markdown(report: Report, figures: str) -> str:
+    """What ran, what came out of it, on how many labels and on what hardware; `figures`: the folder of the figures."""
     parts = [
-        f"# Results, profile `{profile}`",
-        _in_short(results, baseline, rows, sets, labels),
+        f"# Results, profile `{report.profile}`",
+        _in_short(report),
         "## Table 1: ours and the paper's",
         "All scores are percent: J&F is the mean of region similarity J and contour accuracy F, each a mean over "
         "objects. `±` is the sample standard deviation over seeds; seeds share initial weights and pretraining.",
-        table1_markdown(rows, sets, labels, profile),
+        table1_markdown(report),
+    ]
+    for table in (report.table3, report.table4):
+        parts += [f"## Table {table.number}: ours and the paper's", ablation_markdown(table, report)]
+    parts += ["## Figures", _figure_links(figures)]
+    parts += [
         "## All runs",
         "`of full` is J&F divided by that of full supervision of the same network (mean over seeds).",
-        runs_markdown(results, baseline, rows, sets, labels),
+        runs_markdown(report),
     ]
-    several = variants_markdown(list(experiments(results).values()), rows, sets)
+    several = variants_markdown(report)
     if several:
         parts += ["## Over seeds", several]
-    if labels.counts:
-        parts += ["## Labels", _labels_table(labels)]
-    trained = {**pretrainings, **{result.spec.name: result.training for result in results if result.training}}
+    parts += ["## Over training", curves_markdown(report.specs, report.curves)]
+    if report.labels.counts:
+        parts += ["## Labels", _labels_table(report.labels)]
+    trained = {**report.pretrainings, **{run.spec.name: run.training for run in report.runs if run.training}}
     if trained:
         parts += ["## Training", _training_table(trained), _training_commands(trained)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _in_short(
-    results: Sequence[RunResult],
-    baseline: Mapping[str, SetScores],
-    rows: Sequence[Table1Row],
-    sets: Sequence[str],
-    labels: LabelCounts,
-) -> str:
-    scored = sum(all(name in result.scores for name in sets) for result in results)
-    lines = [f"- {scored} of {len(results)} runs are scored on every set of the profile ({', '.join(sets)})."]
-    ratios = _ratios(rows, sets)
-    for row in _one_shot_rows(rows):
-        for name in sets if row.ours and row.ours.runs else ():
-            ratio = ratios.get(row.model or "", {}).get(name)
-            if ratio and row.ours:
-                full = full_supervision(rows, row.model or "")
-                lines.append(
-                    f"- {row.model}, `{name}`: one-shot ({row.supervision}) J&F "
-                    f"{mean_and_spread(row.ours.score(name, 'JF'))}, full supervision "
-                    f"{mean_and_spread(full.score(name, 'JF'))}: ratio {mean_and_spread(ratio, digits=3)}."
-                )
-    for name, entry in baseline.items():
+def _figure_links(folder: str) -> str:
+    return "\n".join(f"- [Figure {number}]({folder}/figure{number}.png): {text}." for number, text in _FIGURES.items())
+
+
+def _in_short(report: Report) -> str:
+    scored = sum(all(name in result.scores for name in report.sets) for result in report.runs)
+    lines = [
+        f"- {scored} of {len(report.runs)} runs are scored on every set of the profile ({', '.join(report.sets)})."
+    ]
+    lines += _ratio_lines(report)
+    for table in (report.table3, report.table4):
+        for name in report.sets:
+            lines.append(f"- Table {table.number}, `{name}`: {conclusion(table, findings(table, name))}")
+    for name, entry in report.baseline.items():
         lines.append(f"- Repeating the first mask, `{name}`: J&F {percent(entry.scores['JF'])}.")
-    used = labels.percent("first")
+    used = report.labels.percent("first")
     if used is not None:
         lines.append(f"- One-shot training uses {used:.2f} % of the training labels.")
     return "\n".join(lines)
+
+
+def _ratio_lines(report: Report) -> list[str]:
+    """One line per network and set of Table 1; once per network where there is no ratio on any set."""
+    ratios, lines = report.ratios(), []
+    for row in report.table1.rows:
+        if row.model is None or row.supervision == "full" or row.ours is None:
+            continue
+        full = report.table1.experiment(row.model, "full", "static")
+        for name, ratio in ratios.get(row.model, {}).items():
+            lines.append(
+                f"- {row.model}, `{name}`: one-shot ({row.supervision}) J&F "
+                f"{mean_and_spread(row.ours.score(name, 'JF'))}, full supervision "
+                f"{mean_and_spread(full.score(name, 'JF'))}: ratio {mean_and_spread(ratio, digits=3)}."
+            )
+        if row.model not in ratios:
+            lines.append(
+                f"- {row.model}: no ratio yet, full or one-shot ({row.supervision}) after pretraining is not run."
+            )
+    return lines
 
 
 def _labels_table(labels: LabelCounts) -> str:
@@ -127,7 +148,7 @@ def _labels_table(labels: LabelCounts) -> str:
     return markdown_table(["labels", "training set", "masks used", "masks there are", "percent"], table, left=2)
 
 
-def _training_table(trained: Mapping[str, TrainingRecord]) -> str:
+def _training_table(trained: dict[str, TrainingRecord]) -> str:
     header = ["run", "hardware", "processes x threads", "torch", "iterations", "wall time", "images/s", "finished"]
     table = []
     for name, record in trained.items():
@@ -147,6 +168,6 @@ def _training_table(trained: Mapping[str, TrainingRecord]) -> str:
     return markdown_table(header, table, left=2)
 
 
-def _training_commands(trained: Mapping[str, TrainingRecord]) -> str:
+def _training_commands(trained: dict[str, TrainingRecord]) -> str:
     commands = [record.command for record in trained.values() if record.command]
     return "\n".join(["```bash", *commands, "```"]) if commands else ""

@@ -16,4 +16,5 @@ def run(params: Params, metrics: Path, labels: Path, curves: Path, out: Path) ->
         params.profile.data.evaluate,
         params.profile_name,
         out,
+        table1_backward=params.table1_backward,
     )
