@@ -85,6 +85,10 @@ class Network(nn.Module, ABC, Generic[F]):
     reads_first_frame: bool = True
     # At inference, whether the state also moves on by decoding a frame that is then memorised with a deep update.
     updates_memory_frames: bool = True
+    # At inference, what is added to an image to reach `stride` is black, not the mean colour.
+    black_border: bool = False
+    # The official program reads and decodes objects that were introduced in different frames apart from each other.
+    groups_apart: bool = False
     # torchvision's network that each trunk may start from: attribute -> "resnet18" or "resnet50".
     trunks: Mapping[str, str] = {}
     # Convolutions of single-object weights that lack the channel of the other objects, which comes last.
