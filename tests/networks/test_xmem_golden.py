@@ -296,7 +296,7 @@ def test_training_step(cases, network, recipe):
 
 def _check_losses(case: Case, iteration: int, terms: Mapping[str, Tensor]) -> None:
     names = {f"total_loss_{iteration}": "total"}
-    for t in range(1, case.meta.get("video", case.meta["videos"][0])["frames"]):
+    for t in range(1, case.meta["videos"][0]["frames"]):
         names |= {f"ce_{iteration}_{t}": f"frame_{t}", f"dice_{iteration}_{t}": f"dice_{t}"}
     for theirs, ours in names.items():
         assert terms[ours].item() == pytest.approx(float(case.arrays[theirs]), rel=1e-4), f"{case.name}: {theirs}"
