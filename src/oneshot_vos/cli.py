@@ -202,6 +202,37 @@ def figures(
 
 
 @app.command()
+def fetch(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAMES]...", help="Data sets or groups, such as `paper` or `davis2017`."),
+    ] = None,
+    root: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path("data/paper/raw"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show sources, sizes, licences; write nothing.")] = False,
+    archive: Annotated[list[str] | None, typer.Option(help="NAME=PATH: an archive that you have already.")] = None,
+    keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep what was downloaded.")] = False,
+) -> None:
+    """Download the public data sets into the folders that the profile `paper` reads; goes on where it stopped."""
+    from oneshot_vos.stages import fetch as stage
+
+    archives = stage.parse_archives(archive or [])
+    stage.run(names or [], root, archives, typer.echo, dry_run=dry_run, keep=keep_archives)
+
+
+@app.command()
+def resize_youtube(
+    source: Annotated[Path, typer.Argument(help="Package of YouTube-VOS.")] = Path("data/paper/raw/YouTube/train"),
+    out: Annotated[Path | None, typer.Option(help="Folder for the copy; default: SOURCE with `_480p`.")] = None,
+    quality: Annotated[int, typer.Option(help="JPEG quality; 75 is that of the official copy.")] = 75,
+    processes: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
+) -> None:
+    """Copy YouTube-VOS with a shorter side of 480 pixels, which training reads; goes on where it stopped."""
+    from oneshot_vos.stages import resize_youtube as stage
+
+    stage.run(source, out, typer.echo, quality=quality, processes=processes)
+
+
+@app.command()
 def check_params(profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Check the parameters and do nothing else."""
     chosen = load_params(params, profile)
