@@ -18,7 +18,9 @@ def aggregate(probabilities: Tensor) -> Tensor:
     background = absent[0]
     for factor in absent[1:]:
         background = background * factor
-    return torch.logit(torch.cat([background.unsqueeze(1), probabilities], 1), eps=_EPSILON)
+    # `logit(eps=)` would let gradients through where a rounded probability lies on the bound itself; no mask that is
+    # as certain as float32 can say should be pushed further.
+    return torch.logit(torch.cat([background.unsqueeze(1), probabilities], 1).clamp(_EPSILON, 1 - _EPSILON))
 
 
 def one_hot(labels: Tensor, objects: int) -> Tensor:

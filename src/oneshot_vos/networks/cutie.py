@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.aggregation import sum_of_others
+from oneshot_vos.networks.blocks import DecoderUpdate
 from oneshot_vos.networks.cutie_blocks import ObjectFusion, SkipUpsampleBlock
-from oneshot_vos.networks.gated_update import GatedUpdate, gate_convolution, update_hidden
+from oneshot_vos.networks.gated_update import GatedUpdate
 from oneshot_vos.networks.interface import Decoded, Memory, MemoryFrame, Network, ParameterGroup, State
 from oneshot_vos.networks.object_transformer import ObjectSummarizer, ObjectTransformer, aggregate_present
 from oneshot_vos.networks.resnet import BlockName, NormName, ResNet
@@ -96,29 +97,12 @@ class DecoderFeatures(nn.Module):
         return self.transforms[0](f8), self.transforms[1](f4)
 
 
-class DecoderUpdate(nn.Module):
-    """Take up what was decoded, at all scales, into the sensory memory."""
-
-    def __init__(self, dims: Sequence[int], width: int) -> None:
-        super().__init__()
-        self.g16_conv = nn.Conv2d(dims[0], width, 1)
-        self.g8_conv = nn.Conv2d(dims[1], width, 1)
-        self.g4_conv = nn.Conv2d(dims[2] + 1, width, 1)
-        self.transform = gate_convolution(width, width)
-
-    def forward(self, p16: Tensor, p8: Tensor, p4: Tensor, logits: Tensor, sensory: Tensor) -> Tensor:
-        """Maps [N, dims, …] at strides 16, 8 and 4 and logits [N, 1, …] at stride 4 change the memory [N, D, h, w]."""
-        quarter = torch.cat([F.avg_pool2d(p4, 4), F.avg_pool2d(logits.to(p4.dtype), 4)], 1)
-        seen = self.g16_conv(p16) + self.g8_conv(F.avg_pool2d(p8, 2)) + self.g4_conv(quarter)
-        return update_hidden(self.transform, seen, sensory)
-
-
 class MaskDecoder(nn.Module):
     """Object readout and skip features to one logit per object and position at stride 4."""
 
     def __init__(self, dims: Sequence[int], f8_dim: int, f4_dim: int, width: int) -> None:
         super().__init__()
-        self.sensory_update = DecoderUpdate(dims, width)
+        self.sensory_update = DecoderUpdate(dims, width, width)
         self.decoder_feat_proc = DecoderFeatures(f8_dim, f4_dim, dims)
         self.up_16_8 = SkipUpsampleBlock(dims[0], dims[1])
         self.up_8_4 = SkipUpsampleBlock(dims[1], dims[2])
