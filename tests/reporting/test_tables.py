@@ -1,78 +1,11 @@
-import csv
-import json
-from pathlib import Path
 from statistics import stdev
 
 import pytest
+from tests.reporting.results_folder import FULL, ONE_SHOT, RUNS, matrix
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.evaluation.report import save_result
-from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
 from oneshot_vos.reporting.published import published_table
 from oneshot_vos.reporting.tables import write_tables
-
-FULL = {"model": "stcn", "backward": "full", "labels": "every", "init": "static", "seed": 0}
-ONE_SHOT = {"model": "stcn", "backward": "two_step", "labels": "first", "init": "static", "seed": 0}
-RUNS = {
-    "stcn-full-static": FULL,
-    "stcn-two_step-static": ONE_SHOT,
-    "stcn-one_step-backbone": ONE_SHOT | {"backward": "one_step", "init": "backbone"},
-}
-
-
-class Project:
-    """A results folder as the stages write it."""
-
-    def __init__(self, root: Path):
-        self.root = root
-        self.out = root / "tables"
-
-    def score(self, run, name, j, f, sequences=4, objects=None):
-        """Scores as the evaluation writes them: every object has `j` and `f` in each of two frames."""
-        ids = [1 + index // sequences for index in range(objects or sequences)]
-        scored = [
-            SequenceScores(
-                f"video{video}",
-                ("00001", "00002"),
-                tuple(ObjectScores(ids[index], (j, j), (f, f)) for index in range(video, len(ids), sequences)),
-            )
-            for video in range(sequences)
-        ]
-        save_result(self.root / "metrics" / run / f"{name}.json", SetResult(tuple(scored), 0.008))
-
-    def label(self, kind, labelled, annotated):
-        content = {"sets": {"train": {"labelled": labelled, "annotated": annotated}}}
-        self._write(self.root / "labels" / kind / "label_ratio.json", content)
-
-    def train(self, name, **record):
-        self._write(self.root / "curves" / name / "run.json", record)
-
-    def write(self, sets, runs=RUNS, **options):
-        folders = [self.root / part for part in ("metrics", "labels", "curves")]
-        write_tables(runs, *folders, sets, "test", self.out, **options)
-
-    def table1(self):
-        """Rows of table1.csv by method."""
-        with (self.out / "table1.csv").open(newline="") as stream:
-            return {row["method"]: row for row in csv.DictReader(stream)}
-
-    def json(self, name):
-        return json.loads((self.out / name).read_text())
-
-    def text(self, name):
-        return (self.out / name).read_text()
-
-    @staticmethod
-    def _write(path, content):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content))
-
-
-@pytest.fixture
-def project(tmp_path):
-    made = Project(tmp_path)
-    made.label("first", 3, 60)
-    return made
 
 
 def score_columns(row, name):
@@ -89,7 +22,7 @@ def test_what_has_not_run_says_so_and_never_shows_a_number_of_the_paper(project)
         cited = method in ("OSMN", "FEELVOS", "RGMP", "Track-Seg", "STM", "CFBI", "RDE-VOS")
         assert row["status"] == ("published only" if cited else "not run")
     assert all(entry["ours"] is None for entry in project.json("table1.json")["rows"])
-    assert project.json("summary.json") == {"ratio": {}, "labels_percent": {"first": 5.0}}
+    assert project.json("summary.json") == {"ratio": {}, "table3": {}, "table4": {}, "labels_percent": {"first": 5.0}}
     for line in project.text("table1.md").splitlines():
         if line.startswith("| STCN | full |"):
             assert line.count("not run") == 3
@@ -206,7 +139,7 @@ def test_only_runs_of_the_list_are_read(project):
     project.score("stcn-full-static", "mini-val", 0.7, 0.7)
     project.score("stcn-t_step-static", "mini-val", 0.99, 0.99)  # left behind by a run that is no longer in the list
     project.write(["mini-val"])
-    everything = "".join(path.read_text() for path in project.out.iterdir())
+    everything = "".join(path.read_text() for path in project.out.iterdir() if path.suffix != ".png")
     assert "stcn-t_step-static" not in everything
     assert "99.0" not in everything
 
@@ -220,8 +153,7 @@ def test_all_runs_and_the_baseline_are_listed(project):
     assert list(runs) == [*RUNS, "copy_first"]
     assert runs["copy_first"]["scores"]["mini-val"]["JF"] == 25.0
     assert runs["stcn-two_step-static"]["status"] == "not run"
-    with (project.out / "runs.csv").open(newline="") as stream:
-        table = {row["run"]: row for row in csv.DictReader(stream)}
+    table = {row["run"]: row for row in project.csv("runs.csv")}
     assert table["stcn-one_step-backbone"]["mini-val_of_full"] == "0.5000"
     assert table["stcn-two_step-static"]["mini-val_JF"] == ""
     summary = project.json("summary.json")
@@ -315,3 +247,48 @@ def test_a_label_count_that_cannot_be_is_refused(project):
 def test_an_incomplete_run_is_refused(project):
     with pytest.raises(UserError, match="run 'x': backward, labels, init, seed missing"):
         project.write(["mini-val"], {"x": {"model": "stcn"}})
+
+
+def test_only_one_shot_backward_passes_can_stand_in_table_1(project):
+    with pytest.raises(UserError, match=r"table1_backward\.cutie: 'empty' is no backward pass"):
+        project.write(["mini-val"], table1_backward={"cutie": "empty"})
+
+
+def test_a_network_that_gets_no_mask_is_listed_but_enters_no_table_and_no_ratio(project):
+    runs = matrix()
+    for run in ("cutie-full-static", "cutie-t_step-static"):
+        project.score(run, "mini-val", 0.8, 0.8, objects=8)
+    project.score("cutie-empty-backbone", "mini-val", 0.123, 0.123, objects=4)
+    project.write(["mini-val"], runs)
+    for table in (1, 3, 4):
+        for suffix in ("csv", "md", "json"):
+            text = project.text(f"table{table}.{suffix}")
+            assert "12.3" not in text
+            assert "empty" not in text
+    row = {row["run"]: row for row in project.csv("runs.csv")}["cutie-empty-backbone"]
+    assert (row["mini-val_JF"], row["mini-val_of_full"], row["comparable"]) == ("12.30", "", "no")
+    assert "Not comparable with the others: `cutie-empty-backbone`" in project.text("summary.md")
+    assert project.json("summary.json")["ratio"] == {"cutie": {"mini-val": 1.0}}
+    assert project.json("summary.json")["cutie-empty-backbone"]["mini-val"]["JF"] == 12.3
+
+
+def test_the_summary_holds_every_table_and_leads_to_the_figures(project):
+    runs = matrix()
+    for number, run in enumerate(runs):
+        project.score(run, "mini-val", 0.5 + 0.02 * number, 0.5 + 0.02 * number)
+    project.write(["mini-val"], runs, figures="elsewhere/drawn")
+    text = project.text("summary.md")
+    for part in ("## Table 1", "## Table 3", "## Table 4", "## Figures", "## All runs", "## Over training"):
+        assert text.count(part) == 1
+    assert text.index("ratio ") < text.index("## Table 1") < text.index("## Table 3") < text.index("## All runs")
+    for number in (3, 4):
+        body = project.text(f"table{number}.md").split("\n\n", 1)[1].strip()
+        assert body in text
+    for number in (4, 6, 7):
+        assert f"(elsewhere/drawn/figure{number}.png)" in text
+
+
+def test_a_network_without_a_ratio_is_named(project):
+    project.score("stcn-full-static", "mini-val", 0.8, 0.8)
+    project.write(["mini-val"])
+    assert "stcn: no ratio yet, full or one-shot (two_step) after pretraining is not run" in project.text("summary.md")

@@ -19,6 +19,7 @@ from oneshot_vos.evaluation.png import decode_ids
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.registry import suggest
 from oneshot_vos.reporting.canvas import Pixels, Row, grid
+from oneshot_vos.reporting.comparison import TABLE1_BACKWARD
 from oneshot_vos.reporting.overlay import fit_height, fit_ids, intersection_over_union, overlay, overlay_one
 from oneshot_vos.reporting.results import EMPTY, RunSpec
 from oneshot_vos.reporting.text import NOT_RUN
@@ -69,6 +70,7 @@ def draw_figure4(scenes: Scenes, runs: Sequence[RunSpec], one_shot: Mapping[str,
     spread evenly over the names of the set.
     """
     models = list(dict.fromkeys(run.model for run in runs))
+    one_shot = {**TABLE1_BACKWARD, **one_shot}
     names = sorted(scenes.videos)
     spread = [names[index] for index in spaced(len(names), max(len(models), 2))]
     chosen = scenes.choose((), spread)

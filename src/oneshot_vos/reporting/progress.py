@@ -37,7 +37,7 @@ class Curve:
 
 
 def read_curves(runs: Sequence[RunSpec], metrics: Path) -> dict[str, Curve]:
-    """`<metrics>/<run>/curve.json` of the runs of the list that have one; its scores are fractions of 1."""
+    """`<metrics>/<run>/curve.json` of the runs of the list that have one; its scores are percent."""
     paths = {run.name: metrics / run.name / CURVE_FILE for run in runs}
     return {name: _read(path) for name, path in paths.items() if path.exists()}
 
@@ -46,18 +46,20 @@ def _read(path: Path) -> Curve:
     content = read_json(path, _EXPECTED)
     try:
         iterations = tuple(int(value) for value in content["iterations"])
-        scores = {measure: tuple(100.0 * float(value) for value in content[measure]) for measure in MEASURES}
+        scores = {measure: tuple(float(value) for value in content[measure]) for measure in MEASURES}
         curve = Curve(str(content["set"]), int(content["videos"]), iterations, scores)
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: incomplete ({type(error).__name__}: {error}); expected {_EXPECTED}") from error
+        raise UserError(
+            f"{path}: incomplete ({type(error).__name__}: {error}); expected {_EXPECTED}. Run the evaluate stage again"
+        ) from error
     for measure, values in scores.items():
         if len(values) != len(iterations):
             raise UserError(
                 f"{path}: {len(values)} values of {measure} at {len(iterations)} iterations; expected as many"
             )
-        wrong = [value / 100 for value in values if not (math.isfinite(value) and 0.0 <= value <= 100.0)]
+        wrong = [value for value in values if not (math.isfinite(value) and 0.0 <= value <= 100.0)]
         if wrong:
-            raise UserError(f"{path}: {measure} is {wrong[0]}; expected fractions from 0 to 1, as in the score files")
+            raise UserError(f"{path}: {measure} is {wrong[0]}; expected percent from 0 to 100")
     if not iterations or list(iterations) != sorted(set(iterations)):
         raise UserError(f"{path}: iterations {list(iterations)}; expected at least one, in rising order")
     return curve

@@ -1,0 +1,91 @@
+"""A results folder as the stages write it, for tests of what is made from it."""
+
+import csv
+import json
+from pathlib import Path
+
+from oneshot_vos.evaluation.report import save_result
+from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
+from oneshot_vos.reporting.tables import write_tables
+
+FULL = {"model": "stcn", "backward": "full", "labels": "every", "init": "static", "seed": 0}
+ONE_SHOT = {"model": "stcn", "backward": "two_step", "labels": "first", "init": "static", "seed": 0}
+RUNS = {
+    "stcn-full-static": FULL,
+    "stcn-two_step-static": ONE_SHOT,
+    "stcn-one_step-backbone": ONE_SHOT | {"backward": "one_step", "init": "backbone"},
+}
+
+
+def matrix():
+    """The list of runs of the paper's whole matrix."""
+    runs = {}
+    for model in ("stcn", "xmem", "cutie"):
+        kinds = [("full", "static"), ("two_step", "static"), ("two_step", "backbone")]
+        kinds += [("one_step", "backbone")] if model == "stcn" else [("t_step", "static"), ("t_step", "backbone")]
+        kinds += [("empty", "backbone")] if model == "cutie" else []
+        for backward, init in kinds:
+            labels = "every" if backward == "full" else "first"
+            entry = {"model": model, "backward": backward, "labels": labels, "init": init, "seed": 0}
+            runs[f"{model}-{backward}-{init}"] = entry
+    return runs
+
+
+class Project:
+    """A results folder as the stages write it."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.out = root / "tables"
+
+    def score(self, run, name, j, f, sequences=4, objects=None):
+        """Scores as the evaluation writes them: every object has `j` and `f` in each of two frames."""
+        ids = [1 + index // sequences for index in range(objects or sequences)]
+        scored = [
+            SequenceScores(
+                f"video{video}",
+                ("00001", "00002"),
+                tuple(ObjectScores(ids[index], (j, j), (f, f)) for index in range(video, len(ids), sequences)),
+            )
+            for video in range(sequences)
+        ]
+        save_result(self.root / "metrics" / run / f"{name}.json", SetResult(tuple(scored), 0.008))
+
+    def label(self, kind, labelled, annotated):
+        content = {"sets": {"train": {"labelled": labelled, "annotated": annotated}}}
+        self._write(self.root / "labels" / kind / "label_ratio.json", content)
+
+    def train(self, name, **record):
+        self._write(self.root / "curves" / name / "run.json", record)
+
+    def curve(self, run, iterations, scores, name="mini-val", videos=4):
+        """Scores over training as the evaluate stage writes them: J&F, J and F are the same."""
+        content = {"set": name, "videos": videos, "iterations": iterations}
+        self._write(self.root / "metrics" / run / "curve.json", content | dict.fromkeys(("JF", "J", "F"), scores))
+
+    def write(self, sets, runs=RUNS, **options):
+        folders = [self.root / part for part in ("metrics", "labels", "curves")]
+        write_tables(runs, *folders, sets, "test", self.out, **options)
+
+    def table1(self):
+        """Rows of table1.csv by method."""
+        return {row["method"]: row for row in self.csv("table1.csv")}
+
+    def ablation(self, number):
+        """Rows of table3.csv or table4.csv by method, backward pass and initial weights."""
+        return {(row["method"], row["backward"], row["init"]): row for row in self.csv(f"table{number}.csv")}
+
+    def csv(self, name):
+        with (self.out / name).open(newline="") as stream:
+            return list(csv.DictReader(stream))
+
+    def json(self, name):
+        return json.loads((self.out / name).read_text())
+
+    def text(self, name):
+        return (self.out / name).read_text()
+
+    @staticmethod
+    def _write(path, content):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
