@@ -5,12 +5,16 @@ import torch
 
 from oneshot_vos.networks.interface import MemoryFrame
 from oneshot_vos.networks.memory import (
+    _SCORES_AT_ONCE,
     ClipMemory,
     as_maps,
+    find_winners,
     memory_tokens,
     query_tokens,
     read_full,
+    read_fused,
     read_top_k,
+    score_blocks,
     similarity,
 )
 
@@ -59,8 +63,34 @@ def test_top_k_in_chunks_of_queries_is_the_same(generator, monkeypatch):
     query, memory = torch.randn(1, 30, 9, generator=generator), torch.randn(1, 40, 9, generator=generator)
     values = torch.randn(1, 2, 40, 3, generator=generator)
     whole = read_top_k(query, memory, values, 5)
-    monkeypatch.setattr("oneshot_vos.networks.memory._SCORES_AT_ONCE", 7 * 40)
+    monkeypatch.setitem(_SCORES_AT_ONCE, "cpu", 7 * 40)
     torch.testing.assert_close(read_top_k(query, memory, values, 5), whole)
+
+
+@pytest.mark.parametrize("width", [8, 9])
+def test_the_fused_read_is_the_full_read_and_passes_the_same_gradients(generator, width):
+    query, memory = (torch.randn(2, n, width, generator=generator) for n in (7, 11))
+    inputs = [tensor.requires_grad_() for tensor in (query, memory, torch.randn(2, 3, 11, 5, generator=generator))]
+    results = []
+    for read in (read_full, read_fused):
+        readout = read(*inputs)
+        results.append([readout, *torch.autograd.grad(readout.square().sum(), inputs)])
+    for full, fused in zip(*results, strict=True):
+        torch.testing.assert_close(fused, full, atol=1e-5, rtol=1e-4)
+
+
+def test_scores_are_computed_for_some_queries_at_a_time(generator, monkeypatch):
+    query, memory = torch.randn(1, 10, 4, generator=generator), torch.randn(1, 5, 4, generator=generator)
+    monkeypatch.setitem(_SCORES_AT_ONCE, "cpu", 15)
+    blocks = list(score_blocks(query, memory))
+    assert [block.shape[1] for block in blocks] == [3, 3, 3, 1]
+    torch.testing.assert_close(torch.cat(blocks, 1), similarity(query, memory))
+
+
+def test_very_negative_scores_have_winners_with_finite_weights():
+    winners = find_winners(torch.tensor([[-1e30, -3e30, -2e30, -9e37]]), 2)
+    assert sorted(winners.positions[0].tolist()) == [0, 2]
+    assert winners.weights.sum() == 1
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 1e3, 1e6])

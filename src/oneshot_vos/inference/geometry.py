@@ -31,6 +31,25 @@ def short_side_size(height: int, width: int, short_side: int | None) -> tuple[in
     return (short_side, longer) if height <= width else (longer, short_side)
 
 
+def limited_size(height: int, width: int, limit: int | None) -> tuple[int, int]:
+    """Height and width after bringing a shorter side above `limit` to it; both are rounded down."""
+    shorter = min(height, width)
+    if limit is None or shorter <= limit:
+        return height, width
+    return int(height / shorter * limit), int(width / shorter * limit)
+
+
+def pad_image(image: Tensor, padding: tuple[int, int, int, int], colour: Tensor | None = None) -> Tensor:
+    """An image [3, H, W] with a border of a colour [3], or of zeros."""
+    if colour is None or not any(padding):
+        return F.pad(image, padding)
+    left, right, top, bottom = padding
+    padded = colour.to(image)[:, None, None].expand(-1, image.shape[1] + top + bottom, image.shape[2] + left + right)
+    padded = padded.contiguous()
+    crop(padded, padding).copy_(image)
+    return padded
+
+
 def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Bicubic resize of a normalised image [3, H, W], without antialiasing."""
     if image.shape[-2:] == size:

@@ -4,7 +4,43 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 
+import numpy as np
+
 from oneshot_vos.errors import UserError
+
+
+@dataclass(frozen=True)
+class LongTerm:
+    """A memory of bounded size for videos of any length: what is read often outlives its frames.
+
+    max_frames: when the working memory holds this many frames, most of them are condensed into long-term memory.
+    min_frames: frames that stay in working memory then: the first one of an object, which stays for good, and the
+        newest. Both numbers count the first one.
+    prototypes: positions that become of the condensed frames.
+    max_elements: most positions in long-term memory, of each group of objects that were introduced together.
+    buffer: positions that are freed beyond need when long-term memory is full, so that it is not full again at once.
+    """
+
+    max_frames: int = 10
+    min_frames: int = 5
+    prototypes: int = 128
+    max_elements: int = 10_000
+    buffer: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least(1, "long_term.prototypes", self.prototypes)
+        _at_least(2, "long_term.min_frames", self.min_frames)
+        _at_least(0, "long_term.buffer", self.buffer)
+        if self.max_frames <= self.min_frames:
+            raise UserError(
+                f"inference setting long_term.max_frames is {self.max_frames}; expected more than min_frames, "
+                f"{self.min_frames}, or there is nothing to condense"
+            )
+        if self.max_elements < self.prototypes + self.buffer:
+            raise UserError(
+                f"inference setting long_term.max_elements is {self.max_elements}; expected room for prototypes and "
+                f"buffer, {self.prototypes} + {self.buffer}"
+            )
 
 
 @dataclass(frozen=True)
@@ -13,25 +49,51 @@ class InferenceSettings:
 
     memory_every: a frame enters the memory when this many frames have passed since the last one that did.
     top_k: memory positions read per query position; None reads all of them (full softmax).
-    max_frames: most frames the memory keeps; bounds memory use for any length of video.
+    max_frames: most frames the memory keeps; bounds memory use for any length of video. None keeps all. With
+        `long_term`, its own bounds hold instead.
     include_last: also read from the frame just before, which is kept for one frame only.
     short_side: images are resized so that their shorter side has this many pixels; None leaves them as they are.
-    object_chunk: most objects that pass through the network at once; bounds memory use for any number of objects
-        and does not change the masks. None takes all of them.
+    object_chunk: most objects that pass through the network at once; bounds memory use for any number of objects.
+        None takes all of them. It changes no mask, unless a network's objects look at each other while they are
+        decoded, as Cutie's do.
+    deep_update_every: a recurrent state takes up a memorised frame when this many frames have passed since the last
+        one that it took up; None: every memorised frame.
+    stagger_updates: how many of `memory_every` frames, evenly spaced, move a recurrent state on as they are decoded;
+        None: every frame.
+    long_term: condense old frames instead of dropping them.
+    internal_size: images whose shorter side is longer are segmented at this size, and the probabilities resized back.
+    flip: also segment the mirrored video and average the probabilities.
+    official_quirks: do as the official programs do also where that is worse; see docs/quirks.md.
     """
 
     memory_every: int = 5
     top_k: int | None = 20
-    max_frames: int = 40
+    max_frames: int | None = 40
     include_last: bool = False
     short_side: int | None = None
     object_chunk: int | None = None
+    deep_update_every: int | None = None
+    stagger_updates: int | None = None
+    long_term: LongTerm | None = None
+    internal_size: int | None = None
+    flip: bool = False
+    official_quirks: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("memory_every", "top_k", "max_frames", "short_side", "object_chunk"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"inference setting {name} is {value}; expected a whole number of at least 1")
+        names = ("memory_every", "top_k", "max_frames", "short_side", "object_chunk", "deep_update_every")
+        for name in (*names, "stagger_updates", "internal_size"):
+            _at_least(1, name, getattr(self, name))
+        if self.long_term is not None and (self.top_k is None or self.include_last):
+            other, remedy = ("top_k null", "set top_k") if self.top_k is None else ("include_last", "leave one out")
+            raise UserError(
+                f"inference settings long_term and {other} exclude each other: long-term memory counts which memorised "
+                f"positions are among the best; {remedy}"
+            )
+
+
+def _at_least(least: int, name: str, value: int | None) -> None:
+    if value is not None and value < least:
+        raise UserError(f"inference setting {name} is {value}; expected a whole number of at least {least}")
 
 
 class Memorise(Enum):
@@ -51,6 +113,8 @@ class Step:
     tracked: bool = True  # False before the first annotation: there is nothing to compute
     output: bool = True
     memorise: Memorise = Memorise.NO
+    update: bool = False  # decoding moves a recurrent state on
+    deep: bool = False  # memorising does
 
 
 def plan_frames(
@@ -60,14 +124,16 @@ def plan_frames(
     *,
     required: Collection[int] | None = None,
     recurrent: bool = False,
+    updates_memory_frames: bool = True,
 ) -> list[Step]:
     """The frames to compute, in time order; frames that nothing depends on are left out.
 
     `annotated`: indices of the frames whose masks are given. `required`: indices of the frames whose masks are
     wanted, None for all. `recurrent`: the network's state has to see every frame, so none may be left out.
+    `updates_memory_frames`: decoding moves a state on also where a deep update does, see `Network`.
 
     Permanent are the annotated frames and every frame that comes `memory_every` frames after the last permanent one.
-    Nothing is planned after the last required frame, and that frame does not enter the memory.
+    Nothing is planned after the last required frame; that frame neither enters the memory nor moves a state on.
     """
     wanted = set(range(length)) if required is None else set(required)
     outside = sorted(t for t in wanted | set(annotated) if not 0 <= t < length)
@@ -79,14 +145,29 @@ def plan_frames(
     given = {t for t in annotated if t <= last}
     first = min(given, default=last + 1)
     steps = [Step(t, tracked=False) for t in sorted(wanted) if t < first]
-    last_memory = first
+    offsets = _update_offsets(settings)
+    last_memory, last_deep = first, first - (settings.deep_update_every or 0)
     for t in range(first, last + 1):
-        memorise = Memorise.NO
-        if t < last and (t in given or t - last_memory >= settings.memory_every):
+        memorise, deep, offset = Memorise.NO, False, t - last_memory
+        if t < last and (t in given or offset >= settings.memory_every):
             memorise, last_memory = Memorise.PERMANENT, t
+            # An update that falls due on another frame waits for the next one that is memorised.
+            deep = settings.deep_update_every is None or t - last_deep >= settings.deep_update_every
+            last_deep = t if deep else last_deep
         elif t < last and settings.include_last:
             memorise = Memorise.TEMPORARY
-        step = Step(t, annotated=t in given, output=t in wanted, memorise=memorise)
+        # With deep updates of their own rhythm, a state gets both, as the official XMem does it.
+        either = deep and settings.deep_update_every is None and not updates_memory_frames
+        update = t < last and offset in offsets and not either
+        step = Step(t, t in given, output=t in wanted, memorise=memorise, update=update, deep=deep)
         if step.output or memorise is not Memorise.NO or recurrent:
             steps.append(step)
     return steps
+
+
+def _update_offsets(settings: InferenceSettings) -> set[int]:
+    """How many frames after the last memorised one decoding moves the state on."""
+    every, updates = settings.memory_every, settings.stagger_updates
+    if updates is None or updates >= every:
+        return set(range(1, every + 1))
+    return set(np.rint(np.linspace(1, every, updates)).astype(int).tolist())  # halves to the even number

@@ -1,6 +1,6 @@
 """Propagating object masks through a video, on tensors: the loop that every network shares."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from oneshot_vos.inference.bank import MemoryBank
-from oneshot_vos.inference.geometry import crop, padding_for
+from oneshot_vos.datasets.colours import MEAN, STD
+from oneshot_vos.inference.bank import Bank, MemoryBank
+from oneshot_vos.inference.geometry import crop, limited_size, pad_image, padding_for
+from oneshot_vos.inference.grouped import GroupedBank
+from oneshot_vos.inference.long_term import LongTermBank
+from oneshot_vos.inference.official import SharedLongTermBank
+from oneshot_vos.inference.orientation import Orientation
 from oneshot_vos.inference.plan import InferenceSettings, Memorise, Step
 from oneshot_vos.networks.aggregation import aggregate
-from oneshot_vos.networks.interface import MemoryFrame, Network, State
+from oneshot_vos.networks.interface import Network
 
 _NOTHING = 1e-7  # probability of background before any object is known; the objects have 0
 
@@ -47,137 +52,176 @@ def propagate(
     `dtype`: type of the network's arithmetic. The network must be in evaluation mode.
     """
     permanent = sum(step.memorise is Memorise.PERMANENT for step in steps)
-    bank = MemoryBank(
-        max_frames=max(1, min(settings.max_frames, permanent)),
-        top_k=settings.top_k,
-        temporary=settings.include_last,
-    )
-    tracker = Tracker(network, bank, objects, settings.object_chunk, dtype)
+    tracker = Tracker(network, objects, settings, frames=permanent, dtype=dtype)
     for step, frame in zip(steps, frames, strict=True):
         probabilities = tracker.advance(step, frame, annotate(step.index) if step.annotated else None)
         if step.output:
             yield step.index, probabilities
 
 
+def new_bank(network: Network[Any], settings: InferenceSettings, frames: int | None = None) -> Bank:
+    """An empty memory for a video of which `frames` frames will be memorised for good; None: nobody knows."""
+    kept, top_k = settings.long_term, settings.top_k
+    apart = settings.official_quirks and network.groups_apart
+    if kept is not None:
+        assert top_k is not None, "settings ask for both or neither"
+        shared = settings.official_quirks and not apart
+        return SharedLongTermBank(kept, top_k) if shared else GroupedBank(lambda: LongTermBank(kept, top_k))
+    bounds = [bound for bound in (settings.max_frames, frames) if bound is not None]
+    most = max(1, min(bounds)) if bounds else None
+    if apart:
+        return GroupedBank(lambda: MemoryBank(most, top_k, temporary=settings.include_last))
+    return MemoryBank(most, top_k, temporary=settings.include_last)
+
+
 class Tracker:
-    """One video on its way through a network: its memory, its recurrent state and the objects known so far."""
+    """One video on its way through a network, frame by frame.
+
+    objects: most objects, the channels 1..objects of what comes out. frames: how many frames will be memorised for
+    good, None if nobody knows. The network must be in evaluation mode. See `propagate` for the rest.
+    """
 
     def __init__(
-        self, network: Network[Any], bank: MemoryBank, objects: int, object_chunk: int | None, dtype: torch.dtype
+        self,
+        network: Network[Any],
+        objects: int,
+        settings: InferenceSettings,
+        *,
+        frames: int | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self._network = network
-        self._bank = bank
         self._objects = objects
-        self._chunk = object_chunk
+        self._settings = settings
         self._dtype = dtype
+        self._apart = settings.official_quirks and network.groups_apart
+        self._border = torch.from_numpy(-MEAN / STD) if network.black_border else None  # black, normalised
+        self._orientations = [
+            Orientation(
+                network,
+                new_bank(network, settings, frames),
+                mirrored=mirrored,
+                chunk=settings.object_chunk,
+                apart=self._apart,
+            )
+            for mirrored in ([False, True] if settings.flip else [False])
+        ]
         self._enabled: list[int] = []  # channels of the objects known so far, in the order of memory and state
-        self._state: State | None = None
-        self._previous: Tensor | None = None  # 1 known H W: masks of the frame before
+        self._previous: Tensor | None = None  # 1 K H W: masks of the frame before
+        self._left_behind: dict[int, list[Tensor]] = {}  # summaries of removed objects, for each orientation
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """The objects known now, in the order of their introduction."""
+        return tuple(self._enabled)
+
+    @property
+    def banks(self) -> list[Bank]:
+        """The memory, and that of the mirrored video if there is one."""
+        return [orientation.bank for orientation in self._orientations]
 
     @torch.inference_mode()
     def advance(self, step: Step, frame: Tensor, annotation: Annotation | None) -> Tensor:
         """Process one frame [3, H, W]; its probabilities [objects + 1, H, W]."""
+        size = frame.shape[-2], frame.shape[-1]
         if not step.tracked:
-            return self._blank(frame)
-        padding = padding_for(frame.shape[-2], frame.shape[-1], self._network.stride)
-        image = F.pad(frame, padding)[None].contiguous(memory_format=torch.channels_last)
+            return self._blank(size, frame.device)
+        inner = limited_size(*size, self._settings.internal_size)
+        padding = padding_for(*inner, self._network.stride)
+        if inner != size:
+            frame = F.interpolate(frame[None], size=inner, mode="bilinear", align_corners=False)[0]
+        image = pad_image(frame, padding, self._border)[None].contiguous(memory_format=torch.channels_last)
         with torch.autocast(frame.device.type, dtype=self._dtype, enabled=self._dtype != torch.float32):
-            features = self._network.encode(image)
-            probabilities = self._blank(image[0])
-            # A frame whose given masks cover every known object has nothing left to predict.
-            if self._enabled and not (annotation and set(self._enabled) <= set(annotation.channels)):
+            features = [orientation.encode(image) for orientation in self._orientations]
+            probabilities = self._blank(image.shape[-2:], frame.device)
+            if self._must_segment(annotation):
                 channels = torch.tensor([0, *self._enabled], device=frame.device)
                 probabilities[0] = 0
-                probabilities[channels] = self._segment(features)
-            if annotation is not None:
-                self._enable(annotation.channels, features)
-                masks = F.pad(annotation.masks.to(probabilities), padding)
+                probabilities[channels] = self._segment(features, update=step.update)
+            if annotation is not None and annotation.channels:
+                self._introduce(annotation.channels, features)
+                masks = F.pad(_resized(annotation.masks.to(probabilities), inner), padding)
                 probabilities = _merge(probabilities, annotation.channels, masks)
             self._previous = probabilities[self._enabled][None]
-            if step.memorise is not Memorise.NO:
-                memory_frame = self._memorise(features, self._previous)
-                if step.memorise is Memorise.TEMPORARY:
-                    self._bank.add_temporary(memory_frame)
-                else:
-                    self._bank.add(memory_frame, annotated=step.annotated)
-        return crop(probabilities, padding)
+            if step.memorise is not Memorise.NO and self._enabled:
+                self._memorise(step, features, self._previous)
+        probabilities = crop(probabilities, padding)
+        if inner == size:
+            return probabilities
+        return F.interpolate(probabilities[None], size=size, mode="bilinear", align_corners=False)[0]
 
-    def _blank(self, image: Tensor) -> Tensor:
-        blank = torch.zeros(self._objects + 1, *image.shape[-2:], dtype=torch.float32, device=image.device)
+    @torch.inference_mode()
+    def remove(self, channels: Collection[int]) -> None:
+        """Forget objects from the next frame on. One that is given again starts anew."""
+        for channel in channels:
+            if channel not in self._enabled:
+                raise ValueError(f"object {channel} is not known; known are {self._enabled}")
+        numbers = [number for number, channel in enumerate(self._enabled) if channel in channels]
+        if self._apart:  # the official program forgets neither the summaries nor the masks before
+            for number in numbers:
+                self._leave_behind(number)
+        elif self._previous is not None:
+            kept = [number for number in range(len(self._enabled)) if number not in numbers]
+            self._previous = self._previous[:, kept]
+        for orientation in self._orientations:
+            orientation.remove(numbers)
+        self._enabled = [channel for channel in self._enabled if channel not in channels]
+
+    def _blank(self, size: Sequence[int], device: torch.device) -> Tensor:
+        blank = torch.zeros(self._objects + 1, *size, dtype=torch.float32, device=device)
         blank[0] = _NOTHING
         return blank
 
-    def _enable(self, channels: tuple[int, ...], features: tuple[Any, ...]) -> None:
+    def _must_segment(self, annotation: Annotation | None) -> bool:
+        """Whether something is left to predict: not if the given masks cover every known object."""
+        if not self._enabled or annotation is None:
+            return bool(self._enabled)
+        known, given = set(self._enabled), set(annotation.channels)
+        return not known <= given or (self._apart and not given <= known)
+
+    def _introduce(self, channels: tuple[int, ...], features: list[tuple[Any, ...]]) -> None:
         """Take objects up that are given for the first time; one that is given again is already there."""
         new = [channel for channel in channels if channel not in self._enabled]
-        if not new:
-            return
-        fresh = self._network.initial_state(features, len(new))
-        self._state = fresh if self._state is None else _joined([self._state, fresh])
+        if new:
+            for orientation, own in zip(self._orientations, features, strict=True):
+                orientation.introduce(own, len(new))
         self._enabled += new
 
-    def _chunks(self) -> list[slice]:
-        known = len(self._enabled)
-        size = known if self._chunk is None else self._chunk
-        return [slice(start, min(start + size, known)) for start in range(0, known, size)]
-
-    def _segment(self, features: tuple[Any, ...]) -> Tensor:
-        """Probabilities [1 + known objects, H, W] of the frame; moves the state on."""
+    def _segment(self, features: list[tuple[Any, ...]], *, update: bool) -> Tensor:
+        """Probabilities [1 + known objects, H, W] of the frame; moves the state on if `update`."""
         if self._previous is None:
             raise RuntimeError("no frame has been memorised yet")
-        # A network decodes each object by itself, so the chunks can be weighed against each other all together.
-        logits, states = [], []
-        for chunk in self._chunks():
-            view, state, previous = self._bank.view(chunk), _part(self._known_state(), chunk), self._previous[:, chunk]
-            decoded, state = self._network.decode(features, view, state, previous)
-            logits.append(decoded.logits)
-            states.append(state)
-        self._state = _joined(states)
-        return self._network.combine(torch.cat(logits, 1))[0].softmax(0)
+        previous = self._previous[:, : len(self._enabled)]
+        pairs = zip(self._orientations, features, strict=True)
+        results = [orientation.segment(own, previous, update=update) for orientation, own in pairs]
+        return results[0] if len(results) == 1 else (results[0] + results[1]) / 2
 
-    def _memorise(self, features: tuple[Any, ...], masks: Tensor) -> MemoryFrame:
-        """The memory frame of all known objects for their masks [1, known, H, W]; moves the state on."""
-        chunks = self._chunks()
-        if len(chunks) == 1:
-            frame, self._state = self._network.memorise(features, masks, self._known_state())
-            return frame
-        # A network looks at an object beside all others. Those outside its chunk go in as one more object, whose own
-        # results are thrown away.
-        everything = masks.sum(1, keepdim=True)
-        frames, states = [], []
-        for chunk in chunks:
-            inside = masks[:, chunk]
-            rest = (everything - inside.sum(1, keepdim=True)).clamp(0, 1)
-            part = _part(self._known_state(), chunk)
-            part_and_rest = tuple(torch.cat([tensor, torch.zeros_like(tensor[:, :1])], 1) for tensor in part)
-            frame, state = self._network.memorise(features, torch.cat([inside, rest], 1), part_and_rest)
-            inside_only = slice(0, inside.shape[1])
-            frames.append(
-                frame._replace(
-                    value=frame.value[:, inside_only],
-                    summary=None if frame.summary is None else frame.summary[:, inside_only],
-                )
-            )
-            states.append(_part(state, inside_only))
-        self._state = _joined(states)
-        summaries = [frame.summary for frame in frames if frame.summary is not None]
-        return frames[0]._replace(
-            value=torch.cat([frame.value for frame in frames], 1),
-            summary=torch.cat(summaries, 1) if summaries else None,
-        )
+    def _memorise(self, step: Step, features: list[tuple[Any, ...]], masks: Tensor) -> None:
+        for place, (orientation, own) in enumerate(zip(self._orientations, features, strict=True)):
+            frame = orientation.memorise(own, masks, deep=step.deep)
+            if step.memorise is Memorise.TEMPORARY:
+                orientation.bank.add_temporary(frame)
+                continue
+            for channel in self._left_behind.keys() & set(self._enabled):
+                assert frame.summary is not None
+                frame.summary[:, self._enabled.index(channel)] += self._left_behind[channel][place]
+            orientation.bank.add(frame, annotated=step.annotated)
+        if step.memorise is Memorise.PERMANENT:
+            for channel in self._left_behind.keys() & set(self._enabled):
+                del self._left_behind[channel]
 
-    def _known_state(self) -> State:
-        if self._state is None:
-            raise RuntimeError("no object has been enabled yet")
-        return self._state
+    def _leave_behind(self, number: int) -> None:
+        summaries = [bank.summary for bank in self.banks]
+        self._left_behind[self._enabled[number]] = [
+            summary[:, number].clone() for summary in summaries if summary is not None
+        ]
 
 
-def _part(state: State, objects: slice) -> State:
-    return tuple(tensor[:, objects] for tensor in state)
-
-
-def _joined(states: Sequence[State]) -> State:
-    return tuple(torch.cat(tensors, 1) for tensors in zip(*states, strict=True))
+def _resized(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """Given masks [n, H, W] at another size."""
+    if masks.shape[-2:] == size:
+        return masks
+    return F.interpolate(masks[None], size=size, mode="nearest-exact")[0]
 
 
 def _merge(probabilities: Tensor, channels: tuple[int, ...], masks: Tensor) -> Tensor:

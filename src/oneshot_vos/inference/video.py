@@ -149,7 +149,14 @@ def segment_video(
     watch = stopwatch or Stopwatch()
     wanted = _indices(video, required)
     masks = find_given(video, given, before=max(wanted, default=-1) + 1)
-    steps = plan_frames(len(video), masks.frames, settings, required=wanted, recurrent=network.recurrent)
+    steps = plan_frames(
+        len(video),
+        masks.frames,
+        settings,
+        required=wanted,
+        recurrent=network.recurrent,
+        updates_memory_frames=network.updates_memory_frames,
+    )
     reader = _FrameReader(video, settings.short_side, device)
 
     def annotate(t: int) -> Annotation:

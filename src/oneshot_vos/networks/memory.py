@@ -11,14 +11,18 @@ for all of the memory. Both are one scalar product of augmented keys, [s k^2, s 
 (D = 2 CK + 1), or [k, |k|^2] and [2 q, -1] (D = CK + 1), so the memory side is computed once, when a frame is stored.
 """
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from oneshot_vos.networks.interface import MemoryFrame
 
-# Scores held at a time in a top-k read: 16 MB in float32, so that they stay in the caches of a CPU.
-_SCORES_AT_ONCE = 1 << 22
+# Scores held at a time in a top-k read: a CPU reads them again from its caches, a GPU wants few large pieces of work.
+_SCORES_AT_ONCE = {"cpu": 1 << 22, "cuda": 1 << 26}
 
 
 def _tokens(maps: Tensor) -> Tensor:
@@ -67,30 +71,62 @@ def read_full(query: Tensor, memory: Tensor, values: Tensor) -> Tensor:
 
     query [B, M, D], memory [B, N, D], values [B, K, N, CV] to readouts [B, K, M, CV] in the type of the values.
     """
+    # A fused kernel takes one type, and the scores need float32. On a CPU there is none for values wider than keys.
+    if query.is_cuda and values.dtype == torch.float32:
+        return read_fused(query, memory, values)
     weights = similarity(query, memory).softmax(-1)
     return weights.to(values.dtype).unsqueeze(1) @ values
+
+
+def read_fused(query: Tensor, memory: Tensor, values: Tensor) -> Tensor:
+    """`read_full` of float32 values by PyTorch's attention, which need not hold the weights [B, M, N]."""
+    objects, unaligned = values.shape[1], -query.shape[-1] % 8  # kernels want rows of whole 32 bytes
+    query, memory = (F.pad(tokens, (0, unaligned)).unsqueeze(1) for tokens in (query, memory))
+    joined = values.transpose(1, 2).flatten(2).unsqueeze(1)  # B 1 N K*CV: all objects share the weights
+    with torch.autocast(query.device.type, enabled=False):
+        readout = F.scaled_dot_product_attention(query, memory, joined, scale=1.0)
+    return readout.squeeze(1).unflatten(-1, (objects, -1)).transpose(1, 2)
+
+
+class Winners(NamedTuple):
+    """The memory positions that each query reads, and how much of each."""
+
+    positions: Tensor  # ... M k
+    weights: Tensor  # ... M k in float32; each query's sum is 1
+
+
+def score_blocks(query: Tensor, memory: Tensor) -> Iterator[Tensor]:
+    """Similarities [B, m, N], as `similarity` gives them, for some of the queries at a time: bounded for any memory."""
+    rows = _SCORES_AT_ONCE.get(query.device.type, 1 << 22) // (memory.shape[0] * memory.shape[1])
+    for part in query.split(max(1, rows), dim=1):
+        yield similarity(part, memory)
+
+
+def find_winners(scores: Tensor, k: int) -> Winners:
+    """The k largest scores [..., M, N] of each query, or all if there are fewer, with softmax weights.
+
+    The largest score is subtracted before the exponential: no score is too small or too large.
+    """
+    best, positions = scores.topk(min(k, scores.shape[-1]), dim=-1, sorted=False)
+    return Winners(positions, best.softmax(-1))
+
+
+def gather_winners(winners: Winners, values: Tensor) -> Tensor:
+    """Readouts [K, M, CV] of values [K, N, CV]: only the winners [M, k] are touched."""
+    weights = winners.weights.to(values.dtype)
+    readouts = [embedding_bag(winners.positions, table, per_sample_weights=weights, mode="sum") for table in values]
+    return torch.stack(readouts) if readouts else values.new_empty(0, weights.shape[0], values.shape[-1])
 
 
 def read_top_k(query: Tensor, memory: Tensor, values: Tensor, k: int) -> Tensor:
     """Softmax over the k most similar memory positions of each query; over all of them if there are fewer than k.
 
-    Shapes as in `read_full`. Only the k winners are read from the values, so the cost of reading hardly grows with
-    the memory. The largest score is subtracted before the exponential: no score is too small or too large.
+    Shapes as in `read_full`. Only the winners are read from the values, so the cost of reading hardly grows with the
+    memory.
     """
-    length = memory.shape[1]
-    rows = max(1, _SCORES_AT_ONCE // length)
-    readouts = [_read_winners(part, memory, values, min(k, length)) for part in query.split(rows, dim=1)]
-    return readouts[0] if len(readouts) == 1 else torch.cat(readouts, 2)
-
-
-def _read_winners(query: Tensor, memory: Tensor, values: Tensor, k: int) -> Tensor:
-    scores, winners = similarity(query, memory).topk(k, dim=-1, sorted=False)
-    weights = scores.softmax(-1).to(values.dtype)
-    readouts = [
-        torch.stack([embedding_bag(best, table, per_sample_weights=weight, mode="sum") for table in tables])
-        for best, weight, tables in zip(winners, weights, values, strict=True)
-    ]
-    return torch.stack(readouts)
+    parts = [find_winners(scores, k) for scores in score_blocks(query, memory)]
+    winners = [torch.cat(tensors, 1) for tensors in zip(*parts, strict=True)]
+    return torch.stack([gather_winners(Winners(*own), tables) for *own, tables in zip(*winners, values, strict=True)])
 
 
 def as_maps(readout: Tensor, height: int, width: int) -> Tensor:

@@ -1,0 +1,69 @@
+"""A memory of its own for every group of objects that were introduced in the same frame."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from torch import Tensor
+
+from oneshot_vos.inference.bank import Bank, MemorySize, within
+from oneshot_vos.networks.interface import MemoryFrame
+
+
+class GroupedBank(Bank):
+    """One bank per group, so that its keys belong to its values whatever is kept, condensed or dropped.
+
+    new_bank: makes the bank of a group. It is told that the group's first frame alone is annotated.
+    """
+
+    def __init__(self, new_bank: Callable[[], Bank]) -> None:
+        super().__init__()
+        self._new_bank = new_bank
+        self._banks: list[Bank] = []
+
+    @property
+    def groups(self) -> list[slice]:
+        """Objects that were introduced in the same frame, in order."""
+        stops = [0]
+        for bank in self._banks:
+            stops.append(stops[-1] + bank.objects)
+        return [slice(start, stop) for start, stop in pairwise(stops)]
+
+    @property
+    def sizes(self) -> list[MemorySize]:
+        """What each group has in memory."""
+        return [size for bank in self._banks for size in bank.sizes]
+
+    @property
+    def banks(self) -> list[Bank]:
+        """The bank of each group."""
+        return self._banks
+
+    def _add(self, frame: MemoryFrame, annotated: bool) -> None:
+        for group, bank in zip(self.groups, self._banks, strict=True):
+            bank.add(_part(frame, group))
+        new = slice(self.objects, frame.value.shape[1])
+        if new.start < new.stop:
+            bank = self._new_bank()
+            bank.add(_part(frame, new), annotated=True)
+            self._banks.append(bank)
+
+    def add_temporary(self, frame: MemoryFrame) -> None:
+        """Keep a frame until the next one is added; it cannot introduce objects."""
+        for group, bank in zip(self.groups, self._banks, strict=True):
+            bank.add_temporary(_part(frame, group))
+
+    def _keep(self, kept: list[list[int]]) -> None:
+        for bank, own in zip(self._banks, kept, strict=True):
+            if len(own) < bank.objects:
+                bank.remove(set(range(bank.objects)) - set(own))
+        self._banks = [bank for bank in self._banks if bank.objects]
+
+    def _read(self, key: Tensor, selection: Tensor | None, objects: slice) -> list[Tensor]:
+        parts = [within(group, objects) for group in self.groups]
+        wanted = [(bank, part) for bank, part in zip(self._banks, parts, strict=True) if part.start < part.stop]
+        return [readout for bank, part in wanted for readout in bank._read(key, selection, part)]
+
+
+def _part(frame: MemoryFrame, objects: slice) -> MemoryFrame:
+    """Some objects of a frame; their summaries are summed over groups, not in them."""
+    return frame._replace(value=frame.value[:, objects], summary=None)

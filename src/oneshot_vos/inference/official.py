@@ -1,0 +1,158 @@
+"""Long-term memory as the official XMem keeps it, with its misplaced values; only for comparing numbers with it."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from oneshot_vos.inference.bank import MemorySize, SearchedBank, joined_blocks
+from oneshot_vos.inference.long_term import (
+    Columns,
+    Table,
+    count_usage,
+    most_used,
+    new_rows,
+    potentiated,
+    prototype_rows,
+    usage,
+)
+from oneshot_vos.inference.plan import LongTerm
+from oneshot_vos.networks.interface import MemoryFrame
+from oneshot_vos.networks.memory import Winners, find_winners, query_tokens, score_blocks, value_tokens
+
+
+@dataclass
+class _Group:
+    """Values of objects that were introduced in the same frame."""
+
+    long: Tensor  # K L' CV; belong to the last L' keys of the long-term memory
+    working: Tensor  # K V CV; belong to the last V keys of the working memory
+
+
+class SharedLongTermBank(SearchedBank):
+    """Working and long-term memory with keys that all groups share, and values of each group for the last of them.
+
+    With one group this is `LongTermBank`. Values of a later group come to lie beside keys that they do not belong to:
+    its first stored frame stays when that of the video does, and of the prototypes only those count that were chosen
+    among its own frames, wherever they are in the order of usage. Prototypes are chosen for the first group.
+
+    settings, top_k: as for `LongTermBank`.
+    """
+
+    def __init__(self, settings: LongTerm, top_k: int) -> None:
+        super().__init__()
+        self._settings = settings
+        self._top_k = top_k
+        self._long, self._working = Table(), Table()  # keys and usage
+        self._groups: list[_Group] = []
+        self._area = 0  # positions of a frame
+
+    @property
+    def groups(self) -> list[slice]:
+        """Objects that were introduced in the same frame, in order."""
+        stops = [0]
+        for group in self._groups:
+            stops.append(stops[-1] + len(group.working))
+        return [slice(start, stop) for start, stop in pairwise(stops)]
+
+    @property
+    def sizes(self) -> list[MemorySize]:
+        """What each group has values of."""
+        return [
+            MemorySize(self._area, group.working.shape[1] - self._area, group.long.shape[1]) for group in self._groups
+        ]
+
+    @property
+    def long_term(self) -> Columns:
+        """The long-term memory of all groups: `key` [N, CK], augmented `keys` [N, D], `counts` [N, 2]."""
+        return self._long.rows(slice(0, len(self._long))) if len(self._long) else {}
+
+    @property
+    def long_term_values(self) -> list[Tensor]:
+        """The values [K, L', CV] of each group."""
+        return [group.long for group in self._groups]
+
+    @property
+    def working_usage(self) -> Tensor:
+        """Usage [N] of the working memory, first frame included."""
+        return usage(self._working["counts"])
+
+    def _add(self, frame: MemoryFrame, annotated: bool) -> None:
+        rows, values = new_rows(frame), value_tokens(frame)[0]
+        self._area = len(rows["keys"])
+        self._working.append(rows, room=self._area)
+        for place, group in zip(self.groups, self._groups, strict=True):
+            group.working = torch.cat([group.working, values[place]], 1)
+        new = values[self.objects :]
+        if len(new):
+            self._groups.append(_Group(new[:, :0], new))
+        if len(self._working) >= self._settings.max_frames * self._area:
+            self._forget()
+            self._condense()
+        self._changed()
+
+    def _keep(self, kept: list[list[int]]) -> None:
+        for group, own in zip(self._groups, kept, strict=True):
+            group.long, group.working = group.long[own], group.working[own]
+        self._groups = [group for group in self._groups if len(group.working)]
+        if not self._groups:
+            self._long, self._working = Table(), Table()
+        self._changed()
+
+    def _forget(self) -> None:
+        """Make room in long-term memory; the official program cannot do it with several groups."""
+        if not len(self._long):
+            return
+        stay = most_used(self._long["counts"], self._settings, strict=True)
+        for group in self._groups:
+            first = len(self._long) - group.long.shape[1]
+            group.long = group.long[:, stay[stay >= first] - first]
+        kept = self._long.rows(stay)
+        self._long.cut(0)
+        self._long.append(kept, room=0)
+
+    def _condense(self) -> None:
+        area, newest = self._area, (self._settings.min_frames - 1) * self._area
+        whole = len(self._working)
+        last = whole - newest
+        prototypes, chosen, scores = prototype_rows(self._working, slice(area, last), self._settings.prototypes)
+        self._long.append(prototypes, room=self._settings.max_elements)
+        for group in self._groups:
+            stored, least = group.working.shape[1], newest + 2 * area
+            if stored == whole or stored > least:
+                count = stored - newest - area
+                valid = chosen >= scores.shape[1] - count
+                own = potentiated(scores[valid, scores.shape[1] - count :], group.working[:, area : stored - newest])
+                group.long = torch.cat([group.long, own], 1)
+            if stored == whole or stored >= least:
+                group.working = torch.cat([group.working[:, :area], group.working[:, stored - newest :]], 1)
+        rows = [self._working.rows(slice(0, area)), self._working.rows(slice(last, whole))]
+        self._working.cut(0)
+        for part in rows:
+            self._working.append(part, room=0)
+
+    def _values(self) -> list[Tensor]:
+        return [torch.cat([group.long, group.working], 1) for group in self._groups]
+
+    def _search(self, key: Tensor, selection: Tensor | None) -> list[Winners]:
+        long = len(self._long)
+        keys = torch.cat([self._long["keys"], self._working["keys"]]) if long else self._working["keys"]
+        found: list[list[Winners]] = [[] for _ in self._groups]
+        for scores in score_blocks(query_tokens(key, selection), keys[None]):
+            for group, blocks in zip(self._groups, found, strict=True):
+                stored = group.long.shape[1], group.working.shape[1]
+                own = torch.cat([scores[0][:, long - stored[0] : long], scores[0][:, len(keys) - stored[1] :]], 1)
+                blocks.append(find_winners(own, self._top_k))
+        winners = [joined_blocks(blocks) for blocks in found]
+        self._count(winners[0])
+        return winners
+
+    def _count(self, winners: Winners) -> None:
+        """Count what the first group reads; it has values for the last keys of either memory, mostly for all."""
+        first, positions = self._groups[0], winners.positions
+        in_long = positions < first.long.shape[1]
+        for table, values, chosen in ((self._long, first.long, in_long), (self._working, first.working, ~in_long)):
+            if len(table):
+                shift = len(table) - values.shape[1] - (0 if table is self._long else first.long.shape[1])
+                count_usage(table["counts"], Winners(positions[chosen] + shift, winners.weights[chosen]))
