@@ -178,8 +178,8 @@ def conclusion(table: Table, found: Sequence[Finding]) -> str:
 
 
 _VERDICTS: Mapping[Verdict, str] = {
-    "agrees": "Same direction.",
-    "disagrees": "Opposite to the paper.",
+    "agrees": "As in the paper.",
+    "disagrees": "Not as in the paper.",
     "undecided": "Undecided: no more than the spread over seeds, or nothing.",
     "not in the paper": "The paper has nothing to compare with.",
     "not run": "",
