@@ -1,6 +1,6 @@
 """Data sets in the layout of DAVIS: one folder of frames and one of masks per video, and lists of video names."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from oneshot_vos.datasets.images import frame_files
@@ -27,7 +27,7 @@ def read_davis(
     Only names are read here, so that listing thousands of videos is fast; `check.check_videos` looks into the files.
     All that is wrong with the folders comes in one `UserError`.
     """
-    names = _listed_names(root / list_file) if list_file is not None else _folder_names(root / images)
+    names = _listed_names(root / list_file) if list_file is not None else folder_names(root / images)
     videos: list[Video] = []
     problems: list[str] = []
     for name in names:
@@ -37,14 +37,16 @@ def read_davis(
             continue
         frames = frame_files(frame_folder)
         masks = frame_files(mask_folder) if mask_folder.is_dir() else []
-        problems.extend(f"video '{name}': {problem}" for problem in _problems(frames, masks, frame_folder, mask_folder))
+        found = folder_problems(frames, masks, frame_folder, mask_folder)
+        problems.extend(f"video '{name}': {problem}" for problem in found)
         videos.append(Video(name, tuple(frames), {path.stem: path for path in masks}, single_object))
     if problems:
-        raise UserError(_summary(root, list_file, problems))
+        source = f"{root} (videos of {list_file})" if list_file is not None else str(root)
+        raise UserError(summary_of_problems(source, problems))
     return videos
 
 
-def _problems(frames: list[Path], masks: list[Path], frame_folder: Path, mask_folder: Path) -> Iterator[str]:
+def folder_problems(frames: list[Path], masks: list[Path], frame_folder: Path, mask_folder: Path) -> Iterator[str]:
     """What is wrong with the files of one video, one line each."""
     stems = {path.stem for path in frames}
     if not frames:
@@ -68,8 +70,8 @@ def _repeated(files: list[Path]) -> str:
     return f"several files named '{stem}'"
 
 
-def _summary(root: Path, list_file: str | None, problems: list[str]) -> str:
-    source = f"{root} (videos of {list_file})" if list_file is not None else str(root)
+def summary_of_problems(source: str, problems: Sequence[str]) -> str:
+    """One message for all that is wrong with the folders of the set at `source`; a long list is cut."""
     shown = "\n".join(f"  - {problem}" for problem in problems[:_MOST_PROBLEMS_SHOWN])
     more = len(problems) - _MOST_PROBLEMS_SHOWN
     tail = f"\n  … and {more} more" if more > 0 else ""
@@ -79,7 +81,8 @@ def _summary(root: Path, list_file: str | None, problems: list[str]) -> str:
     )
 
 
-def _folder_names(folder: Path) -> list[str]:
+def folder_names(folder: Path) -> list[str]:
+    """The folders in `folder`, one per video, in alphabetical order; `UserError` if there is none."""
     if not folder.is_dir():
         raise UserError(
             f"{folder}: no such folder; expected one folder of frames per video. Check the root and 'images'"

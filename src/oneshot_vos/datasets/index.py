@@ -48,17 +48,17 @@ def _describe(video: Video, folder: Path) -> dict[str, Any]:
     return {
         "name": video.name,
         "single_object": video.single_object,
-        "frame_folder": _relative(frame_folder, folder),
-        "frames": [_relative(frame, frame_folder) for frame in video.frames],
-        "mask_folder": _relative(mask_folder, folder),
+        "frame_folder": relative_path(frame_folder, folder),
+        "frames": [relative_path(frame, frame_folder) for frame in video.frames],
+        "mask_folder": relative_path(mask_folder, folder),
         "masks": {
-            stem: {"file": _relative(file, mask_folder), "bytes": file.stat().st_size, "sha256": sha256_of(file)}
+            stem: {"file": relative_path(file, mask_folder), "bytes": file.stat().st_size, "sha256": sha256_of(file)}
             for stem, file in mask_files.items()
         },
     }
 
 
-def _relative(path: Path, folder: Path) -> str:
+def relative_path(path: Path, folder: Path) -> str:
     """`path` seen from `folder`, with / between the parts."""
     return Path(os.path.relpath(path.absolute(), folder.absolute())).as_posix()
 
@@ -107,8 +107,8 @@ def _read(path: Path) -> list[_Entry]:
 
 
 def _entry(content: Mapping[str, Any], folder: Path) -> _Entry:
-    frame_folder = _resolve(folder, content["frame_folder"])
-    mask_folder = _resolve(folder, content["mask_folder"])
+    frame_folder = resolve_path(folder, content["frame_folder"])
+    mask_folder = resolve_path(folder, content["mask_folder"])
     video = Video(
         content["name"],
         tuple(frame_folder / name for name in content["frames"]),
@@ -118,6 +118,6 @@ def _entry(content: Mapping[str, Any], folder: Path) -> _Entry:
     return _Entry(video, {stem: mask["sha256"] for stem, mask in content["masks"].items()})
 
 
-def _resolve(folder: Path, relative: str) -> Path:
+def resolve_path(folder: Path, relative: str) -> Path:
     """`relative` from `folder`, without detours (`a/../b`), as the files were named when listed."""
     return Path(os.path.normpath(folder / relative))
