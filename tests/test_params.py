@@ -1,5 +1,6 @@
 """The parameters: what is accepted, and that everything else ends in one clear message."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,8 +14,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from oneshot_vos.catalogue import NETWORKS
 from oneshot_vos.errors import UserError
-from oneshot_vos.params import RECURRENT, load_params, require_arguments
+from oneshot_vos.params import load_params, require_arguments
 
 SHIPPED = Path(__file__).resolve().parent.parent / "params.yaml"
 DOCUMENT: dict[str, Any] = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
@@ -67,7 +69,7 @@ def test_paper_profile_holds_the_official_recipe() -> None:
     assert (main.iterations, main.batch_size, main.schedule.milestones) == (150_000, 8, (125_000,))
     for recipe in (static, main):
         assert (recipe.frames, recipe.crop, recipe.transforms, recipe.reference) == (3, 384, "exact", "soft")
-        assert (recipe.loss.start, recipe.loss.end, recipe.loss.top_p) == (20_000, 70_000, 0.15)
+        assert recipe.loss == {"start": 20_000, "end": 70_000, "top_p": 0.15}
         assert (recipe.optimiser.name, recipe.optimiser.learning_rate) == ("adam", 1e-5)
         assert (recipe.optimiser.weight_decay, recipe.optimiser.clip) == (1e-7, None)
     assert main.max_skip is not None
@@ -75,9 +77,9 @@ def test_paper_profile_holds_the_official_recipe() -> None:
     assert main.max_skip.at == (0.0, 0.1, 0.2, 0.3, 0.4, 0.8)
     sources = params.profile.data.train
     assert [(source.copies, source.skip_divisor) for source in sources.values()] == [(5, 1), (1, 5)]
-    assert (params.profile.infer.top_k, params.profile.infer.memory_every) == (20, 5)
+    assert (params.profile.infer["stcn"].top_k, params.profile.infer["stcn"].memory_every) == (20, 5)
     assert params.profile.init.backbone == "imagenet"
-    assert params.profile.networks == {"stcn": {}}
+    assert params.profile.networks == {"stcn": {}, "xmem": {}, "cutie": {}}
 
 
 STCN = "profiles.mini.train.stcn"
@@ -98,7 +100,6 @@ STCN = "profiles.mini.train.stcn"
         (put(f"{STCN}.optimiser.learning_rate", "1e-5"), "write a point and a sign, as in 1.0e-5"),
         (put(f"{STCN}.optimiser.learning_rate", float("nan")), f"{STCN}.optimiser.learning_rate: "),
         (put(f"{STCN}.accumulation", 3), f"{STCN}: batch_size 4 is not a multiple of accumulation 3"),
-        (put(f"{STCN}.loss", {"start": 9, "end": 3, "top_p": 0.1}), f"{STCN}.loss: end 3 lies before start 9"),
         (put(f"{STCN}.max_skip.at", [0, 0.5]), f"{STCN}.max_skip: 4 values need as many entries in at, not 2"),
         (put(f"{STCN}.max_skip.at", [0, 0.5, 0.4, 0.8]), f"{STCN}.max_skip: at must start with 0 and rise"),
         (put(f"{STCN}.max_skip", None), f"{STCN}.max_skip: training on videos needs values"),
@@ -118,10 +119,17 @@ STCN = "profiles.mini.train.stcn"
         (put("models", ["stcn", "stcn"]), "models: a network is named twice"),
         (put("models", []), "models: "),
         (put("runs.stcn-full-static.seed", 3), "its fields spell the name 'stcn-full-static-s3'"),
-        (put("runs.stcn-full-static.model", "xmem"), "'xmem' is not in models; known: stcn"),
+        (put("runs.stcn-full-static.model", "xmem"), "its fields spell the name 'xmem-full-static'"),
         (put("runs.stcn-full-static.labels", "first"), "backward 'full' goes with labels 'every', not 'first'"),
         (put("runs.stcn-two_step-static.labels", "every"), "backward 'two_step' goes with labels 'first', not 'every'"),
-        (put("runs.stcn-full-static.backward", "three_step"), "runs.stcn-full-static.backward: "),
+        (put("runs.stcn-full-static.backward", "two-step"), "backward: unknown 'two-step'; did you mean 'two_step'?"),
+        (put("models", ["stcn", "xmem"]), "runs.cutie-full-static.model: 'cutie' is not in models"),
+        (put("table1_backward.xmem", "full_step"), "table1_backward.xmem: unknown 'full_step'"),
+        (put("table1_backward", {"stcn": "full"}), "table1_backward: no entry for the network 'xmem'"),
+        (put("profiles.mini.curve.set", "mini-train"), "mini.curve.set: 'mini-train' is not among data.evaluate"),
+        (put("profiles.mini.figures.figure6.set", "x"), "mini.figures.figure6.set: 'x' is not among data.evaluate"),
+        (put("profiles.mini.infer.xmem.long_term", {"max_frames": 3}), "infer.xmem.long_term.min_frames: missing"),
+        (put("profiles.mini.train.xmem.sampler", "near"), "train.xmem.sampler: "),
         (put("runs.stcn-full-static", None), "runs.stcn-full-static: "),
         (lambda document: document.pop("models"), "models: missing"),
         (lambda document: document["profiles"].pop("mini"), "profile: unknown 'mini'"),
@@ -136,29 +144,17 @@ def test_all_mistakes_are_listed_together(tmp_path: Path) -> None:
     def change(document: dict[str, Any]) -> None:
         put(f"{STCN}.batchsize", 4)(document)
         put(f"{STCN}.crop", "large")(document)
-        put("profiles.small.infer.topk", 3)(document)
+        put("profiles.small.infer.stcn.topk", 3)(document)
 
     message = message_after(tmp_path, change)
     assert message.splitlines()[0].endswith("params.yaml: 3 problems")
     assert len(message.splitlines()) == 4
 
 
-@pytest.mark.parametrize("network", [name for name, recurrent in RECURRENT.items() if recurrent])
+@pytest.mark.parametrize("network", [name for name, entry in NETWORKS.items() if entry.recurrent])
 def test_recurrent_networks_refuse_one_step(tmp_path: Path, network: str) -> None:
-    def change(document: dict[str, Any]) -> None:
-        document["models"].append(network)
-        document["runs"][f"{network}-one_step-static"] = {
-            "model": network,
-            "backward": "one_step",
-            "labels": "first",
-            "init": "static",
-            "seed": 0,
-        }
-        for profile in document["profiles"].values():
-            for section in ("networks", "pretrain", "train"):
-                profile[section][network] = profile[section]["stcn"]
-
-    message = message_after(tmp_path, change)
+    run = {"model": network, "backward": "one_step", "labels": "first", "init": "static", "seed": 0}
+    message = message_after(tmp_path, put(f"runs.{network}-one_step-static", run))
     assert f"'one_step' cannot train the recurrent network '{network}'" in message
     assert message.splitlines()[0].endswith("1 problem")
 
@@ -265,17 +261,32 @@ def test_reading_parameters_needs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_networks_agree_on_what_is_recurrent() -> None:
-    from oneshot_vos.networks import NETWORKS
-
-    for name, spec in NETWORKS.items():
-        assert RECURRENT[name] == spec.recurrent
-
-
 @pytest.mark.parametrize("profile", list(DOCUMENT["profiles"]))
-def test_networks_of_every_profile_can_be_built_from_its_keywords(profile: str) -> None:
-    from oneshot_vos.networks import NETWORKS
+def test_networks_and_losses_of_every_profile_can_be_built(profile: str) -> None:
+    from oneshot_vos.stages.init import check_arguments
 
     params = load_params(SHIPPED, profile)
     for name in params.models:
-        require_arguments(NETWORKS[name].build, params.profile.networks[name], f"profiles.{profile}.networks.{name}")
+        check_arguments(params, name)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "expected"),
+    [
+        ("networks.cutie.key_dimm", 3, "networks.cutie.key_dimm: unknown key; did you mean 'key_dim'"),
+        ("train.cutie.loss.pionts", 3, "train.cutie.loss.pionts: unknown key; did you mean 'points'"),
+        ("pretrain.xmem.loss", {"start": 9, "end": 3}, "pretrain.xmem.loss: end 3 lies before start 9"),
+        ("train.stcn.loss.top_p", 1.5, "train.stcn.loss: top_p is 1.5; expected a share above 0 and at most 1"),
+    ],
+)
+def test_arguments_of_networks_and_losses_are_checked_before_any_work(
+    tmp_path: Path, place: str, value: object, expected: str
+) -> None:
+    from oneshot_vos.stages.init import check_arguments
+
+    document = deepcopy(DOCUMENT)
+    put(f"profiles.mini.{place}", value)(document)
+    params = load_params(write(tmp_path, document))
+    with pytest.raises(UserError, match=re.escape(expected)):
+        for name in params.models:
+            check_arguments(params, name)

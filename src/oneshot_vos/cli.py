@@ -236,6 +236,10 @@ def resize_youtube(
 def check_params(profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Check the parameters and do nothing else."""
     chosen = load_params(params, profile)
+    from oneshot_vos.stages.init import check_arguments
+
+    for model in chosen.models:
+        check_arguments(chosen, model)
     typer.echo(f"{params}: in order; profile {chosen.profile_name}, {len(chosen.runs)} runs")
 
 

@@ -35,7 +35,7 @@ _MOST_ATTEMPTS = 1_000
 class Difficulty:
     """What makes the videos hard. Lengths are shares of the frame's side, times are per clip, colours 0..255."""
 
-    object_counts: tuple[float, ...] = (0.25, 0.45, 0.30)  # probability of one, two, three objects
+    object_counts: tuple[float, ...] = (0.40, 0.45, 0.15)  # probability of one, two, three objects
     distractors: tuple[int, int] = (1, 1)  # fewest and most
     radius: Range = (0.16, 0.24)
     visible: float = 0.03  # least share of the first frame that each object covers
@@ -43,13 +43,13 @@ class Difficulty:
     bend: float = 0.20  # how far the middle of a path lies off the straight line, at most
     turn: float = 0.9  # rotation over the clip in radians, at most
     growth: float = 0.20  # change of size over the clip, at most
-    wobble: float = 0.16  # depth of the bays of an outline, as a share of the radius
+    wobble: float = 0.12  # depth of the bays of an outline, as a share of the radius
     wobble_cycles: float = 0.8  # how often an outline goes through its shapes, at most
     pan: float = 0.25  # travel of the camera, at most
     zoom: float = 0.15  # change of the background's size, at most
-    color_distance: float = 70.0  # least distance between the mean colours of an object and any other layer
+    color_distance: float = 90.0  # least distance between the mean colours of an object and any other layer
     distractor_distance: float = 45.0  # the same between distractors and the background
-    contrast: Range = (35.0, 65.0)  # amplitude of a texture's pattern
+    contrast: Range = (25.0, 50.0)  # amplitude of a texture's pattern
     noise: float = 2.0  # standard deviation of the sensor noise
 
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oneshot_vos.errors import UserError
 from oneshot_vos.networks.aggregation import one_hot
 from oneshot_vos.networks.interface import Prediction
 
@@ -18,6 +19,10 @@ class BootstrappedCrossEntropy(nn.Module):
 
     def __init__(self, start: int = 20_000, end: int = 70_000, top_p: float = 0.15) -> None:
         super().__init__()
+        if not 0 <= start <= end:
+            raise UserError(f"end {end} lies before start {start}; expected 0 <= start <= end")
+        if not 0 < top_p <= 1:
+            raise UserError(f"top_p is {top_p}; expected a share above 0 and at most 1")
         self.start, self.end, self.top_p = start, end, top_p
 
     def share(self, iteration: int) -> float:

@@ -96,4 +96,3 @@ def inference_settings(infer: Infer) -> InferenceSettings:
     """The settings of the parameter file as inference takes them."""
     values = infer.model_dump()
     return InferenceSettings(**{**values, "long_term": LongTerm(**values["long_term"]) if infer.long_term else None})
-
