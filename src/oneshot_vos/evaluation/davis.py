@@ -8,17 +8,16 @@ is an empty mask. Value 255 in the ground truth is void, which in this task coun
 annotation has ids above 255. With `single_object` (DAVIS 2016) every id above 0 is object 1 in both.
 """
 
-import multiprocessing
 import re
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from oneshot_vos.datasets.video import Video
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.measures import DAVIS_TOLERANCE, measure, pack, tolerance_radius
+from oneshot_vos.evaluation.parallel import map_longest_first
 from oneshot_vos.evaluation.png import Ids, decode_ids, read_ids
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
@@ -48,7 +47,8 @@ def evaluate_set(
         if processes == 1 or len(tasks) < 2:
             sequences = [_score(task, opened, tolerance) for task in tasks]
         else:
-            sequences = _score_in_parallel(tasks, predictions, tolerance, min(processes, len(tasks)))
+            score = partial(_score_in_worker, predictions=predictions, tolerance=tolerance)
+            sequences = map_longest_first(score, tasks, [len(task.stems) for task in tasks], processes)
     if not any(sequence.objects for sequence in sequences):
         raise UserError(
             f"{predictions}: nothing to score, no annotation of the {len(tasks)} video(s) shows an object in its first "
@@ -103,26 +103,6 @@ def _check_names(tasks: Sequence[_Task]) -> None:
         if task.name in seen:
             raise UserError(f"video '{task.name}' is listed twice in the evaluation set; remove one of the entries")
         seen.add(task.name)
-
-
-def _score_in_parallel(
-    tasks: Sequence[_Task], predictions: Path, tolerance: float, processes: int
-) -> list[SequenceScores]:
-    # Threads of other libraries in this process make forking unsafe, so the workers start afresh.
-    context = multiprocessing.get_context("spawn")
-    longest_first = sorted(range(len(tasks)), key=lambda index: -len(tasks[index].stems))
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        futures: dict[int, Future[SequenceScores]] = {
-            index: pool.submit(_score_in_worker, tasks[index], predictions, tolerance) for index in longest_first
-        }
-        try:
-            return [futures[index].result() for index in range(len(tasks))]
-        except BrokenProcessPool as error:
-            raise UserError(
-                "evaluate: a worker process died, probably for lack of memory; run again with fewer `processes`"
-            ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _score_in_worker(task: _Task, predictions: Path, tolerance: float) -> SequenceScores:

@@ -1,0 +1,127 @@
+"""The archive that the YouTube-VOS server takes: `Annotations/<video>/<frame>.png` for the required frames alone.
+
+The server says little about what it does not like, so an archive is checked against the whole format before it gets
+its name.
+"""
+
+import io
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from oneshot_vos.datasets.davis import summary_of_problems
+from oneshot_vos.datasets.images import frame_size, natural_key
+from oneshot_vos.datasets.youtube import ObjectVideo, YouTubeSet
+from oneshot_vos.errors import UserError
+from oneshot_vos.evaluation.predictions import Predictions
+from oneshot_vos.files import replacing, sha256_of, write_zip
+
+TOP = "Annotations"
+_COLOURS = 256
+_DEPTH_BYTE = 24  # of a PNG file: bits of a palette index
+
+
+@dataclass(frozen=True)
+class ServerZip:
+    """A finished archive."""
+
+    path: Path
+    videos: int
+    frames: int
+    size: int  # bytes
+    sha256: str
+
+
+def write_server_zip(chosen: YouTubeSet, masks: Path, out: Path) -> ServerZip:
+    """Pack the required frames of `masks` (zip or folder of `<video>/<stem>.png`, as `infer` writes it) into `out`.
+
+    The files go in as they are. `out` appears only when the archive has passed `check_server_zip`; an older one is
+    left alone until then. Equal masks give equal bytes. Raises `UserError` for a missing mask and for all that is
+    wrong with the masks.
+    """
+    ordered = sorted(chosen.videos, key=lambda each: each.name)
+    with Predictions(masks) as opened:
+        for each in ordered:
+            opened.require(each.name, each.required)
+        with replacing(out) as temporary:
+            write_zip(temporary, _members(ordered, opened))
+            problems = list(_problems(temporary, ordered))
+            if problems:
+                raise UserError(
+                    summary_of_problems(f"{masks} (masks to hand in as {out.name}, which was not written)", problems)
+                )
+    frames = sum(len(each.required) for each in ordered)
+    return ServerZip(out, len(ordered), frames, out.stat().st_size, sha256_of(out))
+
+
+def check_server_zip(path: Path, chosen: YouTubeSet) -> None:
+    """Raise one `UserError` for all by which an archive differs from what the server expects for this set.
+
+    Names: `Annotations/<video>/<stem>.png`, nothing else, every required frame once. Masks: 8-bit palette PNG of the
+    size of the original frame, with no id but 0 and those of the objects whose first mask is at this frame or before.
+    """
+    problems = list(_problems(path, sorted(chosen.videos, key=lambda each: each.name)))
+    if problems:
+        raise UserError(summary_of_problems(f"{path} (archive for the YouTube-VOS server)", problems))
+
+
+def _members(videos: Sequence[ObjectVideo], masks: Predictions) -> Iterator[tuple[str, bytes]]:
+    for each in videos:
+        for stem in each.required:
+            yield f"{TOP}/{each.name}/{stem}.png", masks.read(each.name, stem)
+
+
+def _problems(path: Path, videos: Sequence[ObjectVideo]) -> Iterator[str]:
+    """Everything that is wrong with the archive, a line each."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        yield f"not readable as a zip archive ({error}); expected members {TOP}/<video>/<frame>.png"
+        return
+    with archive:
+        names = Counter(name for name in archive.namelist() if not name.endswith("/"))
+        expected = {f"{TOP}/{each.name}/{stem}.png" for each in videos for stem in each.required}
+        missing, strange = sorted(expected - names.keys()), sorted(names.keys() - expected)
+        yield from (f"{name} is missing; expected every frame that meta.json lists" for name in missing)
+        yield from (
+            f"{name} does not belong there; expected {TOP}/<video>/<frame>.png for the frames that meta.json lists, "
+            "and nothing else"
+            for name in strange
+        )
+        yield from (f"{name} is there {count} times; expected once" for name, count in names.items() if count > 1)
+        for each in videos:
+            for stem in each.required:
+                name = f"{TOP}/{each.name}/{stem}.png"
+                if name in names:
+                    yield from (f"{name}: {finding}" for finding in _mask_problems(archive, name, each, stem))
+
+
+def _mask_problems(archive: zipfile.ZipFile, name: str, each: ObjectVideo, stem: str) -> Iterator[str]:
+    try:
+        content = archive.read(name)
+        with Image.open(io.BytesIO(content)) as image:
+            kind, mode, size, ids = image.format, image.mode, (image.height, image.width), np.asarray(image)
+    except (OSError, SyntaxError, ValueError, zipfile.BadZipFile) as error:
+        yield f"damaged ({error}); expected an 8-bit palette PNG"
+        return
+    depth = content[_DEPTH_BYTE]
+    if kind != "PNG" or mode != "P" or depth != 8:
+        hint = " (ids above 255 cannot be handed in)" if mode.startswith("I") else ""
+        yield f"a {kind} image of mode {mode} with {depth} bits; expected an 8-bit palette PNG{hint}"
+        return
+    wanted = frame_size(each.originals[stem])
+    if size != wanted:
+        yield (
+            f"{size[1]}x{size[0]} pixels, but the frame {each.originals[stem]} has {wanted[1]}x{wanted[0]}; expected "
+            "the size of the original"
+        )
+    present = np.flatnonzero(np.bincount(ids.ravel(), minlength=_COLOURS)).tolist()
+    begun = [item.id for item in each.objects if natural_key(item.first) <= natural_key(stem)]
+    strange = sorted(set(present) - {0, *begun})
+    if strange:
+        yield f"object ids {strange}; expected 0 and those of the objects that have begun, {begun}"

@@ -1,0 +1,178 @@
+"""Scores of YouTube-VOS where ground truth is at hand: J and F over seen and unseen categories, and their mean G.
+
+The measures are those of DAVIS, on each object and frame. The frames of an object are those that `meta.json` lists
+for it, without the one in which its mask is given; a frame counts whether or not the object is visible in it. (The
+server's own treatment of that first frame is not documented.) An object's J is the mean over its frames, J of seen
+categories the mean over all objects of seen categories, whatever their videos; J of unseen ones and F likewise. G is
+the mean of the four. Prediction and ground truth are matched by id. An object that nobody predicts is an empty mask.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+
+from oneshot_vos.datasets.youtube import ObjectVideo, TrackedObject, YouTubeSet
+from oneshot_vos.errors import UserError
+from oneshot_vos.evaluation.measures import DAVIS_TOLERANCE, Measures, measure, pack, tolerance_radius
+from oneshot_vos.evaluation.parallel import map_longest_first
+from oneshot_vos.evaluation.png import Ids, decode_ids, read_ids
+from oneshot_vos.evaluation.predictions import Predictions
+from oneshot_vos.evaluation.results import ObjectScores
+
+MEASURES = ("G", "J_seen", "F_seen", "J_unseen", "F_unseen")
+_BATCHES_PER_PROCESS = 4  # few, because every batch opens the archive of the masks
+
+
+@dataclass(frozen=True)
+class CategorisedScores:
+    """J and F of one object of `video` in the frames with the stems `frames`."""
+
+    video: str
+    category: str
+    seen: bool
+    frames: tuple[str, ...]
+    scores: ObjectScores
+
+
+@dataclass(frozen=True)
+class YouTubeResult:
+    """Scores of all objects of a set, by video and id, and the contour tolerance they were computed with.
+
+    `unscored` are objects without a frame after the one in which their mask is given, as `<video>_<id>`.
+    """
+
+    objects: tuple[CategorisedScores, ...]
+    unscored: tuple[str, ...]
+    tolerance: float
+
+    @cached_property
+    def summary(self) -> dict[str, float | None]:
+        """The benchmark's five numbers by `MEASURES`; None for a group without objects, and then for G."""
+        numbers: dict[str, float | None] = {}
+        for group, seen in (("seen", True), ("unseen", False)):
+            chosen = [each.scores for each in self.objects if each.seen == seen]
+            numbers[f"J_{group}"] = float(np.mean([each.region.mean for each in chosen])) if chosen else None
+            numbers[f"F_{group}"] = float(np.mean([each.contour.mean for each in chosen])) if chosen else None
+        four = [numbers[name] for name in MEASURES[1:]]
+        known = [number for number in four if number is not None]
+        total = sum(known) / 4 if len(known) == 4 else None
+        return {name: total if name == "G" else numbers[name] for name in MEASURES}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many videos, and how many objects of either group, the scores are over."""
+        seen = sum(each.seen for each in self.objects)
+        return {
+            "videos": len({each.video for each in self.objects}),
+            "objects_seen": seen,
+            "objects_unseen": len(self.objects) - seen,
+            "objects_unscored": len(self.unscored),
+        }
+
+
+def evaluate_youtube(
+    chosen: YouTubeSet, predictions: Path, *, processes: int = 1, tolerance: float = DAVIS_TOLERANCE
+) -> YouTubeResult:
+    """Score the predicted masks of a set with ground truth (`held-out`, after `give_first_masks`).
+
+    `predictions` is a zip or a folder with `<video>/<stem>.png` for every scored frame; other files are ignored.
+    `tolerance` is the contour tolerance of F as a fraction of the image diagonal. The result does not depend on
+    `processes`.
+
+    Raises `UserError` for a set without ground truth, a missing, damaged or wrongly sized mask, a predicted id that is
+    no object of the video, and a set without any object to score.
+    """
+    if processes < 1:
+        raise UserError(f"evaluate: processes is {processes}, expected 1 or more")
+    for each in chosen.videos:
+        lacking = [stem for stem in _scored_stems(each) if stem not in each.truth]
+        if lacking:
+            raise UserError(
+                f"video '{each.name}': no ground truth for frame '{lacking[0]}'; expected a mask for every scored "
+                f"frame. Where the masks of a split ('{chosen.split}') are not public, the benchmark's server scores it"
+            )
+    with Predictions(predictions) as opened:
+        for each in chosen.videos:
+            opened.require(each.name, _scored_stems(each))
+    ordered = sorted(chosen.videos, key=lambda each: -len(each.required))
+    count = min(len(ordered), processes * _BATCHES_PER_PROCESS) if processes > 1 else 1
+    batches = [ordered[start::count] for start in range(count)]  # dealt out, so that all have long and short videos
+    score = partial(_score_batch, predictions=predictions, unseen=chosen.unseen, tolerance=tolerance)
+    if count == 1:
+        results = [score(batch) for batch in batches]
+    else:
+        lengths = [sum(len(each.required) for each in batch) for batch in batches]
+        results = map_longest_first(score, batches, lengths, processes)
+    by_video = {name: scores for result in results for name, scores in result.items()}
+    objects = tuple(each for video in chosen.videos for each in by_video[video.name])
+    if not objects:
+        raise UserError(
+            f"{predictions}: nothing to score, no object of the {len(chosen.videos)} video(s) has a frame after its "
+            "first mask; expected at least one"
+        )
+    unscored = tuple(f"{video.name}_{each.id}" for video in chosen.videos for each in video.objects if not each.scored)
+    return YouTubeResult(objects, unscored, tolerance)
+
+
+def _scored_stems(each: ObjectVideo) -> list[str]:
+    """Stems of the frames in which any object is scored, in time order."""
+    scored = {stem for item in each.objects for stem in item.scored}
+    return [stem for stem in each.required if stem in scored]
+
+
+def _score_batch(
+    batch: Sequence[ObjectVideo], predictions: Path, unseen: Collection[str], tolerance: float
+) -> dict[str, list[CategorisedScores]]:
+    with Predictions(predictions) as opened:
+        return {each.name: _score(each, opened, unseen, tolerance) for each in batch}
+
+
+def _score(
+    each: ObjectVideo, predictions: Predictions, unseen: Collection[str], tolerance: float
+) -> list[CategorisedScores]:
+    """Score one video frame by frame; one pair of masks is in memory at a time."""
+    found: dict[int, list[Measures]] = {item.id: [] for item in each.objects}
+    known = np.array([0, *found])
+    for stem in _scored_stems(each):
+        origin = predictions.origin(each.name, stem)
+        truth, predicted = read_ids(each.truth[stem]), decode_ids(predictions.read(each.name, stem), origin)
+        _check_prediction(predicted, truth, known, origin, each.truth[stem])
+        height, width = truth.shape
+        radius = tolerance_radius(height, width, tolerance)
+        for item in each.objects:
+            if stem in item.scored:
+                found[item.id].append(measure(pack(predicted == item.id), pack(truth == item.id), width, radius))
+    return [_categorised(each, item, found[item.id], unseen) for item in each.objects if item.scored]
+
+
+def _categorised(
+    each: ObjectVideo, item: TrackedObject, values: Sequence[Measures], unseen: Collection[str]
+) -> CategorisedScores:
+    scores = ObjectScores(item.id, tuple(value.j for value in values), tuple(value.f for value in values))
+    return CategorisedScores(each.name, item.category, item.category not in unseen, item.scored, scores)
+
+
+def _check_prediction(predicted: Ids, truth: Ids, known: np.ndarray, origin: str, truth_path: Path) -> None:
+    if predicted.shape != truth.shape:
+        sizes = [" x ".join(str(side) for side in reversed(ids.shape)) for ids in (predicted, truth)]
+        raise UserError(
+            f"{origin}: prediction of {sizes[0]} pixels, but its annotation {truth_path} has {sizes[1]}; expected the "
+            "same size. Write the predictions at the size of the annotations"
+        )
+    strange = np.setdiff1d(np.unique(predicted), known)
+    if strange.size:
+        raise UserError(
+            f"{origin}: object id {strange[0]} is predicted, but the video's objects are "
+            f"{', '.join(map(str, known[1:]))}; expected the ids of the given masks. Run `infer` for this set again"
+        )
+
+
+def group_names(result: YouTubeResult) -> Mapping[str, tuple[str, ...]]:
+    """The categories of the scored objects: `seen` and `unseen`, in alphabetical order."""
+    return {
+        group: tuple(sorted({each.category for each in result.objects if each.seen == seen}))
+        for group, seen in (("seen", True), ("unseen", False))
+    }
