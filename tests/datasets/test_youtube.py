@@ -18,7 +18,7 @@ from oneshot_vos.datasets.index import changed, read_index
 from oneshot_vos.datasets.labels import LabelRatio, keep_first, label_ratio
 from oneshot_vos.datasets.masks import encode_mask, object_ids, read_mask
 from oneshot_vos.datasets.video import Video
-from oneshot_vos.datasets.youtube import ALL_FRAMES, ObjectVideo, YouTubeSet, read_youtube
+from oneshot_vos.datasets.youtube import ALL_FRAMES, ObjectVideo, YouTubeSet, read_youtube, require_unseen_videos
 from oneshot_vos.datasets.youtube_index import read_youtube_index, write_youtube_index
 from oneshot_vos.datasets.youtube_masks import check_youtube, give_first_masks
 from oneshot_vos.datasets.youtube_split import FAULTY_VIDEOS, is_official_list, split_training, without_faulty
@@ -352,6 +352,14 @@ def test_the_parts_are_splits_of_their_own(root: Path) -> None:
     assert parts["held-out"].unseen == parts["train-part"].unseen != frozenset()
     excluded = read_youtube(root, split="train-part", exclude=sorted(names["held-out"])[:1])
     assert set(by_name(excluded)) == names["train-part"]
+
+
+def test_scoring_what_was_trained_on_is_refused(root: Path) -> None:
+    parts = {split: read_youtube(root, split=split) for split in ("train", "train-part", "held-out")}
+    videos = {split: [each.video for each in chosen.videos] for split, chosen in parts.items()}
+    require_unseen_videos(parts["held-out"], videos["train-part"])
+    with pytest.raises(UserError, match=r"videos are trained on, too .* Train on the split 'train-part'"):
+        require_unseen_videos(parts["held-out"], videos["train"])
 
 
 def test_the_parts_need_categories(root: Path) -> None:

@@ -11,7 +11,7 @@ In a validation mask, 0 means "no new object here", not background. Only names a
 `youtube_masks.check_youtube` looks into the files.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,16 @@ def read_youtube(
     if not videos:
         raise UserError(f"{meta_file}: no video of split '{split}' is left; expected at least one. Check 'exclude'")
     return YouTubeSet(split, tuple(videos), unseen)
+
+
+def require_unseen_videos(scored: YouTubeSet, trained: Iterable[Video]) -> None:
+    """Raise `UserError` if a video that is scored is trained on: scores on it would mean nothing."""
+    both = sorted({each.name for each in scored.videos} & {video.name for video in trained})
+    if both:
+        raise UserError(
+            f"YouTube-VOS, split '{scored.split}': {len(both)} of its {len(scored.videos)} videos are trained on, too "
+            f"({_some(both)}); expected none. Train on the split '{TRAIN_PART}'"
+        )
 
 
 # --- meta.json ------------------------------------------------------------------------------------------------------
