@@ -105,12 +105,19 @@ rule tables:
         labels=expand(f"{DATA}/labels/{{kind}}", kind=["first", "every"]),
         baseline=f"{RESULTS}/metrics/copy_first",
     output:
-        report(f"{RESULTS}/tables/table1.csv", category="Tables"),
-        f"{RESULTS}/tables/table1.md",
-        f"{RESULTS}/tables/table1.json",
-        report(f"{RESULTS}/tables/runs.csv", category="Tables"),
-        f"{RESULTS}/tables/runs.md",
-        f"{RESULTS}/tables/runs.json",
+        report(
+            expand(
+                f"{RESULTS}/tables/{{table}}.csv",
+                table=["table1", "table3", "table4", "runs", "curves"],
+            ),
+            category="Tables",
+        ),
+        expand(
+            f"{RESULTS}/tables/{{table}}.{{kind}}",
+            table=["table1", "table3", "table4", "runs"],
+            kind=["md", "json"],
+        ),
+        f"{RESULTS}/tables/curves.png",
         f"{RESULTS}/tables/summary.md",
         f"{RESULTS}/tables/summary.json",
     log:
@@ -127,3 +134,37 @@ rule tables:
     shell:
         "oneshot-vos tables --profile {params.profile} --metrics {params.metrics} --labels {params.labels}"
         " --curves {params.curves} --out {params.out} > {log} 2>&1"
+
+
+rule figures:
+    input:
+        code(
+            "datasets/colours.py",
+            "datasets/images.py",
+            "datasets/index.py",
+            "datasets/masks.py",
+            "datasets/video.py",
+            "evaluation",
+            "reporting",
+            "stages/figures.py",
+        ),
+        expand(f"{RESULTS}/masks/{{run}}", run=RUNS),
+        baseline=f"{RESULTS}/masks/copy_first",
+        sets=f"{DATA}/sets/evaluate",
+    output:
+        report(
+            expand(f"{RESULTS}/figures/figure{{number}}.png", number=[4, 6, 7]),
+            category="Figures",
+        ),
+    log:
+        f"logs/{PROFILE}/figures.log",
+    params:
+        profile=PROFILE,
+        masks=lambda wildcards, input: Path(input.baseline).parent,
+        out=lambda wildcards, output: Path(output[0]).parent,
+        runs=RUNS,
+        table1=config["table1_backward"],
+        figures=SETTINGS["figures"],
+    shell:
+        "oneshot-vos figures --profile {params.profile} --masks {params.masks} --sets {input.sets}"
+        " --out {params.out} > {log} 2>&1"
