@@ -212,9 +212,9 @@ class Tracker:
 
     def _leave_behind(self, number: int) -> None:
         summaries = [bank.summary for bank in self.banks]
-        self._left_behind[self._enabled[number]] = [
-            summary[:, number].clone() for summary in summaries if summary is not None
-        ]
+        known = [summary[:, number].clone() for summary in summaries if summary is not None]
+        if known:
+            self._left_behind[self._enabled[number]] = known
 
 
 def _resized(masks: Tensor, size: tuple[int, int]) -> Tensor:
