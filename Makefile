@@ -1,4 +1,4 @@
-# make repro   set up and build everything that params.yaml asks for
+# make repro   set up and build everything that params.yaml asks for, on CORES=2 cores
 # make test    set up and check everything
 # Both need Python >= 3.11 (another one: make PYTHON=python3.12 repro), git and make; the rest goes into .venv.
 
@@ -10,12 +10,18 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 # DVC and Snakemake start the stages by the name oneshot-vos.
 WITH_VENV = PATH="$(abspath $(BIN)):$$PATH"
 
-.PHONY: help repro test venv snakemake lint format requirements clean-venv
+.PHONY: help repro dvc test venv snakemake lint format requirements clean-venv
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
 
+# DVC says what is out of date, Snakemake makes it on all cores, DVC takes it over and has the last word.
 repro: $(VENV)/.project .dvc/tmp/.scm
+	$(WITH_VENV) && export PATH && stale=$$(python workflow/scripts/stale.py) \
+		&& snakemake --cores $(CORES) $${stale:+--forcerun $$stale} \
+		&& dvc commit --force --quiet && dvc repro
+
+dvc: $(VENV)/.project .dvc/tmp/.scm
 	$(WITH_VENV) dvc repro
 
 snakemake: $(VENV)/.project

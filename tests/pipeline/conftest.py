@@ -1,6 +1,7 @@
 """A copy of the pipeline in a temporary folder, and both engines there."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,16 @@ class Project:
         text = file.read_text(encoding="utf-8")
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in params.yaml"
         file.write_text(text.replace(old, new), encoding="utf-8")
+
+    def keep_runs(self, *names: str) -> None:
+        """Leave only these runs in the list."""
+        file = self.root / "params.yaml"
+        text = file.read_text(encoding="utf-8")
+        lines = re.findall(r"^  (\S+): \{model: .*\}\n", text, re.MULTILINE)
+        assert set(names) <= set(lines)
+        for name in set(lines) - set(names):
+            text = re.sub(rf"^  {name}: \{{model: .*\}}\n", "", text, flags=re.MULTILINE)
+        file.write_text(text, encoding="utf-8")
 
     def choose(self, profile: str) -> None:
         self.edit_params("\nprofile: mini\n", f"\nprofile: {profile}\n")

@@ -121,7 +121,11 @@ CHANGES: dict[str, object] = {
     "profiles.mini.init.backbone": "imagenet",
     "profiles.mini.pretrain.stcn.iterations": 7,
     "profiles.mini.train.stcn.optimiser.learning_rate": 0.5,
-    "profiles.mini.infer.top_k": 7,
+    "profiles.mini.infer.xmem.top_k": 7,
+    "profiles.mini.curve.points": 7,
+    "profiles.mini.train.cutie.iterations": 7,
+    "profiles.mini.figures.figure7.frames": 7,
+    "table1_backward.xmem": "two_step",
     "profiles.mini.evaluate.tolerance": 0.5,
     "runs.stcn-full-static.seed": 9,
     "profiles.paper.train.stcn.iterations": 7,
@@ -138,7 +142,7 @@ def test_both_engines_track_the_same_values(make_project: Make) -> None:
                 owners[out.def_path] = stage.name
     for out in owners:
         place = project.root / out
-        file = place if place.suffix in {".safetensors", ".json", ".csv", ".md"} else place / "placeholder"
+        file = place if place.suffix in {".safetensors", ".json", ".csv", ".md", ".png"} else place / "placeholder"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(out, encoding="utf-8")
     project.run("dvc", "commit", "--force", "--quiet")

@@ -15,6 +15,9 @@ Make = Callable[[str], Any]
 
 pytestmark = pytest.mark.slow
 
+# Every network, a state and none, both kinds of supervision, with and without pretraining, with masks and without.
+RUNS = ("stcn-full-static", "xmem-two_step-static", "cutie-t_step-backbone", "cutie-empty-backbone")
+
 
 def stages_run(output: str) -> set[str]:
     return set(re.findall(r"^Running stage '([^']+)':", output, re.MULTILINE))
@@ -31,20 +34,23 @@ def contents(root: Path, pattern: str) -> dict[str, str]:
 
 def results(root: Path) -> dict[str, str]:
     """Everything that must not depend on the engine: weights, masks and scores."""
-    patterns = ["results/smoke/**/*.safetensors", "results/smoke/masks/*/*.zip", "results/smoke/metrics/*/*"]
+    kinds = ["**/*.safetensors", "masks/**/*.zip", "metrics/*/*", "figures/*", "tables/curves.*"]
+    patterns = [f"results/smoke/{kind}" for kind in kinds]
     return {path: checksum for pattern in patterns for path, checksum in contents(root, pattern).items()}
 
 
 def test_both_engines_build_everything_and_hand_over(make_project: Make) -> None:
     project = make_project("dvc")
     project.choose("smoke")
+    project.keep_runs(*RUNS)
 
     first = stages_run(project.run("dvc", "repro"))
     assert {"data", "labels@first", "init@stcn", "pretrain@stcn", "tables"} <= first
     assert stages_run(project.run("dvc", "repro")) == set()
     built = results(project.root)
     trained = {Path(path).parent.name for path in built if path.endswith("weights.safetensors")}
-    assert trained == set(load_params(project.root / "params.yaml").runs)
+    assert all((project.root / f"results/smoke/train/{run}/snapshots").iterdir() for run in RUNS)
+    assert trained == set(load_params(project.root / "params.yaml").runs) == set(RUNS)
     tables = project.root / "results/smoke/tables"
     before = json.loads((tables / "summary.json").read_text(encoding="utf-8"))
     assert (tables / "table1.csv").read_text(encoding="utf-8")
@@ -56,8 +62,12 @@ def test_both_engines_build_everything_and_hand_over(make_project: Make) -> None
     (project.root / "params.yaml").write_text(changed, encoding="utf-8")
     again = stages_run(project.run("dvc", "repro"))
     assert {stage.partition("@")[0] for stage in again} == {"evaluate", "baseline", "tables"}
+    assert project.run("python", "workflow/scripts/stale.py") == ""
     assert json.loads((tables / "summary.json").read_text(encoding="utf-8")) != before
     (project.root / "params.yaml").write_text(text, encoding="utf-8")
+    stale = project.run("python", "workflow/scripts/stale.py").split()
+    assert "results/smoke/metrics/copy_first" in stale
+    assert not any("train" in path for path in stale)
     assert stages_run(project.run("dvc", "repro")) == again
     assert json.loads((tables / "summary.json").read_text(encoding="utf-8")) == before
     assert results(project.root) == built
@@ -71,6 +81,7 @@ def test_both_engines_build_everything_and_hand_over(make_project: Make) -> None
     # Snakemake, elsewhere and from nothing, builds the same and hands over to DVC.
     other = make_project("snakemake")
     other.choose("smoke")
+    other.keep_runs(*RUNS)
     other.run("snakemake", "--cores", "2")
     assert results(other.root) == built
     assert "Nothing to be done" in other.run("snakemake", "--cores", "2", "--dry-run")
