@@ -7,8 +7,9 @@ version; `resize.json` in it records both. Masks keep their ids (nearest neighbo
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,14 +163,16 @@ def _resize_all(tasks: list[_Task], processes: int) -> tuple[int, int]:
     """Resize every video that is not there yet; returns the numbers of all frames and masks."""
     frames = masks = 0
     problems = []
-    with (
-        ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool,
-        tqdm(total=len(tasks), desc="resize", unit="video", mininterval=0.5, leave=False) as bar,
-    ):
-        for new_frames, new_masks, problem in pool.map(_resize_video, tasks, chunksize=1):
+    with ExitStack() as stack:
+        results: Iterable[tuple[int, int, str | None]]
+        if processes == 1:
+            results = map(_resize_video, tasks)
+        else:
+            context = multiprocessing.get_context("spawn")
+            results = stack.enter_context(ProcessPoolExecutor(processes, context)).map(_resize_video, tasks)
+        for new_frames, new_masks, problem in tqdm(results, "resize", len(tasks), unit="video", leave=False):
             frames, masks = frames + new_frames, masks + new_masks
             problems += [problem] if problem else []
-            bar.update()
     if problems:
         shown = "".join(f"\n  - {problem}" for problem in problems[:_MOST_PROBLEMS_SHOWN])
         raise UserError(

@@ -196,7 +196,7 @@ def _receive(response: Any, part: Path, remote: _Remote, start: int, title: str)
         stream = part.open("rb+")
     with stream:
         stream.seek(start)
-        _compare(response, stream.read())
+        _compare(response, stream.read(OVERLAP))
         with tqdm(
             total=remote.size,
             initial=stream.tell(),

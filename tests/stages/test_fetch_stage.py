@@ -1,0 +1,147 @@
+"""The commands `fetch` and `resize-youtube`: from archives in the shape of the public ones to the trees of `paper`."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.datasets import fake_trees
+from tests.datasets.loopback import VIDEOS, served, small_source, zipped, zipped_folder
+from typer.testing import CliRunner
+
+from oneshot_vos.cli import app
+from oneshot_vos.datasets.fetch.report import describe
+from oneshot_vos.datasets.fetch.sources import SOURCES, Source
+from oneshot_vos.errors import UserError
+from oneshot_vos.params import load_params
+from oneshot_vos.registry import Registry
+from oneshot_vos.stages import data, fetch, resize_youtube
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Archives of tiny sets with the names and top folders of the public ones."""
+    folder = tmp_path_factory.mktemp("archives")
+    trees = folder / "trees"
+    fake_trees.make_davis2016(trees / "davis2016")
+    fake_trees.make_davis2017(trees / "davis2017")
+    fake_trees.make_static(trees / "static")
+    for year in (2018, 2019):
+        fake_trees.make_youtube(trees, year)
+    shapes = {
+        "davis2016": ("davis2016", "DAVIS/"),
+        "davis2017": ("davis2017", "DAVIS/"),
+        "static": ("static", ""),
+    }
+    for year, top in fake_trees.YOUTUBE_FOLDERS.items():
+        shapes[f"youtube{year}-train"] = (f"{top}/train", "train/")
+        shapes[f"youtube{year}-valid"] = (f"{top}/valid", "valid/")
+        shapes[f"youtube{year}-valid-all-frames"] = (f"{top}/all_frames/valid_all_frames", "valid_all_frames/")
+    made = {}
+    for name, (tree, top) in shapes.items():
+        made[name] = folder / f"{name}.zip"
+        made[name].write_bytes(zipped_folder(trees / tree, top))
+    return made
+
+
+def tiny(source: Source) -> Source:
+    """A source that takes any number of videos and any bytes."""
+    parts = tuple(
+        dataclasses.replace(part, counts=tuple(dataclasses.replace(count, number=None) for count in part.counts))
+        for part in source.parts
+    )
+    return dataclasses.replace(source, parts=parts, size=None, sha256=None)
+
+
+TINY = Registry("data set", {name: tiny(source) for name, source in SOURCES.items()})
+
+
+def test_archives_become_the_trees_that_the_profile_paper_reads(
+    archives: dict[str, Path], tmp_path: Path, repository: Path
+) -> None:
+    root = tmp_path / "raw"
+    said: list[str] = []
+    fetch.run([], root, archives, said.append, sources=TINY)
+    assert (root / "DAVIS/2016/Annotations/480p/blackswan/00000.png").is_file()
+    assert (root / "YouTube2018/valid/meta.json").is_file()
+    assert (root / "YouTube/all_frames/valid_all_frames/JPEGImages/00f88c4f0a/00021.jpg").is_file()
+    resize_youtube.run(root / "YouTube/train", None, said.append, processes=1)
+    assert set(json.loads((root / "fetch.lock.json").read_text())["files"]) == set(archives)
+
+    document = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
+    document["profiles"]["paper"]["data"]["root"] = str(root)
+    for entry in document["profiles"]["paper"]["data"]["sets"].values():
+        assert (root / entry["path"]).is_dir(), entry
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(document), encoding="utf-8")
+    data.run(load_params(file, "paper"), tmp_path / "out")
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert all(found["counts"]["errors"] == 0 for found in report["sets"].values())
+
+
+def test_one_failure_does_not_keep_the_others(tmp_path: Path) -> None:
+    with served(zipped(VIDEOS)) as site:
+        broken = small_source(name="broken", file_name="broken.zip")
+        sources = Registry("data set", {"broken": broken, "small": small_source(site.url)})
+        with pytest.raises(UserError, match=r"broken: no source gave broken\.zip"):
+            fetch.run(["all"], tmp_path, {}, lambda line: None, sources=sources)
+    assert (tmp_path / "sets/small/list.txt").is_file()
+
+
+def test_a_dry_run_shows_everything_and_writes_nothing(tmp_path: Path) -> None:
+    root = tmp_path / "not there yet"
+    result = CliRunner().invoke(app, ["fetch", "--dry-run", "--root", str(root)])
+    assert result.exit_code == 0, result.output
+    for source in SOURCES.values():
+        assert source.name in result.output
+        assert all(str(mirror) in result.output for mirror in source.mirrors)
+        assert all(part.target in result.output for part in source.parts)
+    words = " ".join(result.output.split())
+    assert all(source.licence in words for source in SOURCES.values())
+    assert "832.8 MB" in words
+    assert "e3d0b5b77c3d…" in words
+    assert "To download: 982.1 MB and 8 of unpublished size" in words
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_tells_what_is_there(tmp_path: Path) -> None:
+    with served(zipped(VIDEOS)) as site:
+        source = small_source(site.url)
+        sources = Registry("data set", {"small": source})
+        (tmp_path / ".fetch").mkdir()
+        (tmp_path / ".fetch/small.zip.part").write_bytes(bytes(2000))
+        assert "no (2.0 kB downloaded)" in describe([source], tmp_path)
+        fetch.run(["small"], tmp_path, {}, lambda line: None, sources=sources)
+        report = describe([source], tmp_path)
+    assert "yes: 2 videos, 3 frames" in report
+    assert "(pinned)" in report
+    assert "To download: 0 B." in report
+    (tmp_path / "sets/small/list.txt").unlink()
+    assert "something else: 2 videos, 3 frames; no list.txt" in describe([source], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "nothing named to fetch; expected names such as `paper`"),
+        (["davis2071"], "unknown data set 'davis2071': did you mean 'davis201"),
+        (["--archive", "davis2017"], "--archive davis2017: expected NAME=PATH"),
+        (["--archive", "paper=x.zip"], "unknown data set 'paper'"),
+        (["--archive", "static=a", "--archive", "static=b"], "'static' has an archive already, a"),
+        (["--archive", "static=none.zip"], "none.zip: no such file; expected the archive of FSS"),
+    ],
+)
+def test_wrong_arguments_end_in_a_message(tmp_path: Path, arguments: list[str], expected: str) -> None:
+    result = CliRunner().invoke(app, ["fetch", "--root", str(tmp_path / "root"), *arguments])
+    assert result.exit_code == 2
+    assert expected in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_resize_youtube_is_a_command(tmp_path: Path) -> None:
+    fake_trees.make_youtube_train(tmp_path / "train", frames=6)
+    result = CliRunner().invoke(app, ["resize-youtube", str(tmp_path / "train"), "--quality", "90", "--processes", "1"])
+    assert result.exit_code == 0, result.output
+    assert "train_480p: 4 videos, 7 frames, 7 masks" in result.output
+    assert json.loads((tmp_path / "train_480p/resize.json").read_text())["images"]["jpeg_quality"] == 90
