@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from oneshot_vos.inference.bank import MemoryBank
+from oneshot_vos.inference.bank import MemoryBank, MemorySize
 from oneshot_vos.networks.interface import MemoryFrame
 
 CK, CV, HEIGHT, WIDTH = 6, 5, 3, 4
@@ -152,6 +152,54 @@ def test_the_bank_does_not_grow() -> None:
     for seed in range(20):
         bank.add(frame(2, seed))
     assert [tensor.data_ptr() for tensor in (bank._keys, bank._groups[0].values) if tensor is not None] == addresses
+
+
+@pytest.mark.parametrize("temporary", [False, True])
+def test_an_unbounded_bank_grows_and_keeps_everything(temporary: bool) -> None:
+    stored = [frame(1 if seed < 5 else 2, seed) for seed in range(30)]
+    bank = MemoryBank(None, 5, temporary=temporary)
+    for one in stored:
+        bank.add(one)
+        if temporary:
+            bank.add_temporary(one._replace(value=-one.value))
+    if temporary:
+        bank.add(stored[0]._replace(value=stored[-1].value))  # the temporary one goes
+        stored.append(stored[0]._replace(value=stored[-1].value))
+    assert len(bank.frames) == len(stored)
+    expect(bank, [stored, stored[5:]], 5)
+    assert bank.sizes == [
+        MemorySize(0, len(stored) * HEIGHT * WIDTH, 0),
+        MemorySize(0, (len(stored) - 5) * HEIGHT * WIDTH, 0),
+    ]
+
+
+@pytest.mark.parametrize("top_k", [None, 5])
+def test_removed_objects_leave_the_others_as_they_were(top_k: int | None) -> None:
+    stored = [frame(objects, seed) for seed, objects in enumerate([3, 3, 5, 6])]
+    bank = MemoryBank(8, top_k)
+    for one in stored:
+        bank.add(one)
+    before = bank.read(query(), None)
+    bank.remove({1, 3, 5})
+    assert bank.groups == [slice(0, 2), slice(2, 3)]
+    torch.testing.assert_close(bank.read(query(), None), before[:, [0, 2, 4]])
+    bank.remove([0, 1, 2])
+    assert bank.objects == 0
+    bank.add(stored[0])
+    expect(bank, [stored[:1]] * 3, top_k)
+
+
+def test_an_annotation_of_removed_objects_does_not_keep_its_frame() -> None:
+    stored = [frame(objects, seed) for seed, objects in enumerate([1, 2, 2, 2, 2])]
+    bank = MemoryBank(3, 5)
+    for number, one in enumerate(stored[:3]):
+        bank.add(one, annotated=number < 2)
+    bank.remove([0])
+    rest = [one._replace(value=one.value[:, 1:]) for one in stored]
+    for one in rest[3:]:
+        bank.add(one)
+    assert bank.frames == (1, 3, 4)
+    expect(bank, [[rest[1], rest[3], rest[4]]], 5)
 
 
 def test_values_keep_their_type() -> None:

@@ -3,7 +3,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from oneshot_vos.inference.geometry import crop, most_probable, padding_for, resize_ids, resize_image, short_side_size
+from oneshot_vos.inference.geometry import (
+    crop,
+    limited_size,
+    most_probable,
+    pad_image,
+    padding_for,
+    resize_ids,
+    resize_image,
+    short_side_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +32,23 @@ def test_the_longer_side_is_rounded_down() -> None:
     assert short_side_size(1919, 1080, 480) == (852, 480)
     assert short_side_size(100, 50, None) == (100, 50)
     assert short_side_size(60, 60, 96) == (96, 96)
+
+
+def test_only_a_longer_shorter_side_is_limited() -> None:
+    assert limited_size(96, 129, 72) == (72, 96)
+    assert limited_size(129, 96, 72) == (96, 72)
+    assert limited_size(60, 100, 72) == (60, 100)
+    assert limited_size(60, 100, None) == (60, 100)
+
+
+@pytest.mark.parametrize("padding", [(0, 0, 0, 0), (1, 2, 0, 3)])
+def test_an_image_gets_a_border_of_a_colour(padding: tuple[int, int, int, int]) -> None:
+    image, colour = torch.rand(3, 5, 6), torch.tensor([1.0, 2.0, 3.0])
+    padded = pad_image(image, padding, colour)
+    assert torch.equal(crop(padded, padding), image)
+    around = F.pad(torch.zeros(5, 6), padding, value=1).bool()
+    assert (padded[:, around] == colour[:, None]).all()
+    assert torch.equal(pad_image(image, padding), F.pad(image, padding))
 
 
 def test_ids_keep_their_values_when_resized() -> None:

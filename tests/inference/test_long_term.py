@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
+from tests.inference.memories import AREA, CK, CV, frame, query
 from torch import Tensor
 
 from oneshot_vos.inference.bank import Bank, MemorySize
@@ -13,7 +14,6 @@ from oneshot_vos.inference.long_term import LongTermBank, most_used
 from oneshot_vos.inference.official import SharedLongTermBank
 from oneshot_vos.inference.plan import LongTerm
 from oneshot_vos.networks.interface import MemoryFrame
-from tests.inference.memories import AREA, CK, CV, frame, query
 
 TOP_K = 9
 
