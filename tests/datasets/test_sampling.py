@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oneshot_vos.datasets.sampling import Curriculum, FullSampler, OneShotSampler
+from oneshot_vos.datasets.sampling import Curriculum, FullSampler, NearbySampler, OneShotSampler
 from oneshot_vos.errors import UserError
 
 STCN_VALUES, STCN_AT = (5, 10, 15, 20, 25, 5), (0.0, 0.1, 0.2, 0.3, 0.4, 0.8)
@@ -86,6 +86,24 @@ def test_full_supervision_stays_among_labelled_frames(count, length, max_skip, s
     assert len(clip) == length
     assert set(clip) <= set(labelled)
     assert clip == sorted(clip) or clip == sorted(clip, reverse=True)
+
+
+@given(count=st.integers(2, 40), length=st.integers(2, 9), max_skip=st.integers(1, 30), seed=st.integers(0, 1000))
+def test_nearby_clips_hold_different_frames_not_far_from_each_other(count, length, max_skip, seed):
+    labelled = [3 * i + 1 for i in range(count)]
+    clip = NearbySampler().sample(3 * count + 5, labelled, length, max_skip, np.random.default_rng(seed))
+    assert len(clip) == length
+    assert clip == sorted(clip) or clip == sorted(clip, reverse=True)
+    different = sorted(set(clip))
+    assert len(different) == min(length, count)
+    assert set(different) <= set(labelled)
+    assert all(b - a <= 3 * max_skip for a, b in zip(different, different[1:], strict=False))
+
+
+def test_nearby_clips_can_be_any_that_the_rule_allows():
+    rng = np.random.default_rng(0)
+    found = {tuple(NearbySampler().sample(4, range(4), 3, 1, rng)) for _ in range(300)}
+    assert found == {(0, 1, 2), (1, 2, 3), (2, 1, 0), (3, 2, 1)}
 
 
 def test_full_supervision_leaves_out_videos_with_one_mask():

@@ -9,7 +9,14 @@ from torchvision.transforms import functional as official
 
 from oneshot_vos.datasets import composed, exact, warps
 from oneshot_vos.datasets.colours import FILL, MEAN, STD, apply_colours, fold_colours
-from oneshot_vos.datasets.transforms import ClipTransform, StaticTransform, draw_box, shorter_side_to
+from oneshot_vos.datasets.transforms import (
+    CLIP_RECIPES,
+    STATIC_RECIPES,
+    ClipTransform,
+    StaticTransform,
+    draw_box,
+    shorter_side_to,
+)
 
 HEIGHT, WIDTH = 120, 200
 
@@ -188,3 +195,19 @@ def test_drawing_depends_on_the_generator_alone():
 )
 def test_shorter_side(size, expected):
     assert shorter_side_to(*size, 384) == expected
+
+
+def test_cutie_varies_nothing_from_frame_to_frame():
+    draw = CLIP_RECIPES["cutie"](96).draw(np.random.default_rng(4), HEIGHT, WIDTH, 5)
+    assert len(draw.frames) == 5
+    assert len(set(map(repr, draw.frames))) == 1
+    assert len(set(map(repr, CLIP_RECIPES["xmem"](96).draw(np.random.default_rng(4), HEIGHT, WIDTH, 5).frames))) == 5
+
+
+def test_cutie_scales_still_images_more():
+    def scales(name):
+        transform = STATIC_RECIPES[name](96)
+        return [transform.draw(np.random.default_rng(seed), HEIGHT, WIDTH).scale for seed in range(50)]
+
+    assert min(scales("cutie")) < 0.8 <= min(scales("stcn"))
+    assert max(scales("stcn")) <= 1.5 < max(scales("cutie"))

@@ -14,13 +14,18 @@ from torch import Tensor, nn
 
 from oneshot_vos.datasets.clips import Clip
 from oneshot_vos.errors import UserError
+from oneshot_vos.networks import build_network
 from oneshot_vos.networks.losses import BootstrappedCrossEntropy
 from oneshot_vos.networks.stcn import STCN
-from oneshot_vos.params import Training
+from oneshot_vos.networks.weights import load_weights
+from oneshot_vos.params import Training, load_params
+from oneshot_vos.stages.train import Snapshots
 from oneshot_vos.supervision import build_supervision
+from oneshot_vos.supervision.rollout import Rollout
 from oneshot_vos.training.checkpoint import Progress, StateFolder
 from oneshot_vos.training.distributed import World, joined_world
 from oneshot_vos.training.loop import fit
+from oneshot_vos.training.schedule import build_optimiser, set_learning_rate
 
 SIZE = 32
 ALONE = World(0, 1, torch.device("cpu"))
@@ -65,6 +70,8 @@ def recipe(**changes: Any) -> Training:
         "loss": {"start": 1, "end": 4, "top_p": 0.5},
         "max_skip": None,
         "reference": "soft",
+        "references": None,
+        "deep_update": 0.0,
         "checkpoint_every": 2,
         "log_every": 1,
     }
@@ -88,13 +95,20 @@ def small_network() -> STCN:
 
 
 def train(
-    folder: Path, settings: Training, *, clips: RandomClips | None = None, world: World = ALONE, key: str = "k"
+    folder: Path,
+    settings: Training,
+    *,
+    clips: RandomClips | None = None,
+    world: World = ALONE,
+    key: str = "k",
+    snapshots: tuple[int, ...] = (),
 ) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     network = small_network()
-    supervision = build_supervision("two_step", network, BootstrappedCrossEntropy(**settings.loss.model_dump()))
+    supervision = build_supervision("two_step", network, BootstrappedCrossEntropy(**settings.loss), Rollout())
     state = StateFolder(folder, key)
     folder.mkdir(parents=True, exist_ok=True)
-    finished = fit(supervision, clips or RandomClips(), settings, seed=3, state=state, world=world, title="test")
+    dataset = clips or RandomClips()
+    finished = fit(supervision, dataset, settings, seed=3, state=state, world=world, title="test", snapshots=snapshots)
     return network.state_dict(), finished.curves.rows if finished.curves else []
 
 
@@ -116,6 +130,35 @@ def test_training_changes_every_parameter_and_logs_every_iteration(tmp_path: Pat
     assert still == []
     assert [row["iteration"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert rows[0]["learning_rate"] < rows[2]["learning_rate"] > rows[5]["learning_rate"]
+
+
+def test_weights_on_the_way_are_kept(tmp_path: Path) -> None:
+    train(tmp_path, recipe(), snapshots=(2, 4))
+    halfway = small_network()
+    load_weights(StateFolder(tmp_path, "k").snapshot(4), halfway)
+    shorter, _ = train(tmp_path / "shorter", recipe(), snapshots=(4,))
+    other = small_network()
+    load_weights(StateFolder(tmp_path / "shorter", "k").snapshot(4), other)
+    assert_same(halfway.state_dict(), other.state_dict())
+    assert any(not torch.equal(halfway.state_dict()[name], shorter[name]) for name in shorter)
+    assert StateFolder(tmp_path, "k").snapshot(2).is_file()
+
+
+@pytest.mark.parametrize(
+    ("points", "total", "expected"), [(4, 100, [25, 50, 75]), (1, 100, []), (3, 2, [1]), (200, 4, [1, 2, 3])]
+)
+def test_snapshots_divide_the_training_evenly(points: int, total: int, expected: list[int]) -> None:
+    assert Snapshots(Path(), points).iterations(total) == expected
+
+
+def test_a_network_may_learn_in_groups(repository: Path) -> None:
+    smoke = load_params(repository / "params.yaml", "smoke").profile
+    network = build_network("cutie", smoke.networks["cutie"])
+    optimiser = build_optimiser(recipe().optimiser, network)
+    set_learning_rate(optimiser, 0.5)
+    assert {group["lr"] for group in optimiser.param_groups} == {0.5, 0.05}
+    assert {group["weight_decay"] for group in optimiser.param_groups} == {0.0, 0.01}
+    assert sum(len(group["params"]) for group in optimiser.param_groups) == len(list(network.parameters()))
 
 
 def train_until_killed(folder: Path, settings: Training) -> None:
@@ -271,5 +314,5 @@ def free_port() -> int:
 
 
 def test_the_supervision_is_what_is_wrapped() -> None:
-    module: nn.Module = build_supervision("two_step", small_network(), BootstrappedCrossEntropy())
+    module: nn.Module = build_supervision("two_step", small_network(), BootstrappedCrossEntropy(), Rollout())
     assert ALONE.wrap(module) is module
