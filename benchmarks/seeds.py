@@ -1,8 +1,8 @@
 """Train every run of a profile with several seeds, through the pipeline itself, and keep the tables with their spread.
 
-    python benchmarks/seeds.py [--profile mini] [--seeds 0 1 2] [--cores 2] [--work build/seeds]
+    python benchmarks/seeds.py [--profile mini] [--seeds 0 1 2] [--vary 'step'] [--cores 2] [--work build/seeds]
 
-Works in a copy of the checkout, whose params.yaml lists each run once per seed: data, initial weights and pretraining
+Works in a copy of the checkout, whose params.yaml lists each run (that `--vary` matches) once per seed: data, initial weights and pretraining
 are made once and shared, as the pipeline does for runs of different seeds. Snakemake builds it (several trainings at a
 time where there are cores; one thread each, so that they do not wait for one another). A second start goes on where
 the first was stopped. The tables end up in results/<profile>/seeds.
@@ -33,12 +33,12 @@ def copy_checkout(target: Path) -> None:
             shutil.copy2(name, target / name)
 
 
-def with_seeds(text: str, profile: str, seeds: list[int]) -> str:
-    """params.yaml with every run of seed 0 listed once per seed, and `profile` in force."""
+def with_seeds(text: str, profile: str, seeds: list[int], vary: str) -> str:
+    """params.yaml with every run of seed 0 whose name `vary` matches listed once per seed, and `profile` in force."""
     lines: list[str] = []
     for line in text.splitlines():
         run = RUN.match(line)
-        if run is None:
+        if run is None or not re.search(vary, run["key"]):
             lines.append(line)
             continue
         for seed in seeds:
@@ -51,13 +51,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", default="mini")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--vary", default="", help="regular expression: the runs that get every seed; default: all")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--work", type=Path, default=Path("build/seeds"))
     options = parser.parse_args()
 
     copy_checkout(options.work)
     params = options.work / "params.yaml"
-    params.write_text(with_seeds(params.read_text(encoding="utf-8"), options.profile, options.seeds), encoding="utf-8")
+    text = params.read_text(encoding="utf-8")
+    params.write_text(with_seeds(text, options.profile, options.seeds, options.vary), encoding="utf-8")
     print(f"{len(load_params(params).runs)} runs: {', '.join(load_params(params).runs)}", flush=True)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "snakemake", "--cores", str(options.cores)]

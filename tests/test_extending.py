@@ -2,7 +2,6 @@
 
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,7 +26,7 @@ SIZE = 48
 
 
 @pytest.fixture
-def extended(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def extended(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The package with the files and lines of the document."""
     text = (repository / "docs/extending.md").read_text(encoding="utf-8")
     examples = re.findall(r"<!-- (.+?) -->\n```python\n(.*?)```", text, re.DOTALL)
@@ -40,7 +39,6 @@ def extended(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         module = ModuleType(name)
         monkeypatch.setitem(sys.modules, name, module)
         exec(compile(code, place, "exec"), module.__dict__)
-    yield
 
 
 def _add_line(registry: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:

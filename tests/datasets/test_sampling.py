@@ -97,7 +97,7 @@ def test_nearby_clips_hold_different_frames_not_far_from_each_other(count, lengt
     different = sorted(set(clip))
     assert len(different) == min(length, count)
     assert set(different) <= set(labelled)
-    assert all(b - a <= 3 * max_skip for a, b in zip(different, different[1:], strict=False))
+    assert all(b - a <= 3 * max_skip for a, b in pairwise(different))
 
 
 def test_nearby_clips_can_be_any_that_the_rule_allows():

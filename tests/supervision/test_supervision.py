@@ -195,7 +195,8 @@ def test_the_state_takes_up_the_reference_and_some_predictions(
 
 def test_deep_updates_come_as_often_as_asked() -> None:
     draws = Rollout(deep_update=0.2).draw_deep_updates(5001, torch.Generator().manual_seed(0))
-    assert draws[0] and len(draws) == 5001
+    assert draws[0]
+    assert len(draws) == 5001
     assert 0.18 < sum(draws[1:]) / 5000 < 0.22
 
 
