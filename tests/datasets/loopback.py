@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from oneshot_vos.datasets.fetch.obtain import fetch
 from oneshot_vos.datasets.fetch.sources import Count, Drive, Part, Source, Web
 from oneshot_vos.datasets.fetch.transfer import Patience
 
@@ -197,3 +198,36 @@ def small_source(*urls: str, **changes: object) -> Source:
         "page": "https://example.org/small",
     }
     return Source(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def obtain(source: Source, root: Path, **options: object) -> list[str]:
+    said: list[str] = []
+    fetch(source, root, said.append, patience=QUICK, **options)  # type: ignore[arg-type]
+    return said
+
+
+def is_whole(root: Path) -> bool:
+    files = {
+        f"top/{path.relative_to(root / 'sets/small').as_posix()}": path.read_bytes()
+        for path in (root / "sets/small").rglob("*")
+        if path.is_file()
+    }
+    return files == VIDEOS
+
+
+def leftovers(root: Path) -> list[str]:
+    """Whatever lies below the root besides the set, the lock file and the locks of processes."""
+    files = [path.relative_to(root).as_posix() for path in root.rglob("*")]
+    known = ("sets/small/", "fetch.lock.json")
+    return [
+        name
+        for name in files
+        if not name.startswith(known) and not name.endswith(".lock") and name not in ("sets", "sets/small", ".fetch")
+    ]
+
+
+def write_tree(folder: Path, members: dict[str, bytes]) -> None:
+    for name, content in members.items():
+        path = folder / name.removeprefix("top/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)

@@ -1,23 +1,29 @@
-"""From a name to a whole folder, over a real server: mirrors, checksums, pins, locks, and processes that die."""
+"""From a name to a whole folder, over a real server: mirrors, checksums, pins, and what is there already."""
 
-import dataclasses
 import hashlib
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.datasets.loopback import QUICK, VIDEOS, Fault, Site, served, small_source, tarred, zipped
+from tests.datasets.loopback import (
+    VIDEOS,
+    Fault,
+    Site,
+    is_whole,
+    leftovers,
+    obtain,
+    served,
+    small_source,
+    tarred,
+    write_tree,
+    zipped,
+)
 
 from oneshot_vos.datasets.fetch import transfer
 from oneshot_vos.datasets.fetch.archives import Limits
-from oneshot_vos.datasets.fetch.obtain import fetch
-from oneshot_vos.datasets.fetch.sources import Part, Source
+from oneshot_vos.datasets.fetch.sources import Part
 from oneshot_vos.errors import UserError
 
 ARCHIVE = zipped(VIDEOS)
@@ -34,32 +40,6 @@ def site() -> Iterator[Site]:
 def other() -> Iterator[Site]:
     with served(ARCHIVE) as running:
         yield running
-
-
-def obtain(source: Source, root: Path, **options: object) -> list[str]:
-    said: list[str] = []
-    fetch(source, root, said.append, patience=QUICK, **options)  # type: ignore[arg-type]
-    return said
-
-
-def is_whole(root: Path) -> bool:
-    files = {
-        f"top/{path.relative_to(root / 'sets/small').as_posix()}": path.read_bytes()
-        for path in (root / "sets/small").rglob("*")
-        if path.is_file()
-    }
-    return files == VIDEOS
-
-
-def leftovers(root: Path) -> list[str]:
-    """Whatever lies below the root besides the set, the lock file and the locks of processes."""
-    files = [path.relative_to(root).as_posix() for path in root.rglob("*")]
-    known = ("sets/small/", "fetch.lock.json")
-    return [
-        name
-        for name in files
-        if not name.startswith(known) and not name.endswith(".lock") and name not in ("sets", "sets/small", ".fetch")
-    ]
 
 
 def test_a_set_is_fetched_pinned_and_then_used_as_it_is(site: Site, tmp_path: Path) -> None:
@@ -216,13 +196,6 @@ def test_a_hostile_archive_leaves_no_folder(site: Site, tmp_path: Path) -> None:
 # --- what is there already -------------------------------------------------------------------------------------------
 
 
-def write_tree(folder: Path, members: dict[str, bytes]) -> None:
-    for name, content in members.items():
-        path = folder / name.removeprefix("top/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-
-
 def test_a_tree_of_the_user_is_used_without_a_word_to_any_server(site: Site, tmp_path: Path) -> None:
     write_tree(tmp_path / "elsewhere", VIDEOS)
     (tmp_path / "root/sets").mkdir(parents=True)
@@ -360,86 +333,3 @@ def test_a_root_that_is_a_file_is_named(site: Site, tmp_path: Path) -> None:
     (tmp_path / "root").write_text("a file")
     with pytest.raises(UserError, match=r"root/.*cannot be made \(.*\); expected a folder that can be written to"):
         obtain(small_source(site.url), tmp_path / "root")
-
-
-# --- several processes, and processes that die ------------------------------------------------------------------------
-
-CHILD = """
-import sys
-from pathlib import Path
-from tests.datasets.loopback import QUICK, small_source
-from oneshot_vos.datasets.fetch.obtain import fetch
-fetch(small_source(sys.argv[1]), Path(sys.argv[2]), lambda line: print(line, flush=True), patience=QUICK)
-"""
-
-
-def child(site: Site, root: Path, repository: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD, site.url, str(root)],
-        cwd=repository,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-
-
-def test_two_processes_fetch_once(site: Site, tmp_path: Path, repository: Path) -> None:
-    site.faults = [Fault(silent=2.0)]
-    processes = [child(site, tmp_path, repository) for _ in range(2)]
-    said = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert is_whole(tmp_path)
-    assert leftovers(tmp_path) == []
-    assert len(site.requests) == 1
-    assert sum("was there before" in text for text in said) == 1
-
-
-def test_a_killed_process_is_continued(site: Site, tmp_path: Path, repository: Path) -> None:
-    site.faults = [Fault(silent=60.0)]
-    killed = child(site, tmp_path, repository)
-    part = tmp_path / ".fetch/small.zip.part"
-    deadline = time.monotonic() + 60
-    while not (part.exists() and part.stat().st_size >= len(ARCHIVE) // 2) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    assert part.stat().st_size == len(ARCHIVE) // 2
-    obtain(small_source(site.url), tmp_path)  # the lock died with its holder
-    assert is_whole(tmp_path)
-    assert site.ranges[0] is None
-    assert site.ranges[1] == f"bytes={len(ARCHIVE) // 2 - 4096}-"
-
-
-def test_what_a_kill_leaves_is_cleared_away(site: Site, tmp_path: Path) -> None:
-    write_tree(tmp_path / "sets/.small.unpacking", {"top/half": b"half"})  # killed while it unpacked
-    (tmp_path / ".fetch").mkdir()
-    (tmp_path / ".fetch/small.zip").write_bytes(ARCHIVE)  # the download was complete
-    obtain(small_source(site.url), tmp_path)
-    assert site.requests == []
-    assert is_whole(tmp_path)
-    assert leftovers(tmp_path) == []
-
-
-def test_an_archive_that_a_kill_left_is_verified(site: Site, tmp_path: Path) -> None:
-    (tmp_path / ".fetch").mkdir()
-    (tmp_path / ".fetch/small.zip").write_bytes(b"not what it should be")
-    said = obtain(small_source(site.url), tmp_path)
-    assert (
-        "small: an earlier download: the file is neither a zip nor a tar file, or was cut off; it was deleted" in said
-    )
-    assert is_whole(tmp_path)
-
-
-def test_an_interrupt_leaves_the_part_and_no_folder(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("oneshot_vos.datasets.fetch.obtain.os.sync", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        obtain(small_source(site.url), tmp_path)
-    assert leftovers(tmp_path) == [".fetch/small.zip"]
-    monkeypatch.undo()
-    obtain(dataclasses.replace(small_source(site.url)), tmp_path)
-    assert len(site.requests) == 1
