@@ -28,12 +28,12 @@ STAGES: dict[str, tuple[list[str], list[object]]] = {
         ["stcn", Path("w"), Path("s"), Path("o"), Path("c")],
     ),
     "train": (
-        ["--run", RUN, "--weights", "w", "--labels", "l", "--out", "o", "--curves", "c"],
-        [RUN, Path("w"), Path("l"), Path("o"), Path("c")],
+        ["--run", RUN, "--weights", "w", "--labels", "l", "--out", "o", "--snapshots", "n", "--curves", "c"],
+        [RUN, Path("w"), Path("l"), Path("o"), Path("n"), Path("c")],
     ),
     "infer": (
-        ["--run", RUN, "--weights", "w", "--sets", "s", "--out", "o"],
-        [RUN, Path("w"), Path("s"), Path("o")],
+        ["--run", RUN, "--weights", "w", "--snapshots", "n", "--sets", "s", "--out", "o"],
+        [RUN, Path("w"), Path("n"), Path("s"), Path("o")],
     ),
     "baseline": (["--sets", "s", "--masks", "k", "--metrics", "m"], [Path("s"), Path("k"), Path("m")]),
     "evaluate": (
@@ -44,6 +44,7 @@ STAGES: dict[str, tuple[list[str], list[object]]] = {
         ["--metrics", "m", "--labels", "l", "--curves", "c", "--out", "o"],
         [Path("m"), Path("l"), Path("c"), Path("o")],
     ),
+    "figures": (["--masks", "k", "--sets", "s", "--out", "o"], [Path("k"), Path("s"), Path("o")]),
 }
 
 
@@ -101,7 +102,7 @@ def test_an_interrupt_ends_with_code_130(monkeypatch: pytest.MonkeyPatch) -> Non
     ("arguments", "expected"),
     [
         (["init", "--model", "sctn", "--out", "o"], "unknown model 'sctn': did you mean 'stcn'?"),
-        (["infer", "--run", "x", "--weights", "w", "--sets", "s", "--out", "o"], "unknown run 'x'"),
+        (["infer", "--run", "x", "--weights", "w", "--snapshots", "n", "--sets", "s", "--out", "o"], "unknown run 'x'"),
         (["data", "--profile", "papr", "--out", "o"], "unknown 'papr'; did you mean 'paper'?"),
         (["data", "--params", "none.yaml", "--out", "o"], "none.yaml: cannot be read"),
     ],

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,7 +11,7 @@ from pydantic import BaseModel
 from oneshot_vos import params
 from oneshot_vos.cli import app
 
-DOCUMENTS = ["README.md", "docs/method.md", "docs/data.md", "docs/pipeline.md", "docs/parameters.md"]
+DOCUMENTS = ["README.md", *(f"docs/{file.name}" for file in sorted((Path(__file__).parents[2] / "docs").glob("*.md")))]
 
 
 def code_of(text: str) -> str:
