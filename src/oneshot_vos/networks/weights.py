@@ -19,6 +19,8 @@ from oneshot_vos.networks.official import load_official, load_strictly
 
 # All metadata go under one name: with several, the order in the file, and so its checksum, would change between runs.
 _METADATA = "oneshot_vos"
+# Weights that one network alone has, looked for in this order: the first two share the projection of keys.
+_MARKS = {"object_transformer.": "cutie", "key_proj.d_proj.": "xmem", "key_comp.": "stcn"}
 
 
 def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, Any]) -> None:
@@ -50,18 +52,47 @@ def load_weights(path: Path, network: Network[Any], *, generator: torch.Generato
     truncated, of another kind or of another network raises `UserError` and leaves the network as it was.
     """
     if path.suffix == ".safetensors":
-        try:
-            with safe_open(path, framework="pt") as file:
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        except (OSError, SafetensorError) as error:
-            raise _unreadable(path, error, "safetensors weights") from error
-        load_strictly(network, state, str(path))
+        load_strictly(network, _read_safetensors(path), str(path))
     else:
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            raise _unreadable(path, error, "an official weight file (.pth) of tensors alone") from error
-        load_official(network, content, generator=generator, source=str(path))
+        load_official(network, _read_official(path), generator=generator, source=str(path))
+
+
+def recognise(path: Path) -> tuple[str | None, dict[str, Any] | None]:
+    """What network a weight file belongs to, as far as it tells: its name and its keyword arguments.
+
+    Files of ours say both. Of official files, and of other safetensors, the names of the weights tell the network, and
+    the arguments are those of the published one, Cutie's small variant included. None stands for what is not known. An
+    unreadable file raises `UserError`.
+    """
+    if path.suffix == ".safetensors":
+        told = read_metadata(path)
+        if told:
+            return told.get("model"), told.get("settings")
+        names = set(_read_safetensors(path))
+    else:
+        content = _read_official(path)
+        inner = content.get("network", content.get("weights", content)) if isinstance(content, dict) else {}
+        names = {str(name).removeprefix("module.") for name in inner}
+    for mark, model in _MARKS.items():
+        if any(name.startswith(mark) for name in names):
+            small = model == "cutie" and "pixel_encoder.layer2.0.conv3.weight" not in names
+            return model, {"pixel_block": "basic", "pixel_depths": [2, 2, 2]} if small else {}
+    return None, None
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(path, error, "safetensors weights") from error
+
+
+def _read_official(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise _unreadable(path, error, "an official weight file (.pth) of tensors alone") from error
 
 
 def _unreadable(path: Path, error: Exception, expected: str) -> UserError:
