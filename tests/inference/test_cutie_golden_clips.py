@@ -71,7 +71,6 @@ class Run:
         return named or (set(known[t - 1]) - set(known[t]) if t else set())
 
     def settings(self, **changes: Any) -> InferenceSettings:
-        assert self.meta["overrides"].keys() <= _SETTINGS.keys(), f"{self.name}: unknown settings"
         chosen = _SETTINGS | self.meta["overrides"]
         long_term = LongTerm(
             max_frames=chosen["long_term.max_mem_frames"],
