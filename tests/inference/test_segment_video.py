@@ -176,3 +176,16 @@ def test_a_real_video(tiny: STCN, data_root: Path) -> None:
     assert len(masks) == 3
     assert {ids.shape for ids in masks.values()} == {expected.shape}
     assert (masks["00000"] == expected).mean() > 0.97
+
+
+def test_an_empty_reference_shows_the_network_no_pixel_of_the_objects(
+    tiny: STCN, make_video: MakeVideo, squares: Callable[..., np.ndarray]
+) -> None:
+    size = (32, 48)
+    shown = make_video("shown", 4, size, {0: squares(size, 1)}, single_object=True)
+    moved = make_video("moved", 4, size, {0: squares(size, 2)[:, ::-1].copy()}, single_object=True)
+    results = [segment(tiny, video, given="empty") for video in (shown, moved)]
+    assert list(results[0]) == list(results[1]) == [shown.stem(t) for t in range(4)]
+    assert all(np.array_equal(results[0][stem], results[1][stem]) for stem in results[0])  # masks are not looked at
+    assert not results[0]["00000"].any()
+    assert any(not np.array_equal(segment(tiny, shown)[stem], ids) for stem, ids in results[0].items())

@@ -25,7 +25,7 @@ from oneshot_vos.networks.interface import Network
 from oneshot_vos.registry import suggest
 
 # Which of a video's masks are given to the network: "first" (the first one that shows an object), "all", or the
-# stems of the frames.
+# stems of the frames. "empty" gives the objects of the first, but masks without a pixel of them.
 Given = str | Collection[str]
 
 
@@ -84,6 +84,15 @@ class GivenMasks:
         return Annotation(tuple(self.ids.index(number) + 1 for number in present), masks)
 
 
+class EmptyMasks(GivenMasks):
+    """The network is told how many objects there are, and shown none."""
+
+    def annotation(self, t: int, frame: Path, size: tuple[int, int], resized: tuple[int, int]) -> Annotation:
+        """As above, with every pixel background."""
+        shown = super().annotation(t, frame, size, resized)
+        return Annotation(shown.channels, torch.zeros_like(shown.masks))
+
+
 def read_ids(video: Video, mask: Path) -> np.ndarray:
     """Object ids (int32, H x W) of one of the video's masks; all merged into 1 for a single-object video."""
     ids = read_mask(mask)
@@ -104,8 +113,8 @@ def find_given(video: Video, given: Given = "first", *, before: int | None = Non
             raise UserError(f"video '{video.name}': no mask for frame '{stem}'; {suggest(stem, sorted(known))}")
         candidates = tuple(t for t in video.labelled if video.stem(t) in given)
         first = min(candidates, default=first)
-    elif given not in ("first", "all"):
-        raise ValueError(f"given must be 'first', 'all' or stems of frames, not {given!r}")
+    elif given not in ("first", "all", "empty"):
+        raise ValueError(f"given must be 'first', 'all', 'empty' or stems of frames, not {given!r}")
     frames: dict[int, tuple[int, ...]] = {}
     for t in candidates:
         if before is not None and t >= before:
@@ -113,7 +122,7 @@ def find_given(video: Video, given: Given = "first", *, before: int | None = Non
         ids = tuple(int(number) for number in np.unique(read_ids(video, video.masks[video.stem(t)])) if number > 0)
         if ids:
             frames[t] = ids
-        if frames and given == "first":
+        if frames and given in ("first", "empty"):
             break
     if first not in frames and (before is None or first < before):
         start = f"frame '{video.stem(min(frames))}', the first whose mask shows one" if frames else "the end"
@@ -122,7 +131,7 @@ def find_given(video: Video, given: Given = "first", *, before: int | None = Non
             f"id above 0); the masks written are background up to {start}",
             stacklevel=2,
         )
-    return GivenMasks(video, frames)
+    return EmptyMasks(video, frames) if given == "empty" else GivenMasks(video, frames)
 
 
 def segment_video(
