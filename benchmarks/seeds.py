@@ -2,10 +2,10 @@
 
     python benchmarks/seeds.py [--profile mini] [--seeds 0 1 2] [--vary 'step'] [--cores 2] [--work build/seeds]
 
-Works in a copy of the checkout, whose params.yaml lists each run (that `--vary` matches) once per seed: data, initial
-weights and pretraining are made once and shared, as the pipeline does for runs of different seeds. Snakemake builds it (several trainings at a
-time where there are cores; one thread each, so that they do not wait for one another). A second start goes on where
-the first was stopped. The tables end up in results/<profile>/seeds.
+Works in a copy of the checkout, whose params.yaml lists each run (that `--vary` matches) once per seed. Data, initial
+weights and pretraining are made once and shared, as the pipeline does for runs of different seeds. Snakemake builds
+it (several trainings at a time where there are cores; one thread each, so that they do not wait for one another). A
+second start goes on where the first was stopped. The tables end up in results/<profile>/seeds.
 """
 
 import argparse

@@ -25,8 +25,8 @@ class StrategyEntry:
     """A way of training, as `module:name`.
 
     labels: which masks it is given, `every` or those of `first` frames. shortest_clip: the fewest frames it can use.
-    recurrent: whether it can train networks with a recurrent state. given: what the trained network is shown of a video's
-    masks, `first` or, for a network that learned without any, `empty`: one object whose mask shows nothing.
+    recurrent: whether it can train networks with a recurrent state. given: what the trained network is shown of a
+    video's masks, `first` or, for a network that learned without any, `empty`: one object whose mask shows nothing.
     """
 
     strategy: str
