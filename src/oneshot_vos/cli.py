@@ -44,6 +44,16 @@ SetsFolder = Annotated[Path, typer.Option("--sets", help="Folder with the index 
 WeightsFile = Annotated[Path, typer.Option("--weights", help="Weights to start from.")]
 CurvesOut = Annotated[Path, typer.Option("--curves", help="Folder for the training curves.")]
 FolderOut = Annotated[Path, typer.Option("--out", help="Folder for what the command makes.")]
+TrainedWeights = Annotated[
+    Path | None,
+    typer.Option("--weights", help="Trained weights, or official ones (.pth); default: the only ones in results/."),
+]
+AnyModel = Annotated[str | None, typer.Option("--model", help="Network; default: as the weights tell.")]
+WithProbabilities = Annotated[bool, typer.Option("--probabilities", help="Also one 8-bit image per object and frame.")]
+WithOverlay = Annotated[bool, typer.Option("--overlay/--no-overlay", help="A video with the masks over the frames.")]
+ShortSide = Annotated[int, typer.Option(min=0, help="Pixels that a longer shorter side is reduced to; 0: never.")]
+MemoryEvery = Annotated[int | None, typer.Option(min=1, help="Every n-th frame is memorised; default: 5.")]
+MaxFrames = Annotated[int | None, typer.Option(min=2, help="Most frames in memory; default: as the network wants it.")]
 WeightsOut = Annotated[Path, typer.Option("--out", help="File for the weights.")]
 
 DEFAULT_PARAMS = Path("params.yaml")
@@ -233,6 +243,64 @@ def resize_youtube(
 
 
 @app.command()
+def segment(
+    video: Annotated[Path, typer.Argument(help="Folder of frames, or a video file.")],
+    mask: Annotated[
+        list[str],
+        typer.Option(help="Mask named like its frame, FRAME=PATH, or a folder of masks; may be given several times."),
+    ],
+    weights: TrainedWeights = None,
+    model: AnyModel = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the masks; default: segmented/<video>.")] = None,
+    probabilities: WithProbabilities = False,
+    overlay: WithOverlay = True,
+    short_side: ShortSide = 480,
+    memory_every: MemoryEvery = None,
+    max_frames: MaxFrames = None,
+) -> None:
+    """Segment a video in both time directions from the masks of some frames; goes on where it stopped."""
+    from oneshot_vos.stages import segment as stage
+
+    options = stage.Options(memory_every, max_frames, short_side or None, probabilities, overlay)
+    stage.run(video, mask, weights, model, out, options, typer.echo)
+
+
+@app.command()
+def segment_all(
+    folder: Annotated[Path, typer.Argument(help="Videos, such as `import-videos` makes them.")],
+    out: FolderOut,
+    images: Annotated[str, typer.Option(help="Sub-folder of the frames.")] = "JPEGImages",
+    annotations: Annotated[str, typer.Option(help="Sub-folder of the masks.")] = "Annotations",
+    weights: TrainedWeights = None,
+    model: AnyModel = None,
+    probabilities: WithProbabilities = False,
+    overlay: WithOverlay = True,
+    short_side: ShortSide = 480,
+    memory_every: MemoryEvery = None,
+    max_frames: MaxFrames = None,
+) -> None:
+    """Do what `segment` does for every video of a folder, from all masks that it has."""
+    from oneshot_vos.stages import segment as stage
+
+    options = stage.Options(memory_every, max_frames, short_side or None, probabilities, overlay)
+    stage.run_all(folder, images, annotations, weights, model, out, options, typer.echo)
+
+
+@app.command()
+def import_videos(
+    source: Annotated[Path, typer.Argument(help="Folder with `videos` and `masks`: see docs/own-videos.md.")],
+    out: Annotated[Path, typer.Argument(help="Folder for frames and masks, as training reads them.")],
+    quality: Annotated[int, typer.Option(help="JPEG quality of frames from video files.", min=1, max=100)] = 95,
+) -> None:
+    """Copy own videos, folders of frames or video files, and their masks into the layout of a data set."""
+    from oneshot_vos.datasets.own import import_videos as copy
+
+    for video in copy(source, out, quality=quality):
+        state = " (was there already)" if video.kept else ""
+        typer.echo(f"{video.name}: {video.frames} frames, {video.masks} mask(s){state}")
+
+
+@app.command()
 def check_params(profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Check the parameters and do nothing else."""
     chosen = load_params(params, profile)
@@ -253,15 +321,13 @@ def check_data(
     thorough: Annotated[bool, typer.Option("--thorough", help="Decode every frame in full.")] = False,
 ) -> None:
     """Check every file of a data set and list all findings; nothing is written."""
-    from oneshot_vos.datasets.check import check_pairs, check_videos
-    from oneshot_vos.datasets.davis import read_davis
+    from oneshot_vos.datasets.check import check_folder, check_pairs
     from oneshot_vos.datasets.static import read_pairs
 
     if pairs:
         report = check_pairs(read_pairs(folder), thorough=thorough)
     else:
-        videos = read_davis(folder, images=images, annotations=annotations, list_file=list_file)
-        report = check_videos(videos, thorough=thorough)
+        report = check_folder(folder, images=images, annotations=annotations, list_file=list_file, thorough=thorough)
     for problem in report.warnings:
         typer.echo(f"warning: {problem.item}: {problem.message}")
     report.raise_for_errors()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from oneshot_vos.datasets.davis import list_videos
 from oneshot_vos.datasets.images import frame_size, read_frame
 from oneshot_vos.datasets.masks import Color, check_same_size, inspect_mask, object_ids
 from oneshot_vos.datasets.static import ImagePair, read_objects
@@ -105,6 +106,16 @@ def check_videos(videos: Iterable[Video], *, training: bool = False, thorough: b
         summary, problems = _check_video(video, training, thorough)
         report.items.append(summary)
         report.problems.extend(problems)
+    return report
+
+
+def check_folder(
+    root: Path, *, images: str, annotations: str, list_file: str | None = None, thorough: bool = False
+) -> CheckReport:
+    """Check the videos of a folder in the layout of DAVIS: folders, names and every file, in one report."""
+    videos, problems = list_videos(root, images=images, annotations=annotations, list_file=list_file)
+    report = check_videos(videos, thorough=thorough)
+    report.problems.extend(Problem("error", name, str(file), message) for name, file, message in problems)
     return report
 
 

@@ -27,23 +27,58 @@ def read_davis(
     Only names are read here, so that listing thousands of videos is fast; `check.check_videos` looks into the files.
     All that is wrong with the folders comes in one `UserError`.
     """
-    names = _listed_names(root / list_file) if list_file is not None else folder_names(root / images)
     videos: list[Video] = []
     problems: list[str] = []
-    for name in names:
+    for name in _names(root, images, list_file):
         frame_folder, mask_folder = root / images / name, root / annotations / name
         if not frame_folder.is_dir():
-            problems.append(f"video '{name}': no folder {frame_folder}; expected the frames of the video there")
+            problems.append(_no_folder(name, frame_folder))
             continue
-        frames = frame_files(frame_folder)
-        masks = frame_files(mask_folder) if mask_folder.is_dir() else []
-        found = folder_problems(frames, masks, frame_folder, mask_folder)
+        video, masks = _video(name, frame_folder, mask_folder, single_object)
+        found = folder_problems(list(video.frames), masks, frame_folder, mask_folder)
         problems.extend(f"video '{name}': {problem}" for problem in found)
-        videos.append(Video(name, tuple(frames), {path.stem: path for path in masks}, single_object))
+        videos.append(video)
     if problems:
         source = f"{root} (videos of {list_file})" if list_file is not None else str(root)
         raise UserError(summary_of_problems(source, problems))
     return videos
+
+
+def list_videos(
+    root: Path, *, images: str, annotations: str, list_file: str | None = None
+) -> tuple[list[Video], list[tuple[str, Path, str]]]:
+    """The videos below `root`, also those that `read_davis` refuses, for a look into every file.
+
+    Beside them, as (video, file, message), what the videos do not show by themselves: folders that are missing, and
+    names that occur twice. A missing root or list raises `UserError`.
+    """
+    videos: list[Video] = []
+    problems: list[tuple[str, Path, str]] = []
+    for name in _names(root, images, list_file):
+        frame_folder, mask_folder = root / images / name, root / annotations / name
+        if not frame_folder.is_dir():
+            problems.append((name, frame_folder, _no_folder(name, frame_folder)))
+            continue
+        video, masks = _video(name, frame_folder, mask_folder, False)
+        for files, folder, kind in ((list(video.frames), frame_folder, "frame"), (masks, mask_folder, "mask")):
+            if len({file.stem for file in files}) < len(files):
+                problems.append((name, folder, f"{_repeated(files)} in {folder}; expected one file per {kind}"))
+        videos.append(video)
+    return videos, problems
+
+
+def _names(root: Path, images: str, list_file: str | None) -> list[str]:
+    return _listed_names(root / list_file) if list_file is not None else folder_names(root / images)
+
+
+def _no_folder(name: str, folder: Path) -> str:
+    return f"video '{name}': no folder {folder}; expected the frames of the video there"
+
+
+def _video(name: str, frame_folder: Path, mask_folder: Path, single_object: bool) -> tuple[Video, list[Path]]:
+    """A video, and all its mask files, of which the video holds one per stem."""
+    masks = frame_files(mask_folder) if mask_folder.is_dir() else []
+    return Video(name, tuple(frame_files(frame_folder)), {path.stem: path for path in masks}, single_object), masks
 
 
 def folder_problems(frames: list[Path], masks: list[Path], frame_folder: Path, mask_folder: Path) -> Iterator[str]:

@@ -55,7 +55,7 @@ def index_video(path: Path, progress: Callable[[], None] | None = None) -> Video
         _require_size(path, count, frame, size)
         if count % block == 0:
             checksums.append(0)
-        checksums[-1] = zlib.crc32(frame, checksums[-1])
+        checksums[-1] = zlib.crc32(frame.data, checksums[-1])
         count += 1
         if progress is not None:
             progress()
@@ -183,7 +183,7 @@ class _Decoder:
 def _checksum(frames: list[np.ndarray]) -> int:
     total = 0
     for frame in frames:
-        total = zlib.crc32(frame, total)
+        total = zlib.crc32(frame.data, total)
     return total
 
 

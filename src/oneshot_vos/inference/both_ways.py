@@ -79,9 +79,9 @@ def plan_routes(length: int, given: GivenFrames, settings: InferenceSettings, ne
 
 
 class Segmented(NamedTuple):
-    """A frame. ids: int32 [H, W]; probabilities: [K + 1, H, W] float32, background first, None if not asked for."""
+    """A frame, by its number. ids: int32 [H, W]; probabilities: [K + 1, H, W], background first, if asked for."""
 
-    index: int
+    frame: int
     ids: np.ndarray
     probabilities: Tensor | None
 

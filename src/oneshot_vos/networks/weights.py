@@ -71,8 +71,8 @@ def recognise(path: Path) -> tuple[str | None, dict[str, Any] | None]:
         names = set(_read_safetensors(path))
     else:
         content = _read_official(path)
-        inner = content.get("network", content.get("weights", content)) if isinstance(content, dict) else {}
-        names = {str(name).removeprefix("module.") for name in inner}
+        inner = content.get("network", content.get("weights", content)) if isinstance(content, dict) else None
+        names = {str(name).removeprefix("module.") for name in inner} if isinstance(inner, dict) else set()
     for mark, model in _MARKS.items():
         if any(name.startswith(mark) for name in names):
             small = model == "cutie" and "pixel_encoder.layer2.0.conv3.weight" not in names

@@ -1,0 +1,260 @@
+"""Command `segment`: the masks of a whole video from one or more given ones. It stands outside the pipeline."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from oneshot_vos import __version__
+from oneshot_vos.catalogue import NETWORKS
+from oneshot_vos.datasets.davis import read_davis
+from oneshot_vos.datasets.frame_source import FrameSource, open_frames
+from oneshot_vos.datasets.masks import read_mask
+from oneshot_vos.errors import UserError
+from oneshot_vos.files import fingerprint, sha256_of
+from oneshot_vos.inference.both_ways import GivenFrames, Route, Walk, plan_routes
+from oneshot_vos.inference.plan import InferenceSettings, LongTerm
+from oneshot_vos.networks import build_network
+from oneshot_vos.networks.interface import Network
+from oneshot_vos.networks.precision import choose_precision
+from oneshot_vos.networks.weights import load_weights, recognise
+from oneshot_vos.reporting.overlay_video import write_overlay
+from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, find_masks
+
+# How each network is run where nothing else is asked for: the official rhythm, with a memory of bounded size.
+_SETTINGS = {
+    "stcn": InferenceSettings(memory_every=5, top_k=20, max_frames=40),
+    "xmem": InferenceSettings(memory_every=5, top_k=30, max_frames=None, long_term=LongTerm()),
+    "cutie": InferenceSettings(memory_every=5, top_k=30, max_frames=5),
+}
+_SHORT_SIDE = 480  # pixels, the official size of evaluation; smaller videos are not enlarged
+_SAVE_EVERY = 300.0  # seconds
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be chosen. None: as the network wants it. short_side: pixels that a longer one is reduced to."""
+
+    memory_every: int | None = None
+    max_frames: int | None = None
+    short_side: int | None = _SHORT_SIDE
+    probabilities: bool = False
+    overlay: bool = True
+
+    def settings(self, model: str, size: tuple[int, int]) -> InferenceSettings:
+        """Inference settings for a video of this height and width."""
+        settings = _SETTINGS.get(model, InferenceSettings())
+        if self.memory_every is not None:
+            settings = replace(settings, memory_every=self.memory_every)
+        if self.max_frames is not None:
+            settings = replace(settings, max_frames=self.max_frames, long_term=None)
+        smaller = self.short_side is not None and self.short_side < min(size)
+        return replace(settings, short_side=self.short_side if smaller else None)
+
+
+def run(
+    video: Path,
+    masks: Sequence[str],
+    weights: Path | None,
+    model: str | None,
+    out: Path | None,
+    options: Options,
+    say: Say,
+) -> None:
+    """Segment `video`, a folder of frames or a video file, from `masks` (see `find_masks`) into the folder `out`."""
+    if not masks:
+        raise UserError("no mask is given; expected --mask with the mask of at least one frame")
+    source = _open(video)
+    given = GivenFrames(find_masks(masks, source))
+    segmenter = Segmenter(weights, model, say)
+    segmenter.segment(source, given, out or Path("segmented") / _name(video), options)
+
+
+def run_all(
+    folder: Path,
+    images: str,
+    annotations: str,
+    weights: Path | None,
+    model: str | None,
+    out: Path,
+    options: Options,
+    say: Say,
+) -> None:
+    """Segment every video of a folder with `images`/<video>/ and `annotations`/<video>/ into `out`/<video>/."""
+    videos = read_davis(folder, images=images, annotations=annotations)
+    segmenter = Segmenter(weights, model, say)
+    for video in videos:
+        source = _open(video.frames[0].parent)
+        paths = [str(video.masks[video.stem(t)]) for t in video.labelled]
+        segmenter.segment(source, GivenFrames(find_masks(paths, source)), out / video.name, options)
+
+
+def _open(video: Path) -> FrameSource:
+    with tqdm(desc=f"indexing {video.name}", unit="frame", leave=False, disable=video.is_dir()) as bar:
+        return open_frames(video, bar.update)
+
+
+def _name(video: Path) -> str:
+    return video.resolve().name if video.is_dir() else video.stem
+
+
+class Segmenter:
+    """A network with its weights, and how it writes what it finds."""
+
+    def __init__(self, weights: Path | None, model: str | None, say: Say) -> None:
+        self._weights = weights if weights is not None else _only_weights()
+        self._say = say
+        self.model, self._arguments = _architecture(self._weights, model)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._dtype = choose_precision(self._device, "auto")
+        self._network: Network[Any] = build_network(self.model, self._arguments)
+        load_weights(self._weights, self._network)
+        self._network.to(self._device).to(memory_format=torch.channels_last).eval()
+        self._checksum = sha256_of(self._weights)
+
+    def segment(self, source: FrameSource, given: GivenFrames, out: Path, options: Options) -> None:
+        """Write `out`: masks, an overlay video and probabilities if asked for; goes on where it was interrupted."""
+        settings = options.settings(self.model, source.size)
+        key = fingerprint(
+            {
+                "version": __version__,
+                "weights": self._checksum,
+                "model": self.model,
+                "arguments": self._arguments,
+                "settings": asdict(settings),
+                "dtype": str(self._dtype),
+                "device": self._device.type,
+                "video": [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in source.files()],
+                "masks": {t: sha256_of(file) for t, file in given.files.items()},
+                "probabilities": options.probabilities,
+            }
+        )
+        folder = Output(out, key, source, given, options.probabilities, self._say)
+        if not folder.complete:
+            self._walk(source, given, settings, folder)
+            folder.finish(self._describe(source, given, settings))
+        if options.overlay and not (out / OVERLAY).exists():
+            _write_overlay(source, out)
+        self._say(f"{source.path}: {len(source.names)} masks of {len(given.ids)} object(s) in {out}")
+
+    def _walk(self, source: FrameSource, given: GivenFrames, settings: InferenceSettings, folder: Output) -> None:
+        with tqdm(total=len(source.names), desc=source.path.name, unit="frame") as bar, _stopping() as stop:
+            for route in plan_routes(len(source.names), given, settings, self._network):
+                done = folder.state / f"{route.name}.done"
+                if done.exists():
+                    bar.update(sum(step.output for step in route.steps))
+                    continue
+                snapshot = folder.state / f"{route.name}.pt"
+                walk = self._new_walk(source, given, route, settings, folder)
+                if walk.restore(snapshot) and not folder.has(walk.output):
+                    walk = self._new_walk(source, given, route, settings, folder)
+                bar.update(len(walk.output))
+                saved = time.monotonic()
+                for frame in walk.frames():
+                    folder.write(frame)
+                    bar.update()
+                    if stop.requested or time.monotonic() - saved > _SAVE_EVERY:
+                        walk.save(snapshot)
+                        saved = time.monotonic()
+                    stop.leave()
+                done.touch()
+                snapshot.unlink(missing_ok=True)
+
+    def _new_walk(
+        self, source: FrameSource, given: GivenFrames, route: Route, settings: InferenceSettings, folder: Output
+    ) -> Walk:
+        return Walk(
+            self._network,
+            source,
+            given,
+            route,
+            settings,
+            device=self._device,
+            dtype=self._dtype,
+            probabilities=folder.probabilities,
+        )
+
+    def _describe(self, source: FrameSource, given: GivenFrames, settings: InferenceSettings) -> dict[str, Any]:
+        return {
+            "video": str(source.path),
+            "masks": {source.names[t]: str(file) for t, file in given.files.items()},
+            "objects": list(given.ids),
+            "weights": str(self._weights),
+            "model": self.model,
+            "settings": asdict(settings),
+            "precision": str(self._dtype).removeprefix("torch."),
+        }
+
+
+def _architecture(weights: Path, model: str | None) -> tuple[str, Mapping[str, Any]]:
+    """The network's name and its keyword arguments."""
+    if model is not None:
+        NETWORKS[model]  # an unknown name raises
+    found, arguments = recognise(weights)
+    if found is not None and model is not None and found != model:
+        raise UserError(f"{weights}: these are weights of '{found}', not of '{model}'; leave --model out")
+    name = model or found
+    if name is None:
+        raise UserError(
+            f"{weights}: does not say which network its weights are of, and they are of none known here; expected "
+            f"weights of {', '.join(NETWORKS)}, as `oneshot-vos train` or the official programs write them"
+        )
+    return name, arguments or {}
+
+
+def _only_weights() -> Path:
+    """The weights in the pipeline's results, if there is one file."""
+    files = sorted(Path("results").glob("*/train/*/weights.safetensors"))
+    if len(files) == 1:
+        return files[0]
+    found = "there are none below results/" if not files else "there are " + ", ".join(map(str, files))
+    raise UserError(
+        f"no weights are named, and {found}; expected --weights with a .safetensors file of this project or an "
+        "official .pth file of STCN, XMem or Cutie"
+    )
+
+
+def _write_overlay(source: FrameSource, out: Path) -> None:
+    frames = source.read(range(len(source.names)))
+    masks = (read_mask(out / MASKS / f"{name}.png") for name in source.names)
+    pairs = tqdm(zip(frames, masks, strict=True), total=len(source.names), desc="overlay video", unit="frame")
+    write_overlay(out / OVERLAY, pairs, source.rate)
+
+
+class _Stop:
+    """Which signal, if any, asked to end after the current frame."""
+
+    requested: int = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.requested = number
+
+    def leave(self) -> None:
+        """End if that was asked for."""
+        if self.requested == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.requested:
+            raise SystemExit(128 + self.requested)
+
+
+@contextmanager
+def _stopping() -> Iterator[_Stop]:
+    """Turn SIGINT and SIGTERM into a request to save and leave; the handlers before are put back."""
+    stop = _Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # only the main thread hears signals
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
