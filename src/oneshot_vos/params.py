@@ -90,7 +90,7 @@ class Data(Strict):
     generate: Generate | None
     sets: dict[str, Annotated[DavisSet | PairsSet, Field(discriminator="kind")]]
     train: Annotated[dict[str, VideoSource], Field(min_length=1)]
-    pretrain: Annotated[dict[str, ImageSource], Field(min_length=1)]
+    pretrain: dict[str, ImageSource]  # empty: no run starts from pretraining
     evaluate: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 
@@ -399,6 +399,13 @@ def _check_profile(params: Params, name: str) -> list[str]:
                 f"{where}.train.{run.model}.frames: the run {key} needs at least {shortest} frames per clip, not "
                 f"{recipe.frames}"
             )
+    if not profile.data.pretrain:
+        lines += [
+            f"{where}.data.pretrain: empty, but the run {key} starts from static pretraining; name a set, or choose "
+            "init 'backbone'"
+            for key, run in params.runs.items()
+            if run.init == "static"
+        ]
     if profile.init.backbone == "imagenet":
         lines += [
             f"{where}.init.backbone: 'imagenet' fits the official architecture only; empty networks.{model} or "

@@ -12,12 +12,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.stages.clips import SIZE, TINY, disc, ids, tiny_weights, write_folder, write_masks, write_video
 from typer.testing import CliRunner, Result
 
 from oneshot_vos.cli import app
 from oneshot_vos.datasets.frame_source import FolderFrames
 from oneshot_vos.datasets.masks import read_mask, write_mask
+from oneshot_vos.datasets.video_files import VideoFrames
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.both_ways import Walk
 from oneshot_vos.networks import build_network
@@ -107,8 +109,19 @@ def test_ids_beyond_255_are_kept(folder: Path, weights: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("model", ["stcn", "xmem", "cutie"])
-def test_frames_and_a_video_file_of_them_give_the_same_masks_up_to_coding(model: str, tmp_path: Path) -> None:
+def test_a_video_file_gives_the_masks_of_its_decoded_frames(model: str, tmp_path: Path) -> None:
     weights = tiny_weights(tmp_path / "w.safetensors", model)
+    clip = write_video(tmp_path / "v.mp4", FRAMES, 2)
+    (tmp_path / "v").mkdir()
+    for t, frame in enumerate(VideoFrames(clip).read(range(FRAMES))):
+        Image.fromarray(frame).save(tmp_path / f"v/{t:05}.png")
+    given = write_masks(tmp_path / "given", 4, objects=2)
+    done(segment(tmp_path / "v", weights, tmp_path / "a", "--no-overlay", masks=given))
+    done(segment(clip, weights, tmp_path / "b", "--no-overlay", masks=given))
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_frames_and_a_video_file_of_them_give_the_same_masks_up_to_coding(weights: Path, tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "v", FRAMES, 2)
     clip = write_video(tmp_path / "v.mp4", FRAMES, 2)
     given = write_masks(tmp_path / "given", 4, objects=2)
@@ -147,7 +160,9 @@ def test_a_large_video_is_segmented_smaller_and_comes_out_at_its_size(
 ) -> None:
     given = write_masks(tmp_path / "given", 0)
     done(segment(folder, weights, tmp_path / "out", "--short-side", "32", "--probabilities", masks=given))
-    assert {mask.shape for mask in masks_of(tmp_path / "out").values()} == {SIZE}
+    masks = masks_of(tmp_path / "out")
+    assert {mask.shape for mask in masks.values()} == {SIZE}
+    assert np.array_equal(masks["00000"], ids(0))
     assert levels_of(tmp_path / "out", 1, "00003").shape == SIZE
     stamp = json.loads((tmp_path / "out/segment.json").read_text(encoding="utf-8"))
     assert stamp["settings"]["short_side"] == 32

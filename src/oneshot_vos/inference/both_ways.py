@@ -40,6 +40,12 @@ class GivenFrames:
         found = {number for file in self.files.values() for number in object_ids(read_mask(file))}
         object.__setattr__(self, "ids", tuple(sorted(found)))
 
+    def put_over(self, t: int, ids: np.ndarray) -> None:
+        """Let the objects given for frame `t` be in `ids` [H, W] what they are in their mask, to the pixel."""
+        given = read_mask(self.files[t])
+        ids[np.isin(ids, object_ids(given))] = 0
+        np.copyto(ids, given, where=given > 0)
+
     def annotation(self, t: int, size: tuple[int, int]) -> Annotation:
         """The masks of frame `t` at `size`."""
         ids = read_mask(self.files[t])
@@ -151,6 +157,8 @@ class Walk:
                 self.position += 1
                 if step.output:
                     ids = table[most_probable(result, self._source.size).cpu().numpy()]
+                    if step.annotated:
+                        self._given.put_over(t, ids)  # a network that works at a smaller size blurs them
                     yield Segmented(t, ids, self._full_size(result) if self._probabilities else None)
         finally:
             ahead.close()
