@@ -41,8 +41,8 @@ STAGES: dict[str, tuple[list[str], list[object]]] = {
         [RUN, Path("k"), Path("s"), Path("o")],
     ),
     "tables": (
-        ["--metrics", "m", "--labels", "l", "--curves", "c", "--out", "o"],
-        [Path("m"), Path("l"), Path("c"), Path("o")],
+        ["--metrics", "m", "--labels", "l", "--curves", "c", "--server-scores", "y", "--out", "o"],
+        [Path("m"), Path("l"), Path("c"), Path("y"), Path("o")],
     ),
     "figures": (["--masks", "k", "--sets", "s", "--out", "o"], [Path("k"), Path("s"), Path("o")]),
 }

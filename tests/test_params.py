@@ -107,9 +107,34 @@ STCN = "profiles.mini.train.stcn"
         (put("profiles.smoke.train.stcn.schedule.milestones", [4]), "the milestone 4 is never reached in 4 iterations"),
         (put("profiles.mini.train", {}), "profiles.mini.train: no entry for the network 'stcn'"),
         (put("profiles.mini.data.evaluate", ["mini-vall"]), "'mini-vall' is not among sets; did you mean 'mini-val'?"),
-        (put("profiles.mini.data.evaluate", ["mini-static"]), "'mini-static' is of kind 'pairs', not 'davis'"),
+        (
+            put("profiles.mini.data.evaluate", ["mini-static"]),
+            "'mini-static' is of kind 'pairs', not 'davis' or 'youtube'",
+        ),
         (put("profiles.mini.data.evaluate", []), "profiles.mini.data.evaluate: "),
-        (put("profiles.mini.data.sets.mini-val.kind", "davids"), "data.sets.mini-val.kind: must be 'davis' or 'pairs'"),
+        (
+            put("profiles.mini.data.sets.mini-val.kind", "davids"),
+            "data.sets.mini-val.kind: must be 'davis', 'pairs' or 'youtube'",
+        ),
+        (
+            put("profiles.mini.data.sets.mini-val", {"path": "."}),
+            "mini-val.kind: must be 'davis', 'pairs' or 'youtube'",
+        ),
+        (put("profiles.paper.data.sets.youtube18-train.split", "test"), "data.sets.youtube18-train.split: "),
+        (put("profiles.paper.data.sets.youtube18-train.videos", ["a"]), "youtube18-train.videos: unknown key"),
+        (
+            put("profiles.paper.data.sets.youtube18-train.split", "valid"),
+            "data.train: the set 'youtube18-train' is the split 'valid', not 'train' or 'train-part'",
+        ),
+        (
+            put("profiles.paper.data.evaluate", ["davis17-val", "youtube18-train"]),
+            "data.evaluate: the set 'youtube18-train' is the split 'train', not 'held-out' or 'valid'",
+        ),
+        (put("profiles.paper.curve.set", "youtube18-valid"), "curve.set: 'youtube18-valid' is of kind 'youtube', not"),
+        (
+            put("profiles.paper.figures.figure5.set", "davis17-val"),
+            "figure5.set: 'davis17-val' is of kind 'davis', not",
+        ),
         (put("profiles.mini.data.sets.mini-val.path", "../up"), "data.sets.mini-val.path: must be a relative path"),
         (put("profiles.mini.data.sets.a/b", {"kind": "pairs", "path": "x"}), "sets.a/b: a set's name may hold"),
         (put("profiles.paper.networks.stcn", {"key_dim": 32}), "'imagenet' fits the official architecture only"),

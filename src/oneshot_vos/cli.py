@@ -1,4 +1,4 @@
-"""The command `oneshot-vos`: one thin command per stage of the pipeline, and two checks.
+"""The command `oneshot-vos`: one thin command per stage of the pipeline, and some checks.
 
 Every path is an argument, so that the pipeline's files alone decide what lies where. A stage is imported when its
 command runs: help and wrong parameters answer at once, without torch.
@@ -185,6 +185,7 @@ def tables(
     metrics: Annotated[Path, typer.Option(help="Folder with the scores of all runs.")],
     labels: Annotated[Path, typer.Option(help="Folder above what `labels` wrote for each kind.")],
     curves: Annotated[Path, typer.Option(help="Folder with the training curves of all runs.")],
+    server_scores: Annotated[Path, typer.Option(help="Scores that the YouTube-VOS server gave.")],
     out: FolderOut,
     profile: ProfileName = None,
     params: ParamsFile = DEFAULT_PARAMS,
@@ -193,7 +194,7 @@ def tables(
     chosen = load_params(params, profile)
     from oneshot_vos.stages import tables as stage
 
-    stage.run(chosen, metrics, labels, curves, out)
+    stage.run(chosen, metrics, labels, curves, server_scores, out)
 
 
 @app.command()
@@ -333,6 +334,23 @@ def check_data(
     report.raise_for_errors()
     counts = report.to_json()["counts"]
     typer.echo(f"{folder}: in order; " + ", ".join(f"{number} {what}" for what, number in counts.items()))
+
+
+@app.command()
+def check_server_zip(
+    archive: Annotated[Path, typer.Argument(help="Archive for the YouTube-VOS server, from here or from elsewhere.")],
+    index: Annotated[Path, typer.Option(help="Index of the set, as the command `data` writes it.")],
+) -> None:
+    """Check an archive against all that the YouTube-VOS server expects."""
+    from oneshot_vos.datasets.youtube_index import read_youtube_index
+    from oneshot_vos.evaluation.server_zip import check_server_zip as check
+
+    chosen = read_youtube_index(index)
+    if chosen is None:
+        raise UserError(f"{index}: holds no set of YouTube-VOS; expected the index of one, as `data` writes it")
+    check(archive, chosen)
+    frames = sum(len(each.required) for each in chosen.videos)
+    typer.echo(f"{archive}: in order; {len(chosen.videos)} videos, {frames} masks")
 
 
 @app.command()

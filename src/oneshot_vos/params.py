@@ -70,6 +70,19 @@ class PairsSet(Strict):
     path: RelativePath
 
 
+class YouTubeVideos(Strict):
+    """A split of YouTube-VOS, as `meta.json` lists it. Paths without a value are those of the official package."""
+
+    kind: Literal["youtube"]
+    path: RelativePath  # below the root: holds train, valid and all_frames
+    split: Literal["train", "train-part", "held-out", "valid"]
+    images: RelativePath | None = None  # below path, like the next three
+    annotations: RelativePath | None = None
+    meta: RelativePath | None = None
+    all_frames: RelativePath | None = None  # every frame, which the network then runs on; null: those of images
+    exclude: Annotated[tuple[str, ...], Field(strict=False)] = ()  # further videos to leave out
+
+
 class VideoSource(Strict):
     """How a set takes part in training on videos."""
 
@@ -88,10 +101,20 @@ class Data(Strict):
 
     root: str
     generate: Generate | None
-    sets: dict[str, Annotated[DavisSet | PairsSet, Field(discriminator="kind")]]
+    sets: dict[str, Annotated[DavisSet | PairsSet | YouTubeVideos, Field(discriminator="kind")]]
     train: Annotated[dict[str, VideoSource], Field(min_length=1)]
     pretrain: dict[str, ImageSource]  # empty: no run starts from pretraining
     evaluate: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+    @property
+    def davis_sets(self) -> tuple[str, ...]:
+        """The evaluation sets that are scored as DAVIS is."""
+        return tuple(name for name in self.evaluate if self.sets[name].kind == "davis")
+
+    def youtube_sets(self, split: str) -> tuple[str, ...]:
+        """The evaluation sets that are this split of YouTube-VOS."""
+        chosen = {name: self.sets[name] for name in self.evaluate}
+        return tuple(name for name, each in chosen.items() if isinstance(each, YouTubeVideos) and each.split == split)
 
 
 class Init(Strict):
@@ -231,6 +254,7 @@ class Figures(Strict):
     """The figures of the paper that show masks."""
 
     figure4: FigureChoice  # full supervision beside one-shot
+    figure5: FigureChoice | None = None  # the same on YouTube-VOS; null: the profile has no such set
     figure6: FigureChoice  # the network trained with an empty reference
     figure7: FigureChoice  # T-step from scratch beside the truth
 
@@ -369,14 +393,7 @@ def _check_profile(params: Params, name: str) -> list[str]:
     profile = params.profiles[name]
     where = f"profiles.{name}"
     lines = _check_data(profile.data, f"{where}.data")
-    shown = {"curve": profile.curve.set} | {
-        f"figures.{figure}": choice.set for figure, choice in profile.figures if isinstance(choice, FigureChoice)
-    }
-    lines += [
-        f"{where}.{place}.set: '{name}' is not among data.evaluate; {suggest(name, list(profile.data.evaluate))}"
-        for place, name in shown.items()
-        if name not in profile.data.evaluate
-    ]
+    lines += _check_shown(profile, where)
     for section in ("networks", "pretrain", "train", "infer"):
         entries: Mapping[str, object] = getattr(profile, section)
         missing = [model for model in params.models if model not in entries]
@@ -416,15 +433,44 @@ def _check_profile(params: Params, name: str) -> list[str]:
     return lines
 
 
+def _check_shown(profile: Profile, where: str) -> list[str]:
+    """Sets of the curve and of the figures: which are evaluated, and of a kind that the place can use."""
+    data = profile.data
+    shown = {"curve": profile.curve.set} | {
+        f"figures.{figure}": choice.set for figure, choice in profile.figures if isinstance(choice, FigureChoice)
+    }
+    lines = []
+    for place, name in shown.items():
+        wanted = "youtube" if place == "figures.figure5" else "davis"
+        if name not in data.evaluate:
+            known = suggest(name, list(data.evaluate))
+            lines.append(f"{where}.{place}.set: '{name}' is not among data.evaluate; {known}")
+        elif name in data.sets and data.sets[name].kind != wanted:
+            lines.append(f"{where}.{place}.set: '{name}' is of kind '{data.sets[name].kind}', not '{wanted}'")
+    return lines
+
+
+# What a stage can read: kinds of sets, and splits of YouTube-VOS.
+_USES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "train": (("davis", "youtube"), ("train", "train-part")),
+    "pretrain": (("pairs",), ()),
+    "evaluate": (("davis", "youtube"), ("held-out", "valid")),
+}
+
+
 def _check_data(data: Data, where: str) -> list[str]:
     lines = []
-    wanted = {"train": "davis", "pretrain": "pairs", "evaluate": "davis"}
-    for stage, kind in wanted.items():
+    for stage, (kinds, splits) in _USES.items():
         for name in getattr(data, stage):
-            if name not in data.sets:
+            chosen = data.sets.get(name)
+            if chosen is None:
                 lines.append(f"{where}.{stage}: the set '{name}' is not among sets; {suggest(name, list(data.sets))}")
-            elif data.sets[name].kind != kind:
-                lines.append(f"{where}.{stage}: the set '{name}' is of kind '{data.sets[name].kind}', not '{kind}'")
+            elif chosen.kind not in kinds:
+                expected = " or ".join(f"'{kind}'" for kind in kinds)
+                lines.append(f"{where}.{stage}: the set '{name}' is of kind '{chosen.kind}', not {expected}")
+            elif isinstance(chosen, YouTubeVideos) and chosen.split not in splits:
+                expected = " or ".join(f"'{split}'" for split in splits)
+                lines.append(f"{where}.{stage}: the set '{name}' is the split '{chosen.split}', not {expected}")
     if len(set(data.evaluate)) != len(data.evaluate):
         lines.append(f"{where}.evaluate: a set is named twice")
     # Names of sets become names of files.

@@ -58,7 +58,7 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
 
 def _explain(detail: Any, root: type[BaseModel]) -> str:
     location = tuple(detail["loc"])
-    path, known = _walk(location, root)
+    path, known, admitted = _walk(location, root)
     kind, given = detail["type"], detail["input"]
     if kind == "extra_forbidden":
         return f"{path}: unknown key; {suggest(str(location[-1]), known)}"
@@ -67,7 +67,7 @@ def _explain(detail: Any, root: type[BaseModel]) -> str:
     if kind == "value_error":
         return f"{path or 'the file'}: {detail['ctx']['error']}"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        return f"{path}.kind: must be 'davis' or 'pairs'"
+        return f"{path}.kind: must be {_kinds(admitted)}"
     message = str(detail["msg"]).removeprefix("Input ")
     hint = ""
     if isinstance(given, str) and re.fullmatch(r"[-+]?[0-9.]+[eE][-+]?[0-9]+", given):
@@ -75,8 +75,16 @@ def _explain(detail: Any, root: type[BaseModel]) -> str:
     return f"{path or 'the file'}: {message}, not {_shorten(given)}{hint}"
 
 
-def _walk(location: tuple[int | str, ...], root: type[BaseModel]) -> tuple[str, list[str]]:
-    """The dotted path that `location` means in the file, and the keys known where its last part stands."""
+def _kinds(models: list[Any]) -> str:
+    """The values that `kind` may have, each of which stands for one of the models."""
+    kinds = [f"'{kind}'" for model in models for kind in get_args(model.model_fields["kind"].annotation)]
+    return f"{', '.join(kinds[:-1])} or {kinds[-1]}"
+
+
+def _walk(location: tuple[int | str, ...], root: type[BaseModel]) -> tuple[str, list[str], list[Any]]:
+    """The dotted path that `location` means in the file, the keys known where its last part stands, and the types that
+    the place admits.
+    """
     parts: list[str] = []
     known: list[str] = []
     candidates: list[Any] = [root]
@@ -96,7 +104,7 @@ def _walk(location: tuple[int | str, ...], root: type[BaseModel]) -> tuple[str, 
             candidates = [
                 member for candidate in candidates for value in get_args(candidate)[1:] for member in _members(value)
             ]
-    return ".".join(parts), known
+    return ".".join(parts), known, candidates
 
 
 def _members(annotation: Any) -> list[Any]:

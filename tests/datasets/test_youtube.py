@@ -18,10 +18,11 @@ from oneshot_vos.datasets.index import changed, read_index
 from oneshot_vos.datasets.labels import LabelRatio, keep_first, label_ratio
 from oneshot_vos.datasets.masks import encode_mask, object_ids, read_mask
 from oneshot_vos.datasets.video import Video
-from oneshot_vos.datasets.youtube import ALL_FRAMES, ObjectVideo, YouTubeSet, read_youtube, require_unseen_videos
+from oneshot_vos.datasets.youtube import ALL_FRAMES, read_youtube, require_unseen_videos
 from oneshot_vos.datasets.youtube_index import read_youtube_index, write_youtube_index
 from oneshot_vos.datasets.youtube_masks import check_youtube, give_first_masks
 from oneshot_vos.datasets.youtube_split import FAULTY_VIDEOS, is_official_list, split_training, without_faulty
+from oneshot_vos.datasets.youtube_videos import ObjectVideo, YouTubeSet
 from oneshot_vos.errors import UserError
 
 LATE = fake_trees.YOUTUBE_VALID[1]  # object 3 begins at frame 10

@@ -14,9 +14,10 @@ from tests.datasets import fake_trees
 from tests.evaluation.conftest import mask_png
 
 from oneshot_vos.datasets.masks import DAVIS_PALETTE, encode_mask
-from oneshot_vos.datasets.youtube import ALL_FRAMES, YouTubeSet, read_youtube
+from oneshot_vos.datasets.youtube import ALL_FRAMES, read_youtube
 from oneshot_vos.datasets.youtube_index import read_youtube_index, write_youtube_index
 from oneshot_vos.datasets.youtube_masks import give_first_masks
+from oneshot_vos.datasets.youtube_videos import YouTubeSet
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.server_zip import check_server_zip, write_server_zip
 from oneshot_vos.evaluation.youtube import evaluate_youtube

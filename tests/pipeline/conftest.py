@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-PARTS = ["src", "workflow", "dvc.yaml", "params.yaml", "pyproject.toml", ".dvcignore", ".gitignore", ".dvc/config"]
+PARTS = [
+    *("src", "workflow", "dvc.yaml", "params.yaml", "server_scores.yaml", "pyproject.toml"),
+    *(".dvcignore", ".gitignore", ".dvc/config"),
+]
 
 
 @dataclass(frozen=True)

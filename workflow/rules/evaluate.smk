@@ -6,6 +6,8 @@ rule infer:
             "datasets/index.py",
             "datasets/masks.py",
             "datasets/video.py",
+            "datasets/youtube_index.py",
+            "datasets/youtube_videos.py",
             "networks",
             "inference",
             "stages/infer.py",
@@ -35,11 +37,14 @@ rule infer:
 rule baseline:
     input:
         code(
+            "datasets/davis.py",
             "datasets/colours.py",
             "datasets/images.py",
             "datasets/index.py",
             "datasets/masks.py",
             "datasets/video.py",
+            "datasets/youtube_index.py",
+            "datasets/youtube_videos.py",
             "networks",
             "inference",
             "evaluation",
@@ -64,9 +69,14 @@ rule baseline:
 rule evaluate:
     input:
         code(
+            "datasets/colours.py",
+            "datasets/davis.py",
+            "datasets/images.py",
             "datasets/index.py",
             "datasets/masks.py",
             "datasets/video.py",
+            "datasets/youtube_index.py",
+            "datasets/youtube_videos.py",
             "evaluation",
             "stages/evaluate.py",
         ),
@@ -91,9 +101,11 @@ rule evaluate:
 rule tables:
     input:
         code(
-            "evaluation/report.py",
-            "evaluation/results.py",
-            "evaluation/statistics.py",
+            "datasets/images.py",
+            "datasets/masks.py",
+            "datasets/video.py",
+            "datasets/youtube_videos.py",
+            "evaluation",
             "reporting",
             "stages/tables.py",
         ),
@@ -104,17 +116,18 @@ rule tables:
         ),
         labels=expand(f"{DATA}/labels/{{kind}}", kind=["first", "every"]),
         baseline=f"{RESULTS}/metrics/copy_first",
+        server="server_scores.yaml",
     output:
         report(
             expand(
                 f"{RESULTS}/tables/{{table}}.csv",
-                table=["table1", "table3", "table4", "runs", "curves"],
+                table=["table1", "table2", "table3", "table4", "runs", "curves"],
             ),
             category="Tables",
         ),
         expand(
             f"{RESULTS}/tables/{{table}}.{{kind}}",
-            table=["table1", "table3", "table4", "runs"],
+            table=["table1", "table2", "table3", "table4", "runs"],
             kind=["md", "json"],
         ),
         f"{RESULTS}/tables/curves.png",
@@ -130,20 +143,24 @@ rule tables:
         out=lambda wildcards, output: Path(output[0]).parent,
         runs=RUNS,
         data=SETTINGS["data"]["evaluate"],
+        sets=SETTINGS["data"]["sets"],
         table1=config["table1_backward"],
     shell:
         "oneshot-vos tables --profile {params.profile} --metrics {params.metrics} --labels {params.labels}"
-        " --curves {params.curves} --out {params.out} > {log} 2>&1"
+        " --curves {params.curves} --server-scores {input.server} --out {params.out} > {log} 2>&1"
 
 
 rule figures:
     input:
         code(
+            "datasets/davis.py",
             "datasets/colours.py",
             "datasets/images.py",
             "datasets/index.py",
             "datasets/masks.py",
             "datasets/video.py",
+            "datasets/youtube_index.py",
+            "datasets/youtube_videos.py",
             "evaluation",
             "reporting",
             "stages/figures.py",
@@ -153,7 +170,7 @@ rule figures:
         sets=f"{DATA}/sets/evaluate",
     output:
         report(
-            expand(f"{RESULTS}/figures/figure{{number}}.png", number=[4, 6, 7]),
+            expand(f"{RESULTS}/figures/figure{{number}}.png", number=[4, 5, 6, 7]),
             category="Figures",
         ),
     log:

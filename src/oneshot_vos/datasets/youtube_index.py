@@ -10,7 +10,7 @@ from typing import Any
 
 from oneshot_vos.datasets.index import read_index, relative_path, resolve_path, write_index
 from oneshot_vos.datasets.video import Video
-from oneshot_vos.datasets.youtube import ObjectVideo, TrackedObject, YouTubeSet
+from oneshot_vos.datasets.youtube_videos import ObjectVideo, TrackedObject, YouTubeSet
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import sha256_of
 

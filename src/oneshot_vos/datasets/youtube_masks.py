@@ -11,7 +11,7 @@ from oneshot_vos.datasets.check import CheckReport, Problem, check_videos
 from oneshot_vos.datasets.davis import summary_of_problems
 from oneshot_vos.datasets.images import natural_key
 from oneshot_vos.datasets.masks import inspect_mask, object_ids, write_mask
-from oneshot_vos.datasets.youtube import HELD_OUT, VALID, ObjectVideo, TrackedObject, YouTubeSet
+from oneshot_vos.datasets.youtube_videos import HELD_OUT, VALID, ObjectVideo, TrackedObject, YouTubeSet
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing_folder
 

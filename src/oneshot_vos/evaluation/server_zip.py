@@ -16,7 +16,7 @@ from PIL import Image
 
 from oneshot_vos.datasets.davis import summary_of_problems
 from oneshot_vos.datasets.images import frame_size, natural_key
-from oneshot_vos.datasets.youtube import ObjectVideo, YouTubeSet
+from oneshot_vos.datasets.youtube_videos import ObjectVideo, YouTubeSet
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.files import replacing, sha256_of, write_zip

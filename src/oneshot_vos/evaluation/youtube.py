@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oneshot_vos.datasets.youtube import ObjectVideo, TrackedObject, YouTubeSet
+from oneshot_vos.datasets.youtube_videos import ObjectVideo, TrackedObject, YouTubeSet
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.measures import DAVIS_TOLERANCE, Measures, measure, pack, tolerance_radius
 from oneshot_vos.evaluation.parallel import map_longest_first

@@ -1,4 +1,4 @@
-"""Figures 4, 6 and 7 of the paper from the masks of our runs.
+"""Figures 4 to 7 of the paper from the masks of our runs.
 
 A run whose masks of the set are not there shows as `not run`; every figure is drawn all the same.
 """
@@ -63,11 +63,13 @@ class Scenes:
         return path if path.exists() else None
 
 
-def draw_figure4(scenes: Scenes, runs: Sequence[RunSpec], one_shot: Mapping[str, str]) -> Image.Image:
+def draw_figure4(
+    scenes: Scenes, runs: Sequence[RunSpec], one_shot: Mapping[str, str], *, number: int = 4
+) -> Image.Image:
     """Full supervision above one-shot training, the same frames, for each network; one video per network.
 
-    `one_shot` is the backward pass per network that stands for one-shot training. Videos: the chosen ones in turn, or
-    spread evenly over the names of the set.
+    Figure 5 is the same on YouTube-VOS, with another `number`. `one_shot` is the backward pass per network that stands
+    for one-shot training. Videos: the chosen ones in turn, or spread evenly over the names of the set.
     """
     models = list(dict.fromkeys(run.model for run in runs))
     one_shot = {**TABLE1_BACKWARD, **one_shot}
@@ -82,8 +84,13 @@ def draw_figure4(scenes: Scenes, runs: Sequence[RunSpec], one_shot: Mapping[str,
             run = find_run(runs, model, backward, "static")
             label = (f"{model}, {title}", f"({backward})" if title != backward else "", video.name)
             rows.append(_row(scenes, run, label, video, times))
-    title = f"Figure 4: full supervision and one-shot training, {scenes.set}"
+    title = f"Figure {number}: full supervision and one-shot training, {scenes.set}"
     return grid(title, rows, height=_HEIGHT, notes=["The first column shows the given mask."])
+
+
+def draw_nothing(title: str, reason: str) -> Image.Image:
+    """A figure that a profile has no set for: its title and why there is nothing to see."""
+    return grid(title, [], height=_HEIGHT, notes=[reason])
 
 
 def draw_figure6(scenes: Scenes, runs: Sequence[RunSpec]) -> Image.Image:

@@ -1,5 +1,6 @@
 """`summary.json`, for `dvc metrics diff`, and `summary.md`, for the person who opens the results."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from oneshot_vos.reporting.comparison import ONE_SHOT
@@ -10,10 +11,12 @@ from oneshot_vos.reporting.markdown import ablation_markdown, runs_markdown, tab
 from oneshot_vos.reporting.progress import curves_markdown
 from oneshot_vos.reporting.report import Report
 from oneshot_vos.reporting.results import COPY_FIRST, MEASURES, TrainingRecord
+from oneshot_vos.reporting.table2 import Table2, table2_markdown
 from oneshot_vos.reporting.text import duration, markdown_table, mean_and_spread, percent
 
 _FIGURES = {
     4: "full supervision beside one-shot training, on the same frames",
+    5: "the same on YouTube-VOS",
     6: "masks of a network that was trained with an empty reference and is given an empty one",
     7: "T-step from scratch: truth in green, prediction in red",
 }
@@ -68,8 +71,12 @@ def _table4_metrics(report: Report) -> dict[str, Any]:
     return metrics
 
 
-def summary_markdown(report: Report, figures: str) -> str:
-    """What ran, what came out of it, on how many labels and on what hardware; `figures`: the folder of the figures."""
+def summary_markdown(report: Report, figures: str, table2: Table2 | None = None) -> str:
+    """What ran, what came out of it, on how many labels and on what hardware.
+
+    `figures`: the folder of the figures. `table2`: shown, and Figure 5 with it, if the profile has such a set.
+    """
+    youtube = table2 if table2 and not table2.note else None
     parts = [
         f"# Results, profile `{report.profile}`",
         _in_short(report),
@@ -78,9 +85,11 @@ def summary_markdown(report: Report, figures: str) -> str:
         "objects. `±` is the sample standard deviation over seeds; seeds share initial weights and pretraining.",
         table1_markdown(report),
     ]
+    if youtube:
+        parts += ["## Table 2: ours and the paper's", table2_markdown(youtube)]
     for table in (report.table3, report.table4):
         parts += [f"## Table {table.number}: ours and the paper's", ablation_markdown(table, report)]
-    parts += ["## Figures", _figure_links(figures)]
+    parts += ["## Figures", _figure_links(figures, [number for number in _FIGURES if youtube or number != 5])]
     parts += [
         "## All runs",
         "`of full` is J&F divided by that of full supervision of the same network (mean over seeds).",
@@ -98,8 +107,8 @@ def summary_markdown(report: Report, figures: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _figure_links(folder: str) -> str:
-    return "\n".join(f"- [Figure {number}]({folder}/figure{number}.png): {text}." for number, text in _FIGURES.items())
+def _figure_links(folder: str, numbers: Sequence[int]) -> str:
+    return "\n".join(f"- [Figure {number}]({folder}/figure{number}.png): {_FIGURES[number]}." for number in numbers)
 
 
 def _in_short(report: Report) -> str:

@@ -81,6 +81,12 @@ class Table2:
     local: Mapping[str, Mapping[str, LocalScores]]
     labels: LabelCounts
     profile: str
+    submits: bool = True  # whether the profile segments a validation set, whose masks the server scores
+
+    @property
+    def note(self) -> str:
+        """What to say of a profile that can have no score here; empty text for others."""
+        return "" if self.submits or self.local else no_youtube(self.profile)
 
     def server_scores(self, row: Table2Row, name: str) -> list[ServerScore]:
         """The server's scores of the row's runs on set `name`."""
@@ -117,17 +123,17 @@ def collect_table2(
     labels_dir: Path,
     held_out_sets: Sequence[str],
     profile: str,
-    server_file: Path,
+    server_file: Path | None,
     backward: Mapping[str, str] = TABLE1_BACKWARD,
 ) -> Table2:
     """Everything that Table 2 shows.
 
     `runs` is the list of params.yaml, `metrics_dir`/<run>/<set>.json the scores of the held-out sets, `server_file` the
-    server's scores (it may be absent), `labels_dir` as in `labels.read_label_counts`, `backward` the backward pass that
-    stands for one-shot training, per model.
+    server's scores (it may be absent; None: the profile has no set that the server scores), `labels_dir` as in
+    `labels.read_label_counts`, `backward` the backward pass that stands for one-shot training, per model.
     """
     specs = parse_runs(runs)
-    server = read_server_scores(server_file, list(runs))
+    server = read_server_scores(server_file, list(runs)) if server_file else ()
     local = {
         name: {
             spec.name: _read_local(path)
@@ -142,7 +148,13 @@ def collect_table2(
         local,
         read_label_counts(labels_dir),
         profile,
+        submits=server_file is not None,
     )
+
+
+def no_youtube(profile: str) -> str:
+    """What Table 2 and Figure 5 say where they have nothing of ours to show."""
+    return f"The profile `{profile}` evaluates no set of YouTube-VOS."
 
 
 def _read_local(path: Path) -> LocalScores:
@@ -182,7 +194,8 @@ def write_table2(table: Table2, out_dir: Path) -> None:
 
 def table2_markdown(table: Table2) -> str:
     """One block per validation set, one per held-out set, then where the server's scores come from."""
-    blocks = [_server_block(table, name) for name in SERVER_SETS]
+    blocks = [table.note] if table.note else []
+    blocks += [_server_block(table, name) for name in SERVER_SETS]
     blocks += [_local_block(table, name) for name in table.local]
     if table.server:
         header = ["run", "set", "date", "source"]
@@ -292,6 +305,7 @@ def table2_json(table: Table2) -> dict[str, Any]:
     """The same numbers, nested."""
     return {
         "profile": table.profile,
+        "note": table.note,
         "sets": {**dict.fromkeys(SERVER_SETS, SERVER), **dict.fromkeys(table.local, LOCAL)},
         "rows": [_json_row(table, row) for row in table.rows],
         "server": [

@@ -10,9 +10,12 @@ from oneshot_vos.stages.evaluate import score_sets
 
 
 def run(params: Params, sets: Path, masks: Path, metrics: Path) -> None:
-    """Write `masks/<set>.zip` and the scores of every evaluation set below `metrics`."""
+    """Write `masks/<set>.zip` and the scores of every evaluation set below `metrics`.
+
+    Sets of YouTube-VOS are left out: their objects begin at different times, so there is no first mask to repeat.
+    """
     with replacing_folder(masks) as folder:
-        for name in params.profile.data.evaluate:
+        for name in params.profile.data.davis_sets:
             copy_first(read_index(sets / f"{name}.json"), folder / f"{name}.zip")
     with replacing_folder(metrics) as folder:
         score_sets(params, masks, sets, folder)

@@ -1,25 +1,34 @@
 """Stage `data`: make or find the sets of a profile, check every file, and write one index per set and use."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oneshot_vos.datasets.check import check_pairs, check_videos
+from oneshot_vos.datasets.check import CheckReport, check_pairs, check_videos
 from oneshot_vos.datasets.davis import read_davis
 from oneshot_vos.datasets.index import write_index
 from oneshot_vos.datasets.mini import generate
 from oneshot_vos.datasets.pairs import write_pairs
 from oneshot_vos.datasets.static import read_pairs
 from oneshot_vos.datasets.video import Video
+from oneshot_vos.datasets.youtube import read_youtube, require_unseen_videos
+from oneshot_vos.datasets.youtube_index import write_youtube_index
+from oneshot_vos.datasets.youtube_masks import check_youtube, give_first_masks
+from oneshot_vos.datasets.youtube_videos import HELD_OUT, YouTubeSet
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing_folder, write_json
-from oneshot_vos.params import Data, PairsSet, Params
+from oneshot_vos.params import Data, DavisSet, PairsSet, Params, YouTubeVideos
 from oneshot_vos.registry import Registry
+
+_SHOWN = "shown"  # folder of the masks that are made for held-out videos
 
 
 def run(params: Params, out: Path) -> None:
     """Write `out/{train,pretrain,evaluate}/<set>.json` and `out/report.json`; generated sets go to `out/generated`.
 
-    Every file of every set is looked at before anything long starts; all findings come in one `UserError`.
+    Of held-out videos of YouTube-VOS, the masks that a network is shown go to `out/evaluate/shown/<set>/<video>/`.
+    Every file of every set is looked at before anything long starts; all findings come in one `UserError`, videos that
+    are both scored and trained on among them.
     """
     data = params.profile.data
     out.mkdir(parents=True, exist_ok=True)
@@ -29,16 +38,19 @@ def run(params: Params, out: Path) -> None:
         generate(out / "generated", **data.generate.model_dump())
     report: dict[str, Any] = {"sets": {}}
     problems: list[str] = []
+    trained: list[Video] = []
     for use, training in (("train", True), ("evaluate", False)):
         with replacing_folder(out / use) as folder:
             for name in getattr(data, use):
-                videos = _videos(data, name)
-                found = check_videos(videos, training=training)
-                report["sets"][f"{use}/{name}"] = found.to_json()
-                problems += [problem.message for problem in found.errors]
+                listed = _index_videos(data, name, out / use, training=training)
+                report["sets"][f"{use}/{name}"] = listed.found.to_json()
+                problems += [problem.message for problem in listed.found.errors]
+                if training:
+                    trained += listed.videos
+                elif listed.youtube:
+                    problems += _trained_on(name, listed.youtube, trained)
                 # Indices are written in place of the final folder, because their paths are relative to it.
-                write_index(out / use / f"{name}.json", videos)
-                (out / use / f"{name}.json").rename(folder / f"{name}.json")
+                _move(out / use, folder, f"{name}.json", f"{_SHOWN}/{name}")
     with replacing_folder(out / "pretrain") as folder:
         for name in data.pretrain:
             pairs = read_pairs(_root(data, name))
@@ -46,11 +58,19 @@ def run(params: Params, out: Path) -> None:
             report["sets"][f"pretrain/{name}"] = found.to_json()
             problems += [problem.message for problem in found.errors]
             write_pairs(out / "pretrain" / f"{name}.json", pairs)
-            (out / "pretrain" / f"{name}.json").rename(folder / f"{name}.json")
+            _move(out / "pretrain", folder, f"{name}.json")
     if problems:
         found_in = f"{len(problems)} problem(s) in the data of profile '{params.profile_name}'"
         raise UserError("\n".join([f"{found_in}:", *problems]))
     write_json(out / "report.json", report)
+
+
+def _move(source: Path, target: Path, *names: str) -> None:
+    """Move what there is of `names` from one folder to another."""
+    for name in names:
+        if (source / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).rename(target / name)
 
 
 def _root(data: Data, name: str) -> Path:
@@ -60,12 +80,31 @@ def _root(data: Data, name: str) -> Path:
     return root / data.sets[name].path
 
 
-def _videos(data: Data, name: str) -> list[Video]:
+@dataclass(frozen=True)
+class _Listed:
+    """A set that has been indexed, and what was found in its files."""
+
+    found: CheckReport
+    videos: list[Video]
+    youtube: YouTubeSet | None = None  # the same videos with their objects, if the set is one of YouTube-VOS
+
+
+def _index_videos(data: Data, name: str, folder: Path, *, training: bool) -> _Listed:
+    """Check one set of videos and write `folder/<name>.json`."""
     chosen = data.sets[name]
     if isinstance(chosen, PairsSet):
         raise UserError(f"set '{name}' holds image–mask pairs; expected videos")
+    if isinstance(chosen, YouTubeVideos):
+        return _index_youtube(_root(data, name), name, chosen, folder, training=training)
+    videos = _davis_videos(_root(data, name), name, chosen)
+    found = check_videos(videos, training=training)
+    write_index(folder / f"{name}.json", videos)
+    return _Listed(found, videos)
+
+
+def _davis_videos(root: Path, name: str, chosen: DavisSet) -> list[Video]:
     listed = read_davis(
-        _root(data, name),
+        root,
         images=chosen.images,
         annotations=chosen.annotations,
         list_file=chosen.list_file,
@@ -75,3 +114,28 @@ def _videos(data: Data, name: str) -> list[Video]:
         return listed
     by_name = Registry(f"video of set '{name}'", {video.name: video for video in listed})
     return [by_name[wanted] for wanted in chosen.videos]
+
+
+def _index_youtube(root: Path, name: str, chosen: YouTubeVideos, folder: Path, *, training: bool) -> _Listed:
+    listed = read_youtube(
+        root,
+        split=chosen.split,
+        images=chosen.images,
+        annotations=chosen.annotations,
+        meta=chosen.meta,
+        all_frames=chosen.all_frames,
+        exclude=chosen.exclude,
+    )
+    found = check_youtube(listed, training=training)
+    if chosen.split == HELD_OUT and not found.errors:
+        listed = give_first_masks(listed, folder / _SHOWN / name)
+    write_youtube_index(folder / f"{name}.json", listed)
+    return _Listed(found, [each.video for each in listed.videos], listed)
+
+
+def _trained_on(name: str, scored: YouTubeSet, trained: list[Video]) -> list[str]:
+    try:
+        require_unseen_videos(scored, trained)
+    except UserError as error:
+        return [f"set '{name}': {error}"]
+    return []

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: J and F of the masks of a run, and of its earlier states."""
+"""Stage `evaluate`: scores of the masks of a run, and of its earlier states; archives for the YouTube-VOS server."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,9 +6,14 @@ from pathlib import Path
 from oneshot_vos.catalogue import STRATEGIES
 from oneshot_vos.datasets.index import read_index
 from oneshot_vos.datasets.video import shown_videos
+from oneshot_vos.datasets.youtube_index import read_youtube_index
+from oneshot_vos.datasets.youtube_videos import YouTubeSet
 from oneshot_vos.evaluation.davis import evaluate_set
 from oneshot_vos.evaluation.report import save_result, write_official_csv
 from oneshot_vos.evaluation.results import SetResult
+from oneshot_vos.evaluation.server_zip import write_server_zip
+from oneshot_vos.evaluation.youtube import evaluate_youtube
+from oneshot_vos.evaluation.youtube_report import save_youtube_result, write_youtube_csv
 from oneshot_vos.files import replacing_folder, write_json
 from oneshot_vos.params import Params
 
@@ -16,12 +21,16 @@ from oneshot_vos.params import Params
 def run(params: Params, run_key: str, masks: Path, sets: Path, out: Path) -> None:
     """Score `masks/<set>.zip` for every evaluation set: `out/<set>.json` and the two official CSV files of each.
 
+    For a set of YouTube-VOS without ground truth it writes `out/<set>-server.zip` instead, ready to hand in. The sets
+    of YouTube-VOS of a network that is shown no object have no masks and are left out.
     `out/curve.json` has the scores of the earlier states, from `masks/curve/<iteration>.zip`, and of the last one.
     """
     profile, chosen = params.profile, params.run(run_key)
     given = STRATEGIES[chosen.backward].given
     with replacing_folder(out) as folder:
         results = score_sets(params, masks, sets, folder, given)
+        if given == "first":
+            _score_youtube(params, masks, sets, folder)
         curve = profile.curve
         videos = shown_videos(read_index(sets / f"{curve.set}.json"), given, curve.videos)
         states = {
@@ -46,11 +55,31 @@ def _curve(name: str, videos: int, states: Mapping[int, Mapping[str, float]]) ->
     return {"set": name, "videos": videos, "iterations": sorted(states), **scores}
 
 
+def _score_youtube(params: Params, masks: Path, sets: Path, folder: Path) -> None:
+    """Score the sets of YouTube-VOS, or pack their masks for the server."""
+    settings = params.profile.evaluate
+    for name in params.profile.data.evaluate:
+        chosen = read_youtube_index(sets / f"{name}.json")
+        if chosen is None:
+            continue
+        archive = masks / f"{name}.zip"
+        if _has_truth(chosen):
+            result = evaluate_youtube(chosen, archive, processes=settings.processes, tolerance=settings.tolerance)
+            save_youtube_result(folder / f"{name}.json", result)
+            write_youtube_csv(folder, name, result)
+        else:
+            write_server_zip(chosen, archive, folder / f"{name}-server.zip")
+
+
+def _has_truth(chosen: YouTubeSet) -> bool:
+    return any(each.truth for each in chosen.videos)
+
+
 def score_sets(params: Params, masks: Path, sets: Path, folder: Path, given: str = "first") -> dict[str, SetResult]:
-    """Score every evaluation set of the profile into `folder`; what the stages `evaluate` and `baseline` share."""
+    """Score every evaluation set but those of YouTube-VOS into `folder`; what `evaluate` and `baseline` share."""
     settings = params.profile.evaluate
     results = {}
-    for name in params.profile.data.evaluate:
+    for name in params.profile.data.davis_sets:
         result = evaluate_set(
             shown_videos(read_index(sets / f"{name}.json"), given),
             masks / f"{name}.zip",

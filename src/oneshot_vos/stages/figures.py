@@ -1,26 +1,47 @@
 """Stage `figures`: the paper's figures from the masks of the runs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from oneshot_vos.datasets.index import read_index
+from oneshot_vos.datasets.video import Video
+from oneshot_vos.datasets.youtube_index import read_youtube_index
+from oneshot_vos.datasets.youtube_videos import ObjectVideo
 from oneshot_vos.params import FigureChoice, Params
 from oneshot_vos.reporting.canvas import save_png
-from oneshot_vos.reporting.figures import Scenes, draw_figure4, draw_figure6, draw_figure7
+from oneshot_vos.reporting.figures import Scenes, draw_figure4, draw_figure6, draw_figure7, draw_nothing
 from oneshot_vos.reporting.results import parse_runs
+from oneshot_vos.reporting.table2 import no_youtube
 
 
 def run(params: Params, masks: Path, sets: Path, out: Path) -> None:
-    """Draw `out/figure4.png`, `figure6.png` and `figure7.png` from `masks/<run>/<set>.zip`.
+    """Draw `out/figure4.png` to `figure7.png` from `masks/<run>/<set>.zip`.
 
-    What has not been run is shown as such; all three files are always written.
+    What has not been run is shown as such; all four files are always written.
     """
     runs = parse_runs({key: run.model_dump() for key, run in params.runs.items()})
 
     def scenes(choice: FigureChoice) -> Scenes:
-        videos = {video.name: video for video in read_index(sets / f"{choice.set}.json")}
+        videos = {video.name: video for video in _videos(sets / f"{choice.set}.json")}
         return Scenes(choice.set, videos, masks, choice.videos, choice.frames)
 
     figures = params.profile.figures
     save_png(out / "figure4.png", draw_figure4(scenes(figures.figure4), runs, params.table1_backward))
+    if figures.figure5 is None:
+        missing = no_youtube(params.profile_name).replace("`", "'")
+        save_png(out / "figure5.png", draw_nothing("Figure 5: full supervision and one-shot training", missing))
+    else:
+        save_png(out / "figure5.png", draw_figure4(scenes(figures.figure5), runs, params.table1_backward, number=5))
     save_png(out / "figure6.png", draw_figure6(scenes(figures.figure6), runs))
     save_png(out / "figure7.png", draw_figure7(scenes(figures.figure7), runs))
+
+
+def _videos(index: Path) -> list[Video]:
+    """The videos of a set; of YouTube-VOS with those frames alone whose masks are written."""
+    youtube = read_youtube_index(index)
+    return read_index(index) if youtube is None else [_with_masks(each) for each in youtube.videos]
+
+
+def _with_masks(each: ObjectVideo) -> Video:
+    wanted = set(each.required)
+    return replace(each.video, frames=tuple(frame for frame in each.video.frames if frame.stem in wanted))

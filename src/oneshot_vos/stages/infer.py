@@ -8,6 +8,7 @@ import torch
 from oneshot_vos.catalogue import STRATEGIES
 from oneshot_vos.datasets.index import read_index
 from oneshot_vos.datasets.video import shown_videos
+from oneshot_vos.datasets.youtube_index import read_youtube_index
 from oneshot_vos.files import fingerprint, replacing_folder, sha256_of
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm
 from oneshot_vos.inference.writer import clear_state, segment_set
@@ -23,7 +24,9 @@ def run(params: Params, run_key: str, weights: Path, snapshots: Path, sets: Path
     """Write `out/<set>.zip`, the masks of every frame, for every evaluation set of the profile.
 
     `out/curve/<iteration>.zip` are the masks of the first videos of the curve's set by the weights in `snapshots`. Only
-    the first mask of a video is given to the network. An interrupted stage goes on with the first unfinished video.
+    the first mask of a video is given to the network. Of YouTube-VOS, it is given the masks of all objects where they
+    begin, and the masks written are those of the frames that `meta.json` lists; a network that is shown no object
+    segments no such set. An interrupted stage goes on with the first unfinished video.
     """
     profile = params.profile
     segmenter = _Segmenter(params, run_key)
@@ -59,6 +62,9 @@ class _Segmenter:
 
     def segment(self, weights: Path, index: Path, first: int | None, out: Path, title: str) -> None:
         """Segment the `first` videos of a set (None: all) with these weights."""
+        youtube = read_youtube_index(index)
+        if youtube is not None and self._given == "empty":
+            return  # objects that nobody is shown cannot be told apart
         load_weights(weights, self._network)
         made_from = {
             "dtype": str(self._dtype),
@@ -70,16 +76,18 @@ class _Segmenter:
             "first": first,
         }
         self._used.append(self._state / title)
+        videos = read_index(index)
         segment_set(
             self._network,
-            shown_videos(read_index(index), self._given, first),
+            shown_videos(videos, self._given, first) if youtube is None else videos,
             inference_settings(self._infer),
             out,
             state=self._used[-1],
             fingerprint=fingerprint(made_from),
             device=self._device,
             dtype=self._dtype,
-            given=self._given,
+            required=youtube.required if youtube is not None else None,
+            given=self._given if youtube is None else "all",
             progress=f"{self._key} {title}",
             keep_state=True,
         )
