@@ -1,0 +1,114 @@
+"""Walking a video both ways: which frames, in which order, from which masks, and where a walk may be broken off."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.stages.clips import TINY, ids, write_folder, write_masks
+
+from oneshot_vos.datasets.frame_source import FolderFrames
+from oneshot_vos.inference.both_ways import GivenFrames, Walk, plan_routes
+from oneshot_vos.inference.plan import InferenceSettings, LongTerm
+from oneshot_vos.inference.snapshot import load_tracker
+from oneshot_vos.networks import build_network
+
+CPU = torch.device("cpu")
+FRAMES = 12
+SETTINGS = {
+    "whole frames": InferenceSettings(memory_every=2, max_frames=4),
+    "mirrored": InferenceSettings(memory_every=2, max_frames=3, flip=True, object_chunk=1),
+    "all frames": InferenceSettings(memory_every=3, top_k=None, max_frames=None, include_last=True),
+    "long-term": InferenceSettings(
+        memory_every=1, max_frames=None, long_term=LongTerm(max_frames=4, min_frames=2, prototypes=4, max_elements=16)
+    ),
+}
+
+
+def network(model: str) -> torch.nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return build_network(model, TINY[model]).eval()
+
+
+def given_frames(folder: Path, *frames: int, **rest) -> GivenFrames:
+    return GivenFrames(dict(zip(frames, map(Path, write_masks(folder, *frames, **rest)), strict=True)))
+
+
+@pytest.mark.parametrize("labelled", [[0], [5], [11], [0, 11], [3, 4, 9]])
+def test_every_frame_is_output_once_and_in_the_order_of_its_walk(tmp_path: Path, labelled: list[int]) -> None:
+    given = given_frames(tmp_path, *labelled)
+    routes = plan_routes(FRAMES, given, InferenceSettings(), network("stcn"))
+    first = labelled[0]
+    output = {route.name: [route.order[step.index] for step in route.steps if step.output] for route in routes}
+    assert output["forwards"] == list(range(first, FRAMES))
+    assert output.get("backwards", []) == list(range(first - 1, -1, -1))
+    annotated = {route.name: [route.order[step.index] for step in route.steps if step.annotated] for route in routes}
+    assert annotated["forwards"] == labelled
+    assert annotated.get("backwards", [first]) == [first]
+
+
+def test_ids_of_all_masks_are_known_before_the_first_frame(tmp_path: Path) -> None:
+    files = write_masks(tmp_path / "a", 2, values=(300, 0)) + write_masks(tmp_path / "b", 5, objects=2, values=(4, 300))
+    given = GivenFrames({2: Path(files[0]), 5: Path(files[1])})
+    assert given.ids == (4, 300)
+    annotation = given.annotation(5, (48, 64))
+    assert annotation.channels == (1, 2)
+    assert annotation.masks.sum((1, 2)).tolist() == [(ids(5, 2) == 1).sum(), (ids(5, 2) == 2).sum()]
+
+
+@pytest.mark.parametrize("model", ["stcn", "xmem", "cutie"])
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_a_walk_that_is_saved_and_restored_goes_on_bit_by_bit(
+    tmp_path: Path, model: str, settings: InferenceSettings
+) -> None:
+    source = FolderFrames(write_folder(tmp_path / "v", FRAMES, 2))
+    given = GivenFrames(
+        {
+            3: Path(write_masks(tmp_path / "a", 3)[0]),
+            6: Path(write_masks(tmp_path / "b", 6, objects=2)[0]),
+        }
+    )
+    built = network(model)
+    route = plan_routes(FRAMES, given, settings, built)[0]
+
+    def walk() -> Walk:
+        return Walk(built, source, given, route, settings, device=CPU, probabilities=True)
+
+    straight = {result.frame: result for result in walk().frames()}
+    broken = {}
+    while len(broken) < len(straight):  # a new walk for every two frames
+        part = walk()
+        assert part.restore(tmp_path / "snapshot.pt") == bool(broken)
+        for count, result in enumerate(part.frames(), 1):
+            broken[result.frame] = result
+            if count == 2:
+                part.save(tmp_path / "snapshot.pt")
+                break
+    assert list(broken) == list(range(3, FRAMES))
+    for t, result in straight.items():
+        assert np.array_equal(result.ids, broken[t].ids)
+        assert torch.equal(result.probabilities, broken[t].probabilities)
+
+
+def test_a_snapshot_runs_no_foreign_code(tmp_path: Path) -> None:
+    import pickle
+
+    class Foreign:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "touched",))
+
+    source = FolderFrames(write_folder(tmp_path / "v", 2))
+    given = given_frames(tmp_path / "given", 0)
+    built = network("stcn")
+    route = plan_routes(2, given, InferenceSettings(), built)[0]
+    walk = Walk(built, source, given, route, InferenceSettings(), device=CPU)
+    for content in (pickle.dumps(Foreign()), pickle.dumps(print), pickle.dumps({"a": 1}), b"junk"):
+        objects = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        torch.save({"position": 1, "objects": objects, "tensors": []}, tmp_path / "foreign.pt")
+        assert load_tracker(tmp_path / "foreign.pt", walk.tracker, built, CPU) is None
+    assert not (tmp_path / "touched").exists()
+    (tmp_path / "pickle.pt").write_bytes(pickle.dumps(Foreign()))
+    assert load_tracker(tmp_path / "pickle.pt", walk.tracker, built, CPU) is None
+    assert not (tmp_path / "touched").exists()
+    assert walk.position == 0
