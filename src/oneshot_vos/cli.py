@@ -232,7 +232,7 @@ def fetch(
 
 @app.command()
 def resize_youtube(
-    source: Annotated[Path, typer.Argument(help="Package of YouTube-VOS.")] = Path("data/paper/raw/YouTube/train"),
+    source: Annotated[Path, typer.Argument(help="Package of YouTube-VOS.")] = Path("data/paper/raw/YouTube2018/train"),
     out: Annotated[Path | None, typer.Option(help="Folder for the copy; default: SOURCE with `_480p`.")] = None,
     quality: Annotated[int, typer.Option(help="JPEG quality; 75 is that of the official copy.")] = 75,
     processes: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,

@@ -53,7 +53,15 @@ def test_names_and_groups() -> None:
 
 def test_the_group_paper_gives_what_the_profile_paper_reads(repository: Path) -> None:
     params = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
-    wanted = {entry["path"] for entry in params["profiles"]["paper"]["data"]["sets"].values()}
+    wanted = set()
+    for entry in params["profiles"]["paper"]["data"]["sets"].values():
+        if entry["kind"] == "youtube":
+            parts = [entry.get(key) for key in ("images", "annotations", "all_frames")]
+            folders = [*(PurePosixPath(part).parent.as_posix() for part in parts if part), entry["split"]]
+            wanted |= {f"{entry['path']}/{folder}" for folder in folders}
+        else:
+            wanted.add(entry["path"])
+    assert {"YouTube2018/train_480p", "YouTube/all_frames/valid_all_frames"} <= wanted
     targets = [part.target for source in chosen(["paper"]) for part in source.parts]
     for path in wanted:
         # train_480p is what `resize-youtube` makes of train

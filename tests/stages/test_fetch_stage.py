@@ -66,7 +66,7 @@ def test_archives_become_the_trees_that_the_profile_paper_reads(
     assert (root / "DAVIS/2016/Annotations/480p/blackswan/00000.png").is_file()
     assert (root / "YouTube2018/valid/meta.json").is_file()
     assert (root / "YouTube/all_frames/valid_all_frames/JPEGImages/00f88c4f0a/00021.jpg").is_file()
-    resize_youtube.run(root / "YouTube/train", None, said.append, processes=1)
+    resize_youtube.run(root / "YouTube2018/train", None, said.append, processes=1)
     assert set(json.loads((root / "fetch.lock.json").read_text())["files"]) == set(archives)
 
     document = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))

@@ -124,8 +124,8 @@ def _youtube(year: int, package: str, file_id: str, videos: int, about: int | No
             Count(folder, "videos" if folder == "JPEGImages" else "videos with masks", videos) for folder in folders
         ),
     )
-    # The 2018 and the 2019 training packages have the same videos; training reads the newer one, as STCN's users do.
-    read_by_paper = (year, package) != (2018, "train")
+    # The two training packages have the same videos; the paper trains on 2018.
+    read_by_paper = (year, package) != (2019, "train")
     return Source(
         name=f"youtube{year}-{package.replace('_', '-')}",
         title=f"YouTube-VOS {year}, {package.replace('_', ' ')}",
