@@ -1,0 +1,245 @@
+"""The profile `paper` on tiny trees laid out as DAVIS 2017 and YouTube-VOS: from folders to archives and scores."""
+
+import json
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from tests.datasets import fake_trees
+from typer.testing import CliRunner
+
+from oneshot_vos.cli import app
+from oneshot_vos.datasets.clips import ClipDataset, ClipSource
+from oneshot_vos.datasets.index import read_index
+from oneshot_vos.datasets.sampling import FULL_SAMPLERS, OneShotSampler
+from oneshot_vos.datasets.transforms import CLIP_RECIPES
+from oneshot_vos.datasets.youtube_index import read_youtube_index
+from oneshot_vos.errors import UserError
+from oneshot_vos.evaluation.server_zip import check_server_zip
+from oneshot_vos.evaluation.youtube_report import load_youtube_result
+from oneshot_vos.networks import build_network
+from oneshot_vos.networks.weights import save_weights
+from oneshot_vos.params import Params, load_params
+from oneshot_vos.stages import baseline, data, evaluate, figures, infer, labels, tables
+
+RUN, EMPTY = "stcn-two_step-static", "cutie-empty-backbone"
+TRAIN, HELD_OUT = "youtube18-train", "youtube-held-out"
+SERVER = ("youtube18-valid", "youtube19-valid")
+LATE = fake_trees.YOUTUBE_VALID[1]  # object 3 begins at frame 10
+Change = Callable[[dict[str, Any]], object]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What the stages made, each in the folder of its name below `root`."""
+
+    root: Path
+    params: Params
+
+
+def add_held_out(profile: dict[str, Any]) -> None:
+    sets = profile["data"]["sets"]
+    sets[HELD_OUT] = {**sets[TRAIN], "split": "held-out"}
+    profile["data"]["evaluate"].append(HELD_OUT)
+
+
+def train_on_a_part(profile: dict[str, Any]) -> None:
+    profile["data"]["sets"][TRAIN]["split"] = "train-part"
+
+
+def make_small(profile: dict[str, Any], tiny: dict[str, Any]) -> None:
+    """Tiny networks, and no process beside this one."""
+    profile["networks"] = tiny["networks"]
+    profile["init"] = {"backbone": "random"}
+    profile["evaluate"]["processes"] = 1
+    profile["figures"] |= {name: tiny["figures"][name] | {"set": "davis17-val"} for name in ("figure6", "figure7")}
+
+
+def paper(repository: Path, root: Path, file: Path, *changes: Change) -> Params:
+    document = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
+    profile = document["profiles"]["paper"]
+    profile["data"]["root"] = str(root)
+    make_small(profile, document["profiles"]["smoke"])
+    for change in changes:
+        change(profile)
+    file.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return load_params(file, "paper")
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trees that `fetch paper` and `resize-youtube` leave."""
+    root = tmp_path_factory.mktemp("raw")
+    fake_trees.make_davis2017(root / "DAVIS/2017/trainval")
+    for year in (2018, 2019):
+        fake_trees.make_youtube(root, year)
+    fake_trees.make_static(root / "static")
+    for part in ("JPEGImages", "Annotations"):
+        shutil.copytree(root / "YouTube2018/train" / part, root / "YouTube2018/train_480p" / part)
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, raw: Path, repository: Path) -> Iterator[Finished]:
+    """The stages from the data to the figures with an untrained network."""
+    root = tmp_path_factory.mktemp("work")
+    params = paper(repository, raw, root / "params.yaml", add_held_out, train_on_a_part)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        data.run(params, root / "sets")
+        for kind in ("first", "every"):
+            labels.run(params, kind, root / "sets/train", root / "labels" / kind)
+        (root / "snapshots").mkdir()
+        sets = root / "sets/evaluate"
+        for run in (RUN, EMPTY):
+            model, weights = params.run(run).model, root / f"{run}.safetensors"
+            save_weights(weights, build_network(model, params.profile.networks[model]), {"model": model})
+            infer.run(params, run, weights, root / "snapshots", sets, root / "masks" / run)
+            evaluate.run(params, run, root / "masks" / run, sets, root / "metrics" / run)
+        baseline.run(params, sets, root / "masks/copy_first", root / "metrics/copy_first")
+        (root / "server_scores.yaml").write_text(
+            f"scores:\n  - {{run: {RUN}, set: youtube18, G: 71.0, Js: 70.0, Fs: 74.0, Ju: 66.0, Fu: 74.0, "
+            "date: 2026-01-31, source: example}\n",
+            encoding="utf-8",
+        )
+        tables.run(
+            params, root / "metrics", root / "labels", root / "curves", root / "server_scores.yaml", root / "tables"
+        )
+        figures.run(params, root / "masks", sets, root / "figures")
+        yield Finished(root, params)
+
+
+def test_the_profile_as_shipped_trains_on_every_video_but_the_faulty_ones(
+    raw: Path, repository: Path, tmp_path: Path
+) -> None:
+    params = paper(repository, raw, tmp_path / "params.yaml")
+    data.run(params, tmp_path / "sets")
+    trained = read_index(tmp_path / f"sets/train/{TRAIN}.json")
+    assert [video.name for video in trained] == sorted(fake_trees.YOUTUBE_TRAIN[:3])
+    assert all("train_480p" in str(path) for video in trained for path in (*video.frames, *video.masks.values()))
+    assert sorted(path.stem for path in (tmp_path / "sets/evaluate").iterdir()) == sorted(
+        ["davis16-val", "davis17-val", *SERVER]
+    )
+
+
+def test_videos_that_are_trained_on_are_not_scored(raw: Path, repository: Path, tmp_path: Path) -> None:
+    params = paper(repository, raw, tmp_path / "params.yaml", add_held_out)
+    with pytest.raises(UserError, match=rf"set '{HELD_OUT}': .*are trained on, too .*Train on the split 'train-part'"):
+        data.run(params, tmp_path / "sets")
+    assert not (tmp_path / "sets/report.json").exists()
+
+
+def test_held_out_videos_are_shown_new_objects_alone(finished: Finished) -> None:
+    chosen = read_youtube_index(finished.root / f"sets/evaluate/{HELD_OUT}.json")
+    assert chosen is not None
+    trained = {video.name for video in read_index(finished.root / f"sets/train/{TRAIN}.json")}
+    assert trained.isdisjoint(each.name for each in chosen.videos)
+    shown = finished.root / "sets/evaluate/shown" / HELD_OUT
+    for each in chosen.videos:
+        assert all(path.is_relative_to(shown) and path.is_file() for path in each.video.masks.values())
+        assert all("train_480p" in str(path) for path in each.truth.values())
+
+
+@pytest.mark.parametrize("kind", ["first", "every"])
+def test_clips_come_from_both_training_sets(finished: Finished, kind: str) -> None:
+    folder = finished.root / "labels" / kind
+    sources = [
+        ClipSource(name, read_index(folder / f"{name}.json"), each.copies, each.skip_divisor)
+        for name, each in finished.params.profile.data.train.items()
+    ]
+    recipe = finished.params.profile.train["stcn"]
+    dataset = ClipDataset(
+        sources,
+        OneShotSampler() if kind == "first" else FULL_SAMPLERS[recipe.sampler](),
+        CLIP_RECIPES[recipe.augmentation](32, exact=recipe.transforms == "exact"),
+        objects=recipe.objects,
+        frames=recipe.frames,
+        seed=0,
+        max_skip=lambda position: 5,
+    )
+    assert [source.skip_divisor for source in sources] == [1, 5]
+    assert len(dataset) == 5 * len(sources[0].videos) + len(sources[1].videos)
+    clips = [dataset[position] for position in range(len(dataset))]
+    assert all(clip.frames.shape == (3, 3, 32, 32) for clip in clips)
+    assert all(clip.labelled.sum() == (1 if kind == "first" else 3) for clip in clips)
+    names = " ".join(clip.name for clip in clips)
+    assert all(video.name in names for source in sources for video in source.videos)
+
+
+@pytest.mark.parametrize("name", SERVER)
+def test_archives_for_the_server_are_ready_to_hand_in(finished: Finished, name: str) -> None:
+    index = finished.root / f"sets/evaluate/{name}.json"
+    archive = finished.root / f"metrics/{RUN}/{name}-server.zip"
+    chosen = read_youtube_index(index)
+    assert chosen is not None
+    assert len(chosen.videos[1].video) == 22  # the network runs on all frames
+    check_server_zip(archive, chosen)
+    with zipfile.ZipFile(archive) as opened, Image.open(opened.open(f"Annotations/{LATE}/00010.png")) as image:
+        assert 3 in np.unique(np.asarray(image))  # the object that begins there
+    result = CliRunner().invoke(app, ["check-server-zip", str(archive), "--index", str(index)])
+    assert result.exit_code == 0
+    assert "in order; 3 videos, 13 masks" in result.output
+    other = finished.root / "sets/evaluate/davis17-val.json"
+    result = CliRunner().invoke(app, ["check-server-zip", str(archive), "--index", str(other)])
+    assert result.exit_code == 2
+    assert "holds no set of YouTube-VOS" in result.output
+
+
+def test_held_out_videos_are_scored_here(finished: Finished) -> None:
+    folder = finished.root / "metrics" / RUN
+    result = load_youtube_result(folder / f"{HELD_OUT}.json")
+    chosen = read_youtube_index(finished.root / f"sets/evaluate/{HELD_OUT}.json")
+    assert chosen is not None
+    assert {each.video for each in result.objects} == {each.name for each in chosen.videos}
+    assert (folder / f"global_results-{HELD_OUT}.csv").is_file()
+    assert not (folder / f"{HELD_OUT}-server.zip").exists()
+    assert {path.name for path in folder.glob("*.json")} == {
+        *("davis16-val.json", "davis17-val.json", f"{HELD_OUT}.json", "curve.json")
+    }
+
+
+def test_a_network_that_is_shown_no_object_segments_no_such_set(finished: Finished) -> None:
+    names = {"davis16-val", "davis17-val"}
+    assert {path.stem for path in (finished.root / "masks" / EMPTY).glob("*.zip")} == names
+    assert {path.stem for path in (finished.root / "masks/copy_first").glob("*.zip")} == names
+    assert not list((finished.root / "metrics" / EMPTY).glob("youtube*"))
+
+
+def test_table_2_has_the_servers_scores_and_our_own(finished: Finished) -> None:
+    folder = finished.root / "tables"
+    content = json.loads((folder / "table2.json").read_text(encoding="utf-8"))
+    (row,) = [row for row in content["rows"] if row["method"] == "1-shot STCN"]
+    scores = row["ours"]["scores"]
+    assert scores["youtube18"]["G"]["mean"] == 71.0
+    assert scores["youtube18"]["source"] == "server"
+    assert scores[HELD_OUT]["source"] == "local"
+    assert content["note"] == ""
+    summary = (folder / "summary.md").read_text(encoding="utf-8")
+    assert "## Table 2" in summary
+    assert "figure5.png" in summary
+    assert "youtube" not in (folder / "table1.md").read_text(encoding="utf-8")
+
+
+def test_figure_5_is_drawn_from_the_validation_set(finished: Finished) -> None:
+    with Image.open(finished.root / "figures/figure5.png") as image:
+        colours = len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0))
+    assert colours > 300  # frames, not texts alone
+
+
+def test_a_profile_without_youtube_says_so(finished: Finished, repository: Path, tmp_path: Path) -> None:
+    smoke = load_params(repository / "params.yaml", "smoke")
+    root = finished.root
+    tables.run(smoke, root / "metrics", root / "labels", root / "curves", root / "server_scores.yaml", tmp_path)
+    text = (tmp_path / "table2.md").read_text(encoding="utf-8")
+    assert "The profile `smoke` evaluates no set of YouTube-VOS." in text
+    assert "71.0 |" not in text  # a score of another profile
+    summary = (tmp_path / "summary.md").read_text(encoding="utf-8")
+    assert "Table 2" not in summary
+    assert "figure5" not in summary
