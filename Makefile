@@ -15,17 +15,23 @@ WITH_VENV = PATH="$(abspath $(BIN)):$$PATH"
 help:
 	@sed -n '1,3s/^# //p' Makefile
 
-# DVC says what is out of date, Snakemake makes it on all cores, DVC takes it over and has the last word.
+# DVC says what is out of date, Snakemake makes it on all cores, DVC takes it over and has the last word. The file BEGAN
+# lies there while this is under way, so that a start after an interruption goes on.
 repro: $(VENV)/.project .dvc/tmp/.scm
-	$(WITH_VENV) && export PATH && stale=$$(python workflow/scripts/stale.py) \
-		&& snakemake --cores $(CORES) $${stale:+--forcerun $$stale} \
-		&& dvc commit --force --quiet && dvc repro
+	@test -e $(BEGAN) || touch $(BEGAN)
+	$(WITH_VENV) && export PATH && stale=$$(python workflow/scripts/stale.py $(BEGAN)) \
+		&& snakemake --cores $(CORES) --resources gpu=$(GPUS) $${stale:+--forcerun $$stale} \
+		&& dvc commit --force --quiet && rm $(BEGAN) && dvc repro
+
+BEGAN = .dvc/tmp/repro-began
+# Jobs at a time that may use a GPU. Where there is none they take a core each.
+GPUS ?= $(or $(filter-out 0,$(shell nvidia-smi -L 2>/dev/null | wc -l)),$(CORES))
 
 dvc: $(VENV)/.project .dvc/tmp/.scm
 	$(WITH_VENV) dvc repro
 
 snakemake: $(VENV)/.project
-	$(WITH_VENV) snakemake --cores $(CORES)
+	$(WITH_VENV) snakemake --cores $(CORES) --resources gpu=$(GPUS)
 
 test: $(VENV)/.dev lint
 	$(WITH_VENV) OMP_NUM_THREADS=1 pytest -n 2

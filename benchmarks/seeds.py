@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--vary", default="", help="regular expression: the runs that get every seed; default: all")
     parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--gpus", type=int, default=0, help="trainings at a time; default: one per core")
     parser.add_argument("--work", type=Path, default=Path("build/seeds"))
     options = parser.parse_args()
 
@@ -63,6 +64,7 @@ def main() -> None:
     print(f"{len(load_params(params).runs)} runs: {', '.join(load_params(params).runs)}", flush=True)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "snakemake", "--cores", str(options.cores)]
+    command += ["--resources", f"gpu={options.gpus or options.cores}"]
     subprocess.run(command, cwd=options.work, check=True, env=environment)
     with replacing_folder(Path("results") / options.profile / "seeds") as folder:
         shutil.copytree(options.work / "results" / options.profile / "tables", folder, dirs_exist_ok=True)
