@@ -217,7 +217,7 @@ class Infer(Strict):
     top_k: Positive | None  # memory positions that a query reads; null: all
     max_frames: Annotated[int, Field(ge=2)] | None  # largest memory; the oldest frames without a given mask go first
     include_last: bool = False  # the frame before is read as well
-    short_side: Annotated[int, Field(ge=16)] | None  # pixels, a limit for larger frames; null: as they are
+    short_side: Annotated[int, Field(ge=16)] | None  # pixels, to which frames are resized; null: as they are
     object_chunk: Positive | None = None  # objects that are computed at once; null: all
     deep_update_every: Positive | None = None  # frames between deep updates of the state; null: with the memory frames
     stagger_updates: Positive | None = None  # state updates per memory_every frames; null: every frame

@@ -59,6 +59,8 @@ def make_small(profile: dict[str, Any], tiny: dict[str, Any]) -> None:
     profile["networks"] = tiny["networks"]
     profile["init"] = {"backbone": "random"}
     profile["evaluate"]["processes"] = 1
+    for settings in profile["infer"].values():
+        settings["short_side"] = None
     profile["figures"] |= {name: tiny["figures"][name] | {"set": "davis17-val"} for name in ("figure6", "figure7")}
 
 
