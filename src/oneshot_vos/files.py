@@ -12,6 +12,8 @@ from typing import Any
 
 from oneshot_vos.errors import UserError
 
+_MAKE_AGAIN = "Restore the file, or run the command again that makes it"
+
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
@@ -56,7 +58,10 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(target, ignore_errors=True)
         os.replace(temporary, target)
     except OSError as error:
-        raise UserError(f"{target}: could not be written ({error.strerror or error})") from error
+        raise UserError(
+            f"{target}: could not be written ({error.strerror or error}). Free some space or choose another folder, then "
+            "run the same command again"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -77,9 +82,9 @@ def read_json(path: Path, expected: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UserError(f"{path}: not found; expected {expected}") from error
+        raise UserError(f"{path}: not found; expected {expected}. {_MAKE_AGAIN}") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not readable as JSON ({error}); expected {expected}") from error
+        raise UserError(f"{path}: not readable as JSON ({error}); expected {expected}. {_MAKE_AGAIN}") from error
 
 
 def sha256_of(path: Path) -> str:

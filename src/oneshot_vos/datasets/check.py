@@ -232,8 +232,8 @@ def _check_gaps(video: Video, log: _Log) -> None:
         more = f" and {len(jumps) - 3} more" if len(jumps) > 3 else ""
         log.warning(
             video.frames[jumps[0] + 1],
-            f"frames are missing: the numbers jump from {places}{more}; expected steps of {usual}. The video is used "
-            "as if nothing lay between",
+            f"frames are missing: the numbers jump from {places}{more}; expected steps of {usual}. Restore them, or "
+            "split the video; else it is used as if nothing lay between",
         )
 
 
@@ -242,9 +242,13 @@ def _check_masks(video: Video, sizes: dict[int, tuple[int, int]], training: bool
     labelled = video.labelled
     stray = sorted(video.masks.keys() - {video.stem(t) for t in labelled})
     for stem in stray:
-        log.error(video.masks[stem], f"mask without a frame; expected a frame named '{stem}' in video '{video.name}'")
+        log.error(
+            video.masks[stem],
+            f"mask without a frame; expected a frame named '{stem}' in video '{video.name}'. Name the mask like its "
+            "frame, or take it away",
+        )
     if not labelled and video.frames:
-        log.error(video.frames[0].parent, "no frame has a mask; expected at least one. Take the video out of the list")
+        log.error(video.frames[0].parent, "no frame has a mask; expected at least one. Add it, or take the video out")
     elif labelled and labelled[0] > 0:
         log.warning(video.masks[video.stem(labelled[0])], f"the first mask is at frame {labelled[0]}, not 0")
     found: list[set[int]] = []

@@ -5,7 +5,7 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 
@@ -15,6 +15,24 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from oneshot_vos.errors import UserError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+_OTHER_IMAGE_SUFFIXES = frozenset(
+    {
+        ".avif",
+        ".bmp",
+        ".dng",
+        ".exr",
+        ".gif",
+        ".heic",
+        ".jfif",
+        ".jp2",
+        ".jpe",
+        ".ppm",
+        ".tga",
+        ".tif",
+        ".tiff",
+        ".webp",
+    }
+)
 
 # What Pillow raises for damaged files: UnidentifiedImageError is an OSError, broken PNG chunks are SyntaxErrors.
 _DECODING_ERRORS = (
@@ -52,6 +70,11 @@ def read_frame(path: Path) -> np.ndarray:
         return np.array(ImageOps.exif_transpose(image).convert("RGB"))
 
 
+def most_pixels() -> int:
+    """Pixels of the largest image that the image library decodes; 0 if it has been told to decode any."""
+    return 2 * (Image.MAX_IMAGE_PIXELS or 0)
+
+
 def frame_size(path: Path) -> tuple[int, int]:
     """(height, width) in pixels of the upright frame, from the file's header alone (nothing is decoded)."""
     with decoding(path, "a JPEG or PNG image"), Image.open(path) as image:
@@ -71,14 +94,19 @@ def _may_be_turned(path: Path, image: Image.Image) -> bool:
 def frame_files(folder: Path) -> list[Path]:
     """The image files of `folder` (.jpg, .jpeg, .png in any case) in natural order: 2 before 10.
 
-    Hidden files and files of other kinds are ignored. Natural order is time order; where it differs from the
-    alphabetical order that other tools would use, a warning says so. A missing folder raises `UserError`.
+    Hidden files and files that are no images are ignored, images of other kinds with a warning. Natural order is time
+    order; where it differs from the alphabetical order that other tools would use, a warning says so. A missing folder
+    raises `UserError`.
     """
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if _is_image_name(entry.name) and entry.is_file()]
+            files = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()]
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"{folder}: no such folder; expected a folder of .jpg or .png files") from error
+        raise UserError(
+            f"{folder}: no such folder; expected a folder of .jpg or .png files. Check the name, or make it"
+        ) from error
+    _warn_of_other_images(folder, files)
+    names = [name for name in files if PurePath(name).suffix.lower() in IMAGE_SUFFIXES]
     names.sort(key=natural_key)
     if names != sorted(names):
         warnings.warn(
@@ -104,7 +132,9 @@ def decoding(path: Path, expected: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; expected {expected}") from error
+        raise UserError(
+            f"{path}: no such file; expected {expected}. Check the name, restore the file, or take it out of the list"
+        ) from error
     except _DECODING_ERRORS as error:
         raise UserError(
             f"{path}: {_finding(path, error)}; expected {expected}. Restore the file from its source, "
@@ -122,5 +152,11 @@ def _finding(path: Path, error: Exception) -> str:
     return f"damaged or truncated ({error})"
 
 
-def _is_image_name(name: str) -> bool:
-    return not name.startswith(".") and PurePath(name).suffix.lower() in IMAGE_SUFFIXES
+def _warn_of_other_images(folder: Path, names: Iterable[str]) -> None:
+    others = sorted(name for name in names if PurePath(name).suffix.lower() in _OTHER_IMAGE_SUFFIXES)
+    if others:
+        warnings.warn(
+            f"{folder}: {len(others)} image(s) of other kinds left out, the first is {others[0]}; expected .jpg or .png. "
+            "Convert them, or take them away",
+            stacklevel=3,
+        )

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from oneshot_vos.datasets.images import decoding, frame_size
+from oneshot_vos.datasets.images import decoding, frame_size, most_pixels
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing
 
@@ -23,6 +23,7 @@ _LARGEST_PALETTE_ID = 255
 _MOST_COLORS = 256
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _PALETTE = 0, 3  # PNG colour types
+_SNAP = "snap each pixel to the nearest one in Python: write_mask(path, read_mask(path, snap_colors=True))"
 
 Color = tuple[int, int, int]
 
@@ -161,6 +162,8 @@ def _read_plain_png(data: bytes) -> np.ndarray | None:
     width, height, depth, color_type, _, _, interlaced = struct.unpack(">IIBBBBB", data[16:29])
     if depth != 8 or color_type not in (_GREY, _PALETTE) or interlaced or width == 0 or height == 0:
         return None
+    if width * height > most_pixels():
+        return None  # the library refuses it
     size = height * (width + 1)
     compressed, position = [], 33
     while position + 12 <= len(data):
@@ -255,7 +258,7 @@ def _harden(path: Path, values: np.ndarray, snap: bool) -> np.ndarray:
     if not snap:
         raise UserError(
             f"{path}: a 0/255 mask with soft (anti-aliased) edges; expected one value per object. Export the mask "
-            "without anti-aliasing, or ask for snapping each pixel to the nearest value (snap_colors)"
+            f"without anti-aliasing, or {_SNAP}"
         )
     return np.where(values >= 128, np.uint8(255), np.uint8(0))
 
@@ -280,7 +283,7 @@ def _ids_of_colors(path: Path, pixels: np.ndarray, snap_colors: bool) -> MaskRea
         raise UserError(
             f"{path}: an anti-aliased RGB mask: {len(edges)} of its {len(found)} colours are blends at edges, such as "
             f"{', '.join(map(str, _colors(edges[:4])))}; expected one exact colour per object. Export the mask without "
-            "anti-aliasing, or ask for snapping each pixel to the nearest flat colour (snap_colors)"
+            f"anti-aliasing, or {_SNAP}"
         )
     if len(found) > _MOST_COLORS:
         raise UserError(

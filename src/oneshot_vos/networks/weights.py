@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,19 @@ from oneshot_vos.networks.official import load_official, load_strictly
 
 # All metadata go under one name: with several, the order in the file, and so its checksum, would change between runs.
 _METADATA = "oneshot_vos"
+# What torch raises for damaged files: its unpickler trusts the order of what it reads.
+_PTH_ERRORS = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    AssertionError,
+    struct.error,
+    pickle.UnpicklingError,
+)
 # Weights that one network alone has, looked for in this order: the first two share the projection of keys.
 _MARKS = {"object_transformer.": "cutie", "key_proj.d_proj.": "xmem", "key_comp.": "stcn"}
 
@@ -40,9 +54,9 @@ def read_metadata(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-    except (OSError, SafetensorError) as error:
+        return dict(json.loads(metadata.get(_METADATA, "{}")))
+    except (OSError, SafetensorError, ValueError, TypeError) as error:
         raise _unreadable(path, error, "safetensors weights") from error
-    return dict(json.loads(metadata.get(_METADATA, "{}")))
 
 
 def load_weights(path: Path, network: Network[Any], *, generator: torch.Generator | None = None) -> None:
@@ -71,7 +85,7 @@ def recognise(path: Path) -> tuple[str | None, dict[str, Any] | None]:
         names = set(_read_safetensors(path))
     else:
         content = _read_official(path)
-        inner = content.get("network", content.get("weights", content)) if isinstance(content, dict) else None
+        inner = content.get("network", content.get("weights", content))
         names = {str(name).removeprefix("module.") for name in inner} if isinstance(inner, dict) else set()
     for mark, model in _MARKS.items():
         if any(name.startswith(mark) for name in names):
@@ -88,16 +102,20 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
         raise _unreadable(path, error, "safetensors weights") from error
 
 
-def _read_official(path: Path) -> Any:
+def _read_official(path: Path) -> Mapping[str, Any]:
+    expected = "an official weight file (.pth) of tensors alone"
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise _unreadable(path, error, "an official weight file (.pth) of tensors alone") from error
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except _PTH_ERRORS as error:
+        raise _unreadable(path, error, expected) from error
+    if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
+        raise _unreadable(path, TypeError("not a table from names to tensors"), expected)
+    return content
 
 
 def _unreadable(path: Path, error: Exception, expected: str) -> UserError:
     if not path.exists():
-        return UserError(f"{path}: not found; expected {expected}")
+        return UserError(f"{path}: not found; expected {expected}. Check the name, or make or download the file")
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return UserError(
         f"{path}: not readable ({reason}); expected {expected}. The file is truncated or of another kind: "
