@@ -59,8 +59,8 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         os.replace(temporary, target)
     except OSError as error:
         raise UserError(
-            f"{target}: could not be written ({error.strerror or error}). Free some space or choose another folder, then "
-            "run the same command again"
+            f"{target}: could not be written ({error.strerror or error}). Free some space or choose another folder, "
+            "then run the same command again"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -16,22 +16,7 @@ from oneshot_vos.errors import UserError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 _OTHER_IMAGE_SUFFIXES = frozenset(
-    {
-        ".avif",
-        ".bmp",
-        ".dng",
-        ".exr",
-        ".gif",
-        ".heic",
-        ".jfif",
-        ".jp2",
-        ".jpe",
-        ".ppm",
-        ".tga",
-        ".tif",
-        ".tiff",
-        ".webp",
-    }
+    (".avif", ".bmp", ".dng", ".exr", ".gif", ".heic", ".jfif", ".jp2", ".jpe", ".tga", ".tif", ".tiff", ".webp")
 )
 
 # What Pillow raises for damaged files: UnidentifiedImageError is an OSError, broken PNG chunks are SyntaxErrors.
@@ -156,7 +141,7 @@ def _warn_of_other_images(folder: Path, names: Iterable[str]) -> None:
     others = sorted(name for name in names if PurePath(name).suffix.lower() in _OTHER_IMAGE_SUFFIXES)
     if others:
         warnings.warn(
-            f"{folder}: {len(others)} image(s) of other kinds left out, the first is {others[0]}; expected .jpg or .png. "
-            "Convert them, or take them away",
+            f"{folder}: {len(others)} image(s) of other kinds left out, the first is {others[0]}; expected .jpg or "
+            ".png. Convert them, or take them away",
             stacklevel=3,
         )

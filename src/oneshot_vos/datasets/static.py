@@ -52,8 +52,8 @@ def _by_name(paths: list[Path]) -> dict[Path, Path]:
         other = named.setdefault(path.with_suffix(""), path)
         if other != path:
             raise UserError(
-                f"{path}: differs from {other.name} beside it in its suffix alone; expected one image and one mask of a "
-                "name. Take one of the two away"
+                f"{path}: differs from {other.name} beside it in its suffix alone; expected one image and one mask of "
+                "a name. Take one of the two away"
             )
     return named
 
