@@ -1,7 +1,9 @@
 """A small clip on disk that every case spoils in its own way, and the doors through which a clip comes in."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,7 +61,8 @@ class Clip:
             (self.frames / old).rename(self.frames / new)
 
 
-def network() -> Network:
+@cache
+def network() -> Network[Any]:
     """A tiny random network: what it finds means nothing, what it is given comes back."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
