@@ -165,10 +165,12 @@ def _read_plain_png(data: bytes) -> np.ndarray | None:
     if width * height > most_pixels():
         return None  # the library refuses it
     size = height * (width + 1)
-    compressed, position = [], 33
+    compressed, position = [], 8
     while position + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
         content = data[position + 8 : position + 8 + length]
+        if data[position + 8 + length : position + 12 + length] != struct.pack(">I", zlib.crc32(kind + content)):
+            return None
         if kind == b"IDAT":
             compressed.append(content)
         elif kind == b"IEND":
