@@ -271,23 +271,10 @@ REFUSED = {
 }
 
 
-# Doors whose message lacks a part, or that do not look: each is a debt, and paying it makes its test fail.
-DEBTS = {
-    ("two masks of one frame", check): "no remedy (datasets/davis.py: list_videos)",
-    ("two frames of one name", check): "no remedy (datasets/davis.py: list_videos)",
-    ("no mask", segment): "no remedy (stages/segment_files.py: _named_masks)",
-    ("two masks of one frame", segment): "no remedy (stages/segment_files.py: find_masks)",
-    ("frames of another kind", segment): "no remedy (datasets/frame_source.py: FolderFrames)",
-    ("colours that mean other ids in another mask", segment): "not looked at (stages/segment_files.py: find_masks)",
-}
-
-
 def rows() -> Iterator[Any]:
     for case, row in REFUSED.items():
         for door in row.doors:
-            debt = DEBTS.get((case, door))
-            marks = [pytest.mark.xfail(reason=debt, raises=(AssertionError, pytest.fail.Exception))] if debt else []
-            yield pytest.param(row, door, id=f"{case}-{door.__name__}", marks=marks)
+            yield pytest.param(row, door, id=f"{case}-{door.__name__}")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -62,7 +62,9 @@ def list_videos(
         video, masks = _video(name, frame_folder, mask_folder, False)
         for files, folder, kind in ((list(video.frames), frame_folder, "frame"), (masks, mask_folder, "mask")):
             if len({file.stem for file in files}) < len(files):
-                problems.append((name, folder, f"{_repeated(files)} in {folder}; expected one file per {kind}"))
+                problems.append(
+                    (name, folder, f"{_repeated(files)} in {folder}; expected one file per {kind}. Take one away")
+                )
         videos.append(video)
     return videos, problems
 
@@ -87,11 +89,11 @@ def folder_problems(frames: list[Path], masks: list[Path], frame_folder: Path, m
     if not frames:
         yield f"no .jpg or .png file in {frame_folder}; expected its frames"
     if len(stems) < len(frames):
-        yield f"{_repeated(frames)} in {frame_folder}; expected one file per frame"
+        yield f"{_repeated(frames)} in {frame_folder}; expected one file per frame. Take one away"
     if not masks:
         yield f"no mask in {mask_folder}; expected at least one, named like its frame"
     if len({path.stem for path in masks}) < len(masks):
-        yield f"{_repeated(masks)} in {mask_folder}; expected one mask per frame"
+        yield f"{_repeated(masks)} in {mask_folder}; expected one mask per frame. Take one away"
     for path in masks:
         if path.suffix.lower() != ".png":
             yield f"{path} is a mask saved as {path.suffix}, which loses the ids; expected PNG"

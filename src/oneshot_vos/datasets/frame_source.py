@@ -50,7 +50,7 @@ class FolderFrames:
         self.path = path
         self._files = frame_files(path)
         if not self._files:
-            raise UserError(f"{path}: no .jpg or .png file in it; expected the frames of a video")
+            raise UserError(f"{path}: no .jpg or .png file in it; expected the frames of a video. Convert them")
         self.names = tuple(file.stem for file in self._files)
         if len(set(self.names)) < len(self.names):
             twice = next(name for name in self.names if self.names.count(name) > 1)

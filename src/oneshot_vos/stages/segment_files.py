@@ -10,7 +10,7 @@ import numpy as np
 
 from oneshot_vos.datasets.frame_source import FrameSource
 from oneshot_vos.datasets.images import frame_files
-from oneshot_vos.datasets.masks import mask_size, object_ids, read_mask, write_mask
+from oneshot_vos.datasets.masks import inspect_mask, mask_size, object_ids, read_mask, write_mask
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json, replacing, write_json
 from oneshot_vos.inference.both_ways import GivenFrames, Segmented
@@ -40,9 +40,12 @@ def find_masks(texts: Sequence[str], source: FrameSource) -> dict[int, Path]:
                     "mask like its frame, or write FRAME=PATH"
                 )
             if t in found:
-                raise UserError(f"{path}: frame '{frame}' has a mask already, {found[t]}; expected one per frame")
+                raise UserError(
+                    f"{path}: frame '{frame}' has a mask already, {found[t]}; expected one per frame. Take one away"
+                )
             found[t] = path
             _check_mask(path, source)
+    _check_colours(list(found.values()))
     return dict(sorted(found.items()))
 
 
@@ -53,7 +56,7 @@ def _named_masks(text: str) -> Iterator[tuple[str, Path]]:
     if path.is_dir():
         files = frame_files(path)
         if not files:
-            raise UserError(f"{path}: no mask in it; expected .png files named like their frames")
+            raise UserError(f"{path}: no mask in it; expected .png files named like their frames. Draw one")
         yield from ((file.stem, file) for file in files)
     elif separator and not path.exists():
         yield frame, Path(rest)
@@ -70,6 +73,19 @@ def _check_mask(path: Path, source: FrameSource) -> None:
         )
     if not object_ids(read_mask(path)):
         raise UserError(f"{path}: the mask is empty (no id above 0); expected an object. Draw one, or leave it out")
+
+
+def _check_colours(masks: Sequence[Path]) -> None:
+    """RGB masks number the colours of each file by itself: the same id must be the same colour in all of them."""
+    known: dict[int, tuple[object, Path]] = {}
+    for path in masks:
+        for number, colour in (inspect_mask(path).colors or {}).items():
+            before, where = known.setdefault(number, (colour, path))
+            if before != colour:
+                raise UserError(
+                    f"{path}: id {number} is the colour {colour} here and {before} in {where.name}; expected one "
+                    "colour per object in all masks. Convert the masks to palette PNG files"
+                )
 
 
 def _nearest(frame: str, names: Sequence[str]) -> str:
