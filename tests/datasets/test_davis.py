@@ -36,6 +36,14 @@ def test_all_folders_in_alphabetical_order(tmp_path):
     assert not videos[0].single_object
 
 
+def test_masks_without_frames_are_a_problem_where_no_list_leaves_them_out(tmp_path):
+    add_video(tmp_path, "dog")
+    (tmp_path / "Annotations/480p/cat").mkdir()
+    with pytest.raises(UserError, match=r"video 'cat': no folder .*JPEGImages/480p/cat; expected .* has masks"):
+        read_davis(tmp_path)
+    assert [video.name for video in read_davis(tmp_path, list_file=add_list(tmp_path, "dog\n"))] == ["dog"]
+
+
 def test_list_fixes_choice_and_order(tmp_path):
     for name in ("bear", "dog", "cows"):
         add_video(tmp_path, name)

@@ -1,10 +1,12 @@
 """Frames: what is read, what is refused, and in which order files come."""
 
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from oneshot_vos.datasets.images import frame_files, frame_size, natural_key, read_frame
+from oneshot_vos.datasets.images import frame_files, frame_size, natural_key, read_frame, read_frame_quickly
 from oneshot_vos.errors import UserError
 
 
@@ -44,6 +46,20 @@ def test_sixteen_bit_frame_is_refused(tmp_path):
         read_frame(path)
 
 
+@pytest.mark.parametrize("kind", ["jpg", "progressive", "grey", "CMYK", "padded", "png", "turned"])
+def test_quick_reading_gives_the_same_frame(tmp_path, picture, kind):
+    path = tmp_path / ("frame.png" if kind == "png" else "frame.jpg")
+    exif = Image.Exif()
+    exif[0x0112] = 6 if kind == "turned" else 1
+    image = Image.fromarray(picture).convert({"grey": "L", "CMYK": "CMYK"}.get(kind, "RGB"))
+    image.save(path, quality=92, progressive=kind == "progressive", exif=exif)
+    if kind == "padded":
+        path.write_bytes(path.read_bytes() + bytes(7))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert np.array_equal(read_frame_quickly(path), read_frame(path))
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied_to_pixels_and_size(tmp_path, picture, orientation):
     path = tmp_path / "frame.png"
@@ -56,7 +72,8 @@ def test_exif_orientation_is_applied_to_pixels_and_size(tmp_path, picture, orien
         assert np.array_equal(frame, np.rot90(picture, -1))
 
 
-def test_damaged_frames_are_named(tmp_path, picture):
+@pytest.mark.parametrize("read", [read_frame, read_frame_quickly])
+def test_damaged_frames_are_named(tmp_path, picture, read):
     whole = tmp_path / "whole.jpg"
     Image.fromarray(picture).save(whole)
     content = whole.read_bytes()
@@ -68,12 +85,12 @@ def test_damaged_frames_are_named(tmp_path, picture):
     for name, (data, finding) in cases.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(UserError, match=f"{name}.*{finding}.*expected"):
-            read_frame(tmp_path / name)
+            read(tmp_path / name)
     with pytest.raises(UserError, match=r"absent\.jpg: no such file"):
-        read_frame(tmp_path / "absent.jpg")
+        read(tmp_path / "absent.jpg")
     (tmp_path / "folder.jpg").mkdir()
     with pytest.raises(UserError, match="is a folder"):
-        read_frame(tmp_path / "folder.jpg")
+        read(tmp_path / "folder.jpg")
 
 
 def test_frame_files_ignore_what_is_no_frame(tmp_path):

@@ -95,3 +95,15 @@ def test_zlib_and_deflate_are_equal(monkeypatch) -> None:
     monkeypatch.setattr(png, "_INFLATE_ERROR", error)
     assert np.array_equal(decode_plain_png(content), expected)
     assert decode_plain_png(damaged) is None
+
+
+def test_a_mask_that_claims_a_huge_size_is_an_error_and_takes_no_memory() -> None:
+    size = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    data = zlib.compress(bytes(60_001 * 100)) + bytes(4_000_000)  # long enough to be plausible for its claim
+    content = SIGNATURE + chunk(b"IHDR", size) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    with pytest.raises(UserError, match=r"^clip/00001.png: .*pixels.*expected a mask of the size of its frame"):
+        decode_ids(content, "clip/00001.png")
+
+
+def test_the_largest_mask_is_pillows() -> None:
+    assert png.MOST_PIXELS == 2 * Image.MAX_IMAGE_PIXELS

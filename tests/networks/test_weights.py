@@ -112,7 +112,7 @@ def test_official_file_forms(tmp_path, form):
     assert_same(network, source.state_dict())
 
 
-@pytest.mark.parametrize("content", [{}, {"network": 3}, {"it": 5, "weights": "x"}])
+@pytest.mark.parametrize("content", [{}, {"network": 3}, {"it": 5, "weights": "x"}, {1: torch.zeros(2)}])
 def test_other_tables_are_refused(content):
     with pytest.raises(UserError, match="not a table from names to tensors"):
         load_official(STCN(**TINY), content)

@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from oneshot_vos.datasets.draws import ClipDraw
-from oneshot_vos.datasets.images import read_frame
-from oneshot_vos.datasets.masks import read_mask
+from oneshot_vos.datasets.images import read_frame, read_frame_quickly
+from oneshot_vos.datasets.masks import LARGEST_ID, read_mask
 from oneshot_vos.datasets.sampling import ClipSampler
 from oneshot_vos.datasets.static import ImagePair, read_objects
 from oneshot_vos.datasets.transforms import ClipTransform, StaticTransform
@@ -29,6 +29,7 @@ from oneshot_vos.datasets.video import Video
 from oneshot_vos.errors import UserError
 
 T = TypeVar("T")
+FrameReader = Callable[[Path], NDArray[np.uint8]]
 
 # Keeps the random numbers of different uses apart, whatever the seed.
 _ORDER_TAG, _STILL_TAG, _CLIP_TAG = 1, 2, 3
@@ -140,6 +141,7 @@ class StaticDataset(Dataset[Clip]):
             raise UserError("static pretraining: none of the sets has an image; expected at least one image–mask pair")
         self._entries = ShuffledEpochs(entries, seed)
         self._transform = transform
+        self._read_frame = _frame_reader(transform)
         self._objects = objects
         self._seed = seed
 
@@ -151,7 +153,7 @@ class StaticDataset(Dataset[Clip]):
         cv2.setNumThreads(0)  # one clip, one core: the workers are the parallelism
         rng = np.random.default_rng((self._seed, _STILL_TAG, position))
         source, pair = self._entries[position]
-        image, planes = read_frame(pair.image), read_objects(pair.mask)
+        image, planes = self._read_frame(pair.image), read_objects(pair.mask)
         height, width = image.shape[:2]
         if planes:
             _require_same_size(pair.mask, planes[0], pair.image, image)
@@ -163,6 +165,11 @@ class StaticDataset(Dataset[Clip]):
             if seen.all() and len(seen):
                 break
         return _still_clip(self._transform.images(image, draw), masks[:, seen], self._objects, f"{source}/{pair.name}")
+
+
+def _frame_reader(transform: StaticTransform | ClipTransform) -> FrameReader:
+    """Transforms that are exact get exact frames."""
+    return read_frame if transform.exact else read_frame_quickly
 
 
 def _still_clip(frames: NDArray[np.float32], masks: NDArray[np.float32], objects: int, name: str) -> Clip:
@@ -224,6 +231,7 @@ class ClipDataset(Dataset[Clip]):
         self._entries = ShuffledEpochs(self._usable(sources, sampler), seed)
         self._sampler = sampler
         self._transform = transform
+        self._read_frame = _frame_reader(transform)
         self._objects = objects
         self._frames = frames
         self._seed = seed
@@ -251,7 +259,7 @@ class ClipDataset(Dataset[Clip]):
         cv2.setNumThreads(0)  # one clip, one core: the workers are the parallelism
         rng = np.random.default_rng((self._seed, _CLIP_TAG, position))
         source, video = self._entries[position]
-        files = _VideoReader(video)
+        files = _VideoReader(video, self._read_frame)
         max_skip = max(1, self._max_skip(position) // source.skip_divisor)
         for _ in range(_TRIALS):
             chosen = self._sampler.sample(len(video.frames), video.labelled, self._frames, max_skip, rng)
@@ -287,6 +295,8 @@ class ClipDataset(Dataset[Clip]):
         images = np.empty((len(chosen), 3, crop, crop), np.float32)
         targets = np.zeros((len(chosen), crop, crop), np.int64)
         labelled = np.zeros(len(chosen), np.bool_)
+        numbers = np.zeros(LARGEST_ID + 1, np.int64)  # of object ids within the clip; 0 for those that were not drawn
+        numbers[objects] = np.arange(1, len(objects) + 1)
         for t, frame in enumerate(chosen):
             images[t] = self._transform.image(files.image(frame), draw, t)
             if t == 0:
@@ -297,8 +307,7 @@ class ClipDataset(Dataset[Clip]):
                 ids = self._transform.ids(files.ids(frame), draw, t)
             if ids is not None:
                 labelled[t] = True
-                for k, each in enumerate(objects):
-                    targets[t][ids == each] = k + 1
+                numbers.take(ids, out=targets[t], mode="clip")  # the mode that needs no buffer; no id lies outside
         reference = (targets[0] == np.arange(1, self._objects + 1)[:, None, None]).astype(np.float32)
         return Clip(
             torch.from_numpy(images),
@@ -313,8 +322,9 @@ class ClipDataset(Dataset[Clip]):
 class _VideoReader:
     """Frames and masks of one video for one clip: read when asked for, each file once, all of one size."""
 
-    def __init__(self, video: Video) -> None:
+    def __init__(self, video: Video, read: FrameReader) -> None:
         self._video = video
+        self._read = read
         self._images: dict[int, NDArray[np.uint8]] = {}
         self._ids: dict[int, NDArray[np.int32]] = {}
 
@@ -327,7 +337,7 @@ class _VideoReader:
     def image(self, t: int) -> NDArray[np.uint8]:
         """Frame `t`; raises `UserError` if its size is not that of the frames read before."""
         if t not in self._images:
-            image = read_frame(self._video.frames[t])
+            image = self._read(self._video.frames[t])
             for other, known in self._images.items():
                 _require_same_size(self._video.frames[t], image, self._video.frames[other], known)
                 break

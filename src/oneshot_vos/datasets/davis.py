@@ -38,6 +38,8 @@ def read_davis(
         found = folder_problems(list(video.frames), masks, frame_folder, mask_folder)
         problems.extend(f"video '{name}': {problem}" for problem in found)
         videos.append(video)
+    if list_file is None:
+        problems.extend(problem for _, _, problem in _masks_without_frames(root, images, annotations))
     if problems:
         source = f"{root} (videos of {list_file})" if list_file is not None else str(root)
         raise UserError(summary_of_problems(source, problems))
@@ -53,7 +55,7 @@ def list_videos(
     names that occur twice. A missing root or list raises `UserError`.
     """
     videos: list[Video] = []
-    problems: list[tuple[str, Path, str]] = []
+    problems = _masks_without_frames(root, images, annotations) if list_file is None else []
     for name in _names(root, images, list_file):
         frame_folder, mask_folder = root / images / name, root / annotations / name
         if not frame_folder.is_dir():
@@ -75,6 +77,17 @@ def _names(root: Path, images: str, list_file: str | None) -> list[str]:
 
 def _no_folder(name: str, folder: Path) -> str:
     return f"video '{name}': no folder {folder}; expected the frames of the video there"
+
+
+def _masks_without_frames(root: Path, images: str, annotations: str) -> list[tuple[str, Path, str]]:
+    """Where no list says which videos there are: folders of masks whose frames are not there."""
+    masks, frames = root / annotations, root / images
+    names = folder_names(masks) if masks.is_dir() and any(entry.is_dir() for entry in masks.iterdir()) else []
+    return [
+        (name, masks / name, f"{_no_folder(name, frames / name)}, since {masks / name} has masks")
+        for name in names
+        if not (frames / name).is_dir()
+    ]
 
 
 def _video(name: str, frame_folder: Path, mask_folder: Path, single_object: bool) -> tuple[Video, list[Path]]:

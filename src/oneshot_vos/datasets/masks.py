@@ -247,9 +247,11 @@ def _has_grey_edges(values: np.ndarray) -> bool:
 
     Masks with ids have few values, or areas of one value; both rules leave them alone.
     """
-    counts = cv2.calcHist([values], [0], None, [256], [0, 256]).ravel()  # some twenty times faster than bincount
+    if values.max() < 255 or ((values == 0) | (values == 255)).all():
+        return False  # nearly every mask, found out many times faster than by counting values
+    counts = cv2.calcHist([values], [0], None, [256], [0, 256]).ravel()
     between = np.flatnonzero(counts[1:255]) + 1
-    if len(between) < 8 or counts[255] == 0 or counts[0] + counts[255] < 0.8 * values.size:
+    if len(between) < 8 or counts[0] + counts[255] < 0.8 * values.size:
         return False
     areas = np.bincount(values[_is_flat(values.astype(np.int32))], minlength=256)
     return not areas[between].any()

@@ -23,6 +23,7 @@ Ids = NDArray[np.uint8] | NDArray[np.uint16]
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, PALETTE = 0, 3  # colour types of the PNG header
 MOST_INFLATION = 1032  # no deflate stream grows more than that
+MOST_PIXELS = 178_956_970  # Pillow's own limit (twice its MAX_IMAGE_PIXELS), known here without importing it
 ID_MODES = ("P", "L", "1", "I;16")  # Pillow's names
 EXPECTED = "expected a PNG whose pixel values are the object ids (palette, grey or 1-bit), as `infer` writes them"
 
@@ -77,6 +78,8 @@ def decode_plain_png(content: bytes) -> NDArray[np.uint8] | None:
     size = header.height * (header.width + 1)
     if not 0 < size <= MOST_INFLATION * len(content):  # a damaged header, or a file that ends early
         return None
+    if header.width * header.height > MOST_PIXELS:  # Pillow refuses it, and says why
+        return None
     try:
         pixels = _INFLATE(_image_data(content), size)
     except _INFLATE_ERROR:
@@ -109,6 +112,8 @@ def _decode_with_pillow(content: bytes, origin: str) -> Ids:
             pixels = np.asarray(image)
     except UnidentifiedImageError as error:
         raise UserError(f"{origin}: not an image ({len(content)} bytes); {EXPECTED}. Write the mask again") from error
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{origin}: {error}; expected a mask of the size of its frame. Write the mask again") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{origin}: damaged image ({error}); {EXPECTED}. Write the mask again") from error
     if kind != "PNG" or mode not in ID_MODES:

@@ -5,7 +5,7 @@ The networks' names are the official ones, so nothing is renamed; a file may be 
 which knows no other objects.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -90,10 +90,10 @@ def _finding(kind: str, names: list[str]) -> list[str]:
 def _plain(state_dict: Mapping[str, Any], source: str) -> dict[str, Tensor]:
     """The flat table of tensors inside an official weight or resume file."""
     inner = state_dict.get("network", state_dict.get("weights", state_dict))
-    if not isinstance(inner, Mapping) or not inner or not _all_tensors(inner.values()):
+    if not isinstance(inner, Mapping) or not inner or not _is_table(inner):
         raise UserError(f"{source}: not a table from names to tensors; expected an official weight or resume file")
     return {name.removeprefix("module."): tensor for name, tensor in inner.items()}
 
 
-def _all_tensors(values: Iterable[Any]) -> bool:
-    return all(isinstance(value, Tensor) for value in values)
+def _is_table(inner: Mapping[Any, Any]) -> bool:
+    return all(isinstance(name, str) and isinstance(value, Tensor) for name, value in inner.items())
