@@ -30,7 +30,7 @@ from oneshot_vos.inference import bank
 from oneshot_vos.inference.plan import InferenceSettings, plan_frames
 from oneshot_vos.inference.propagate import Annotation, propagate
 from oneshot_vos.networks import build_loss, build_network, memory
-from oneshot_vos.networks.convolution import Conv3x3
+from oneshot_vos.networks.convolution import Conv3x3, kernels_kept
 from oneshot_vos.supervision.full import FullSupervision
 from oneshot_vos.supervision.rollout import Rollout
 
@@ -90,7 +90,8 @@ def training_step(name: str, frames: int, plain: bool) -> Callable[[], list[floa
     )
 
     def step() -> list[float]:
-        total = supervision(clip, 0, torch.Generator().manual_seed(1))["total"]
+        with kernels_kept(network):
+            total = supervision(clip, 0, torch.Generator().manual_seed(1))["total"]
         optimiser.zero_grad()
         total.backward()
         optimiser.step()

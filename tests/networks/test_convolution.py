@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from oneshot_vos.networks.convolution import Conv3x3, convolve_winograd, transform_kernel
+from oneshot_vos.networks.convolution import Conv3x3, convolve_winograd, kernels_kept, transform_kernel
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def test_values_and_gradients(size, band, monkeypatch):
     )
 
     def fast(x, weight, bias):
-        return convolve_winograd(x, weight, bias, transform_kernel(weight.detach()))
+        return convolve_winograd(x, transform_kernel(weight), bias)
 
     torch.testing.assert_close(fast(x, weight, bias), F.conv2d(x, weight, bias, padding=1))
     assert torch.autograd.gradcheck(fast, (x, weight, bias), fast_mode=True)
@@ -36,7 +36,7 @@ def test_as_exact_as_the_plain_convolution():
     generator = torch.Generator().manual_seed(0)
     x, weight = torch.randn(1, 256, 16, 16, generator=generator), torch.randn(128, 256, 3, 3, generator=generator) / 48
     exact = F.conv2d(x.double(), weight.double(), padding=1)
-    fast = convolve_winograd(x, weight, None, transform_kernel(weight))
+    fast = convolve_winograd(x, transform_kernel(weight), None)
     assert (fast - exact).abs().max() <= 1e-5 * exact.abs().max()
 
 
@@ -75,6 +75,29 @@ def test_follows_every_change_of_the_weight(settings):
     check()
     convolution.to(memory_format=torch.channels_last)
     check()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_kept_kernels_give_the_gradients_of_all_uses(layout):
+    generator = torch.Generator().manual_seed(0)
+    convolution = Conv3x3(9, 9).to(memory_format=layout)
+    own, shared = torch.randn(4, 4, 6, 7, generator=generator), torch.randn(2, 5, 6, 7, generator=generator)
+
+    def loss(convolve):
+        with torch.no_grad():
+            x = convolve(own, shared)  # the first use carries no gradient
+        return convolve(convolve(x, None), None).square().sum() + convolve(own, shared).sum()
+
+    def plain(x, shared):
+        both = x if shared is None else torch.cat([x, shared.repeat_interleave(2, 0)], 1)
+        return F.conv2d(both, convolution.weight, convolution.bias, padding=1)
+
+    expected = torch.autograd.grad(loss(plain), list(convolution.parameters()))
+    for _ in range(2):  # nothing is left over from the step before
+        with kernels_kept(convolution):
+            total = loss(convolution)
+        torch.testing.assert_close(torch.autograd.grad(total, list(convolution.parameters())), expected)
+        assert convolution._kept is None
 
 
 def test_state_dict_is_that_of_a_convolution():

@@ -16,6 +16,7 @@ from oneshot_vos.evaluation.youtube_report import save_youtube_result
 from oneshot_vos.reporting.published import published_table
 from oneshot_vos.reporting.server_scores import read_server_scores
 from oneshot_vos.reporting.table2 import Table2, collect_table2, write_table2
+from oneshot_vos.reporting.tables import write_tables
 
 RUNS = {
     f"{model}-{backward}-{init}" + (f"-s{seed}" if seed else ""): {
@@ -230,6 +231,16 @@ def test_the_backward_pass_of_the_one_shot_rows_can_be_chosen(folders: Path) -> 
     assert runs["1-shot STCN"] == ["stcn-two_step-static", "stcn-two_step-static-s1"]
     assert runs["1-shot Cutie"] == []
     assert runs["CFBI"] == []
+
+
+def test_local_scores_are_metrics_of_their_runs(folders: Path) -> None:
+    (folders / "curves").mkdir()
+    metrics, labels = folders / "metrics", folders / "labels"
+    write_tables(RUNS, metrics, labels, folders / "curves", [], "paper", folders / "out", table2=collect(folders))
+    summary = json.loads((folders / "out/summary.json").read_text(encoding="utf-8"))
+    assert summary["stcn-two_step-static"] == {
+        "youtube-held-out": {"G": 65.0, "J_seen": 70.0, "F_seen": 80.0, "J_unseen": 50.0, "F_unseen": 60.0}
+    }
 
 
 def test_json_says_where_each_number_comes_from(folders: Path) -> None:

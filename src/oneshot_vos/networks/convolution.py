@@ -11,7 +11,8 @@ Two exact re-arrangements, both up to rounding:
 Letters: N images, C O channels in and out, H W size, T = N * ceil(H/2) * ceil(W/2) tiles.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -44,6 +45,7 @@ class Conv3x3(nn.Conv2d):
         self.shared_first = shared_first
         self._kernel: Tensor | None = None
         self._kernel_of: tuple[int, int] | None = None
+        self._kept: dict[tuple[int, int], Tensor] | None = None
 
     def forward(self, x: Tensor, shared: Tensor | None = None) -> Tensor:
         """Convolve [B*K, C, H, W]; with `shared` [B, C', H, W], convolve `cat([x, shared])` without building it.
@@ -58,27 +60,51 @@ class Conv3x3(nn.Conv2d):
     def _convolve(self, x: Tensor, first: int, bias: Tensor | None) -> Tensor:
         """Apply the part of the kernel whose input channels begin at `first`."""
         channels = slice(first, first + x.shape[1])
-        weight = self.weight[:, channels]
-        if not _worthwhile(x, weight):
-            return F.conv2d(x, weight, bias, padding=1)
-        return convolve_winograd(x, weight, bias, self._transformed(channels))
+        if _worthwhile(x, self.weight):
+            return convolve_winograd(x, self._transformed(channels), bias)
+        return F.conv2d(x, self.weight[:, channels], bias, padding=1)
 
     def _transformed(self, channels: slice) -> Tensor:
-        """The kernel in Winograd's domain. In evaluation it is kept until the weight changes.
+        """The kernel in Winograd's domain, [16, O, C].
 
-        Fused optimisers change a weight without counting its version up, hence nothing is kept where one may be at
-        work: in training mode, or after a pass with gradient.
+        In training it is kept as long as `kernels_kept` says, in evaluation until the weight changes. Fused optimisers
+        change a weight without counting its version up, hence nothing else is kept where one may be at work: in
+        training mode, or after a pass with gradient.
         """
+        if self._kept is not None:
+            part = channels.start, channels.stop
+            if part not in self._kept:
+                with torch.enable_grad():  # the first to ask may be a pass without gradient, later ones not
+                    self._kept[part] = transform_kernel(self.weight[:, channels])
+            return self._kept[part]
         if self.training or torch.is_grad_enabled():
             self._kernel = None
-            return transform_kernel(self.weight[:, channels].detach())
+            return transform_kernel(self.weight[:, channels])
         version = (self.weight.data_ptr(), 0 if self.weight.is_inference() else self.weight._version)
         if self._kernel is None or self._kernel_of != version:
             self._kernel, self._kernel_of = transform_kernel(self.weight.detach()), version
         return self._kernel[..., channels]
 
 
+@contextmanager
+def kernels_kept(network: nn.Module) -> Iterator[None]:
+    """Transform every kernel of `network` at most once within the block, in which no weight may change.
+
+    For the forward pass of a training step: a clip uses each kernel many times, and the gradients of all uses are
+    added up before they are transformed back.
+    """
+    convolutions = [module for module in network.modules() if isinstance(module, Conv3x3)]
+    for module in convolutions:
+        module._kept = {}
+    try:
+        yield
+    finally:
+        for module in convolutions:
+            module._kept = None
+
+
 def _worthwhile(x: Tensor, weight: Tensor) -> bool:
+    """Whether minimal filtering of x [N, C, H, W] by a weight [O, …] is faster than the plain convolution."""
     tiles = x.shape[0] * ((x.shape[2] + 1) // 2) * ((x.shape[3] + 1) // 2)
     return (
         x.device.type == "cpu"
@@ -89,45 +115,31 @@ def _worthwhile(x: Tensor, weight: Tensor) -> bool:
     )
 
 
-def convolve_winograd(x: Tensor, weight: Tensor, bias: Tensor | None, kernel: Tensor) -> Tensor:
+def convolve_winograd(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     """`F.conv2d(x, weight, bias, padding=1)` by minimal filtering; `kernel` is `transform_kernel(weight)`."""
     if torch.is_grad_enabled():
-        result: Tensor = _Winograd.apply(x, weight, bias, kernel)
+        result: Tensor = _Winograd.apply(x, kernel, bias)
         return result
     return _filter(x, kernel, bias)
 
 
 def transform_kernel(weight: Tensor) -> Tensor:
     """Kernels [O, C, 3, 3] to Winograd's domain, [16, O, C]."""
-    kernel = weight.new_empty(4, 4, *weight.shape[:2])
-    for out, row in zip(kernel, _spread(*weight.permute(2, 3, 0, 1)), strict=True):
-        for tap, value in zip(out, _spread(*row), strict=True):
-            tap.copy_(value)
-    return kernel.view(16, *weight.shape[:2])
+    by_tap = weight.permute(0, 2, 3, 1).flatten(1, 2)  # O 9 C: how a channels-last weight lies in memory
+    return torch.bmm(_kernel_matrix(weight).expand(len(weight), 16, 9), by_tap).transpose(0, 1)
 
 
-def _spread(first: Tensor, middle: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    outer = (first + last).mul_(0.5)
-    inner = middle * 0.5
-    return first, outer + inner, outer - inner, last
-
-
-def _weight_gradient(kernel: Tensor) -> Tensor:
-    """The transpose of `transform_kernel`: gradients [16, O, C] to [O, C, 3, 3], channels-last."""
-    rows = torch.stack(_gather(*kernel.unflatten(0, (4, 4))))
-    return torch.stack(_gather(*rows.unbind(1)), 1).permute(2, 3, 0, 1)
-
-
-def _gather(first: Tensor, plus: Tensor, minus: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    outer = (plus + minus).mul_(0.5)
-    return first + outer, (plus - minus).mul_(0.5), outer + last
+def _kernel_matrix(like: Tensor) -> Tensor:
+    """[16, 9]: what each of the 16 transformed taps takes of the 9 taps of a kernel."""
+    one_way = like.new_tensor([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+    return torch.kron(one_way, one_way)
 
 
 class _Winograd(torch.autograd.Function):
-    """Convolution of x [N, C, H, W] with a weight [O, C, 3, 3] that is also given transformed, [16, O, C]."""
+    """Convolution of x [N, C, H, W] with a transformed kernel [16, O, C]."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, kernel: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, kernel)
         return _filter(x, kernel, bias)
 
@@ -135,31 +147,30 @@ class _Winograd(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
         x, kernel = ctx.saved_tensors
-        of_x = of_weight = of_bias = None
+        of_x = of_kernel = of_bias = None
         if ctx.needs_input_grad[0]:
-            # Convolution with the kernel turned around: in the transformed domain its outer taps change places.
-            turned = kernel.unflatten(0, (4, 4))[_TURNED][:, _TURNED].flatten(0, 1)
-            of_x = _filter(gradient, turned.transpose(1, 2), None)
+            of_x = _filter(gradient, kernel.transpose(1, 2), None, _TURNED)
         if ctx.needs_input_grad[1]:
-            of_weight = _weight_gradient(_correlate(gradient, x))
+            of_kernel = _correlate(gradient, x)
         if ctx.needs_input_grad[2]:
             of_bias = gradient.sum((0, 2, 3))
-        return of_x, of_weight, of_bias, None
+        return of_x, of_kernel, of_bias
 
 
-_TURNED = [3, 1, 2, 0]
+# Along one axis, where the taps of a kernel end up when it is turned around: its outer ones change places.
+_STRAIGHT, _TURNED = (0, 1, 2, 3), (3, 1, 2, 0)
 
 
-def _filter(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-    """Images [N, C, H, W] and kernel [16, O, C] to [N, O, H, W], channels-last."""
+def _filter(x: Tensor, kernel: Tensor, bias: Tensor | None, taps: Sequence[int] = _STRAIGHT) -> Tensor:
+    """Images [N, C, H, W] and kernel [16, O, C] to [N, O, H, W], channels-last; `taps` is the order of the kernel's."""
     height, width = x.shape[2:]
     padded = _padded(x, border=1)
     shape = x.shape[0], kernel.shape[1], padded.shape[1] - 2, padded.shape[2] - 2
     result = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     image = result.permute(0, 2, 3, 1)
     for rows in _bands(image, max(kernel.shape[1:])):
-        products = _tiles(padded[:, rows.start : rows.stop + 2]) @ kernel.transpose(1, 2)
-        _untile(products, bias, image[:, rows])
+        products = _tiles(padded[:, rows.start : rows.stop + 2], taps) @ kernel.transpose(1, 2)
+        _untile(products, bias, image[:, rows], taps)
     # Odd sizes are cropped by a copy: the result of a Function must not be a view if it is to be changed in place.
     odd = height % 2 or width % 2
     return result[:, :, :height, :width].contiguous(memory_format=torch.channels_last) if odd else result
@@ -168,10 +179,12 @@ def _filter(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
 def _correlate(gradient: Tensor, x: Tensor) -> Tensor:
     """The gradient [16, O, C] of the kernel, from those of the output [N, O, H, W] and the input [N, C, H, W]."""
     squares, padded = _padded(gradient, border=0), _padded(x, border=1)
-    result = x.new_zeros(16, gradient.shape[1], x.shape[1])
-    for rows in _bands(squares, max(result.shape[1:])):
-        tiles = _tiles(padded[:, rows.start : rows.stop + 2])
-        result.baddbmm_(_lift(squares[:, rows]).transpose(1, 2), tiles)
+    result: Tensor | None = None
+    # Wider bands than elsewhere: every band but the first reads and writes the whole result.
+    for rows in _bands(squares, max(gradient.shape[1], x.shape[1]) // 4):
+        lifted, tiles = _lift(squares[:, rows]).transpose(1, 2), _tiles(padded[:, rows.start : rows.stop + 2])
+        result = torch.bmm(lifted, tiles) if result is None else result.baddbmm_(lifted, tiles)
+    assert result is not None, "an image has at least one row"
     return result
 
 
@@ -187,30 +200,32 @@ def _padded(x: Tensor, border: int) -> Tensor:
 def _bands(squares: Tensor, channels: int) -> Iterator[slice]:
     """Split the rows of [N, H, W, …] into bands of pairs, so that the tiles of a band stay in the caches."""
     images, height, width = squares.shape[:3]
-    pairs = max(1, _BAND // (images * width // 2 * channels))
+    pairs = max(1, _BAND // max(1, images * width // 2 * channels))
     for start in range(0, height, 2 * pairs):
         yield slice(start, min(start + 2 * pairs, height))
 
 
-def _tiles(padded: Tensor) -> Tensor:
-    """Transformed 4x4 tiles [16, T, C], two pixels apart, of [N, H + 2, W + 2, C]."""
+def _tiles(padded: Tensor, taps: Sequence[int] = _STRAIGHT) -> Tensor:
+    """Transformed 4x4 tiles [16, T, C], two pixels apart, of [N, H + 2, W + 2, C]; rows and columns as in `taps`."""
     images, height, width, channels = padded.shape
     down, across = height // 2 - 1, width // 2 - 1
     tiles = padded.new_empty(4, 4, images, down, across, channels)
     d = [padded[:, i : i + 2 * down : 2] for i in range(4)]
-    for out, row in zip(tiles, (d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]), strict=True):
-        e = [row[:, :, i : i + 2 * across : 2] for i in range(4)]
-        torch.sub(e[0], e[2], out=out[0])
-        torch.add(e[1], e[2], out=out[1])
-        torch.sub(e[2], e[1], out=out[2])
-        torch.sub(e[1], e[3], out=out[3])
+    for tap, row in zip(taps, (d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]), strict=True):
+        e, out = [row[:, :, i : i + 2 * across : 2] for i in range(4)], tiles[tap]
+        torch.sub(e[0], e[2], out=out[taps[0]])
+        torch.add(e[1], e[2], out=out[taps[1]])
+        torch.sub(e[2], e[1], out=out[taps[2]])
+        torch.sub(e[1], e[3], out=out[taps[3]])
     return tiles.view(16, -1, channels)
 
 
-def _untile(products: Tensor, bias: Tensor | None, out: Tensor) -> None:
+def _untile(products: Tensor, bias: Tensor | None, out: Tensor, taps: Sequence[int]) -> None:
     """Turn products [16, T, O] into 2x2 squares of `out` [N, H, W, O] and add the bias."""
-    m = products.view(4, 4, out.shape[0], out.shape[1] // 2, out.shape[2] // 2, out.shape[3])
-    for i, row in enumerate(((m[0] + m[1]).add_(m[2]), (m[1] - m[2]).sub_(m[3]))):
+    by_tap = products.view(4, 4, out.shape[0], out.shape[1] // 2, out.shape[2] // 2, out.shape[3])
+    m = [by_tap[tap] for tap in taps]
+    for i, column in enumerate(((m[0] + m[1]).add_(m[2]), (m[1] - m[2]).sub_(m[3]))):
+        row = [column[tap] for tap in taps]
         if bias is not None:
             row[1] += bias  # enters each of the two sums below once
         torch.add(row[0] + row[1], row[2], out=out[:, i::2, 0::2])

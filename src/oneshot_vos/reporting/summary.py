@@ -22,8 +22,10 @@ _FIGURES = {
 }
 
 
-def metrics_summary(report: Report) -> dict[str, Any]:
+def metrics_summary(report: Report, table2: Table2 | None = None) -> dict[str, Any]:
     """`{run: {set: {JF, J, F}}}` in percent, and what is compared, per model and set.
+
+    Held-out sets of YouTube-VOS, which `table2` has, have `{G, J_seen, …}` instead, of the groups that they show.
 
     `ratio`: one-shot / full. `table3`: J&F after pretraining minus without. `table4`: J&F of two_step minus each other
     way back. `labels_percent: {kind: …}`. What has not been run is absent, so that `dvc metrics diff` shows it as new
@@ -35,6 +37,10 @@ def metrics_summary(report: Report) -> dict[str, Any]:
         for run, scores in scored.items()
         if scores
     }
+    for name, by_run in (table2.local if table2 else {}).items():
+        for run, entry in by_run.items():
+            measured = {key: round(value, 2) for key, value in entry.scores.items() if value is not None}
+            summary.setdefault(run, {})[name] = measured
     summary["ratio"] = {
         model: {name: round(ratio.mean, 4) for name, ratio in by_set.items()}
         for model, by_set in report.ratios().items()

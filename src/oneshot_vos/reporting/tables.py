@@ -57,7 +57,7 @@ def write_tables(
     write_json(out_dir / "runs.json", runs_json(report))
     write_text(out_dir / "curves.csv", csv_text(*curves_csv(report.curves)))
     save_png(out_dir / "curves.png", curves_image(report.specs, report.curves))
-    write_json(out_dir / "summary.json", metrics_summary(report))
+    write_json(out_dir / "summary.json", metrics_summary(report, table2))
     write_text(out_dir / "summary.md", summary_markdown(report, figures, table2))
 
 

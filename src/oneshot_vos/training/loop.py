@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from oneshot_vos.datasets.clips import ClipBatch
 from oneshot_vos.errors import UserError
+from oneshot_vos.networks.convolution import kernels_kept
 from oneshot_vos.networks.interface import Network
 from oneshot_vos.networks.precision import choose_precision
 from oneshot_vos.networks.weights import save_weights
@@ -126,7 +127,8 @@ class _Step:
         generator = torch.Generator().manual_seed((self._seed << 32) + iteration)
         sums: dict[str, float] = {}
         for batch in batches:
-            with torch.autocast(self._device, self._dtype, enabled=self._dtype != torch.float32):
+            autocast = torch.autocast(self._device, self._dtype, enabled=self._dtype != torch.float32)
+            with autocast, kernels_kept(self._network):
                 terms: dict[str, Tensor] = self._supervision(batch, iteration, generator)
             _require_finite(terms, iteration, batch.names)
             (terms["total"] / len(batches)).backward()
