@@ -20,6 +20,12 @@ def test_auto_takes_bfloat16_only_where_it_is_native(
     assert choose_precision(CPU, "auto") is expected
 
 
+def test_scalar_products_alone_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    assert choose_precision(CPU, "auto") is torch.float32
+
+
 def test_a_version_of_torch_without_the_probes_counts_as_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     for probe in precision._CPU_PROBES:
         monkeypatch.delattr(torch.cpu, probe, raising=False)
@@ -33,7 +39,7 @@ def test_other_devices_count_as_slow() -> None:
 def test_an_explicit_choice_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "has_fast_bfloat16", lambda device: False)
     assert choose_precision(CPU, "float32") is torch.float32
-    with pytest.warns(UserWarning, match="emulated"):
+    with pytest.warns(UserWarning, match="no matrix instructions"):
         assert choose_precision(CPU, "bfloat16") is torch.bfloat16
     monkeypatch.setattr(precision, "has_fast_bfloat16", lambda device: True)
     with warnings.catch_warnings():

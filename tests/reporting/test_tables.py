@@ -179,11 +179,11 @@ def test_the_label_ratio_of_davis_comes_to_the_papers(project):
 
 
 def test_hardware_wall_time_and_command_come_from_the_training_records(project):
-    project.train("pretrain-stcn", hardware="Processor A", seconds=3700.0, threads=2, iterations=400)
+    project.train("pretrain-stcn", hardware="Processor A", seconds=3700.0, threads=2, precision="float32", iterations=400)
     project.train("stcn-full-static", hardware="Processor B", seconds=61.0, command="oneshot-vos train --run x")
     project.write(["mini-val"])
     text = project.text("summary.md")
-    assert "| pretrain-stcn | Processor A | 1 x 2 |" in text
+    assert "| pretrain-stcn | Processor A | 1 x 2 | float32 |" in text
     assert "1 h 1 min" in text
     assert "1 min 1 s" in text
     assert "oneshot-vos train --run x" in text

@@ -75,7 +75,8 @@ def read_full(query: Tensor, memory: Tensor, values: Tensor) -> Tensor:
     if query.is_cuda and values.dtype == torch.float32:
         return read_fused(query, memory, values)
     weights = similarity(query, memory).softmax(-1)
-    return weights.to(values.dtype).unsqueeze(1) @ values
+    with torch.autocast(query.device.type, enabled=False):
+        return weights.to(values.dtype).unsqueeze(1) @ values
 
 
 def read_fused(query: Tensor, memory: Tensor, values: Tensor) -> Tensor:

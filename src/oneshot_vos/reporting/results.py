@@ -62,6 +62,7 @@ class TrainingRecord:
     hardware: str | None = None
     processes: int | None = None
     threads: int | None = None  # per process
+    precision: str | None = None  # of the arithmetic: float32 or bfloat16
     torch: str | None = None
     iterations: int | None = None
     seconds: float | None = None

@@ -164,7 +164,17 @@ def _labels_table(labels: LabelCounts) -> str:
 
 
 def _training_table(trained: dict[str, TrainingRecord]) -> str:
-    header = ["run", "hardware", "processes x threads", "torch", "iterations", "wall time", "images/s", "finished"]
+    header = [
+        "run",
+        "hardware",
+        "processes x threads",
+        "precision",
+        "torch",
+        "iterations",
+        "wall time",
+        "images/s",
+        "finished",
+    ]
     table = []
     for name, record in trained.items():
         parallel = "" if record.threads is None else f"{record.processes or 1} x {record.threads}"
@@ -173,6 +183,7 @@ def _training_table(trained: dict[str, TrainingRecord]) -> str:
                 name,
                 record.hardware or "",
                 parallel,
+                record.precision or "",
                 record.torch or "",
                 "" if record.iterations is None else str(record.iterations),
                 "" if record.seconds is None else duration(record.seconds),

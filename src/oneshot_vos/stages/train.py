@@ -23,6 +23,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, replacing_folder, sha256_of, write_json
 from oneshot_vos.networks import build_loss, build_network
 from oneshot_vos.networks.interface import Network
+from oneshot_vos.networks.precision import choose_precision
 from oneshot_vos.networks.weights import load_weights, save_weights
 from oneshot_vos.params import Params, Training
 from oneshot_vos.supervision import build_supervision
@@ -171,6 +172,7 @@ def _write_outputs(
             "hardware": _hardware(world.device),
             "processes": world.size,
             "threads": torch.get_num_threads(),
+            "precision": str(choose_precision(world.device, recipe.precision)).removeprefix("torch."),
             "torch": torch.__version__,
             "oneshot_vos": __version__,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
