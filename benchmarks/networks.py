@@ -3,7 +3,8 @@
     python benchmarks/networks.py [--only xmem cutie-small] [--threads 2] [--repeat 3]
 
 Ours stands beside the plain form of the same arithmetic: the same network with its re-arrangements taken out, that is
-convolutions over built concatenations, and a memory read that makes the whole affinity and multiplies with it. Both are
+convolutions over built concatenations, normalisations of their own, and a memory read that makes the whole affinity and
+multiplies with it. Both are
 measured in one run, in processes of their own, and must give equal numbers. The official seconds were taken on
 another machine and are for orientation only.
 """
@@ -31,6 +32,7 @@ from oneshot_vos.inference.plan import InferenceSettings, plan_frames
 from oneshot_vos.inference.propagate import Annotation, propagate
 from oneshot_vos.networks import build_loss, build_network, memory
 from oneshot_vos.networks.convolution import Conv3x3, kernels_kept
+from oneshot_vos.networks.ready import fold_norms
 from oneshot_vos.supervision.full import FullSupervision
 from oneshot_vos.supervision.rollout import Rollout
 
@@ -106,6 +108,7 @@ def inference(name: str, plain: bool) -> Callable[[], list[float]]:
     torch.manual_seed(0)
     network = build_network(model, settings).eval()
     if not plain:
+        fold_norms(network)
         network.to(memory_format=torch.channels_last)
     draws = torch.Generator().manual_seed(0)
     frames = torch.randn(FRAMES, 3, 240, 432, generator=draws)

@@ -179,7 +179,9 @@ def test_the_label_ratio_of_davis_comes_to_the_papers(project):
 
 
 def test_hardware_wall_time_and_command_come_from_the_training_records(project):
-    project.train("pretrain-stcn", hardware="Processor A", seconds=3700.0, threads=2, precision="float32", iterations=400)
+    project.train(
+        "pretrain-stcn", hardware="Processor A", seconds=3700.0, threads=2, precision="float32", iterations=400
+    )
     project.train("stcn-full-static", hardware="Processor B", seconds=61.0, command="oneshot-vos train --run x")
     project.write(["mini-val"])
     text = project.text("summary.md")

@@ -12,9 +12,8 @@ from oneshot_vos.datasets.youtube_index import read_youtube_index
 from oneshot_vos.files import fingerprint, replacing_folder, sha256_of
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm
 from oneshot_vos.inference.writer import clear_state, segment_set
-from oneshot_vos.networks import build_network
 from oneshot_vos.networks.precision import choose_precision
-from oneshot_vos.networks.weights import load_weights
+from oneshot_vos.networks.ready import ready_network
 from oneshot_vos.params import Infer, Params
 
 CURVE = "curve"  # folder of the masks of earlier states
@@ -56,7 +55,6 @@ class _Segmenter:
         self._given = STRATEGIES[self._run.backward].given
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._dtype = choose_precision(self._device, "auto")
-        self._network = build_network(self._run.model, self._arguments).to(self._device).eval()
         self._state = Path("state") / params.profile_name / f"infer-{run_key}"
         self._used: list[Path] = []
 
@@ -65,7 +63,7 @@ class _Segmenter:
         youtube = read_youtube_index(index)
         if youtube is not None and self._given == "empty":
             return  # objects that nobody is shown cannot be told apart
-        load_weights(weights, self._network)
+        network = ready_network(self._run.model, self._arguments, weights, self._device)
         made_from = {
             "dtype": str(self._dtype),
             "weights": sha256_of(weights),
@@ -78,7 +76,7 @@ class _Segmenter:
         self._used.append(self._state / title)
         videos = read_index(index)
         segment_set(
-            self._network,
+            network,
             shown_videos(videos, self._given, first) if youtube is None else videos,
             inference_settings(self._infer),
             out,

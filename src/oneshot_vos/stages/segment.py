@@ -22,10 +22,9 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, sha256_of
 from oneshot_vos.inference.both_ways import GivenFrames, Route, Walk, plan_routes
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm
-from oneshot_vos.networks import build_network
-from oneshot_vos.networks.interface import Network
 from oneshot_vos.networks.precision import choose_precision
-from oneshot_vos.networks.weights import load_weights, recognise
+from oneshot_vos.networks.ready import ready_network
+from oneshot_vos.networks.weights import recognise
 from oneshot_vos.reporting.overlay_video import write_overlay
 from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, find_masks
 
@@ -115,9 +114,7 @@ class Segmenter:
         self.model, self._arguments = _architecture(self._weights, model)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._dtype = choose_precision(self._device, "auto")
-        self._network: Network[Any] = build_network(self.model, self._arguments)
-        load_weights(self._weights, self._network)
-        self._network.to(self._device).to(memory_format=torch.channels_last).eval()
+        self._network = ready_network(self.model, self._arguments, self._weights, self._device)
         self._checksum = sha256_of(self._weights)
 
     def segment(self, source: FrameSource, given: GivenFrames, out: Path, options: Options) -> None:
