@@ -1,8 +1,5 @@
 """Whole clips against the numbers of the official Cutie; settings come from the files, so any folder will do."""
 
-import json
-import types
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -12,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.golden import build_blank, find_cases, load_recipe, load_weights_of, make_clip, read_case, read_shapes
 
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
 from oneshot_vos.inference.propagate import Annotation, Tracker
 from oneshot_vos.networks.cutie import Cutie
-from oneshot_vos.networks.official import load_official
 
 pytestmark = pytest.mark.golden
 
@@ -100,52 +97,26 @@ class Run:
 
 
 @cache
-def recipe(root: Path) -> types.ModuleType:
-    """The module beside the cases that makes weights and clips from seeds."""
-    module = types.ModuleType("golden_recipe")
-    exec((root / "recipe.py").read_text(encoding="utf-8"), module.__dict__)
-    return module
-
-
-@cache
 def network(root: Path, model: str, salt: str) -> Cutie:
-    shapes = json.loads((root / "cutie" / f"keys_{model}.json").read_text(encoding="utf-8"))
-    with torch.device("meta"):  # its own initial values would be computed in vain
-        net = Cutie(**_MODELS[model])
-    net = net.to_empty(device="cpu")
-    weights = recipe(root).det_state_dict(shapes, salt)
-    load_official(net, {key: torch.from_numpy(np.asarray(value)) for key, value in weights.items()})
-    return net.eval()
+    shapes = read_shapes(root / "cutie", f"keys_{model}.json")
+    return load_weights_of(load_recipe(root), build_blank(lambda: Cutie(**_MODELS[model])), shapes, salt)
 
 
 @pytest.fixture(scope="module")
 def runs(golden_root: Path) -> list[Run]:
-    found = sorted(path for path in (golden_root / "cutie").glob("*.npz") if "_infer" in path.stem)
-    if not found:
-        pytest.skip(f"no infer case in {golden_root / 'cutie'}")
-    return [run for path in found for run in load(golden_root, path)]
+    return [run for path in find_cases(golden_root / "cutie", "_infer") for run in load(golden_root, path)]
 
 
 def load(root: Path, path: Path) -> Iterator[Run]:
-    with np.load(path) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    meta = json.loads(str(arrays.pop("meta")))
+    meta, arrays = read_case(path)
     tags = list(dict.fromkeys(name.rpartition(".")[0] for name in arrays))  # in the order of the videos
     assert sorted(tags) == sorted(meta["runs"])
     for number, tag in enumerate(tags):
         own = {name.removeprefix(f"{tag}."): array for name, array in arrays.items() if name.startswith(f"{tag}.")}
         video = meta["videos"][number if len(meta["videos"]) == len(tags) else 0]
         assert video["objects"] == meta["runs"][tag]["video_objects"]
-        images, ids = clip(root, video)
+        images, ids = make_clip(load_recipe(root), video, video)
         yield Run(f"{path.stem}/{tag}", meta["model"], meta["salt"], meta["runs"][tag], own, images, ids)
-
-
-def clip(root: Path, video: dict[str, int]) -> tuple[torch.Tensor, np.ndarray]:
-    arguments = {name: video[name] for name in ("frames", "height", "width", "objects", "seed")}
-    rgb, ids = recipe(root).det_video(**arguments)
-    assert zlib.crc32(rgb.tobytes()) == video["rgb_crc32"], "the recipe made another clip than the case was made from"
-    scaled = (rgb.astype(np.float32) / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    return torch.from_numpy(scaled.astype(np.float32).transpose(0, 3, 1, 2).copy()), ids
 
 
 def check(root: Path, run: Run, settings: InferenceSettings, *, sizes: bool = True) -> None:

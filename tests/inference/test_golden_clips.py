@@ -1,10 +1,6 @@
 """Whole clips against the numbers of the official STCN; settings come from the files, so any folder will do."""
 
-import json
 import re
-import sys
-import types
-import zlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.golden import build_blank, find_cases, load_recipe, load_weights_of, make_clip, read_case, read_shapes
 
 from oneshot_vos.inference.bank import MemoryBank
 from oneshot_vos.inference.geometry import most_probable
@@ -29,10 +26,7 @@ _MARGIN = 1e-3  # labels are compared where the two largest probabilities differ
 
 @pytest.fixture(scope="module")
 def cases(golden_root: Path) -> list[Path]:
-    found = sorted(path for path in (golden_root / "stcn").glob("*.npz") if "clip_" in path.name)
-    if not found:
-        pytest.skip(f"no clip cases in {golden_root / 'stcn'}")
-    return found
+    return find_cases(golden_root / "stcn", "clip_")
 
 
 @dataclass
@@ -66,32 +60,14 @@ class Clip:
 
 
 @cache
-def recipe(root: Path) -> types.ModuleType:
-    """The module beside the cases that makes weights and clips from seeds."""
-    module = types.ModuleType("golden_recipe")
-    source = (root / "recipe.py").read_text(encoding="utf-8")
-    sys.modules[module.__name__] = module
-    exec(compile(source, str(root / "recipe.py"), "exec"), module.__dict__)
-    return module
-
-
-@cache
 def network(root: Path, salt: str) -> STCN:
-    shapes = json.loads((root / "stcn" / "keys.json").read_text(encoding="utf-8"))
-    weights = recipe(root).det_state_dict(shapes, salt)
-    net = STCN()
-    net.load_state_dict({key: torch.from_numpy(np.asarray(value)) for key, value in weights.items()}, strict=True)
-    return net.eval()
+    shapes = read_shapes(root / "stcn", "keys.json")
+    return load_weights_of(load_recipe(root), build_blank(STCN), shapes, salt)
 
 
 def load(root: Path, path: Path) -> Clip:
-    with np.load(path) as archive:
-        expected = {name: archive[name] for name in archive.files}
-    meta = json.loads(str(expected.pop("meta")))
-    rgb, ids = recipe(root).det_video(meta["frames"], meta["height"], meta["width"], meta["objects"], meta["seed"])
-    assert zlib.crc32(rgb.tobytes()) == meta["rgb_crc32"], "the recipe made another clip than the case was made from"
-    scaled = (rgb.astype(np.float32) / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    images = torch.from_numpy(scaled.astype(np.float32).transpose(0, 3, 1, 2).copy())
+    meta, expected = read_case(path)
+    images, ids = make_clip(load_recipe(root), meta, meta)
     return Clip(meta, images, ids, expected)
 
 
@@ -136,12 +112,8 @@ def assert_labels(probabilities: torch.Tensor, expected: np.ndarray, labels: tor
 
 def test_bank_reads(golden_root: Path) -> None:
     """All of the memory, the best few positions of it, and a temporary last frame."""
-    found = sorted((golden_root / "stcn").glob("*memory_read*.npz"))
-    if not found:
-        pytest.skip(f"no memory_read case in {golden_root / 'stcn'}")
-    for path in found:
-        with np.load(path) as archive:
-            case = {name: torch.from_numpy(archive[name]) for name in archive.files if name != "meta"}
+    for path in find_cases(golden_root / "stcn", "memory_read"):
+        case = {name: torch.from_numpy(array) for name, array in read_case(path)[1].items()}
         keys, values = case["mk"].unbind(2), case["mv"].unbind(2)
         stored = [MemoryFrame(key, None, None, value[None], None) for key, value in zip(keys, values, strict=True)]
         for name, expected in case.items():

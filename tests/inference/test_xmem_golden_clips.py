@@ -1,8 +1,5 @@
 """Whole clips against the numbers of the official XMem; settings come from the files, so any folder will do."""
 
-import json
-import types
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -12,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.golden import build_blank, find_cases, load_recipe, load_weights_of, make_clip, read_case, read_shapes
 
 from oneshot_vos.inference.bank import Bank
 from oneshot_vos.inference.official import SharedLongTermBank
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
 from oneshot_vos.inference.propagate import Annotation, Tracker
-from oneshot_vos.networks.official import load_official
 from oneshot_vos.networks.xmem import XMem
 
 pytestmark = pytest.mark.golden
@@ -58,42 +55,19 @@ class Result:
 
 
 @cache
-def recipe(root: Path) -> types.ModuleType:
-    """The module beside the cases that makes weights and clips from seeds."""
-    module = types.ModuleType("golden_recipe")
-    exec((root / "recipe.py").read_text(encoding="utf-8"), module.__dict__)
-    return module
-
-
-@cache
 def network(root: Path, salt: str, hidden_dim: int) -> XMem:
-    keys = "keys.json" if hidden_dim else "keys_no_hidden.json"
-    shapes = json.loads((root / "xmem" / keys).read_text(encoding="utf-8"))
-    with torch.device("meta"):
-        net = XMem(hidden_dim=hidden_dim)
-    net = net.to_empty(device="cpu")
-    weights = recipe(root).det_state_dict(shapes, salt)
-    load_official(net, {key: torch.from_numpy(np.asarray(value)) for key, value in weights.items()})
-    return net.eval()
+    shapes = read_shapes(root / "xmem", "keys.json" if hidden_dim else "keys_no_hidden.json")
+    return load_weights_of(load_recipe(root), build_blank(lambda: XMem(hidden_dim=hidden_dim)), shapes, salt)
 
 
 @pytest.fixture(scope="module")
 def cases(golden_root: Path) -> list[Case]:
-    found = sorted(path for path in (golden_root / "xmem").glob("*.npz") if "infer_" in path.stem)
-    if not found:
-        pytest.skip(f"no infer case in {golden_root / 'xmem'}")
-    return [load(golden_root, path) for path in found]
+    return [load(golden_root, path) for path in find_cases(golden_root / "xmem", "infer_")]
 
 
 def load(root: Path, path: Path) -> Case:
-    with np.load(path) as archive:
-        expected = {name: archive[name] for name in archive.files}
-    meta = json.loads(str(expected.pop("meta")))
-    rgb, ids = recipe(root).det_video(**meta["video"])
-    assert [zlib.crc32(rgb.tobytes())] == np.atleast_1d(meta["rgb_crc32"]).tolist(), "the recipe made another clip"
-    scaled = (rgb.astype(np.float32) / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    images = torch.from_numpy(scaled.astype(np.float32).transpose(0, 3, 1, 2).copy())
-    return Case(path.stem, meta, expected, images, ids)
+    meta, expected = read_case(path)
+    return Case(path.stem, meta, expected, *make_clip(load_recipe(root), meta["video"], meta))
 
 
 def settings_of(config: dict[str, Any], **changes: Any) -> InferenceSettings:

@@ -1,6 +1,5 @@
 """Cutie against the numbers of the official program; settings come from each file, so any folder of cases will do."""
 
-import json
 import math
 import types
 import zlib
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.golden import build_blank, each_case, load_recipe, make_clip, read_shapes
 from torch import Tensor
 
 from oneshot_vos.networks.aggregation import aggregate, one_hot
@@ -73,23 +73,16 @@ class KeptMemory(ClipMemory):
 
 @pytest.fixture(scope="module")
 def recipe(golden_root: Path) -> types.ModuleType:
-    module = types.ModuleType("golden_recipe")
-    exec((golden_root / "recipe.py").read_text(encoding="utf-8"), module.__dict__)
-    return module
+    return load_recipe(golden_root)
 
 
 @pytest.fixture(scope="module")
 def cases(golden_root: Path) -> Callable[[str], Iterator[Case]]:
-    """Cases of a kind: files with that word in their name, whatever stands before it."""
+    """Cases of a kind."""
 
     def find(kind: str) -> Iterator[Case]:
-        paths = sorted(path for path in (golden_root / "cutie").glob("*.npz") if kind in path.stem.split("_"))
-        if not paths:
-            pytest.skip(f"no case of kind {kind} in {golden_root / 'cutie'}")
-        for path in paths:
-            with np.load(path) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            yield Case(path.stem, json.loads(str(arrays.pop("meta"))), arrays)
+        for name, meta, arrays in each_case(golden_root / "cutie", kind, lambda stem: kind in stem.split("_")):
+            yield Case(name, meta, arrays)
 
     return find
 
@@ -99,7 +92,7 @@ def shapes(golden_root: Path) -> Callable[[str], dict[str, list[int]]]:
     """Names and shapes of a model's official state dict."""
 
     def read(model: str) -> dict[str, list[int]]:
-        return json.loads((golden_root / "cutie" / f"keys_{model}.json").read_text(encoding="utf-8"))
+        return read_shapes(golden_root / "cutie", f"keys_{model}.json")
 
     return read
 
@@ -115,9 +108,7 @@ def network(shapes, recipe) -> Callable[[Case], Cutie]:
         for array in weights.values():
             crc = zlib.crc32(array.tobytes(), crc)
         assert crc == case.meta["weights_crc32"], "the recipe made other weights than the case was made from"
-        with torch.device("meta"):  # its own initial values would be computed in vain
-            net = Cutie(**_SETTINGS[model])
-        net = net.to_empty(device="cpu").eval()
+        net = build_blank(lambda: Cutie(**_SETTINGS[model]))
         load_official(net, {name: torch.from_numpy(np.asarray(array)) for name, array in weights.items()})
         return net
 
@@ -126,13 +117,8 @@ def network(shapes, recipe) -> Callable[[Case], Cutie]:
 
 def load_clip(recipe: types.ModuleType, video: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Normalised images [T, 3, H, W] and ids [T, H, W] of a video of a case."""
-    arguments = (video[name] for name in ("frames", "height", "width", "objects", "seed"))
-    rgb, ids = recipe.det_video(*arguments)
-    assert zlib.crc32(rgb.tobytes()) == video["rgb_crc32"], "the recipe made another clip than the case was made from"
-    assert zlib.crc32(ids.tobytes()) == video["ids_crc32"], "the recipe made another clip than the case was made from"
-    mean, deviation = (np.array(values, np.float32) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-    scaled = (rgb.astype(np.float32) / 255 - mean) / deviation
-    return torch.from_numpy(scaled).permute(0, 3, 1, 2), torch.from_numpy(ids.astype(np.int64))
+    images, ids = make_clip(recipe, video, video)
+    return images, torch.from_numpy(ids.astype(np.int64))
 
 
 @pytest.mark.parametrize("model", ["base", "small"])

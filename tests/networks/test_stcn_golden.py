@@ -1,8 +1,6 @@
 """STCN against the numbers of the official program; settings come from each file, so any folder of cases will do."""
 
-import json
 import types
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.golden import build_blank, each_case, load_recipe, load_weights_of, make_clip, read_shapes
 from torch import Tensor
 
 from oneshot_vos.networks.aggregation import aggregate
@@ -25,7 +24,6 @@ from oneshot_vos.networks.memory import (
     read_top_k,
     value_tokens,
 )
-from oneshot_vos.networks.official import load_official
 from oneshot_vos.networks.stcn import STCN
 
 pytestmark = pytest.mark.golden
@@ -69,23 +67,16 @@ class TopKMemory(ClipMemory):
 
 @pytest.fixture(scope="module")
 def recipe(golden_root: Path) -> types.ModuleType:
-    module = types.ModuleType("golden_recipe")
-    exec((golden_root / "recipe.py").read_text(encoding="utf-8"), module.__dict__)
-    return module
+    return load_recipe(golden_root)
 
 
 @pytest.fixture(scope="module")
 def cases(golden_root: Path) -> Callable[[str], Iterator[Case]]:
-    """Cases of a kind: files with that word in their name, whatever stands before it."""
+    """Cases of a kind."""
 
     def find(kind: str) -> Iterator[Case]:
-        paths = sorted(path for path in (golden_root / "stcn").glob("*.npz") if kind in path.stem)
-        if not paths:
-            pytest.skip(f"no case of kind {kind} in {golden_root / 'stcn'}")
-        for path in paths:
-            with np.load(path) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            yield Case(path.stem, json.loads(str(arrays.pop("meta"))), arrays)
+        for name, meta, arrays in each_case(golden_root / "stcn", kind):
+            yield Case(name, meta, arrays)
 
     return find
 
@@ -93,17 +84,14 @@ def cases(golden_root: Path) -> Callable[[str], Iterator[Case]]:
 @pytest.fixture(scope="module")
 def network(golden_root: Path, recipe: types.ModuleType) -> Callable[..., STCN]:
     """The network with the weights of a salt; loaded strictly, through the loader of official files."""
-    shapes = json.loads((golden_root / "stcn" / "keys.json").read_text(encoding="utf-8"))
+    shapes = read_shapes(golden_root / "stcn", "keys.json")
 
     def build(salt: str, *, single_object_weights: bool = False, single_object_network: bool = False) -> STCN:
         wanted = dict(shapes)
         if single_object_weights:
             wanted[_MASK_CHANNEL_WEIGHT] = [shapes[_MASK_CHANNEL_WEIGHT][0], 4, *shapes[_MASK_CHANNEL_WEIGHT][2:]]
-        with torch.device("meta"):  # its own initial values would be computed in vain
-            net = STCN(single_object=single_object_network)
-        net = net.to_empty(device="cpu").eval()
-        load_official(net, tensors(recipe.det_state_dict(wanted, salt)))
-        return net
+        net = build_blank(lambda: STCN(single_object=single_object_network))
+        return load_weights_of(recipe, net, wanted, salt)
 
     return build
 
@@ -114,10 +102,7 @@ def tensors(arrays: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def load_clip(recipe: types.ModuleType, meta: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
     """Normalised images [T, 3, H, W] and ids [T, H, W], padded as the case says."""
-    rgb, ids = recipe.det_video(meta["frames"], meta["height"], meta["width"], meta["objects"], meta["seed"])
-    assert zlib.crc32(rgb.tobytes()) == meta["rgb_crc32"], "the recipe made another clip than the case was made from"
-    scaled = (rgb.astype(np.float32) / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    images = torch.from_numpy(scaled.astype(np.float32)).permute(0, 3, 1, 2)
+    images, ids = make_clip(recipe, meta, meta)
     pad = meta.get("pad", [0, 0, 0, 0])
     return torch.nn.functional.pad(images, pad), torch.nn.functional.pad(torch.from_numpy(ids.astype(np.int64)), pad)
 
@@ -294,7 +279,7 @@ def test_single_object_weights_in_the_evaluation_network(cases, network, recipe)
 
 
 def test_state_dict_is_the_official_one(golden_root):
-    shapes = json.loads((golden_root / "stcn" / "keys.json").read_text(encoding="utf-8"))
+    shapes = read_shapes(golden_root / "stcn", "keys.json")
     with torch.device("meta"):
         state = STCN().state_dict()
     assert {name: list(tensor.shape) for name, tensor in state.items()} == shapes

@@ -1,8 +1,6 @@
 """XMem against the numbers of the official program; settings come from each file, so any folder of cases will do."""
 
-import json
 import types
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.golden import build_blank, each_case, load_recipe, load_weights_of, make_clip, read_shapes
 from torch import Tensor
 
 from oneshot_vos.networks.aggregation import aggregate, one_hot
@@ -81,23 +80,16 @@ class GivenDecisions(Rollout):
 
 @pytest.fixture(scope="module")
 def recipe(golden_root: Path) -> types.ModuleType:
-    module = types.ModuleType("golden_recipe")
-    exec((golden_root / "recipe.py").read_text(encoding="utf-8"), module.__dict__)
-    return module
+    return load_recipe(golden_root)
 
 
 @pytest.fixture(scope="module")
 def cases(golden_root: Path) -> Callable[[str], Iterator[Case]]:
-    """Cases of a kind: files with that word in their name, whatever stands before it."""
+    """Cases of a kind."""
 
     def find(kind: str) -> Iterator[Case]:
-        paths = sorted(path for path in (golden_root / "xmem").glob("*.npz") if kind in path.stem)
-        if not paths:
-            pytest.skip(f"no case of kind {kind} in {golden_root / 'xmem'}")
-        for path in paths:
-            with np.load(path) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            yield Case(path.stem, json.loads(str(arrays.pop("meta"))), arrays)
+        for name, meta, arrays in each_case(golden_root / "xmem", kind):
+            yield Case(name, meta, arrays)
 
     return find
 
@@ -107,24 +99,17 @@ def network(golden_root: Path, recipe: types.ModuleType) -> Callable[..., XMem]:
     """The network with the weights of a salt; loaded strictly, through the loader of official files."""
 
     def build(salt: str, **settings: Any) -> XMem:
-        net = blank(**settings)
-        weights = recipe.det_state_dict(key_shapes(golden_root, "keys"), salt)
-        load_official(net, {name: torch.from_numpy(np.asarray(array)) for name, array in weights.items()})
-        return net
+        return load_weights_of(recipe, blank(**settings), key_shapes(golden_root, "keys"), salt)
 
     return build
 
 
 def blank(**settings: Any) -> XMem:
-    """A network without initial values, which would be computed in vain."""
-    with torch.device("meta"):
-        net = XMem(**settings)
-    return net.to_empty(device="cpu").eval()
+    return build_blank(lambda: XMem(**settings))
 
 
 def key_shapes(golden_root: Path, name: str) -> dict[str, list[int]]:
-    shapes: dict[str, list[int]] = json.loads((golden_root / "xmem" / f"{name}.json").read_text(encoding="utf-8"))
-    return shapes
+    return read_shapes(golden_root / "xmem", f"{name}.json")
 
 
 def load_clips(recipe: types.ModuleType, meta: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
@@ -132,11 +117,8 @@ def load_clips(recipe: types.ModuleType, meta: Mapping[str, Any]) -> tuple[Tenso
     videos = meta.get("videos", [meta.get("video")])
     images, labels = [], []
     for video, rgb_crc, ids_crc in zip(videos, meta["rgb_crc32"], meta["ids_crc32"], strict=True):
-        rgb, ids = recipe.det_video(*(video[name] for name in ("frames", "height", "width", "objects", "seed")))
-        found = zlib.crc32(rgb.tobytes()), zlib.crc32(ids.tobytes())
-        assert found == (rgb_crc, ids_crc), "the recipe made another clip than the case was made from"
-        scaled = (rgb.astype(np.float32) / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-        images.append(torch.from_numpy(scaled.astype(np.float32)).permute(0, 3, 1, 2))
+        frames, ids = make_clip(recipe, video, {"rgb_crc32": rgb_crc, "ids_crc32": ids_crc})
+        images.append(frames)
         labels.append(torch.from_numpy(ids.astype(np.int64)))
     return torch.stack(images), torch.stack(labels)
 
