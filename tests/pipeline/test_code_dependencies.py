@@ -29,14 +29,15 @@ def imported_files(source: Path) -> set[Path]:
 
 
 def used_files(stage: str) -> set[Path]:
-    """Everything that the module of a stage reaches, but the modules beside the folders and empty packages."""
+    """Everything that the module of a stage reaches, but the schema of the parameters, the modules beside the folders,
+    and empty packages. What a parameter says is a dependency by itself."""
     found: set[Path] = set()
     waiting = {PACKAGE / "stages" / f"{stage}.py"}
     while waiting:
         file = waiting.pop()
         found.add(file)
         waiting |= imported_files(file) - found
-    return {file for file in found if file.parent != PACKAGE and has_code(file)}
+    return {file for file in found if file.parent not in (PACKAGE, PACKAGE / "params") and has_code(file)}
 
 
 def has_code(file: Path) -> bool:

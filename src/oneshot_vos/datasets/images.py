@@ -79,11 +79,6 @@ def read_frame_quickly(path: Path) -> np.ndarray:
     return read_frame(path) if decoded is None else decoded
 
 
-def most_pixels() -> int:
-    """Pixels of the largest image that the image library decodes; 0 if it has been told to decode any."""
-    return 2 * (Image.MAX_IMAGE_PIXELS or 0)
-
-
 def frame_size(path: Path) -> tuple[int, int]:
     """(height, width) in pixels of the upright frame, from the file's header alone (nothing is decoded)."""
     with decoding(path, "a JPEG or PNG image"), Image.open(path) as image:

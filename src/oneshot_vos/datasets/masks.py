@@ -14,15 +14,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from oneshot_vos.datasets.images import decoding, frame_size, most_pixels
+from oneshot_vos.datasets.images import decoding, frame_size
+from oneshot_vos.datasets.png import GREY, PALETTE, SIGNATURE, decode_plain_png
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing
 
 LARGEST_ID = 65_535
 _LARGEST_PALETTE_ID = 255
 _MOST_COLORS = 256
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GREY, _PALETTE = 0, 3  # PNG colour types
 _SNAP = "snap each pixel to the nearest one in Python: write_mask(path, read_mask(path, snap_colors=True))"
 
 Color = tuple[int, int, int]
@@ -75,7 +74,7 @@ def read_mask(path: Path, *, snap_colors: bool = False) -> np.ndarray:
 def inspect_mask(path: Path, *, snap_colors: bool = False) -> MaskReading:
     """Like `read_mask`, with the ids as small integers (faster), and the colours of an RGB mask told, not warned of."""
     with decoding(path, "a mask as PNG file"):
-        ids = _read_plain_png(path.read_bytes())
+        ids = decode_plain_png(path.read_bytes())
         if ids is None:
             return _read_any_png(path, snap_colors)
     if _has_grey_edges(ids) and not _is_palette(path):
@@ -122,19 +121,19 @@ def encode_mask(ids: np.ndarray, palette: np.ndarray | None = None) -> bytes:
         raise UserError(f"object ids from {smallest} to {largest} in a mask; expected 0 to {LARGEST_ID}: renumber them")
     height, width = ids.shape
     if largest <= _LARGEST_PALETTE_ID:
-        depth, color_type, pixels = 8, _PALETTE, ids.astype(np.uint8)
+        depth, color_type, pixels = 8, PALETTE, ids.astype(np.uint8)
         colors = np.asarray(DAVIS_PALETTE if palette is None else palette, np.uint8)
         if colors.shape != (256, 3):
             raise ValueError(f"a palette has 256 x 3 values, not {colors.shape}")
         palette_chunk = _chunk(b"PLTE", colors.tobytes())
     else:
-        depth, color_type, palette_chunk = 16, _GREY, b""
+        depth, color_type, palette_chunk = 16, GREY, b""
         pixels = ids.astype(">u2").view(np.uint8)
     rows = np.zeros((height, 1 + width * depth // 8), np.uint8)  # each row starts with its filter: 0, none
     rows[:, 1:] = pixels
     header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
     body = _chunk(b"IDAT", zlib.compress(rows.tobytes(), 6))
-    return _SIGNATURE + _chunk(b"IHDR", header) + palette_chunk + body + _chunk(b"IEND", b"")
+    return SIGNATURE + _chunk(b"IHDR", header) + palette_chunk + body + _chunk(b"IEND", b"")
 
 
 def write_mask(path: Path, ids: np.ndarray, palette: np.ndarray | None = None) -> None:
@@ -149,42 +148,6 @@ def write_mask(path: Path, ids: np.ndarray, palette: np.ndarray | None = None) -
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-
-def _read_plain_png(data: bytes) -> np.ndarray | None:
-    """Pixels (uint8, H x W) of an 8-bit grey or palette PNG without interlacing and row filters; None for any other.
-
-    Such files are what this project and Pillow write, and inflating is all they need: a third less time than
-    through the image library. Every doubt (damage included) is left to the library and its error messages.
-    """
-    if not data.startswith(_SIGNATURE) or data[12:16] != b"IHDR" or len(data) < 33:
-        return None
-    width, height, depth, color_type, _, _, interlaced = struct.unpack(">IIBBBBB", data[16:29])
-    if depth != 8 or color_type not in (_GREY, _PALETTE) or interlaced or width == 0 or height == 0:
-        return None
-    if width * height > most_pixels():
-        return None  # the library refuses it
-    size = height * (width + 1)
-    compressed, position = [], 8
-    while position + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
-        content = data[position + 8 : position + 8 + length]
-        if data[position + 8 + length : position + 12 + length] != struct.pack(">I", zlib.crc32(kind + content)):
-            return None
-        if kind == b"IDAT":
-            compressed.append(content)
-        elif kind == b"IEND":
-            break
-        position += 12 + length
-    try:
-        inflater = zlib.decompressobj()
-        rows = inflater.decompress(b"".join(compressed), size + 1)
-    except zlib.error:
-        return None
-    if len(rows) != size or not inflater.eof:
-        return None
-    pixels = np.frombuffer(rows, np.uint8).reshape(height, width + 1)
-    return None if pixels[:, 0].any() else pixels[:, 1:]
 
 
 def _is_palette(path: Path) -> bool:

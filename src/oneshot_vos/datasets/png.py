@@ -1,0 +1,102 @@
+"""Pixels of plain PNG files without an image library.
+
+An 8-bit palette or grey PNG whose rows all use filter 0 (what Pillow and `masks.encode_mask` write for palettes) is
+its inflated stream with the first byte of every row dropped. When the package `deflate` is installed it inflates in
+place of zlib, several times faster.
+"""
+
+import importlib
+import struct
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GREY, PALETTE = 0, 3  # colour types of the PNG header
+MOST_PIXELS = 178_956_970  # Pillow's own limit (twice its MAX_IMAGE_PIXELS), known here without importing it
+_MOST_INFLATION = 1032  # no deflate stream grows more than that
+
+
+def _inflater() -> tuple[Callable[[bytes, int], bytes | bytearray], type[Exception]]:
+    """A function from zlib data and the size to expect to the inflated data, and the error it raises."""
+    try:
+        deflate = importlib.import_module("deflate")
+    except ImportError:
+        return _inflate_with_zlib, zlib.error
+    return deflate.zlib_decompress, deflate.DeflateError
+
+
+def _inflate_with_zlib(data: bytes, size: int) -> bytes:
+    inflater = zlib.decompressobj()
+    inflated = inflater.decompress(data, size + 1)
+    if len(inflated) != size or not inflater.eof:
+        raise zlib.error("another length than expected")
+    return inflated
+
+
+_INFLATE, _INFLATE_ERROR = _inflater()
+
+
+class _Header(NamedTuple):
+    width: int
+    height: int
+    depth: int
+    colour: int
+    compression: int
+    filtering: int
+    interlace: int
+
+
+def decode_plain_png(content: bytes) -> NDArray[np.uint8] | None:
+    """Pixel values [H, W] of an 8-bit palette or grey PNG without row filters; None for any other.
+
+    Every doubt (damage, checksums that do not fit, an image larger than Pillow takes) is None as well: it is left to
+    the image library and its error messages.
+    """
+    if not content.startswith(SIGNATURE) or content[12:16] != b"IHDR" or len(content) < 33:
+        return None
+    header = _Header(*struct.unpack_from(">IIBBBBB", content, 16))
+    if header.depth != 8 or header.colour not in (GREY, PALETTE) or header[4:] != (0, 0, 0):
+        return None
+    size = header.height * (header.width + 1)
+    if not 0 < size <= _MOST_INFLATION * len(content) or header.width * header.height > MOST_PIXELS:
+        return None
+    compressed = _image_data(content)
+    if compressed is None or _first_filter(compressed) != 0:
+        return None
+    try:
+        pixels = _INFLATE(compressed, size)
+    except _INFLATE_ERROR:
+        return None
+    if len(pixels) != size:
+        return None
+    rows = np.frombuffer(pixels, np.uint8).reshape(header.height, header.width + 1)
+    return None if rows[:, 0].any() else rows[:, 1:]
+
+
+def _image_data(content: bytes) -> bytes | None:
+    """The joined IDAT chunks; None if a chunk ends early or does not fit its checksum."""
+    parts, position = [], 8
+    while position + 12 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, position)
+        end = position + 8 + length
+        if content[end : end + 4] != struct.pack(">I", zlib.crc32(content[position + 4 : end])):
+            return None
+        if kind == b"IDAT":
+            parts.append(content[position + 8 : end])
+        elif kind == b"IEND":
+            break
+        position = end + 4
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _first_filter(compressed: bytes) -> int | None:
+    """The filter of the first row: tells most filtered files before all of them is inflated. None for damage."""
+    try:
+        first = zlib.decompressobj().decompress(compressed[:4096], 1)
+    except zlib.error:
+        return None
+    return first[0] if first else None
