@@ -42,7 +42,7 @@ QUERIES = {"queries": 4, "transformer_blocks": 1, "heads": 2, "feedforward": 32}
 TINY: dict[str, dict[str, Any]] = {
     "stcn": {"key_block": "basic", **KEY, **WIDTHS},
     "xmem": {"key_block": "basic", "hidden_dim": 8, **KEY, **WIDTHS},
-    "cutie": {"pixel_block": "basic", **PIXEL, **WIDTHS, **QUERIES},
+    "cutie": {"pixel_block": "basic", **PIXEL, **WIDTHS, **QUERIES, "decoder_dims": [64, 16, 16]},
 }
 
 # --- growth ---------------------------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from oneshot_vos.errors import UserError
 
 _CHOICES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 # What makes bfloat16 faster than float32 on a CPU: matrix instructions. Without any help it is emulated and many times
-# slower. The scalar products of AVX512-BF16 alone are faster on some processors and slower on others (1.3 to 1.8 times
-# on a Xeon without AMX). Timing would tell, but the same run should have the same precision every time.
+# slower. The scalar products of AVX512-BF16 alone may be slower as well (benchmarks/precision.py: 1.3 to 1.9 times on a
+# Xeon without AMX). Timing would tell, but the same run should have the same precision every time.
 _CPU_PROBES = ("_is_amx_tile_supported",)
 
 
