@@ -16,11 +16,12 @@ help:
 	@sed -n '1,3s/^# //p' Makefile
 
 # DVC says what is out of date, Snakemake makes it on all cores, DVC takes it over and has the last word. The file BEGAN
-# lies there while this is under way, so that a start after an interruption goes on.
+# lies there while this is under way, so that a start after an interruption goes on. Where nothing is out of date
+# Snakemake is not asked: it goes by the times of files, which dvc commit may change.
 repro: $(VENV)/.project .dvc/tmp/.scm
 	@test -e $(BEGAN) || touch $(BEGAN)
 	$(WITH_VENV) && export PATH && stale=$$(python workflow/scripts/stale.py $(BEGAN)) \
-		&& snakemake --cores $(CORES) --resources gpu=$(GPUS) $${stale:+--forcerun $$stale} \
+		&& { [ -z "$$stale" ] || snakemake --cores $(CORES) --resources gpu=$(GPUS) --forcerun $$stale; } \
 		&& dvc commit --force --quiet && rm $(BEGAN) && dvc repro
 
 BEGAN = .dvc/tmp/repro-began
