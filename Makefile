@@ -15,16 +15,10 @@ WITH_VENV = PATH="$(abspath $(BIN)):$$PATH"
 help:
 	@sed -n '1,3s/^# //p' Makefile
 
-# DVC says what is out of date, Snakemake makes it on all cores, DVC takes it over and has the last word. The file BEGAN
-# lies there while this is under way, so that a start after an interruption goes on. Where nothing is out of date
-# Snakemake is not asked: it goes by the times of files, which dvc commit may change.
+# DVC says what is out of date, Snakemake makes it on all cores, DVC takes it over: see the script.
 repro: $(VENV)/.project .dvc/tmp/.scm
-	@test -e $(BEGAN) || touch $(BEGAN)
-	$(WITH_VENV) && export PATH && stale=$$(python workflow/scripts/stale.py $(BEGAN)) \
-		&& { [ -z "$$stale" ] || snakemake --cores $(CORES) --resources gpu=$(GPUS) --forcerun $$stale; } \
-		&& dvc commit --force --quiet && rm $(BEGAN) && dvc repro
+	$(WITH_VENV) python workflow/scripts/repro.py --cores $(CORES) --resources gpu=$(GPUS)
 
-BEGAN = .dvc/tmp/repro-began
 # Jobs at a time that may use a GPU. Where there is none they take a core each.
 GPUS ?= $(or $(filter-out 0,$(shell nvidia-smi -L 2>/dev/null | wc -l)),$(CORES))
 

@@ -1,0 +1,110 @@
+"""What `make repro` does: DVC says what is out of date, Snakemake makes it on all cores, DVC takes it over.
+
+Arguments go to Snakemake. Snakemake compares with what it did last and goes by the times of files; DVC compares
+contents with dvc.lock. Where both engines are used in turn only the second knows what lies there now, so:
+
+1. what DVC has in its cache for today's parameters, code and inputs is restored from there;
+2. Snakemake is told that everything DVC holds for done is done, and made to repeat what DVC holds for out of date;
+3. DVC records what was made, and has the last word: it would run any stage that were still missing.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import networkx as nx
+from dvc.exceptions import ConfirmRemoveError
+from dvc.repo import Repo
+from dvc.stage import Stage
+from dvc.stage.cache import RunCacheNotFoundError
+
+# Lies there while steps 2 and 3 are under way, so that a start after an interruption goes on.
+BEGAN = Path(".dvc/tmp/repro-began")
+
+
+def main(options: list[str]) -> None:
+    """Bring the project in the current folder up to date; exits with the code of the first engine that fails."""
+    since = interrupted_start() or time.time()
+    stale, done = take_stock()
+    BEGAN.write_text(json.dumps({"since": since, "lock": lock_checksum()}), encoding="utf-8")
+    again = [out for out in stale if youngest(Path(out)) < since]
+    if again and done:
+        run("snakemake", *done, "--touch", "--cores", "1", "--quiet", "all")
+    if stale:
+        run("snakemake", *options, *(["--forcerun", *again] if again else []))
+        run("dvc", "commit", "--force", "--no-relink")  # a new link would be a new time
+    BEGAN.unlink()
+    run("dvc", "repro")
+
+
+def interrupted_start() -> float | None:
+    """When the start that was interrupted began; None if there was none, or DVC has been at work since then.
+
+    Outputs that are younger and that DVC holds for out of date are what that start has made anew already.
+    """
+    try:
+        began = json.loads(BEGAN.read_text(encoding="utf-8"))
+        return float(began["since"]) if began["lock"] == lock_checksum() else None
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
+
+
+def lock_checksum() -> str:
+    """The SHA-256 of dvc.lock, which changes whenever DVC records something."""
+    lock = Path("dvc.lock")
+    return sha256(lock.read_bytes()).hexdigest() if lock.exists() else ""
+
+
+def take_stock() -> tuple[list[str], list[str]]:
+    """Restore what the cache has; return the outputs that are out of date, and those that depend on none of these."""
+    stale, done, waiting = [], [], set()
+    with Repo() as repo, repo.lock:
+        graph = repo.index.graph  # from stages to those that they need
+        for stage in nx.dfs_postorder_nodes(graph):
+            outs = [out.def_path for out in stage.outs]
+            late = not waiting.isdisjoint(graph.successors(stage))
+            changed = stage.changed() and (late or not restored(stage))
+            if changed:
+                stale += outs
+            if changed or late:
+                waiting.add(stage)
+            else:
+                done += outs
+    return stale, done
+
+
+def restored(stage: Stage) -> bool:
+    """Put the outputs that a stage had with the same command, parameters and inputs back, if they are in the cache."""
+    cache = stage.repo.stage_cache
+    try:
+        try:
+            cache.restore(stage)
+        except ConfirmRemoveError:  # what lies there was never recorded, and is out of date
+            stage.remove_outs()
+            cache.restore(stage)
+    except RunCacheNotFoundError:
+        return False
+    stage.save()
+    stage.commit()
+    stage.dump(update_pipeline=False)
+    print(f"{stage.addressing}: restored from DVC's cache")
+    return True
+
+
+def youngest(path: Path) -> float:
+    """When the file, or anything in the folder, was last changed; 0 if it is not there."""
+    return max((file.stat().st_mtime for file in (path, *path.rglob("*")) if file.exists()), default=0.0)
+
+
+def run(*command: str) -> None:
+    """Run an engine; its messages are the user's, and so is its exit code."""
+    code = subprocess.run(command, check=False).returncode
+    if code != 0:
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
