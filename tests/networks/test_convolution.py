@@ -96,7 +96,8 @@ def test_kept_kernels_give_the_gradients_of_all_uses(layout):
     for _ in range(2):  # nothing is left over from the step before
         with kernels_kept(convolution):
             total = loss(convolution)
-        torch.testing.assert_close(torch.autograd.grad(total, list(convolution.parameters())), expected)
+        found = torch.autograd.grad(total, list(convolution.parameters()))
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)  # of gradients of 10 and more
         assert convolution._kept is None
 
 
