@@ -21,14 +21,16 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def build(filters: bytes, *, parts: int = 1, depth: int = 8, colour: int = 0, interlace: int = 0) -> bytes:
+def build(filters: bytes, *, parts: int = 1, depth: int = 8, colour: int = 3, interlace: int = 0) -> bytes:
     """A PNG of IDS whose rows start with `filters`, in `parts` IDAT chunks with others between."""
     rows = b"".join(bytes([kind]) + row.tobytes() for kind, row in zip(filters, IDS, strict=True))
     data = zlib.compress(rows)
     step = -(-len(data) // parts)
     header = struct.pack(">IIBBBBB", IDS.shape[1], IDS.shape[0], depth, colour, 0, 0, interlace)
     pieces = [chunk(b"IDAT", data[start : start + step]) for start in range(0, len(data), step)]
-    return SIGNATURE + chunk(b"IHDR", header) + chunk(b"tEXt", b"a\0b") + b"".join(pieces) + chunk(b"IEND", b"")
+    palette = chunk(b"PLTE", bytes(768)) if colour == 3 else b""
+    rest = palette + chunk(b"tEXt", b"a\0b") + b"".join(pieces) + chunk(b"IEND", b"")
+    return SIGNATURE + chunk(b"IHDR", header) + rest
 
 
 @pytest.mark.parametrize("parts", [1, 2, 5])
@@ -54,7 +56,7 @@ def test_row_filters_are_left_to_pillow(kind) -> None:
     assert np.array_equal(decode_ids(content, "mask"), np.asarray(Image.open(io.BytesIO(content))))
 
 
-@pytest.mark.parametrize("change", [{"depth": 4}, {"colour": 2}, {"interlace": 1}])
+@pytest.mark.parametrize("change", [{"depth": 4}, {"colour": 0}, {"colour": 2}, {"interlace": 1}])
 def test_other_headers_are_not_guessed(change) -> None:
     assert decode_plain_png(build(bytes(len(IDS)), **change)) is None
 

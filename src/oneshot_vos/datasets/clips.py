@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from oneshot_vos.datasets.draws import ClipDraw
 from oneshot_vos.datasets.images import read_frame, read_frame_quickly
-from oneshot_vos.datasets.masks import LARGEST_ID, read_mask
+from oneshot_vos.datasets.masks import Ids, object_ids, read_small_mask
 from oneshot_vos.datasets.sampling import ClipSampler
 from oneshot_vos.datasets.static import ImagePair, read_objects
 from oneshot_vos.datasets.transforms import ClipTransform, StaticTransform
@@ -266,8 +266,8 @@ class ClipDataset(Dataset[Clip]):
             height, width = files.image(chosen[0]).shape[:2]
             draw = self._transform.draw(rng, height, width, self._frames)
             first = self._transform.ids(files.ids(chosen[0]), draw, 0)
-            seen = np.flatnonzero(np.bincount(first.ravel())[1:]) + 1
-            if len(seen):
+            seen = object_ids(first)
+            if seen:
                 break
         else:
             self._refuse_unlabelled(files, chosen[0])
@@ -287,7 +287,7 @@ class ClipDataset(Dataset[Clip]):
         files: "_VideoReader",
         chosen: Sequence[int],
         draw: ClipDraw,
-        first: NDArray[np.int32],
+        first: Ids,
         objects: NDArray[np.int64],
         name: str,
     ) -> Clip:
@@ -295,19 +295,17 @@ class ClipDataset(Dataset[Clip]):
         images = np.empty((len(chosen), 3, crop, crop), np.float32)
         targets = np.zeros((len(chosen), crop, crop), np.int64)
         labelled = np.zeros(len(chosen), np.bool_)
-        numbers = np.zeros(LARGEST_ID + 1, np.int64)  # of object ids within the clip; 0 for those that were not drawn
-        numbers[objects] = np.arange(1, len(objects) + 1)
         for t, frame in enumerate(chosen):
-            images[t] = self._transform.image(files.image(frame), draw, t)
+            self._transform.image(files.image(frame), draw, t, images[t])
             if t == 0:
-                ids: NDArray[np.int32] | None = first
+                ids: Ids | None = first
             elif self._sampler.first_only or files.mask_path(frame) is None:
                 ids = None
             else:
                 ids = self._transform.ids(files.ids(frame), draw, t)
             if ids is not None:
                 labelled[t] = True
-                numbers.take(ids, out=targets[t], mode="clip")  # the mode that needs no buffer; no id lies outside
+                targets[t] = sum((ids == drawn) * np.uint8(number) for number, drawn in enumerate(objects, start=1))
         reference = (targets[0] == np.arange(1, self._objects + 1)[:, None, None]).astype(np.float32)
         return Clip(
             torch.from_numpy(images),
@@ -326,7 +324,7 @@ class _VideoReader:
         self._video = video
         self._read = read
         self._images: dict[int, NDArray[np.uint8]] = {}
-        self._ids: dict[int, NDArray[np.int32]] = {}
+        self._ids: dict[int, Ids] = {}
 
     def stem(self, t: int) -> str:
         return self._video.stem(t)
@@ -344,13 +342,13 @@ class _VideoReader:
             self._images[t] = image
         return self._images[t]
 
-    def ids(self, t: int) -> NDArray[np.int32]:
+    def ids(self, t: int) -> Ids:
         """Object ids of frame `t`, which has a mask; raises `UserError` if mask and frame differ in size."""
         if t not in self._ids:
             path = self._video.masks[self._video.stem(t)]
-            ids = read_mask(path)
+            ids = read_small_mask(path)
             _require_same_size(path, ids, self._video.frames[t], self.image(t))
-            self._ids[t] = (ids > 0).astype(np.int32) if self._video.single_object else ids
+            self._ids[t] = (ids > 0).view(np.uint8) if self._video.single_object else ids
         return self._ids[t]
 
 

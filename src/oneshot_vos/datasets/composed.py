@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from oneshot_vos.datasets.colours import MEAN, STD, Colours, fold_colours, hue_of
 from oneshot_vos.datasets.draws import ClipDraw, StillDraw, StillFrameDraw
+from oneshot_vos.datasets.masks import Ids
 from oneshot_vos.datasets.warps import (
     Box,
     Matrix,
@@ -28,22 +29,20 @@ _NORMALISE = np.concatenate([np.diag(1 / (255 * STD)), -(MEAN / STD)[:, None]], 
 _DARKEST, _BRIGHTEST = -MEAN / STD, (1 - MEAN) / STD
 
 
-def clip_image(image: NDArray[np.uint8], draw: ClipDraw, t: int) -> NDArray[np.float32]:
-    """Frame `t` of a clip [H, W, 3] as normalised [3, C, C]."""
+def clip_image(image: NDArray[np.uint8], draw: ClipDraw, t: int, out: NDArray[np.float32]) -> None:
+    """Write frame `t` of a clip [H, W, 3], normalised, into `out` [3, C, C]."""
     top, left, height, width = _unmirrored(draw, image.shape[1])
     part = image[top : top + height, left : left + width]
     small = shrink(part, min(draw.crop / height, draw.crop / width))
     matrix = _clip_matrix(draw, t) @ np.linalg.inv(small.matrix)
-    return _coloured(
-        warp_image(small.image.astype(np.float32), matrix, draw.crop), draw.colours + draw.frames[t].colours
-    )
+    warped = warp_image(small.image.astype(np.float32), matrix, draw.crop)
+    _colour(warped, draw.colours + draw.frames[t].colours, out)
 
 
-def clip_ids(ids: NDArray[np.int32], draw: ClipDraw, t: int) -> NDArray[np.int32]:
+def clip_ids(ids: Ids, draw: ClipDraw, t: int) -> Ids:
     """Object ids [H, W] of frame `t` as [C, C]."""
     top, left, height, width = _unmirrored(draw, ids.shape[1])
-    part = ids[top : top + height, left : left + width].astype(np.uint16)
-    return warp_ids(part, _clip_matrix(draw, t), draw.crop).astype(np.int32)
+    return warp_ids(ids[top : top + height, left : left + width], _clip_matrix(draw, t), draw.crop)
 
 
 def still_images(image: NDArray[np.uint8], draw: StillDraw) -> NDArray[np.float32]:
@@ -53,7 +52,7 @@ def still_images(image: NDArray[np.uint8], draw: StillDraw) -> NDArray[np.float3
     copies = np.empty((len(draw.frames), 3, draw.crop, draw.crop), np.float32)
     for t, frame in enumerate(draw.frames):
         warped = _bend(warp_image(source, canvas.matrix(frame), draw.crop), frame)
-        copies[t] = _coloured(warped, draw.colours + frame.colours)
+        _colour(warped, draw.colours + frame.colours, copies[t])
     return copies
 
 
@@ -131,13 +130,12 @@ def _turn_hue(image: NDArray[np.uint8], turns: float) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL), np.uint8)
 
 
-def _coloured(image: NDArray[np.float32], colours: Colours) -> NDArray[np.float32]:
-    """Colour changes and ImageNet normalisation of RGB 0..255 [C, C, 3] in one matrix; returns [3, C, C]."""
+def _colour(image: NDArray[np.float32], colours: Colours, out: NDArray[np.float32]) -> None:
+    """Colour changes and ImageNet normalisation of RGB 0..255 [C, C, 3] in one matrix, into `out` [3, C, C]."""
     mean = np.array(cv2.mean(image)[:3])
     matrix = np.eye(4)
     matrix[:3] = fold_colours(colours, mean)
     changed = cv2.transform(image, (_NORMALISE @ matrix).astype(np.float32))
-    planes = np.ascontiguousarray(changed.transpose(2, 0, 1), np.float32)
-    for plane, low, high in zip(planes, _DARKEST, _BRIGHTEST, strict=True):
+    cv2.split(changed, list(out))
+    for plane, low, high in zip(out, _DARKEST, _BRIGHTEST, strict=True):
         np.clip(plane, low, high, out=plane)
-    return planes

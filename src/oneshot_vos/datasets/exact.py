@@ -9,25 +9,26 @@ from torchvision.transforms.v2 import functional
 
 from oneshot_vos.datasets.colours import FILL, apply_colours, normalise
 from oneshot_vos.datasets.draws import ClipDraw, StillDraw, StillFrameDraw
+from oneshot_vos.datasets.masks import Ids
 
 _NEAREST, _CUBIC = InterpolationMode.NEAREST, InterpolationMode.BICUBIC
 _IMAGE_FILL = [float(channel) for channel in FILL]
 _MASK_FILL = [0.0]
 
 
-def clip_image(image: NDArray[np.uint8], draw: ClipDraw, t: int) -> NDArray[np.float32]:
-    """Frame `t` of a clip [H, W, 3] as normalised [3, C, C]."""
+def clip_image(image: NDArray[np.uint8], draw: ClipDraw, t: int, out: NDArray[np.float32]) -> None:
+    """Write frame `t` of a clip [H, W, 3], normalised, into `out` [3, C, C]."""
     frame = draw.frames[t]
     picture = apply_colours(_part(Image.fromarray(image), draw, _CUBIC), draw.colours)
     picture = _affine(picture, frame.angle, 1.0, frame.shear, _CUBIC, _IMAGE_FILL)
-    return normalise(np.asarray(apply_colours(picture, frame.colours)))
+    out[:] = normalise(np.asarray(apply_colours(picture, frame.colours)))
 
 
-def clip_ids(ids: NDArray[np.int32], draw: ClipDraw, t: int) -> NDArray[np.int32]:
+def clip_ids(ids: Ids, draw: ClipDraw, t: int) -> Ids:
     """Object ids [H, W] of frame `t` as [C, C]."""
     frame = draw.frames[t]
     picture = _part(Image.fromarray(ids.astype(np.int32)), draw, _NEAREST)
-    return np.asarray(_affine(picture, frame.angle, 1.0, frame.shear, _NEAREST, _MASK_FILL), np.int32)
+    return np.asarray(_affine(picture, frame.angle, 1.0, frame.shear, _NEAREST, _MASK_FILL)).astype(ids.dtype)
 
 
 def still_images(image: NDArray[np.uint8], draw: StillDraw) -> NDArray[np.float32]:

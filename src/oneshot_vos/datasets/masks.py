@@ -4,14 +4,17 @@ A mask file may come from any tool: palette (DAVIS), grey, 1-bit, 16-bit or RGB.
 stands for ids is read exactly; what cannot (lossy files, anti-aliased edges) is refused with the reason.
 """
 
+import io
 import struct
 import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from oneshot_vos.datasets.images import decoding, frame_size
@@ -22,9 +25,11 @@ from oneshot_vos.files import replacing
 LARGEST_ID = 65_535
 _LARGEST_PALETTE_ID = 255
 _MOST_COLORS = 256
+_BIT_DEPTH = 24  # place of the byte in a PNG file
 _SNAP = "snap each pixel to the nearest one in Python: write_mask(path, read_mask(path, snap_colors=True))"
 
 Color = tuple[int, int, int]
+Ids = NDArray[np.unsignedinteger[Any]]  # H x W, uint8 or uint16: object ids as files hold them, 0 is background
 
 
 def davis_palette() -> np.ndarray:
@@ -47,9 +52,9 @@ DAVIS_PALETTE = davis_palette()
 
 @dataclass(frozen=True)
 class MaskReading:
-    """Ids of a mask (H x W, uint8 or uint16) and, for an RGB file, the colour that stands for each id found."""
+    """Ids of a mask (H x W) and, for an RGB file, the colour that stands for each id found."""
 
-    ids: np.ndarray
+    ids: Ids
     colors: dict[int, Color] | None = None
 
 
@@ -64,22 +69,24 @@ def read_mask(path: Path, *, snap_colors: bool = False) -> np.ndarray:
     Refused with `UserError`: lossy files, anti-aliased edges (blends of two ids are not ids), half-transparent
     pixels, damaged files. `snap_colors` gives each anti-aliased pixel to the nearest flat colour around it instead.
     """
+    return read_small_mask(path, snap_colors=snap_colors).astype(np.int32)
+
+
+def read_small_mask(path: Path, *, snap_colors: bool = False) -> Ids:
+    """`read_mask` as uint8 or, for 16-bit files and those of many colours, uint16: less to copy."""
     reading = inspect_mask(path, snap_colors=snap_colors)
     if reading.colors is not None:
         listed = ", ".join(f"{color} = {object_id}" for object_id, color in sorted(reading.colors.items()))
         warnings.warn(f"{path}: RGB mask, colours read as object ids: {listed or 'none'}", stacklevel=2)
-    return reading.ids.astype(np.int32)
+    return reading.ids
 
 
 def inspect_mask(path: Path, *, snap_colors: bool = False) -> MaskReading:
     """Like `read_mask`, with the ids as small integers (faster), and the colours of an RGB mask told, not warned of."""
     with decoding(path, "a mask as PNG file"):
-        ids = decode_plain_png(path.read_bytes())
-        if ids is None:
-            return _read_any_png(path, snap_colors)
-    if _has_grey_edges(ids) and not _is_palette(path):
-        ids = _harden(path, ids, snap_colors)
-    return MaskReading(ids)
+        content = path.read_bytes()
+        ids = decode_plain_png(content)
+        return _read_any_png(path, content, snap_colors) if ids is None else MaskReading(ids)
 
 
 def mask_size(path: Path) -> tuple[int, int]:
@@ -150,20 +157,15 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def _is_palette(path: Path) -> bool:
-    with Image.open(path) as image:
-        return image.mode == "P"
-
-
-def _read_any_png(path: Path, snap_colors: bool) -> MaskReading:
+def _read_any_png(path: Path, content: bytes, snap_colors: bool) -> MaskReading:
     image: Image.Image
-    with Image.open(path) as image:
+    with Image.open(io.BytesIO(content)) as image:
         if image.format != "PNG":
             raise UserError(
                 f"{path}: a mask saved as {image.format}; expected a PNG file, which keeps object ids exactly. "
                 "Export the masks again as PNG: converting a lossy file does not bring the exact ids back"
             )
-        depth = _bit_depth(path)
+        depth = content[_BIT_DEPTH]
         image.load()
         if depth == 16 and image.mode not in ("I;16", "I;16B", "I"):
             raise UserError(
@@ -183,11 +185,6 @@ def _read_any_png(path: Path, snap_colors: bool) -> MaskReading:
     if channels == 2:
         return MaskReading(pixels[:, :, 0].astype(np.uint8))
     return _ids_of_colors(path, pixels, snap_colors)
-
-
-def _bit_depth(path: Path) -> int:
-    with path.open("rb") as stream:
-        return stream.read(25)[24]
 
 
 def _drop_transparency(path: Path, pixels: np.ndarray) -> np.ndarray:

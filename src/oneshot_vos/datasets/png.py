@@ -1,8 +1,8 @@
 """Pixels of plain PNG files without an image library.
 
-An 8-bit palette or grey PNG whose rows all use filter 0 (what Pillow and `masks.encode_mask` write for palettes) is
-its inflated stream with the first byte of every row dropped. When the package `deflate` is installed it inflates in
-place of zlib, several times faster.
+An 8-bit palette PNG whose rows all use filter 0 (what Pillow and `masks.encode_mask` write) is its inflated stream with
+the first byte of every row dropped. Grey ones are written with filters by nearly every program, and not looked into.
+When the package `deflate` is installed it inflates in place of zlib, several times faster.
 """
 
 import importlib
@@ -51,7 +51,7 @@ class _Header(NamedTuple):
 
 
 def decode_plain_png(content: bytes) -> NDArray[np.uint8] | None:
-    """Pixel values [H, W] of an 8-bit palette or grey PNG without row filters; None for any other.
+    """Pixel values [H, W] of an 8-bit palette PNG without row filters; None for any other.
 
     Every doubt (damage, checksums that do not fit, an image larger than Pillow takes) is None as well: it is left to
     the image library and its error messages.
@@ -59,7 +59,7 @@ def decode_plain_png(content: bytes) -> NDArray[np.uint8] | None:
     if not content.startswith(SIGNATURE) or content[12:16] != b"IHDR" or len(content) < 33:
         return None
     header = _Header(*struct.unpack_from(">IIBBBBB", content, 16))
-    if header.depth != 8 or header.colour not in (GREY, PALETTE) or header[4:] != (0, 0, 0):
+    if header.depth != 8 or header.colour != PALETTE or header[4:] != (0, 0, 0):
         return None
     size = header.height * (header.width + 1)
     if not 0 < size <= _MOST_INFLATION * len(content) or header.width * header.height > MOST_PIXELS:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from oneshot_vos.datasets import composed, exact
 from oneshot_vos.datasets.colours import Colours, draw_gray, draw_jitter
 from oneshot_vos.datasets.draws import ClipDraw, FrameDraw, StillDraw, StillFrameDraw
+from oneshot_vos.datasets.masks import Ids
 from oneshot_vos.datasets.warps import Box, draw_spline
 from oneshot_vos.registry import Registry
 
@@ -66,11 +67,11 @@ class ClipTransform:
             colours=draw_jitter(rng, *self.jitter),
         )
 
-    def image(self, image: NDArray[np.uint8], draw: ClipDraw, t: int) -> NDArray[np.float32]:
-        """Frame `t` of the clip, RGB [H, W, 3], as ImageNet-normalised [3, C, C]."""
-        return (exact if self.exact else composed).clip_image(image, draw, t)
+    def image(self, image: NDArray[np.uint8], draw: ClipDraw, t: int, out: NDArray[np.float32]) -> None:
+        """Write frame `t` of the clip, RGB [H, W, 3], ImageNet-normalised into `out` [3, C, C]."""
+        (exact if self.exact else composed).clip_image(image, draw, t, out)
 
-    def ids(self, ids: NDArray[np.int32], draw: ClipDraw, t: int) -> NDArray[np.int32]:
+    def ids(self, ids: Ids, draw: ClipDraw, t: int) -> Ids:
         """Object ids [H, W] of frame `t` as [C, C]; 0 beyond the image."""
         return (exact if self.exact else composed).clip_ids(ids, draw, t)
 

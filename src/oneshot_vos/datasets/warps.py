@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oneshot_vos.datasets.colours import FILL
+from oneshot_vos.datasets.masks import Ids
 
 P = TypeVar("P", np.uint8, np.uint16, np.float32)
 Matrix = NDArray[np.float64]
@@ -76,7 +77,9 @@ def shrink(image: NDArray[np.uint8], scale: float) -> Shrunk:
 
 def _sampling(matrix: Matrix) -> Matrix:
     """From pixel indices of the result to pixel indices of the source, as OpenCV counts them."""
-    return (shift(-0.5, -0.5) @ np.linalg.inv(matrix) @ shift(0.5, 0.5))[:2]
+    back = np.asarray(cv2.invertAffineTransform(matrix[:2]), np.float64)
+    back[:, 2] += back[:, :2] @ (0.5, 0.5) - 0.5
+    return back
 
 
 def warp_image(image: NDArray[np.float32], matrix: Matrix, size: int) -> NDArray[np.float32]:
@@ -92,7 +95,7 @@ def warp_soft(mask: NDArray[np.uint8], matrix: Matrix, size: int) -> NDArray[np.
     return _warp(mask, matrix, size, cv2.INTER_LINEAR, (0,))
 
 
-def warp_ids(ids: NDArray[np.uint16], matrix: Matrix, size: int) -> NDArray[np.uint16]:
+def warp_ids(ids: Ids, matrix: Matrix, size: int) -> Ids:
     """Warp object ids [H, W] to [size, size], each pixel taking its nearest neighbour; beyond the border lies 0."""
     return _warp(ids, matrix, size, cv2.INTER_NEAREST, (0,))
 

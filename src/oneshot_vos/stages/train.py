@@ -28,6 +28,7 @@ from oneshot_vos.networks.weights import load_weights, save_weights
 from oneshot_vos.params import Params, Training
 from oneshot_vos.supervision import build_supervision
 from oneshot_vos.supervision.rollout import Rollout
+from oneshot_vos.training.allocator import keep_freed_memory
 from oneshot_vos.training.batches import EndlessClips
 from oneshot_vos.training.checkpoint import StateFolder
 from oneshot_vos.training.distributed import World, joined_world
@@ -121,6 +122,7 @@ def train_network(
             "data": {path.name: sha256_of(path) for path in data_files},
         }
     )
+    keep_freed_memory()
     network: Network[Any] = build_network(model, settings)
     load_weights(weights, network)
     loss = build_loss(model, recipe.loss)

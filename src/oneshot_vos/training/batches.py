@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from oneshot_vos.datasets.clips import ClipBatch, collate
+from oneshot_vos.training.allocator import keep_freed_memory
 from oneshot_vos.training.distributed import World
 
 
@@ -50,13 +51,14 @@ def load_batches(
         collate_fn=collate,
         pin_memory=device.type == "cuda",
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_own_signals,
+        worker_init_fn=_prepare_worker,
     )
     for batch in loader:
         yield batch.to(device)
 
 
-def _own_signals(worker: int) -> None:
+def _prepare_worker(worker: int) -> None:
     """The training process decides when to stop; its workers end when it tells them to."""
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,38 @@
+"""What a process frees stays with it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from oneshot_vos.training.allocator import keep_freed_memory
+
+# 40 MB is above the largest block that glibc keeps by itself. Prints the pages that the system had to hand out.
+PROGRAM = """
+import resource
+import numpy as np
+from oneshot_vos.training.allocator import keep_freed_memory
+
+if {kept}:
+    assert keep_freed_memory()
+first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    np.full(40_000_000, 1, np.uint8)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first)
+"""
+
+
+def pages(*, kept: bool) -> int:
+    program = PROGRAM.format(kept=kept)
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is Linux's")
+def test_blocks_are_used_again() -> None:
+    assert pages(kept=True) < pages(kept=False) / 5
+
+
+def test_another_c_library_is_left_alone(monkeypatch) -> None:
+    monkeypatch.setattr("oneshot_vos.training.allocator.ctypes.CDLL", lambda _: object())
+    assert keep_freed_memory() is False
