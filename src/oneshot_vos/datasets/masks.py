@@ -73,7 +73,7 @@ def read_mask(path: Path, *, snap_colors: bool = False) -> np.ndarray:
 
 
 def read_small_mask(path: Path, *, snap_colors: bool = False) -> Ids:
-    """`read_mask` as uint8 or, for 16-bit files and those of many colours, uint16: less to copy."""
+    """`read_mask` as uint8 or, for 16-bit and RGB files, uint16: less to copy."""
     reading = inspect_mask(path, snap_colors=snap_colors)
     if reading.colors is not None:
         listed = ", ".join(f"{color} = {object_id}" for object_id, color in sorted(reading.colors.items()))
