@@ -8,7 +8,9 @@ contents with dvc.lock. Where both engines are used in turn only the second know
 3. DVC records what was made, and has the last word: it would run any stage that were still missing.
 """
 
+import contextlib
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -16,10 +18,13 @@ from hashlib import sha256
 from pathlib import Path
 
 import networkx as nx
-from dvc.exceptions import ConfirmRemoveError
+from dvc.exceptions import ConfirmRemoveError, DvcException
 from dvc.repo import Repo
 from dvc.stage import Stage
 from dvc.stage.cache import RunCacheNotFoundError
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.params import load_params
 
 # Lies there while steps 2 and 3 are under way, so that a start after an interruption goes on.
 BEGAN = Path(".dvc/tmp/repro-began")
@@ -27,6 +32,7 @@ BEGAN = Path(".dvc/tmp/repro-began")
 
 def main(options: list[str]) -> None:
     """Bring the project in the current folder up to date; exits with the code of the first engine that fails."""
+    load_params(Path("params.yaml"))  # every problem in it is named before anything is asked of an engine
     since = interrupted_start() or time.time()
     stale, done = take_stock()
     BEGAN.write_text(json.dumps({"since": since, "lock": lock_checksum()}), encoding="utf-8")
@@ -100,11 +106,26 @@ def youngest(path: Path) -> float:
 
 
 def run(*command: str) -> None:
-    """Run an engine; its messages are the user's, and so is its exit code."""
-    code = subprocess.run(command, check=False).returncode
+    """Run an engine; its messages are the user's, and so is its exit code.
+
+    An engine that is interrupted ends its jobs and puts its own things in order, and is waited for.
+    """
+    with subprocess.Popen(command) as engine:
+        signal.signal(signal.SIGTERM, lambda *_: engine.terminate())
+        code = None
+        while code is None:
+            with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches the engine as well
+                code = engine.wait()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if code != 0:
-        sys.exit(code)
+        sys.exit(code if code > 0 else 128 - code)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except (UserError, DvcException) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
