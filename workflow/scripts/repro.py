@@ -38,7 +38,7 @@ def main(options: list[str]) -> None:
     BEGAN.write_text(json.dumps({"since": since, "lock": lock_checksum()}), encoding="utf-8")
     again = [out for out in stale if youngest(Path(out)) < since]
     if again and done:
-        run("snakemake", *done, "--touch", "--cores", "1", "--quiet", "all")
+        run("snakemake", *done, "--touch", "--cores", "1", "--quiet", "rules", "progress", "reason", "host")
     if stale:
         run("snakemake", *options, *(["--forcerun", *again] if again else []))
         run("dvc", "commit", "--force", "--no-relink")  # a new link would be a new time
