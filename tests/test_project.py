@@ -62,7 +62,7 @@ def test_the_two_commands_set_up_what_they_need(repository: Path, tmp_path: Path
         "-m venv",
         "--require-hashes -r requirements.txt",
         "--no-deps",
-        "dvc repro" if target == "repro" else "pytest -n 2",
+        "workflow/scripts/repro.py" if target == "repro" else "pytest -n 2",
     ]
     assert [plan.index(step) for step in steps] == sorted(plan.index(step) for step in steps)
 
