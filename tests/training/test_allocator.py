@@ -1,5 +1,6 @@
 """What a process frees stays with it."""
 
+import os
 import subprocess
 import sys
 
@@ -24,7 +25,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first)
 
 def pages(*, kept: bool) -> int:
     program = PROGRAM.format(kept=kept)
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    environment = {**os.environ, "NUMPY_MADVISE_HUGEPAGE": "0"}  # pages of one size, that they can be counted
+    done = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True)
     return int(done.stdout)
 
 
