@@ -1,6 +1,5 @@
 """What a process frees stays with it."""
 
-import os
 import subprocess
 import sys
 
@@ -10,10 +9,12 @@ from oneshot_vos.training.allocator import keep_freed_memory
 
 # 40 MB is above the largest block that glibc keeps by itself. Prints the pages that the system had to hand out.
 PROGRAM = """
+import ctypes
 import resource
 import numpy as np
 from oneshot_vos.training.allocator import keep_freed_memory
 
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: pages of one size, that they can be counted
 if {kept}:
     assert keep_freed_memory()
 first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -25,8 +26,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first)
 
 def pages(*, kept: bool) -> int:
     program = PROGRAM.format(kept=kept)
-    environment = {**os.environ, "NUMPY_MADVISE_HUGEPAGE": "0"}  # pages of one size, that they can be counted
-    done = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     return int(done.stdout)
 
 
