@@ -1,8 +1,8 @@
 """Freed memory is used again instead of given back to the system.
 
 A clip is made of arrays of a few megabytes that live for a moment. By default glibc asks the system for such a block
-and gives it back at once, and the system clears every page of it anew: up to a third of the loader's time and a tenth
-of a training step on a processor (`python benchmarks/loader.py`).
+and gives it back at once, and the system clears every page of it anew, which costs a good part of the loader's time and
+some of a training step's on a processor.
 """
 
 import ctypes
