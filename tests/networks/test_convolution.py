@@ -97,7 +97,7 @@ def test_kept_kernels_give_the_gradients_of_all_uses(layout):
         with kernels_kept(convolution):
             total = loss(convolution)
         found = torch.autograd.grad(total, list(convolution.parameters()))
-        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)  # of gradients of 10 and more
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)  # long float32 sums
         assert convolution._kept is None
 
 
