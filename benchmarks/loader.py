@@ -35,14 +35,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from oneshot_vos.datasets.clips import ClipDataset, ClipSource
-from oneshot_vos.datasets.davis import read_davis
-from oneshot_vos.datasets.masks import read_small_mask, write_mask
-from oneshot_vos.datasets.sampling import FULL_SAMPLERS, ClipSampler, OneShotSampler
-from oneshot_vos.datasets.transforms import CLIP_RECIPES
-from oneshot_vos.datasets.video import Video
+from oneshot_vos.clips.dataset import ClipDataset, ClipSource
+from oneshot_vos.clips.sampling import FULL_SAMPLERS, ClipSampler, OneShotSampler
+from oneshot_vos.clips.transforms import CLIP_RECIPES
 from oneshot_vos.files import write_json
+from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.training.allocator import keep_freed_memory
+from oneshot_vos.videos.masks import read_small_mask, write_mask
+from oneshot_vos.videos.video import Video
 
 CROP, MAX_SKIP = 384, 10
 CLIPS = {"stcn": (3, "steps"), "xmem": (8, "nearby"), "cutie": (8, "nearby")}  # frames, sampler

@@ -29,8 +29,8 @@ from torch import Tensor
 from oneshot_vos.inference.bank import MemoryBank
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
 from oneshot_vos.inference.propagate import Annotation, propagate
-from oneshot_vos.networks.interface import MemoryFrame
-from oneshot_vos.networks.xmem import XMem
+from oneshot_vos.networks.common.interface import MemoryFrame
+from oneshot_vos.networks.xmem.network import XMem
 
 HEIGHT, WIDTH, MEMORY_FRAMES, KEY, VALUE, TOP_K = 30, 54, 20, 64, 512, 30
 TOLERANCE = 1e-4

@@ -25,16 +25,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from oneshot_vos.datasets.clips import ClipBatch
+from oneshot_vos.clips.dataset import ClipBatch
 from oneshot_vos.files import write_json
 from oneshot_vos.inference import bank
 from oneshot_vos.inference.plan import InferenceSettings, plan_frames
 from oneshot_vos.inference.propagate import Annotation, propagate
-from oneshot_vos.networks import build_loss, build_network, memory
-from oneshot_vos.networks.convolution import Conv3x3, kernels_kept
-from oneshot_vos.networks.ready import fold_norms
+from oneshot_vos.networks import build_loss, build_network
+from oneshot_vos.networks.common import memory
+from oneshot_vos.networks.common.convolution import Conv3x3, kernels_kept
+from oneshot_vos.networks.common.ready import fold_norms
 from oneshot_vos.supervision.full import FullSupervision
-from oneshot_vos.supervision.rollout import Rollout
+from oneshot_vos.supervision.rollout import RolloutOptions
 
 SMALL = {"pixel_block": "basic", "pixel_depths": (2, 2, 2)}
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -78,13 +79,13 @@ def training_step(name: str, frames: int, plain: bool) -> Callable[[], list[floa
     network = build_network(model, settings)
     if not plain:
         network.to(memory_format=torch.channels_last)
-    supervision = FullSupervision(network, build_loss(model, {}), Rollout(3, 0.2)).train()
+    supervision = FullSupervision(network, build_loss(model, {}), RolloutOptions(3, 0.2)).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-5)
     draws = torch.Generator().manual_seed(0)
     labels = torch.randint(0, 3, (2, frames, 12, 12), generator=draws).repeat_interleave(16, 2).repeat_interleave(16, 3)
     clip = ClipBatch(
         frames=torch.randn(2, frames, 3, 192, 192, generator=draws),
-        reference=torch.stack([(labels[:, 0] == k).float() for k in (1, 2)], 1),
+        first_masks=torch.stack([(labels[:, 0] == k).float() for k in (1, 2)], 1),
         targets=labels,
         labelled=torch.ones(2, frames, dtype=torch.bool),
         present=torch.ones(2, 2),

@@ -16,13 +16,13 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from oneshot_vos.datasets.clips import ClipBatch
+from oneshot_vos.clips.dataset import ClipBatch
 from oneshot_vos.files import write_json
 from oneshot_vos.networks import build_loss, build_network
-from oneshot_vos.networks.precision import choose_precision
+from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.params import load_params
 from oneshot_vos.supervision import build_supervision
-from oneshot_vos.supervision.rollout import Rollout
+from oneshot_vos.supervision.rollout import RolloutOptions
 
 TYPES = (torch.float32, torch.bfloat16)
 Work = Callable[[], object]
@@ -46,14 +46,14 @@ def training_step(model: str, dtype: torch.dtype) -> Work:
     profile = load_params(Path("params.yaml"), "mini").profile
     recipe = profile.train[model]
     network = build_network(model, profile.networks[model]).to(memory_format=torch.channels_last)
-    rollout = Rollout(recipe.references, recipe.deep_update)
+    rollout = RolloutOptions(recipe.references, recipe.deep_update)
     supervision = build_supervision("two_step", network, build_loss(model, recipe.loss), rollout).train()
     batch, frames, crop, objects = recipe.batch_size, recipe.frames, recipe.crop, recipe.objects
     blocks = torch.randint(0, objects + 1, (batch, frames, crop // 16, crop // 16))
     labels = blocks.repeat_interleave(16, 2).repeat_interleave(16, 3)
     clip = ClipBatch(
         frames=torch.randn(batch, frames, 3, crop, crop),
-        reference=torch.stack([(labels[:, 0] == k).float() for k in range(1, objects + 1)], 1),
+        first_masks=torch.stack([(labels[:, 0] == k).float() for k in range(1, objects + 1)], 1),
         targets=labels,
         labelled=torch.ones(batch, frames, dtype=torch.bool),
         present=torch.ones(batch, objects),

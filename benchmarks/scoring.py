@@ -34,8 +34,8 @@ TARGET = 6.0  # times faster than vos-benchmark, one process each
 
 def score_ours(truth: Path, predictions: Path, processes: int) -> tuple[float, float]:
     """J and F of this project; ids above 0 are one object."""
-    from oneshot_vos.datasets.video import Video
     from oneshot_vos.evaluation.davis import evaluate_set
+    from oneshot_vos.videos.video import Video
 
     videos = [
         Video(folder.name, (), {path.stem: path for path in folder.glob("*.png")}, single_object=True)
@@ -90,7 +90,7 @@ def write_tree(folder: Path, annotations: Path, predictions: Path) -> None:
     import numpy as np
     from PIL import Image
 
-    from oneshot_vos.datasets.masks import encode_mask
+    from oneshot_vos.videos.masks import encode_mask
 
     truth, predicted = tree_folders(folder)
     names = sorted(path.name for path in predictions.iterdir() if (annotations / path.name).is_dir())

@@ -19,7 +19,7 @@ from pathlib import Path
 from oneshot_vos.files import replacing_folder
 from oneshot_vos.params import load_params
 
-RUN = re.compile(r"^  (?P<key>[\w-]+): \{(?P<fields>model: .*, seed: )0\}$")
+RUN = re.compile(r"^  (?P<key>[\w-]+): \{(?P<fields>network: .*, seed: )0\}$")
 
 
 def copy_checkout(target: Path) -> None:

@@ -27,12 +27,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from oneshot_vos.datasets.frame_source import FolderFrames
-from oneshot_vos.datasets.masks import read_mask, write_mask
 from oneshot_vos.files import write_json
 from oneshot_vos.networks import build_network
-from oneshot_vos.networks.weights import save_weights
+from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.stages import segment
+from oneshot_vos.videos.frames import FolderFrames
+from oneshot_vos.videos.masks import read_mask, write_mask
 
 SIZE, RATE = (120, 160), 12.0  # of the generated videos: height and width, frames per second
 KEY = {"key_widths": [8, 8, 16], "key_depths": [1, 1, 1], "value_widths": [8, 8, 16], "value_depths": [1, 1, 1]}

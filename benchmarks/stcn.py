@@ -30,14 +30,14 @@ from torch import Tensor, nn
 
 from oneshot_vos.inference.plan import InferenceSettings, plan_frames
 from oneshot_vos.inference.propagate import Annotation, propagate
-from oneshot_vos.networks.aggregation import aggregate
-from oneshot_vos.networks.blocks import ResidualBlock, SplitResidualBlock, UpsampleBlock
-from oneshot_vos.networks.interface import Prediction
-from oneshot_vos.networks.losses import BootstrappedCrossEntropy
-from oneshot_vos.networks.memory import ClipMemory
-from oneshot_vos.networks.precision import has_fast_bfloat16
-from oneshot_vos.networks.resnet import FrozenBatchNorm
-from oneshot_vos.networks.stcn import STCN
+from oneshot_vos.networks.common.aggregation import aggregate
+from oneshot_vos.networks.common.blocks import ResidualBlock, SplitResidualBlock, UpsampleBlock
+from oneshot_vos.networks.common.interface import Prediction
+from oneshot_vos.networks.common.losses import BootstrappedCrossEntropy
+from oneshot_vos.networks.common.memory import ClipMemory
+from oneshot_vos.networks.common.precision import has_fast_bfloat16
+from oneshot_vos.networks.common.resnet import FrozenBatchNorm
+from oneshot_vos.networks.stcn.network import STCN
 
 TOP_K, MEMORY_EVERY, FRAMES = 20, 5, 20
 TOLERANCE = 1e-3  # of logits; absolute, relative above 1

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from oneshot_vos.datasets.clips import ClipBatch
-from oneshot_vos.networks.losses import BootstrappedCrossEntropy
-from oneshot_vos.networks.stcn import STCN
+from oneshot_vos.clips.dataset import ClipBatch
+from oneshot_vos.networks.common.losses import BootstrappedCrossEntropy
+from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.params import load_params
 from oneshot_vos.supervision import build_supervision
 

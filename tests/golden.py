@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from oneshot_vos.networks.official import load_official
+from oneshot_vos.networks.common.official import load_official
 
 N = TypeVar("N", bound=nn.Module)
 _MEAN, _DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]

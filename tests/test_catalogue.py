@@ -5,7 +5,7 @@ from torch import nn
 
 from oneshot_vos.catalogue import NETWORKS, STRATEGIES, resolve
 from oneshot_vos.networks import build_loss, build_network
-from oneshot_vos.networks.interface import Network
+from oneshot_vos.networks.common.interface import Network
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))

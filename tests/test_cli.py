@@ -131,7 +131,7 @@ def test_parameters_can_be_checked_alone() -> None:
 
 
 def test_a_folder_of_videos_can_be_checked(tmp_path: Path) -> None:
-    from oneshot_vos.datasets.mini import generate
+    from oneshot_vos.sets.generated import generate
 
     generate(tmp_path / "mini", seed=3, train=2, val=1, static=1, frames=3, size=48)
     result = CliRunner().invoke(app, ["check-data", str(tmp_path / "mini")])

@@ -12,15 +12,15 @@ import torch
 from PIL import Image
 
 from oneshot_vos import catalogue
-from oneshot_vos.datasets.clips import ClipBatch
-from oneshot_vos.datasets.masks import write_mask
-from oneshot_vos.datasets.video import Video
+from oneshot_vos.clips.dataset import ClipBatch
 from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.video import segment_video
 from oneshot_vos.networks import build_loss, build_network
 from oneshot_vos.registry import Registry
 from oneshot_vos.supervision import build_supervision
-from oneshot_vos.supervision.rollout import Rollout
+from oneshot_vos.supervision.rollout import RolloutOptions
+from oneshot_vos.videos.masks import write_mask
+from oneshot_vos.videos.video import Video
 
 SIZE = 48
 
@@ -54,7 +54,7 @@ def _clip(frames: int) -> ClipBatch:
     colours = torch.tensor([[0.0, 0, 0], [2, 0, 0], [0, 2, 0]])
     return ClipBatch(
         frames=colours[targets].movedim(-1, 2).contiguous(),
-        reference=torch.stack([(targets[:, 0] == k).float() for k in (1, 2)], 1),
+        first_masks=torch.stack([(targets[:, 0] == k).float() for k in (1, 2)], 1),
         targets=targets,
         labelled=torch.ones(2, frames, dtype=torch.bool),
         present=torch.ones(2, 2),
@@ -69,7 +69,7 @@ def test_the_new_network_learns_with_every_way_of_training() -> None:
     loss = build_loss("nearest", {"start": 10, "end": 20, "top_p": 0.5})
     optimiser = torch.optim.Adam(network.parameters(), 0.01)
     clip, draws = _clip(4), torch.Generator().manual_seed(0)
-    supervision = build_supervision("full", network, loss, Rollout())
+    supervision = build_supervision("full", network, loss, RolloutOptions())
     course = []
     for _ in range(150):
         total = supervision(clip, 0, draws)["total"]
@@ -79,7 +79,7 @@ def test_the_new_network_learns_with_every_way_of_training() -> None:
         course.append(float(total.detach()))
     assert course[-1] < 0.8 * course[0]
     for name in catalogue.STRATEGIES:
-        assert torch.isfinite(build_supervision(name, network, loss, Rollout())(clip, 0, draws)["total"])
+        assert torch.isfinite(build_supervision(name, network, loss, RolloutOptions())(clip, 0, draws)["total"])
 
 
 @pytest.mark.usefixtures("extended")

@@ -14,7 +14,10 @@ RANKS = {
     "strict_yaml": 2,
     "catalogue": 2,
     "params": 3,
-    "datasets": 4,
+    "videos": 4,
+    "sets": 5,
+    "clips": 5,
+    "fetch": 5,
     "networks": 5,
     "supervision": 6,
     "training": 7,
@@ -28,7 +31,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 
 def layer_of(module: str) -> str | None:
-    """`oneshot_vos.datasets.video` -> `datasets`; None for anything outside the package and for its root."""
+    """`oneshot_vos.videos.video` -> `videos`; None for anything outside the package and for its root."""
     parts = module.split(".")
     return parts[1] if parts[0] == "oneshot_vos" and len(parts) > 1 else None
 

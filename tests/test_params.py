@@ -55,7 +55,7 @@ def test_every_shipped_profile_is_in_order(name: str) -> None:
     params = load_params(SHIPPED, name)
     assert params.profile_name == name
     assert params.profile is params.profiles[name]
-    assert set(params.profile.train) >= set(params.models)
+    assert set(params.profile.train) >= set(params.networks)
 
 
 def test_default_profile_is_mini() -> None:
@@ -140,23 +140,23 @@ STCN = "profiles.mini.train.stcn"
         (put("profiles.paper.networks.stcn", {"key_dim": 32}), "'imagenet' fits the official architecture only"),
         (put("profiles.mini.networks.resnet", {}), "profiles.mini.networks.resnet: unknown network"),
         (put("profile", "minni"), "profile: unknown 'minni'; did you mean 'mini'?"),
-        (put("models", ["stcm"]), "models: unknown network 'stcm'; did you mean 'stcn'?"),
-        (put("models", ["stcn", "stcn"]), "models: a network is named twice"),
-        (put("models", []), "models: "),
+        (put("networks", ["stcm"]), "networks: unknown network 'stcm'; did you mean 'stcn'?"),
+        (put("networks", ["stcn", "stcn"]), "networks: a network is named twice"),
+        (put("networks", []), "networks: "),
         (put("runs.stcn-full-static.seed", 3), "its fields spell the name 'stcn-full-static-s3'"),
-        (put("runs.stcn-full-static.model", "xmem"), "its fields spell the name 'xmem-full-static'"),
-        (put("runs.stcn-full-static.labels", "first"), "backward 'full' goes with labels 'every', not 'first'"),
-        (put("runs.stcn-two_step-static.labels", "every"), "backward 'two_step' goes with labels 'first', not 'every'"),
-        (put("runs.stcn-full-static.backward", "two-step"), "backward: unknown 'two-step'; did you mean 'two_step'?"),
-        (put("models", ["stcn", "xmem"]), "runs.cutie-full-static.model: 'cutie' is not in models"),
-        (put("table1_backward.xmem", "full_step"), "table1_backward.xmem: unknown 'full_step'"),
-        (put("table1_backward", {"stcn": "full"}), "table1_backward: no entry for the network 'xmem'"),
+        (put("runs.stcn-full-static.network", "xmem"), "its fields spell the name 'xmem-full-static'"),
+        (put("runs.stcn-full-static.labels", "first"), "strategy 'full' goes with labels 'every', not 'first'"),
+        (put("runs.stcn-two_step-static.labels", "every"), "strategy 'two_step' goes with labels 'first', not 'every'"),
+        (put("runs.stcn-full-static.strategy", "two-step"), "strategy: unknown 'two-step'; did you mean 'two_step'?"),
+        (put("networks", ["stcn", "xmem"]), "runs.cutie-full-static.network: 'cutie' is not in networks"),
+        (put("table1_strategy.xmem", "full_step"), "table1_strategy.xmem: unknown 'full_step'"),
+        (put("table1_strategy", {"stcn": "full"}), "table1_strategy: no entry for the network 'xmem'"),
         (put("profiles.mini.curve.set", "mini-train"), "mini.curve.set: 'mini-train' is not among data.evaluate"),
         (put("profiles.mini.figures.figure6.set", "x"), "mini.figures.figure6.set: 'x' is not among data.evaluate"),
         (put("profiles.mini.infer.xmem.long_term", {"max_frames": 3}), "infer.xmem.long_term.min_frames: missing"),
         (put("profiles.mini.train.xmem.sampler", "near"), "train.xmem.sampler: "),
         (put("runs.stcn-full-static", None), "runs.stcn-full-static: "),
-        (lambda document: document.pop("models"), "models: missing"),
+        (lambda document: document.pop("networks"), "networks: missing"),
         (lambda document: document["profiles"].pop("mini"), "profile: unknown 'mini'"),
         (lambda document: document.update({1: 2}), "1: "),
     ],
@@ -178,7 +178,7 @@ def test_all_mistakes_are_listed_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("network", [name for name, entry in NETWORKS.items() if entry.recurrent])
 def test_recurrent_networks_refuse_one_step(tmp_path: Path, network: str) -> None:
-    run = {"model": network, "backward": "one_step", "labels": "first", "init": "static", "seed": 0}
+    run = {"model": network, "strategy": "one_step", "labels": "first", "init": "static", "seed": 0}
     message = message_after(tmp_path, put(f"runs.{network}-one_step-static", run))
     assert f"'one_step' cannot train the recurrent network '{network}'" in message
     assert message.splitlines()[0].endswith("1 problem")
@@ -196,7 +196,7 @@ def test_unknown_names_get_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="did you mean 'stcn-full-static'"):
         params.run("stcn-ful-static")
     with pytest.raises(UserError, match="did you mean 'stcn'"):
-        params.require_model("sctn")
+        params.require_network("sctn")
     with pytest.raises(UserError, match="did you mean 'small'"):
         load_params(SHIPPED, "smal")
 
@@ -297,7 +297,7 @@ def test_networks_and_losses_of_every_profile_can_be_built(profile: str) -> None
     from oneshot_vos.stages.init import check_arguments
 
     params = load_params(SHIPPED, profile)
-    for name in params.models:
+    for name in params.networks:
         check_arguments(params, name)
 
 
@@ -319,5 +319,5 @@ def test_arguments_of_networks_and_losses_are_checked_before_any_work(
     put(f"profiles.mini.{place}", value)(document)
     params = load_params(write(tmp_path, document))
     with pytest.raises(UserError, match=re.escape(expected)):
-        for name in params.models:
+        for name in params.networks:
             check_arguments(params, name)

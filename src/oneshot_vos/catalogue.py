@@ -41,14 +41,16 @@ _NETWORKS, _SUPERVISION = "oneshot_vos.networks", "oneshot_vos.supervision"
 NETWORKS: Registry[NetworkEntry] = Registry(
     "network",
     {
-        "stcn": NetworkEntry(f"{_NETWORKS}.stcn:STCN", f"{_NETWORKS}.losses:BootstrappedCrossEntropy"),
-        "xmem": NetworkEntry(f"{_NETWORKS}.xmem:XMem", f"{_NETWORKS}.losses:BootstrappedDice", recurrent=True),
-        "cutie": NetworkEntry(f"{_NETWORKS}.cutie:Cutie", f"{_NETWORKS}.point_loss:PointLoss", recurrent=True),
+        "stcn": NetworkEntry(f"{_NETWORKS}.stcn.network:STCN", f"{_NETWORKS}.common.losses:BootstrappedCrossEntropy"),
+        "xmem": NetworkEntry(
+            f"{_NETWORKS}.xmem.network:XMem", f"{_NETWORKS}.common.losses:BootstrappedDice", recurrent=True
+        ),
+        "cutie": NetworkEntry(f"{_NETWORKS}.cutie.network:Cutie", f"{_NETWORKS}.cutie.loss:PointLoss", recurrent=True),
     },
 )
 
 STRATEGIES: Registry[StrategyEntry] = Registry(
-    "way of training",
+    "strategy",
     {
         "full": StrategyEntry(f"{_SUPERVISION}.full:FullSupervision", labels="every"),
         "t_step": StrategyEntry(f"{_SUPERVISION}.backward:TStep"),

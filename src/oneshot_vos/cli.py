@@ -38,7 +38,7 @@ app = typer.Typer(
 
 ProfileName = Annotated[str | None, typer.Option("--profile", help="Profile; default: the one that --params names.")]
 ParamsFile = Annotated[Path, typer.Option("--params", help="The parameters.")]
-ModelName = Annotated[str, typer.Option("--model", help="Network, one of `models` in the parameters.")]
+ModelName = Annotated[str, typer.Option("--network", help="Network, one of `networks` in the parameters.")]
 RunName = Annotated[str, typer.Option("--run", help="Trained network, one of `runs` in the parameters.")]
 SetsFolder = Annotated[Path, typer.Option("--sets", help="Folder with the index <set>.json of every set.")]
 WeightsFile = Annotated[Path, typer.Option("--weights", help="Weights to start from.")]
@@ -48,7 +48,7 @@ TrainedWeights = Annotated[
     Path | None,
     typer.Option("--weights", help="Trained weights, or official ones (.pth); default: the only ones in results/."),
 ]
-AnyModel = Annotated[str | None, typer.Option("--model", help="Network; default: as the weights tell.")]
+AnyModel = Annotated[str | None, typer.Option("--network", help="Network; default: as the weights tell.")]
 WithProbabilities = Annotated[bool, typer.Option("--probabilities", help="Also one 8-bit image per object and frame.")]
 WithOverlay = Annotated[bool, typer.Option("--overlay/--no-overlay", help="A video with the masks over the frames.")]
 ShortSide = Annotated[int, typer.Option(min=0, help="Pixels that a longer shorter side is reduced to; 0: never.")]
@@ -84,18 +84,18 @@ def labels(
 
 
 @app.command()
-def init(model: ModelName, out: WeightsOut, profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS) -> None:
+def init(network: ModelName, out: WeightsOut, profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Make the weights that a new network starts from."""
     chosen = load_params(params, profile)
-    chosen.require_model(model)
+    chosen.require_network(network)
     from oneshot_vos.stages import init as stage
 
-    stage.run(chosen, model, out)
+    stage.run(chosen, network, out)
 
 
 @app.command()
 def pretrain(
-    model: ModelName,
+    network: ModelName,
     weights: WeightsFile,
     sets: SetsFolder,
     out: WeightsOut,
@@ -105,10 +105,10 @@ def pretrain(
 ) -> None:
     """Train on videos made from single images."""
     chosen = load_params(params, profile)
-    chosen.require_model(model)
+    chosen.require_network(network)
     from oneshot_vos.stages import pretrain as stage
 
-    stage.run(chosen, model, weights, sets, out, curves)
+    stage.run(chosen, network, weights, sets, out, curves)
 
 
 @app.command()
@@ -251,7 +251,7 @@ def segment(
         typer.Option(help="Mask named like its frame, FRAME=PATH, or a folder of masks; may be given several times."),
     ],
     weights: TrainedWeights = None,
-    model: AnyModel = None,
+    network: AnyModel = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the masks; default: segmented/<video>.")] = None,
     probabilities: WithProbabilities = False,
     overlay: WithOverlay = True,
@@ -263,7 +263,7 @@ def segment(
     from oneshot_vos.stages import segment as stage
 
     options = stage.Options(memory_every, max_frames, short_side or None, probabilities, overlay)
-    stage.run(video, mask, weights, model, out, options, typer.echo)
+    stage.run(video, mask, weights, network, out, options, typer.echo)
 
 
 @app.command()
@@ -273,7 +273,7 @@ def segment_all(
     images: Annotated[str, typer.Option(help="Sub-folder of the frames.")] = "JPEGImages",
     annotations: Annotated[str, typer.Option(help="Sub-folder of the masks.")] = "Annotations",
     weights: TrainedWeights = None,
-    model: AnyModel = None,
+    network: AnyModel = None,
     probabilities: WithProbabilities = False,
     overlay: WithOverlay = True,
     short_side: ShortSide = 480,
@@ -284,7 +284,7 @@ def segment_all(
     from oneshot_vos.stages import segment as stage
 
     options = stage.Options(memory_every, max_frames, short_side or None, probabilities, overlay)
-    stage.run_all(folder, images, annotations, weights, model, out, options, typer.echo)
+    stage.run_all(folder, images, annotations, weights, network, out, options, typer.echo)
 
 
 @app.command()
@@ -294,7 +294,7 @@ def import_videos(
     quality: Annotated[int, typer.Option(help="JPEG quality of frames from video files.", min=1, max=100)] = 95,
 ) -> None:
     """Copy own videos, folders of frames or video files, and their masks into the layout of a data set."""
-    from oneshot_vos.datasets.own import import_videos as copy
+    from oneshot_vos.sets.own import import_videos as copy
 
     for video in copy(source, out, quality=quality):
         state = " (was there already)" if video.kept else ""
@@ -307,8 +307,8 @@ def check_params(profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAM
     chosen = load_params(params, profile)
     from oneshot_vos.stages.init import check_arguments
 
-    for model in chosen.models:
-        check_arguments(chosen, model)
+    for network in chosen.networks:
+        check_arguments(chosen, network)
     typer.echo(f"{params}: in order; profile {chosen.profile_name}, {len(chosen.runs)} runs")
 
 
@@ -322,8 +322,8 @@ def check_data(
     thorough: Annotated[bool, typer.Option("--thorough", help="Decode every frame in full.")] = False,
 ) -> None:
     """Check every file of a data set and list all findings; nothing is written."""
-    from oneshot_vos.datasets.check import check_folder, check_pairs
-    from oneshot_vos.datasets.static import read_pairs
+    from oneshot_vos.sets.check import check_folder, check_pairs
+    from oneshot_vos.sets.pairs import read_pairs
 
     if pairs:
         report = check_pairs(read_pairs(folder), thorough=thorough)
@@ -342,8 +342,8 @@ def check_server_zip(
     index: Annotated[Path, typer.Option(help="Index of the set, as the command `data` writes it.")],
 ) -> None:
     """Check an archive against all that the YouTube-VOS server expects."""
-    from oneshot_vos.datasets.youtube_index import read_youtube_index
     from oneshot_vos.evaluation.server_zip import check_server_zip as check
+    from oneshot_vos.videos.objects_index import read_youtube_index
 
     chosen = read_youtube_index(index)
     if chosen is None:
@@ -359,9 +359,9 @@ def cross_check(
     masks: Annotated[Path, typer.Option(help="Masks of the set: a zip of the command `infer`, or a folder.")],
 ) -> None:
     """Score masks with this project and with the official package, and compare every number bit by bit."""
-    from oneshot_vos.datasets.index import read_index
     from oneshot_vos.evaluation.cross_check import cross_check as compare
     from oneshot_vos.evaluation.davis import evaluate_set
+    from oneshot_vos.videos.index import read_index
 
     videos = read_index(index)
     outcome = compare(videos, masks, evaluate_set(videos, masks))

@@ -10,17 +10,17 @@ import torch
 from PIL import Image
 from tests.stages.clips import SIZE, TINY, ids, picture
 
-from oneshot_vos.datasets.check import check_folder, check_videos
-from oneshot_vos.datasets.davis import read_davis
-from oneshot_vos.datasets.frame_source import open_frames
-from oneshot_vos.datasets.masks import read_mask, write_mask
-from oneshot_vos.datasets.video import Video
 from oneshot_vos.inference.both_ways import GivenFrames, Walk, plan_routes
 from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.video import segment_video
 from oneshot_vos.networks import build_network
-from oneshot_vos.networks.interface import Network
+from oneshot_vos.networks.common.interface import Network
+from oneshot_vos.sets.check import check_folder, check_videos
+from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.stages.segment_files import find_masks
+from oneshot_vos.videos.frames import open_frames
+from oneshot_vos.videos.masks import read_mask, write_mask
+from oneshot_vos.videos.video import Video
 
 IMAGES, ANNOTATIONS, NAME = "JPEGImages", "Annotations", "walk"
 TWO = ids(0, 2).astype(np.uint8)  # two discs on background

@@ -30,11 +30,11 @@ from tests.bad_input.clip import (
 )
 from tests.stages.clips import SIZE, ids, picture
 
-from oneshot_vos.datasets.check import CheckReport, check_folder
-from oneshot_vos.datasets.images import read_frame
-from oneshot_vos.datasets.masks import DAVIS_PALETTE, read_mask
 from oneshot_vos.inference.copy_first import copy_first
 from oneshot_vos.inference.video import read_ids
+from oneshot_vos.sets.check import CheckReport, check_folder
+from oneshot_vos.videos.images import read_frame
+from oneshot_vos.videos.masks import DAVIS_PALETTE, read_mask
 
 NAMES = ("00000", "00001", "00002")
 

@@ -18,12 +18,13 @@ from PIL import Image
 from tests.bad_input.clip import COLORS, NAME, TWO, Clip, Door, check, mask, score, segment, train
 from tests.stages.clips import TINY, tiny_weights
 
-from oneshot_vos.datasets.images import frame_size, read_frame
-from oneshot_vos.datasets.masks import mask_size, read_mask
-from oneshot_vos.datasets.static import read_objects, read_pairs
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks import build_network
-from oneshot_vos.networks.weights import load_weights, recognise, save_weights
+from oneshot_vos.networks.common.weights import load_weights, recognise, save_weights
+from oneshot_vos.sets.pairs import read_pairs
+from oneshot_vos.videos.images import frame_size, read_frame
+from oneshot_vos.videos.masks import mask_size, read_mask
+from oneshot_vos.videos.pairs import read_objects
 
 
 class Refused(NamedTuple):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oneshot_vos.datasets.video import Video
 from oneshot_vos.files import write_zip
+from oneshot_vos.videos.video import Video
 
 # Any 256 colours make Pillow write 8 bits per pixel without row filters, as most tools' palette masks are.
 PALETTE = [value * 7 % 256 for value in range(768)]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oneshot_vos.datasets.video import Video
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis import evaluate_set, natural_key, scored_stems
+from oneshot_vos.videos.video import Video
 
 FIRST, LAST = "00000", "00005"
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oneshot_vos.datasets import png
-from oneshot_vos.datasets.masks import encode_mask
-from oneshot_vos.datasets.png import SIGNATURE, decode_plain_png
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.png import decode_ids, read_ids
+from oneshot_vos.videos import png
+from oneshot_vos.videos.masks import encode_mask
+from oneshot_vos.videos.png import SIGNATURE, decode_plain_png
 
 IDS = np.random.default_rng(5).integers(0, 5, (33, 71)).astype(np.uint8)
 

@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.datasets import fake_trees
 from tests.evaluation.conftest import mask_png
+from tests.sets import fake_trees
 
-from oneshot_vos.datasets.masks import DAVIS_PALETTE, encode_mask
-from oneshot_vos.datasets.youtube import ALL_FRAMES, read_youtube
-from oneshot_vos.datasets.youtube_index import read_youtube_index, write_youtube_index
-from oneshot_vos.datasets.youtube_masks import give_first_masks
-from oneshot_vos.datasets.youtube_videos import YouTubeSet
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.server_zip import check_server_zip, write_server_zip
 from oneshot_vos.evaluation.youtube import evaluate_youtube
 from oneshot_vos.files import write_zip
 from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.writer import segment_set
-from oneshot_vos.networks.stcn import STCN
+from oneshot_vos.networks.stcn.network import STCN
+from oneshot_vos.sets.youtube import ALL_FRAMES, read_youtube
+from oneshot_vos.sets.youtube_masks import give_first_masks
+from oneshot_vos.videos.masks import DAVIS_PALETTE, encode_mask
+from oneshot_vos.videos.objects import YouTubeSet
+from oneshot_vos.videos.objects_index import read_youtube_index, write_youtube_index
 
 LATE, LATE_START = fake_trees.YOUTUBE_VALID[1:]
 SIZE = (48, 64)

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from tests.evaluation.conftest import mask_png
 
-from oneshot_vos.datasets.video import Video
-from oneshot_vos.datasets.youtube_videos import ObjectVideo, TrackedObject, YouTubeSet
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.youtube import YouTubeResult, evaluate_youtube
 from oneshot_vos.evaluation.youtube_report import load_youtube_result, save_youtube_result, write_youtube_csv
 from oneshot_vos.files import write_zip
+from oneshot_vos.videos.objects import ObjectVideo, TrackedObject, YouTubeSet
+from oneshot_vos.videos.video import Video
 
 SIZE = (19, 26)  # no multiple of anything
 

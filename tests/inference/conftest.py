@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from oneshot_vos.datasets.masks import write_mask
-from oneshot_vos.datasets.video import Video
-from oneshot_vos.networks.stcn import STCN
+from oneshot_vos.networks.stcn.network import STCN
+from oneshot_vos.videos.masks import write_mask
+from oneshot_vos.videos.video import Video
 
 MakeVideo = Callable[..., Video]
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from oneshot_vos.networks.interface import MemoryFrame
+from oneshot_vos.networks.common.interface import MemoryFrame
 
 CK, CV, HEIGHT, WIDTH = 4, 3, 2, 3
 AREA = HEIGHT * WIDTH

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from oneshot_vos.inference.bank import MemoryBank, MemorySize
-from oneshot_vos.networks.interface import MemoryFrame
+from oneshot_vos.networks.common.interface import MemoryFrame
 
 CK, CV, HEIGHT, WIDTH = 6, 5, 3, 4
 

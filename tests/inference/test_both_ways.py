@@ -7,11 +7,11 @@ import pytest
 import torch
 from tests.stages.clips import TINY, ids, write_folder, write_masks
 
-from oneshot_vos.datasets.frame_source import FolderFrames
 from oneshot_vos.inference.both_ways import GivenFrames, Walk, plan_routes
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm
 from oneshot_vos.inference.snapshot import load_tracker
 from oneshot_vos.networks import build_network
+from oneshot_vos.videos.frames import FolderFrames
 
 CPU = torch.device("cpu")
 FRAMES = 12

@@ -13,7 +13,7 @@ from tests.golden import build_blank, find_cases, load_recipe, load_weights_of, 
 
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
 from oneshot_vos.inference.propagate import Annotation, Tracker
-from oneshot_vos.networks.cutie import Cutie
+from oneshot_vos.networks.cutie.network import Cutie
 
 pytestmark = pytest.mark.golden
 

@@ -15,8 +15,8 @@ from oneshot_vos.inference.bank import MemoryBank
 from oneshot_vos.inference.geometry import most_probable
 from oneshot_vos.inference.plan import InferenceSettings, plan_frames
 from oneshot_vos.inference.propagate import Annotation, propagate
-from oneshot_vos.networks.interface import MemoryFrame
-from oneshot_vos.networks.stcn import STCN
+from oneshot_vos.networks.common.interface import MemoryFrame
+from oneshot_vos.networks.stcn.network import STCN
 
 pytestmark = pytest.mark.golden
 

@@ -13,7 +13,7 @@ from oneshot_vos.inference.grouped import GroupedBank
 from oneshot_vos.inference.long_term import LongTermBank, most_used
 from oneshot_vos.inference.official import SharedLongTermBank
 from oneshot_vos.inference.plan import LongTerm
-from oneshot_vos.networks.interface import MemoryFrame
+from oneshot_vos.networks.common.interface import MemoryFrame
 
 TOP_K = 9
 

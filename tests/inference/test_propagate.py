@@ -7,8 +7,8 @@ from torch import Tensor
 
 from oneshot_vos.inference.plan import InferenceSettings, plan_frames
 from oneshot_vos.inference.propagate import Annotation, propagate
-from oneshot_vos.networks.interface import Decoded, Memory, MemoryFrame, Network, State
-from oneshot_vos.networks.stcn import STCN
+from oneshot_vos.networks.common.interface import Decoded, Memory, MemoryFrame, Network, State
+from oneshot_vos.networks.stcn.network import STCN
 
 
 def clip(frames: int, height: int = 32, width: int = 48) -> Tensor:

@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from oneshot_vos.datasets.masks import read_mask
-from oneshot_vos.datasets.video import Video
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.video import Stopwatch, find_given, segment_video
-from oneshot_vos.networks.stcn import STCN
+from oneshot_vos.networks.stcn.network import STCN
+from oneshot_vos.videos.masks import read_mask
+from oneshot_vos.videos.video import Video
 
 CPU = torch.device("cpu")
 Squares = Callable[..., np.ndarray]

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from oneshot_vos.datasets.colours import normalise
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
 from oneshot_vos.inference.propagate import Annotation, Tracker, propagate
-from oneshot_vos.networks.interface import Decoded, Memory, MemoryFrame, Network, State
-from oneshot_vos.networks.stcn import STCN
-from oneshot_vos.networks.xmem import XMem
+from oneshot_vos.networks.common.interface import Decoded, Memory, MemoryFrame, Network, State
+from oneshot_vos.networks.stcn.network import STCN
+from oneshot_vos.networks.xmem.network import XMem
+from oneshot_vos.videos.images import normalise
 
 SIZE = (32, 48)
 

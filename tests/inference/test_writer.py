@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from oneshot_vos.datasets.masks import read_mask
-from oneshot_vos.datasets.video import Video
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference import InferenceSettings, Report, copy_first, segment_set
 from oneshot_vos.inference.writer import clear_state
-from oneshot_vos.networks.stcn import STCN
+from oneshot_vos.networks.stcn.network import STCN
+from oneshot_vos.videos.masks import read_mask
+from oneshot_vos.videos.video import Video
 
 Squares = Callable[..., np.ndarray]
 MakeVideo = Callable[..., Video]
@@ -88,9 +88,9 @@ _KILLED_RUN = """
 import json, os, signal, sys
 from pathlib import Path
 import torch
-from oneshot_vos.datasets.video import Video
+from oneshot_vos.videos.video import Video
 from oneshot_vos.inference import InferenceSettings, segment_set
-from oneshot_vos.networks.stcn import STCN
+from oneshot_vos.networks.stcn.network import STCN
 
 job = json.loads(sys.argv[1])
 frames = 0

@@ -15,7 +15,7 @@ from oneshot_vos.inference.bank import Bank
 from oneshot_vos.inference.official import SharedLongTermBank
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
 from oneshot_vos.inference.propagate import Annotation, Tracker
-from oneshot_vos.networks.xmem import XMem
+from oneshot_vos.networks.xmem.network import XMem
 
 pytestmark = pytest.mark.golden
 

@@ -50,10 +50,10 @@ class Project:
         """Leave only these runs in the list."""
         file = self.root / "params.yaml"
         text = file.read_text(encoding="utf-8")
-        lines = re.findall(r"^  (\S+): \{model: .*\}\n", text, re.MULTILINE)
+        lines = re.findall(r"^  (\S+): \{network: .*\}\n", text, re.MULTILINE)
         assert set(names) <= set(lines)
         for name in set(lines) - set(names):
-            text = re.sub(rf"^  {name}: \{{model: .*\}}\n", "", text, flags=re.MULTILINE)
+            text = re.sub(rf"^  {name}: \{{network: .*\}}\n", "", text, flags=re.MULTILINE)
         file.write_text(text, encoding="utf-8")
 
     def choose(self, profile: str) -> None:

@@ -125,7 +125,7 @@ CHANGES: dict[str, object] = {
     "profiles.mini.curve.points": 7,
     "profiles.mini.train.cutie.iterations": 7,
     "profiles.mini.figures.figure7.frames": 7,
-    "table1_backward.xmem": "two_step",
+    "table1_strategy.xmem": "two_step",
     "profiles.mini.evaluate.tolerance": 0.5,
     "runs.stcn-full-static.seed": 9,
     "profiles.paper.train.stcn.iterations": 7,

@@ -8,26 +8,26 @@ from oneshot_vos.evaluation.report import save_result
 from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
 from oneshot_vos.reporting.tables import write_tables
 
-FULL = {"model": "stcn", "backward": "full", "labels": "every", "init": "static", "seed": 0}
-ONE_SHOT = {"model": "stcn", "backward": "two_step", "labels": "first", "init": "static", "seed": 0}
+FULL = {"network": "stcn", "strategy": "full", "labels": "every", "init": "static", "seed": 0}
+ONE_SHOT = {"network": "stcn", "strategy": "two_step", "labels": "first", "init": "static", "seed": 0}
 RUNS = {
     "stcn-full-static": FULL,
     "stcn-two_step-static": ONE_SHOT,
-    "stcn-one_step-backbone": ONE_SHOT | {"backward": "one_step", "init": "backbone"},
+    "stcn-one_step-backbone": ONE_SHOT | {"strategy": "one_step", "init": "backbone"},
 }
 
 
 def matrix():
     """The list of runs of the paper's whole matrix."""
     runs = {}
-    for model in ("stcn", "xmem", "cutie"):
+    for network in ("stcn", "xmem", "cutie"):
         kinds = [("full", "static"), ("two_step", "static"), ("two_step", "backbone")]
-        kinds += [("one_step", "backbone")] if model == "stcn" else [("t_step", "static"), ("t_step", "backbone")]
-        kinds += [("empty", "backbone")] if model == "cutie" else []
-        for backward, init in kinds:
-            labels = "every" if backward == "full" else "first"
-            entry = {"model": model, "backward": backward, "labels": labels, "init": init, "seed": 0}
-            runs[f"{model}-{backward}-{init}"] = entry
+        kinds += [("one_step", "backbone")] if network == "stcn" else [("t_step", "static"), ("t_step", "backbone")]
+        kinds += [("empty", "backbone")] if network == "cutie" else []
+        for strategy, init in kinds:
+            labels = "every" if strategy == "full" else "first"
+            entry = {"network": network, "strategy": strategy, "labels": labels, "init": init, "seed": 0}
+            runs[f"{network}-{strategy}-{init}"] = entry
     return runs
 
 
@@ -72,8 +72,8 @@ class Project:
         return {row["method"]: row for row in self.csv("table1.csv")}
 
     def ablation(self, number):
-        """Rows of table3.csv or table4.csv by method, backward pass and initial weights."""
-        return {(row["method"], row["backward"], row["init"]): row for row in self.csv(f"table{number}.csv")}
+        """Rows of table3.csv or table4.csv by method, strategy and initial weights."""
+        return {(row["method"], row["strategy"], row["init"]): row for row in self.csv(f"table{number}.csv")}
 
     def csv(self, name):
         with (self.out / name).open(newline="") as stream:

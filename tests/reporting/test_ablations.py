@@ -16,9 +16,9 @@ def score_all(project, scores, name="mini-val", seed=0, **sizes):
     return {run + suffix: entry | {"seed": seed} for run, entry in matrix().items()}
 
 
-def finding(project, number, model, name="mini-val"):
+def finding(project, number, network, name="mini-val"):
     networks = project.json(f"table{number}.json")["findings"][name]["networks"]
-    return next(entry for entry in networks if entry["model"] == model)
+    return next(entry for entry in networks if entry["network"] == network)
 
 
 def line_of(text, start):
@@ -38,7 +38,7 @@ def test_what_has_not_run_says_so_and_nothing_is_concluded(project):
         assert line_of(text, "| 1-shot XMem |").count("not run") == 3
         assert "- xmem: not run." in text
         assert text.count("No network can be compared with the paper yet") == 2
-        assert {finding(project, number, model)["verdict"] for model in PAPER_GAIN} == {"not run"}
+        assert {finding(project, number, network)["verdict"] for network in PAPER_GAIN} == {"not run"}
 
 
 def test_a_run_that_is_not_in_the_list_is_not_run_either(project):
@@ -99,7 +99,7 @@ def test_pretraining_helps_or_hurts_as_the_scores_say(project):
     )
     assert "cutie: 50.0 with pretraining, not run without. No statement." in text
     assert "goes the paper's way for 1 of 2 networks compared (stcn); disagrees: xmem; not run: cutie." in text
-    assert {model: finding(project, 3, model)["paper"] for model in PAPER_GAIN} == PAPER_GAIN
+    assert {network: finding(project, 3, network)["paper"] for network in PAPER_GAIN} == PAPER_GAIN
     assert project.json("summary.json")["table3"] == {
         "stcn": {"mini-val": {"static_minus_backbone": 5.0}},
         "xmem": {"mini-val": {"static_minus_backbone": 2.0}},
@@ -185,7 +185,7 @@ def test_the_best_number_of_steps_follows_from_the_scores(project):
 
 
 def test_a_backward_pass_that_the_paper_lacks_is_listed_but_not_compared_with_it(project):
-    extra = {"model": "stcn", "backward": "t_step", "labels": "first", "init": "backbone", "seed": 0}
+    extra = {"network": "stcn", "strategy": "t_step", "labels": "first", "init": "backbone", "seed": 0}
     runs = score_all(project, {"stcn-two_step-backbone": 50.0, "stcn-one_step-backbone": 45.0})
     runs["stcn-t_step-backbone"] = extra
     project.score("stcn-t_step-backbone", "mini-val", 0.55, 0.55)
@@ -197,7 +197,7 @@ def test_a_backward_pass_that_the_paper_lacks_is_listed_but_not_compared_with_it
 
 
 def test_a_network_that_the_paper_does_not_have_is_judged_by_itself(project):
-    entry = {"model": "other", "backward": "two_step", "labels": "first", "init": "static", "seed": 0}
+    entry = {"network": "other", "strategy": "two_step", "labels": "first", "init": "static", "seed": 0}
     runs = {"other-two_step-static": entry, "other-two_step-backbone": entry | {"init": "backbone"}}
     for run, score in zip(runs, (0.6, 0.5), strict=True):
         project.score(run, "mini-val", score, score)

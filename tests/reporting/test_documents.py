@@ -45,9 +45,9 @@ def test_commands_named_in_documents_exist(repository, name):
     assert set(named) <= known
 
 
-def keys(model: type[BaseModel]) -> Iterator[str]:
+def keys(network: type[BaseModel]) -> Iterator[str]:
     """Keys of one block of params.yaml, as they are written there."""
-    for field, info in model.model_fields.items():
+    for field, info in network.model_fields.items():
         yield info.alias or field
 
 

@@ -8,14 +8,14 @@ import pytest
 from PIL import Image
 from tests.reporting.results_folder import matrix
 
-from oneshot_vos.datasets.index import read_index, write_index
-from oneshot_vos.datasets.masks import DAVIS_PALETTE, encode_mask, write_mask
-from oneshot_vos.datasets.video import Video
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import write_zip
 from oneshot_vos.reporting.figures import Scenes, draw_figure4, draw_figure6, draw_figure7, most_motion, spaced
 from oneshot_vos.reporting.results import parse_runs
 from oneshot_vos.stages import figures as stage
+from oneshot_vos.videos.index import read_index, write_index
+from oneshot_vos.videos.masks import DAVIS_PALETTE, encode_mask, write_mask
+from oneshot_vos.videos.video import Video
 
 HEIGHT, WIDTH, FRAMES = 136, 180, 5  # as high as a panel: nothing is scaled, so that pixels can be counted
 RED, GREEN = (230, 20, 20), (0, 190, 0)
@@ -216,7 +216,7 @@ def make_params(**choice):
     figures = SimpleNamespace(figure4=figure, figure5=None, figure6=figure, figure7=figure)
     runs = {name: SimpleNamespace(model_dump=lambda entry=entry: entry) for name, entry in RUNS.items()}
     chosen = {"profile_name": "test", "profile": SimpleNamespace(figures=figures)}
-    return SimpleNamespace(runs=runs, table1_backward={"stcn": "two_step"}, **chosen)
+    return SimpleNamespace(runs=runs, table1_strategy={"stcn": "two_step"}, **chosen)
 
 
 def test_the_stage_always_writes_four_files_with_equal_bytes(scene):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from oneshot_vos.datasets.masks import DAVIS_PALETTE
 from oneshot_vos.reporting.canvas import Row, grid
 from oneshot_vos.reporting.overlay import contour, fit_height, fit_ids, intersection_over_union, overlay, overlay_one
+from oneshot_vos.videos.masks import DAVIS_PALETTE
 
 FRAME = np.full((9, 12, 3), 100, np.uint8)
 

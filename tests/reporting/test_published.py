@@ -21,8 +21,8 @@ def test_every_number_of_the_file_is_read(number):
 def test_table_1_holds_the_printed_rows_in_order():
     rows = published_table(1)
     assert [row.method for row in rows[:7]] == ["OSMN", "FEELVOS", "RGMP", "Track-Seg", "STM", "CFBI", "RDE-VOS"]
-    assert all(row.model is None for row in rows[:7])
-    one_shot = {row.model: row.scores["davis17"] for row in rows if row.supervision == "one_shot"}
+    assert all(row.network is None for row in rows[:7])
+    one_shot = {row.network: row.scores["davis17"] for row in rows if row.supervision == "one_shot"}
     assert one_shot == {
         "stcn": {"JF": 81.7, "J": 78.6, "F": 84.8},
         "xmem": {"JF": 82.6, "J": 79.8, "F": 85.4},
@@ -49,7 +49,7 @@ def test_table_2_keeps_the_suspicious_columns_as_printed_and_says_so():
             continue
         scores = row.scores["youtube18"]
         assert scores["J_seen"] > scores["F_seen"]
-        assert scores["F_unseen"] < scores["J_unseen"] or row.model == "stcn"
+        assert scores["F_unseen"] < scores["J_unseen"] or row.network == "stcn"
         assert "swapped" in row.note
 
 
@@ -60,10 +60,10 @@ def test_table_2_leaves_out_what_the_paper_leaves_out():
 
 
 def test_tables_3_and_4_tell_initialisation_and_backward_pass():
-    three = {(row.model, row.init): row.scores["davis17"]["JF"] for row in published_table(3)}
+    three = {(row.network, row.init): row.scores["davis17"]["JF"] for row in published_table(3)}
     assert three[("stcn", "static")] == 81.7
     assert three[("stcn", "backbone")] == 78.0
-    four = {(row.model, row.backward): row.scores["davis17"]["JF"] for row in published_table(4)}
+    four = {(row.network, row.strategy): row.scores["davis17"]["JF"] for row in published_table(4)}
     assert four[("stcn", "one_step")] == 77.5
     assert ("stcn", "t_step") not in four
 

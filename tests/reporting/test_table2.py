@@ -19,14 +19,14 @@ from oneshot_vos.reporting.table2 import Table2, collect_table2, write_table2
 from oneshot_vos.reporting.tables import write_tables
 
 RUNS = {
-    f"{model}-{backward}-{init}" + (f"-s{seed}" if seed else ""): {
-        "model": model,
-        "backward": backward,
-        "labels": "every" if backward == "full" else "first",
+    f"{network}-{strategy}-{init}" + (f"-s{seed}" if seed else ""): {
+        "network": network,
+        "strategy": strategy,
+        "labels": "every" if strategy == "full" else "first",
         "init": init,
         "seed": seed,
     }
-    for model, backward, init, seed in (
+    for network, strategy, init, seed in (
         ("stcn", "full", "static", 0),
         ("stcn", "two_step", "static", 0),
         ("stcn", "two_step", "static", 1),
@@ -225,7 +225,7 @@ def test_seeds_over_other_objects_are_not_averaged(folders: Path) -> None:
 
 
 def test_the_backward_pass_of_the_one_shot_rows_can_be_chosen(folders: Path) -> None:
-    table = collect(folders, backward={"xmem": "two_step"})
+    table = collect(folders, strategy={"xmem": "two_step"})
     runs = {row.method: [run.name for run in row.runs or ()] for row in table.rows}
     assert runs["1-shot XMem"] == ["xmem-two_step-static"]
     assert runs["1-shot STCN"] == ["stcn-two_step-static", "stcn-two_step-static-s1"]

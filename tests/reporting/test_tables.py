@@ -123,13 +123,13 @@ def test_the_ratio_compares_one_shot_with_full(project):
 
 
 def test_the_backward_pass_of_table_1_is_a_parameter(project):
-    runs = RUNS | {"stcn-t_step-static": ONE_SHOT | {"backward": "t_step"}}
+    runs = RUNS | {"stcn-t_step-static": ONE_SHOT | {"strategy": "t_step"}}
     project.score("stcn-two_step-static", "mini-val", 0.6, 0.6)
     project.score("stcn-t_step-static", "mini-val", 0.5, 0.5)
     project.write(["mini-val"], runs)
     assert project.table1()["1-shot STCN"]["runs"] == "stcn-two_step-static"
     assert project.table1()["1-shot XMem"]["supervision"] == "t_step"
-    project.write(["mini-val"], runs, table1_backward={"stcn": "t_step"})
+    project.write(["mini-val"], runs, table1_strategy={"stcn": "t_step"})
     row = project.table1()["1-shot STCN"]
     assert (row["runs"], row["mini-val_JF"], row["supervision"]) == ("stcn-t_step-static", "50.00", "t_step")
     assert project.table1()["1-shot XMem"]["supervision"] == "t_step"
@@ -200,7 +200,7 @@ def test_equal_inputs_give_equal_bytes(project):
 
 
 def test_a_network_that_the_paper_does_not_have_gets_rows_of_its_own(project):
-    runs = RUNS | {"other-full-static": FULL | {"model": "other"}}
+    runs = RUNS | {"other-full-static": FULL | {"network": "other"}}
     project.score("other-full-static", "davis16", 0.5, 0.5, sequences=20, objects=20)
     project.write(["davis16"], runs)
     rows = project.table1()
@@ -247,13 +247,13 @@ def test_a_label_count_that_cannot_be_is_refused(project):
 
 
 def test_an_incomplete_run_is_refused(project):
-    with pytest.raises(UserError, match="run 'x': backward, labels, init, seed missing"):
-        project.write(["mini-val"], {"x": {"model": "stcn"}})
+    with pytest.raises(UserError, match="run 'x': strategy, labels, init, seed missing"):
+        project.write(["mini-val"], {"x": {"network": "stcn"}})
 
 
 def test_only_one_shot_backward_passes_can_stand_in_table_1(project):
-    with pytest.raises(UserError, match=r"table1_backward\.cutie: 'empty' is no backward pass"):
-        project.write(["mini-val"], table1_backward={"cutie": "empty"})
+    with pytest.raises(UserError, match=r"table1_strategy\.cutie: 'empty' is no strategy"):
+        project.write(["mini-val"], table1_strategy={"cutie": "empty"})
 
 
 def test_a_network_that_gets_no_mask_is_listed_but_enters_no_table_and_no_ratio(project):

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from oneshot_vos.datasets.masks import write_mask
 from oneshot_vos.networks import build_network
-from oneshot_vos.networks.weights import save_weights
+from oneshot_vos.networks.common.weights import save_weights
+from oneshot_vos.videos.masks import write_mask
 
 SIZE = (48, 64)
 TINY: dict[str, dict[str, Any]] = {
@@ -105,10 +105,10 @@ def write_masks(folder: Path, *frames: int, objects: int = 1, **rest: Any) -> li
     return [str(path) for path in paths]
 
 
-def tiny_weights(path: Path, model: str = "stcn") -> Path:
+def tiny_weights(path: Path, network: str = "stcn") -> Path:
     """Weights of a tiny random network, which say what they are."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = build_network(model, TINY[model])
-    save_weights(path, network, {"model": model, "settings": TINY[model]})
+        network = build_network(network, TINY[network])
+    save_weights(path, network, {"model": network, "settings": TINY[network]})
     return path

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from oneshot_vos.datasets.index import read_index
-from oneshot_vos.datasets.mini import generate
-from oneshot_vos.datasets.pairs import read_pairs_index
 from oneshot_vos.errors import UserError
 from oneshot_vos.params import Params, load_params
+from oneshot_vos.sets.generated import generate
 from oneshot_vos.stages import data, labels
+from oneshot_vos.videos.index import read_index
+from oneshot_vos.videos.pairs import read_pairs_index
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.datasets import fake_trees
-from tests.datasets.loopback import VIDEOS, served, small_source, zipped, zipped_folder
+from tests.fetch.loopback import VIDEOS, served, small_source, zipped, zipped_folder
+from tests.sets import fake_trees
 from typer.testing import CliRunner
 
 from oneshot_vos.cli import app
-from oneshot_vos.datasets.fetch.report import describe
-from oneshot_vos.datasets.fetch.sources import SOURCES, Source
 from oneshot_vos.errors import UserError
+from oneshot_vos.fetch.report import describe
+from oneshot_vos.fetch.sources import SOURCES, Source
 from oneshot_vos.params import load_params
 from oneshot_vos.registry import Registry
 from oneshot_vos.stages import data, fetch, resize_youtube

@@ -12,22 +12,22 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from tests.datasets import fake_trees
+from tests.sets import fake_trees
 from typer.testing import CliRunner
 
 from oneshot_vos.cli import app
-from oneshot_vos.datasets.clips import ClipDataset, ClipSource
-from oneshot_vos.datasets.index import read_index
-from oneshot_vos.datasets.sampling import FULL_SAMPLERS, OneShotSampler
-from oneshot_vos.datasets.transforms import CLIP_RECIPES
-from oneshot_vos.datasets.youtube_index import read_youtube_index
+from oneshot_vos.clips.dataset import ClipDataset, ClipSource
+from oneshot_vos.clips.sampling import FULL_SAMPLERS, OneShotSampler
+from oneshot_vos.clips.transforms import CLIP_RECIPES
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.server_zip import check_server_zip
 from oneshot_vos.evaluation.youtube_report import load_youtube_result
 from oneshot_vos.networks import build_network
-from oneshot_vos.networks.weights import save_weights
+from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Params, load_params
 from oneshot_vos.stages import baseline, data, evaluate, figures, infer, labels, tables
+from oneshot_vos.videos.index import read_index
+from oneshot_vos.videos.objects_index import read_youtube_index
 
 RUN, EMPTY = "stcn-two_step-static", "cutie-empty-backbone"
 TRAIN, HELD_OUT = "youtube18-train", "youtube-held-out"
@@ -101,8 +101,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, raw: Path, repository: Pa
         (root / "snapshots").mkdir()
         sets = root / "sets/evaluate"
         for run in (RUN, EMPTY):
-            model, weights = params.run(run).model, root / f"{run}.safetensors"
-            save_weights(weights, build_network(model, params.profile.networks[model]), {"model": model})
+            network, weights = params.run(run).network, root / f"{run}.safetensors"
+            save_weights(weights, build_network(network, params.profile.networks[network]), {"model": network})
             infer.run(params, run, weights, root / "snapshots", sets, root / "masks" / run)
             evaluate.run(params, run, root / "masks" / run, sets, root / "metrics" / run)
         baseline.run(params, sets, root / "masks/copy_first", root / "metrics/copy_first")

@@ -17,14 +17,14 @@ from tests.stages.clips import SIZE, TINY, disc, ids, tiny_weights, write_folder
 from typer.testing import CliRunner, Result
 
 from oneshot_vos.cli import app
-from oneshot_vos.datasets.frame_source import FolderFrames
-from oneshot_vos.datasets.masks import read_mask, write_mask
-from oneshot_vos.datasets.video_files import VideoFrames
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.both_ways import Walk
 from oneshot_vos.networks import build_network
 from oneshot_vos.stages import segment as stage
 from oneshot_vos.stages.segment_files import Output
+from oneshot_vos.videos.frames import FolderFrames
+from oneshot_vos.videos.masks import read_mask, write_mask
+from oneshot_vos.videos.video_files import VideoFrames
 
 FRAMES = 9
 
@@ -108,9 +108,9 @@ def test_ids_beyond_255_are_kept(folder: Path, weights: Path, tmp_path: Path) ->
     assert stamp["complete"]
 
 
-@pytest.mark.parametrize("model", ["stcn", "xmem", "cutie"])
-def test_a_video_file_gives_the_masks_of_its_decoded_frames(model: str, tmp_path: Path) -> None:
-    weights = tiny_weights(tmp_path / "w.safetensors", model)
+@pytest.mark.parametrize("network", ["stcn", "xmem", "cutie"])
+def test_a_video_file_gives_the_masks_of_its_decoded_frames(network: str, tmp_path: Path) -> None:
+    weights = tiny_weights(tmp_path / "w.safetensors", network)
     clip = write_video(tmp_path / "v.mp4", FRAMES, 2)
     (tmp_path / "v").mkdir()
     for t, frame in enumerate(VideoFrames(clip).read(range(FRAMES))):
@@ -196,12 +196,12 @@ def count_written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return written
 
 
-@pytest.mark.parametrize("model", ["stcn", "xmem", "cutie"])
+@pytest.mark.parametrize("network", ["stcn", "xmem", "cutie"])
 @pytest.mark.parametrize("after", [1, 4, 5, 7])
 def test_an_interrupted_run_goes_on_with_the_same_result(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, after: int
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str, after: int
 ) -> None:
-    weights = tiny_weights(tmp_path / "w.safetensors", model)
+    weights = tiny_weights(tmp_path / "w.safetensors", network)
     given = write_masks(tmp_path / "given", 4, 6, objects=2)
     arguments = ("--probabilities", "--no-overlay", "--memory-every", "2")
     done(segment(folder, weights, tmp_path / "whole", *arguments, masks=given))
@@ -274,8 +274,8 @@ def test_a_finished_folder_is_left_alone_and_other_inputs_make_it_anew(
 # --- memory ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["stcn", "xmem", "cutie"])
-def test_a_long_video_is_held_in_bounded_memory(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("network", ["stcn", "xmem", "cutie"])
+def test_a_long_video_is_held_in_bounded_memory(network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     size, length = (16, 32), 300
     folder = write_folder(tmp_path / "v", length, size=size)
     given = write_masks(tmp_path / "given", 150, size=size)
@@ -296,15 +296,15 @@ def test_a_long_video_is_held_in_bounded_memory(model: str, tmp_path: Path, monk
 
     monkeypatch.setattr(FolderFrames, "read", read)
     monkeypatch.setattr(Walk, "frames", frames)
-    weights = tiny_weights(tmp_path / "w.safetensors", model)
-    arguments = ["--memory-every", "2", *(["--max-frames", "6"] if model == "stcn" else [])]
+    weights = tiny_weights(tmp_path / "w.safetensors", network)
+    arguments = ["--memory-every", "2", *(["--max-frames", "6"] if network == "stcn" else [])]
     done(segment(folder, weights, tmp_path / "out", "--no-overlay", *arguments, masks=given))
     assert len(masks_of(tmp_path / "out")) == length
     assert most[0] <= 6
     area = (size[0] // 16) * (size[1] // 16)
-    bound = {"stcn": 6 * area, "cutie": 5 * area, "xmem": 10 * area + 10_000}[model]
+    bound = {"stcn": 6 * area, "cutie": 5 * area, "xmem": 10 * area + 10_000}[network]
     assert max(sizes) <= bound
-    if model != "xmem":  # of so small a video, long-term memory is never full
+    if network != "xmem":  # of so small a video, long-term memory is never full
         assert max(sizes[30:]) == sizes[30]
 
 
@@ -370,9 +370,9 @@ def test_a_mask_must_be_given(folder: Path, weights: Path, tmp_path: Path) -> No
 
 def test_weights_that_do_not_fit_are_named(folder: Path, weights: Path, tmp_path: Path) -> None:
     given = write_masks(tmp_path / "given", 0)
-    other = segment(folder, weights, tmp_path / "out", "--model", "xmem", masks=given)
+    other = segment(folder, weights, tmp_path / "out", "--network", "xmem", masks=given)
     assert (other.exit_code, "weights of 'stcn', not of 'xmem'" in other.output) == (2, True)
-    unknown = segment(folder, weights, tmp_path / "out", "--model", "xmen", masks=given)
+    unknown = segment(folder, weights, tmp_path / "out", "--network", "xmen", masks=given)
     assert (unknown.exit_code, "did you mean 'xmem'?" in unknown.output) == (2, True)
     torch.save({"layer.weight": torch.zeros(2)}, tmp_path / "foreign.pth")
     foreign = segment(folder, tmp_path / "foreign.pth", tmp_path / "out", masks=given)
@@ -409,14 +409,14 @@ def test_a_folder_of_other_things_is_not_written_to(folder: Path, weights: Path,
 # --- official weights ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["stcn", "xmem", "cutie"])
-def test_official_weights_tell_their_network(tmp_path: Path, model: str) -> None:
+@pytest.mark.parametrize("network", ["stcn", "xmem", "cutie"])
+def test_official_weights_tell_their_network(tmp_path: Path, network: str) -> None:
     with torch.device("meta"):
-        names = list(build_network(model, {}).state_dict())
+        names = list(build_network(network, {}).state_dict())
     for wrapped in (False, True):
         state = {f"module.{name}" if wrapped else name: torch.zeros(1) for name in names}
         torch.save({"network": state, "it": 3} if wrapped else state, tmp_path / "w.pth")
-        assert stage._architecture(tmp_path / "w.pth", None) == (model, {})
+        assert stage._architecture(tmp_path / "w.pth", None) == (network, {})
 
 
 def test_the_small_variant_of_cutie_is_told_from_the_base(tmp_path: Path) -> None:

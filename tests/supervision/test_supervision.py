@@ -7,20 +7,20 @@ import torch
 from torch import Tensor
 
 from oneshot_vos.catalogue import STRATEGIES
-from oneshot_vos.datasets.clips import ClipBatch
+from oneshot_vos.clips.dataset import ClipBatch
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks.interface import Prediction
-from oneshot_vos.networks.losses import BootstrappedCrossEntropy
-from oneshot_vos.networks.stcn import STCN
+from oneshot_vos.networks.common.interface import Prediction
+from oneshot_vos.networks.common.losses import BootstrappedCrossEntropy
+from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.supervision import build_supervision
 from oneshot_vos.supervision.backward import TStep, TwoStep
 from oneshot_vos.supervision.empty import EmptyReference
 from oneshot_vos.supervision.full import FullSupervision
 from oneshot_vos.supervision.one_shot import OneShot, hard, soft
-from oneshot_vos.supervision.rollout import Rollout, encode_clip, propagate
+from oneshot_vos.supervision.rollout import RolloutOptions, encode_clip, propagate
 
 BATCH, FRAMES, OBJECTS, SIZE = 2, 4, 2, 32
-EVERYTHING = Rollout()
+EVERYTHING = RolloutOptions()
 
 
 class CountingSTCN(STCN):
@@ -96,7 +96,7 @@ def test_one_shot_is_forward_inference_then_backward_reconstruction(network: Cou
 
     network.zero_grad()
     features = encode_clip(network, clip.frames, learn=range(FRAMES))
-    ahead = propagate(network, features, range(FRAMES), clip.reference, clip.present, EVERYTHING, torch.Generator())
+    ahead = propagate(network, features, range(FRAMES), clip.first_masks, clip.present, EVERYTHING, torch.Generator())
     back = propagate(
         network, features, [3, 2, 1, 0], ahead[-1].masks.detach(), clip.present, EVERYTHING, torch.Generator()
     )
@@ -115,7 +115,7 @@ def test_the_way_back_starts_from_what_the_forward_pass_predicts(network: Counti
 
     supervision = OneShot(network, BootstrappedCrossEntropy(), TwoStep(), EVERYTHING, spy)
     supervision(clip, 0, torch.Generator())
-    clip.reference = 1 - clip.reference
+    clip.first_masks = 1 - clip.first_masks
     supervision(clip, 0, torch.Generator())
     assert not torch.equal(handed[0], handed[1])  # the first masks travel through the forward pass
     assert not handed[0].requires_grad
@@ -145,7 +145,7 @@ def test_one_step_is_refused_for_recurrent_networks(network: CountingSTCN) -> No
 def test_unknown_names_are_refused_with_the_nearest(network: CountingSTCN) -> None:
     with pytest.raises(UserError, match="unknown way of training 'two-step': did you mean 'two_step'"):
         build_supervision("two-step", network, BootstrappedCrossEntropy(), EVERYTHING)
-    with pytest.raises(UserError, match="unknown reference 'sotf': did you mean 'soft'"):
+    with pytest.raises(UserError, match="unknown handover 'sotf': did you mean 'soft'"):
         build_supervision("two_step", network, BootstrappedCrossEntropy(), EVERYTHING, "sotf")
 
 
@@ -157,7 +157,7 @@ def test_every_way_of_training_can_be_built(network: CountingSTCN) -> None:
 def test_an_empty_reference_hides_the_masks_and_merges_the_objects(network: CountingSTCN, clip: ClipBatch) -> None:
     supervision = EmptyReference(network, BootstrappedCrossEntropy(), EVERYTHING)
     clean = supervision(clip, 0, torch.Generator().manual_seed(0))["total"]
-    clip.reference = 1 - clip.reference  # never looked at
+    clip.first_masks = 1 - clip.first_masks  # never looked at
     clip.targets[:, 1:] = -999  # nor these
     clip.targets[:, 0] = clip.targets[:, 0].clamp(max=1) * 2  # which object it is does not matter
     assert torch.equal(supervision(clip, 0, torch.Generator().manual_seed(0))["total"], clean)
@@ -188,13 +188,15 @@ def test_the_state_takes_up_the_reference_and_some_predictions(
     clip: ClipBatch, probability: float, deep: list[bool]
 ) -> None:
     network = Watched()
-    FullSupervision(network, BootstrappedCrossEntropy(), Rollout(deep_update=probability))(clip, 0, torch.Generator())
+    FullSupervision(network, BootstrappedCrossEntropy(), RolloutOptions(deep_update=probability))(
+        clip, 0, torch.Generator()
+    )
     assert network.deep == deep
     assert network.updates == [True, True, False]  # nothing comes after the last frame
 
 
 def test_deep_updates_come_as_often_as_asked() -> None:
-    draws = Rollout(deep_update=0.2).draw_deep_updates(5001, torch.Generator().manual_seed(0))
+    draws = RolloutOptions(deep_update=0.2).draw_deep_updates(5001, torch.Generator().manual_seed(0))
     assert draws[0]
     assert len(draws) == 5001
     assert 0.18 < sum(draws[1:]) / 5000 < 0.22
@@ -203,7 +205,7 @@ def test_deep_updates_come_as_often_as_asked() -> None:
 def test_absent_objects_do_not_matter(network: CountingSTCN, clip: ClipBatch) -> None:
     """What stands in the mask of an object that is not present changes the loss through nothing but its value."""
     clip.present[:, 1] = 0
-    clip.reference[:, 1] = 0
+    clip.first_masks[:, 1] = 0
     clip.targets[clip.targets == OBJECTS] = 0
     terms = FullSupervision(network, BootstrappedCrossEntropy(), EVERYTHING)(clip, 0, torch.Generator())
     assert torch.isfinite(terms["total"])

@@ -12,16 +12,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from oneshot_vos.datasets.clips import Clip
+from oneshot_vos.clips.dataset import Clip
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks import build_network
-from oneshot_vos.networks.losses import BootstrappedCrossEntropy
-from oneshot_vos.networks.stcn import STCN
-from oneshot_vos.networks.weights import load_weights
+from oneshot_vos.networks.common.losses import BootstrappedCrossEntropy
+from oneshot_vos.networks.common.weights import load_weights
+from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.params import Training, load_params
 from oneshot_vos.stages.train import Snapshots
 from oneshot_vos.supervision import build_supervision
-from oneshot_vos.supervision.rollout import Rollout
+from oneshot_vos.supervision.rollout import RolloutOptions
 from oneshot_vos.training.checkpoint import Progress, StateFolder
 from oneshot_vos.training.distributed import World, joined_world
 from oneshot_vos.training.loop import fit
@@ -69,8 +69,8 @@ def recipe(**changes: Any) -> Training:
         "schedule": {"name": "cosine", "milestones": [], "factor": 0.1, "warmup": 2},
         "loss": {"start": 1, "end": 4, "top_p": 0.5},
         "max_skip": None,
-        "reference": "soft",
-        "references": None,
+        "handover": "soft",
+        "memory_frames": None,
         "deep_update": 0.0,
         "checkpoint_every": 2,
         "log_every": 1,
@@ -104,7 +104,7 @@ def train(
     snapshots: tuple[int, ...] = (),
 ) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     network = small_network()
-    supervision = build_supervision("two_step", network, BootstrappedCrossEntropy(**settings.loss), Rollout())
+    supervision = build_supervision("two_step", network, BootstrappedCrossEntropy(**settings.loss), RolloutOptions())
     state = StateFolder(folder, key)
     folder.mkdir(parents=True, exist_ok=True)
     dataset = clips or RandomClips()
@@ -314,5 +314,5 @@ def free_port() -> int:
 
 
 def test_the_supervision_is_what_is_wrapped() -> None:
-    module: nn.Module = build_supervision("two_step", small_network(), BootstrappedCrossEntropy(), Rollout())
+    module: nn.Module = build_supervision("two_step", small_network(), BootstrappedCrossEntropy(), RolloutOptions())
     assert ALONE.wrap(module) is module

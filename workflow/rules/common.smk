@@ -3,7 +3,7 @@ from pathlib import Path
 
 PROFILE = config["profile"]
 SETTINGS = config["profiles"][PROFILE]
-MODELS = config["models"]
+MODELS = config["networks"]
 RUNS = config["runs"]
 DATA = f"data/{PROFILE}"
 RESULTS = f"results/{PROFILE}"
@@ -12,7 +12,7 @@ CURVES = ["plots", "run.json"]
 
 
 wildcard_constraints:
-    model="|".join(MODELS),
+    network="|".join(MODELS),
     run="|".join(RUNS),
     kind="first|every",
 
@@ -31,7 +31,7 @@ def code(*names):
 
 def run_weights(wildcards):
     run = RUNS[wildcards.run]
-    return f"{RESULTS}/init/{run['model']}/{run['init']}.safetensors"
+    return f"{RESULTS}/init/{run['network']}/{run['init']}.safetensors"
 
 
 def run_labels(wildcards):
@@ -44,14 +44,14 @@ def run_values(wildcards):
 
 def run_settings(section):
     """What `section` of the profile holds for the network of a run."""
-    return lambda wildcards: SETTINGS[section][RUNS[wildcards.run]["model"]]
+    return lambda wildcards: SETTINGS[section][RUNS[wildcards.run]["network"]]
 
 
 def model_settings(section):
     """What `section` of the profile holds for the network of a rule."""
-    return lambda wildcards: SETTINGS[section][wildcards.model]
+    return lambda wildcards: SETTINGS[section][wildcards.network]
 
 
 def run_iterations(wildcards):
     """How long the network of a run is trained."""
-    return SETTINGS["train"][RUNS[wildcards.run]["model"]]["iterations"]
+    return SETTINGS["train"][RUNS[wildcards.run]["network"]]["iterations"]

@@ -1,14 +1,14 @@
 rule infer:
     input:
         code(
-            "datasets/colours.py",
-            "datasets/images.py",
-            "datasets/index.py",
-            "datasets/masks.py",
-            "datasets/png.py",
-            "datasets/video.py",
-            "datasets/youtube_index.py",
-            "datasets/youtube_videos.py",
+            "clips/colours.py",
+            "videos/images.py",
+            "videos/index.py",
+            "videos/masks.py",
+            "videos/png.py",
+            "videos/video.py",
+            "videos/objects_index.py",
+            "videos/objects.py",
             "networks",
             "inference",
             "stages/infer.py",
@@ -38,15 +38,15 @@ rule infer:
 rule baseline:
     input:
         code(
-            "datasets/davis.py",
-            "datasets/colours.py",
-            "datasets/images.py",
-            "datasets/index.py",
-            "datasets/masks.py",
-            "datasets/png.py",
-            "datasets/video.py",
-            "datasets/youtube_index.py",
-            "datasets/youtube_videos.py",
+            "sets/davis.py",
+            "clips/colours.py",
+            "videos/images.py",
+            "videos/index.py",
+            "videos/masks.py",
+            "videos/png.py",
+            "videos/video.py",
+            "videos/objects_index.py",
+            "videos/objects.py",
             "networks",
             "inference",
             "evaluation",
@@ -71,15 +71,15 @@ rule baseline:
 rule evaluate:
     input:
         code(
-            "datasets/colours.py",
-            "datasets/davis.py",
-            "datasets/images.py",
-            "datasets/index.py",
-            "datasets/masks.py",
-            "datasets/png.py",
-            "datasets/video.py",
-            "datasets/youtube_index.py",
-            "datasets/youtube_videos.py",
+            "clips/colours.py",
+            "sets/davis.py",
+            "videos/images.py",
+            "videos/index.py",
+            "videos/masks.py",
+            "videos/png.py",
+            "videos/video.py",
+            "videos/objects_index.py",
+            "videos/objects.py",
             "evaluation",
             "stages/evaluate.py",
         ),
@@ -104,11 +104,11 @@ rule evaluate:
 rule tables:
     input:
         code(
-            "datasets/images.py",
-            "datasets/masks.py",
-            "datasets/png.py",
-            "datasets/video.py",
-            "datasets/youtube_videos.py",
+            "videos/images.py",
+            "videos/masks.py",
+            "videos/png.py",
+            "videos/video.py",
+            "videos/objects.py",
             "evaluation",
             "reporting",
             "stages/tables.py",
@@ -116,7 +116,7 @@ rule tables:
         expand(f"{RESULTS}/metrics/{{run}}", run=RUNS),
         expand(f"{RESULTS}/curves/{{run}}/{{file}}", run=RUNS, file=CURVES),
         curves=expand(
-            f"{RESULTS}/curves/pretrain-{{model}}/{{file}}", model=MODELS, file=CURVES
+            f"{RESULTS}/curves/pretrain-{{network}}/{{file}}", network=MODELS, file=CURVES
         ),
         labels=expand(f"{DATA}/labels/{{kind}}", kind=["first", "every"]),
         baseline=f"{RESULTS}/metrics/copy_first",
@@ -148,7 +148,7 @@ rule tables:
         runs=RUNS,
         data=SETTINGS["data"]["evaluate"],
         sets=SETTINGS["data"]["sets"],
-        table1=config["table1_backward"],
+        table1=config["table1_strategy"],
     shell:
         "oneshot-vos tables --profile {params.profile} --metrics {params.metrics} --labels {params.labels}"
         " --curves {params.curves} --server-scores {input.server} --out {params.out} > {log} 2>&1"
@@ -157,15 +157,15 @@ rule tables:
 rule figures:
     input:
         code(
-            "datasets/davis.py",
-            "datasets/colours.py",
-            "datasets/images.py",
-            "datasets/index.py",
-            "datasets/masks.py",
-            "datasets/png.py",
-            "datasets/video.py",
-            "datasets/youtube_index.py",
-            "datasets/youtube_videos.py",
+            "sets/davis.py",
+            "clips/colours.py",
+            "videos/images.py",
+            "videos/index.py",
+            "videos/masks.py",
+            "videos/png.py",
+            "videos/video.py",
+            "videos/objects_index.py",
+            "videos/objects.py",
             "evaluation",
             "reporting",
             "stages/figures.py",
@@ -185,7 +185,7 @@ rule figures:
         masks=lambda wildcards, input: Path(input.baseline).parent,
         out=lambda wildcards, output: Path(output[0]).parent,
         runs=RUNS,
-        table1=config["table1_backward"],
+        table1=config["table1_strategy"],
         figures=SETTINGS["figures"],
     shell:
         "oneshot-vos figures --profile {params.profile} --masks {params.masks} --sets {input.sets}"

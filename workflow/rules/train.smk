@@ -2,15 +2,15 @@ rule init:
     input:
         code("networks", "stages/init.py"),
     output:
-        f"{RESULTS}/init/{{model}}/backbone.safetensors",
+        f"{RESULTS}/init/{{network}}/backbone.safetensors",
     log:
-        f"logs/{PROFILE}/init/{{model}}.log",
+        f"logs/{PROFILE}/init/{{network}}.log",
     params:
         profile=PROFILE,
         init=SETTINGS["init"],
         network=model_settings("networks"),
     shell:
-        "oneshot-vos init --profile {params.profile} --model {wildcards.model} --out {output} > {log} 2>&1"
+        "oneshot-vos init --profile {params.profile} --network {wildcards.network} --out {output} > {log} 2>&1"
 
 
 rule pretrain:
@@ -23,14 +23,14 @@ rule pretrain:
             "stages/pretrain.py",
             "stages/train.py",
         ),
-        weights=f"{RESULTS}/init/{{model}}/backbone.safetensors",
+        weights=f"{RESULTS}/init/{{network}}/backbone.safetensors",
         sets=f"{DATA}/sets/pretrain",
     output:
-        weights=f"{RESULTS}/init/{{model}}/static.safetensors",
-        plots=directory(f"{RESULTS}/curves/pretrain-{{model}}/plots"),
-        record=f"{RESULTS}/curves/pretrain-{{model}}/run.json",
+        weights=f"{RESULTS}/init/{{network}}/static.safetensors",
+        plots=directory(f"{RESULTS}/curves/pretrain-{{network}}/plots"),
+        record=f"{RESULTS}/curves/pretrain-{{network}}/run.json",
     log:
-        f"logs/{PROFILE}/pretrain/{{model}}.log",
+        f"logs/{PROFILE}/pretrain/{{network}}.log",
     resources:
         gpu=1,
     params:
@@ -40,7 +40,7 @@ rule pretrain:
         network=model_settings("networks"),
         data=SETTINGS["data"]["pretrain"],
     shell:
-        "oneshot-vos pretrain --profile {params.profile} --model {wildcards.model}"
+        "oneshot-vos pretrain --profile {params.profile} --network {wildcards.network}"
         " --weights {input.weights} --sets {input.sets}"
         " --out {output.weights} --curves {params.curves} > {log} 2>&1"
 

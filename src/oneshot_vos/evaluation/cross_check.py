@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from oneshot_vos.datasets.video import Video
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis import annotated_stems, scored_stems
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.evaluation.results import SequenceScores, SetResult
+from oneshot_vos.videos.video import Video
 
 INSTALL = "pip install --no-deps --group official-eval && pip install opencv-python-headless scikit-image scipy tqdm"
 COMPARABLE_DECAY = 255  # the official tool counts frames in 8 bits: its decay is wrong for longer clips

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from oneshot_vos.datasets.video import Video
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.measures import DAVIS_TOLERANCE, measure, pack, tolerance_radius
 from oneshot_vos.evaluation.parallel import map_longest_first
 from oneshot_vos.evaluation.png import Ids, decode_ids, read_ids
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
+from oneshot_vos.videos.video import Video
 
 VOID = 255
 

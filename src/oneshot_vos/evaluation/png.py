@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from oneshot_vos.datasets.png import decode_plain_png
 from oneshot_vos.errors import UserError
+from oneshot_vos.videos.png import decode_plain_png
 
 Ids = NDArray[np.uint8] | NDArray[np.uint16]
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from oneshot_vos.datasets.davis import summary_of_problems
-from oneshot_vos.datasets.images import frame_size, natural_key
-from oneshot_vos.datasets.youtube_videos import ObjectVideo, YouTubeSet
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.files import replacing, sha256_of, write_zip
+from oneshot_vos.videos.images import frame_size, natural_key
+from oneshot_vos.videos.objects import ObjectVideo, YouTubeSet
+from oneshot_vos.videos.problems import summary_of_problems
 
 TOP = "Annotations"
 _COLOURS = 256

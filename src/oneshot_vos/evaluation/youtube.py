@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from oneshot_vos.datasets.youtube_videos import ObjectVideo, TrackedObject, YouTubeSet
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.measures import DAVIS_TOLERANCE, Measures, measure, pack, tolerance_radius
 from oneshot_vos.evaluation.parallel import map_longest_first
 from oneshot_vos.evaluation.png import Ids, decode_ids, read_ids
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.evaluation.results import ObjectScores
+from oneshot_vos.videos.objects import ObjectVideo, TrackedObject, YouTubeSet
 
 MEASURES = ("G", "J_seen", "F_seen", "J_unseen", "F_unseen")
 _BATCHES_PER_PROCESS = 4  # few, because every batch opens the archive of the masks

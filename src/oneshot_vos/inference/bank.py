@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from oneshot_vos.networks.interface import Memory, MemoryFrame
-from oneshot_vos.networks.memory import (
+from oneshot_vos.networks.common.interface import Memory, MemoryFrame
+from oneshot_vos.networks.common.memory import (
     Winners,
     as_maps,
     find_winners,

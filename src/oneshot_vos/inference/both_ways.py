@@ -15,15 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from oneshot_vos.datasets.colours import normalise
-from oneshot_vos.datasets.frame_source import FrameSource
-from oneshot_vos.datasets.masks import object_ids, read_mask
 from oneshot_vos.inference.geometry import most_probable, resize_ids, resize_image, short_side_size
 from oneshot_vos.inference.plan import InferenceSettings, Memorise, Step, plan_frames
 from oneshot_vos.inference.prefetch import prefetched
 from oneshot_vos.inference.propagate import Annotation, Tracker
 from oneshot_vos.inference.snapshot import load_tracker, save_tracker
-from oneshot_vos.networks.interface import Network
+from oneshot_vos.networks.common.interface import Network
+from oneshot_vos.videos.frames import FrameSource
+from oneshot_vos.videos.images import normalise
+from oneshot_vos.videos.masks import object_ids, read_mask
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from oneshot_vos.datasets.masks import check_same_size, encode_mask
-from oneshot_vos.datasets.video import Video
 from oneshot_vos.files import write_zip
 from oneshot_vos.inference.video import find_given, read_ids
 from oneshot_vos.inference.writer import in_order
+from oneshot_vos.videos.masks import check_same_size, encode_mask
+from oneshot_vos.videos.video import Video
 
 
 def copy_first(videos: Sequence[Video], out_zip: Path) -> int:

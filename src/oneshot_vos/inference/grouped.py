@@ -6,7 +6,7 @@ from itertools import pairwise
 from torch import Tensor
 
 from oneshot_vos.inference.bank import Bank, MemorySize, within
-from oneshot_vos.networks.interface import MemoryFrame
+from oneshot_vos.networks.common.interface import MemoryFrame
 
 
 class GroupedBank(Bank):

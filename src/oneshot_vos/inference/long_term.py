@@ -15,8 +15,8 @@ from torch import Tensor
 
 from oneshot_vos.inference.bank import MemorySize, SearchedBank, joined_blocks
 from oneshot_vos.inference.plan import LongTerm
-from oneshot_vos.networks.interface import MemoryFrame
-from oneshot_vos.networks.memory import (
+from oneshot_vos.networks.common.interface import MemoryFrame
+from oneshot_vos.networks.common.memory import (
     Winners,
     find_winners,
     memory_tokens,

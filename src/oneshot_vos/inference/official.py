@@ -18,8 +18,8 @@ from oneshot_vos.inference.long_term import (
     usage,
 )
 from oneshot_vos.inference.plan import LongTerm
-from oneshot_vos.networks.interface import MemoryFrame
-from oneshot_vos.networks.memory import Winners, find_winners, query_tokens, score_blocks, value_tokens
+from oneshot_vos.networks.common.interface import MemoryFrame
+from oneshot_vos.networks.common.memory import Winners, find_winners, query_tokens, score_blocks, value_tokens
 
 
 @dataclass

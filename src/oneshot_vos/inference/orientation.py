@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from oneshot_vos.inference.bank import Bank
-from oneshot_vos.networks.interface import MemoryFrame, Network, State
+from oneshot_vos.networks.common.interface import MemoryFrame, Network, State
 
 
 class Orientation:

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from oneshot_vos.datasets.colours import MEAN, STD
 from oneshot_vos.inference.bank import Bank, MemoryBank
 from oneshot_vos.inference.geometry import crop, limited_size, pad_image, padding_for
 from oneshot_vos.inference.grouped import GroupedBank
@@ -16,8 +15,9 @@ from oneshot_vos.inference.long_term import LongTermBank
 from oneshot_vos.inference.official import SharedLongTermBank
 from oneshot_vos.inference.orientation import Orientation
 from oneshot_vos.inference.plan import InferenceSettings, Memorise, Step
-from oneshot_vos.networks.aggregation import aggregate
-from oneshot_vos.networks.interface import Network
+from oneshot_vos.networks.common.aggregation import aggregate
+from oneshot_vos.networks.common.interface import Network
+from oneshot_vos.videos.images import MEAN, STD
 
 _NOTHING = 1e-7  # probability of background before any object is known; the objects have 0
 

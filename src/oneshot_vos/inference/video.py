@@ -12,17 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oneshot_vos.datasets.colours import normalise
-from oneshot_vos.datasets.images import read_frame
-from oneshot_vos.datasets.masks import read_mask
-from oneshot_vos.datasets.video import Video
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.geometry import most_probable, resize_ids, resize_image, short_side_size
 from oneshot_vos.inference.plan import InferenceSettings, plan_frames
 from oneshot_vos.inference.prefetch import prefetched
 from oneshot_vos.inference.propagate import Annotation, propagate
-from oneshot_vos.networks.interface import Network
+from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.registry import suggest
+from oneshot_vos.videos.images import normalise, read_frame
+from oneshot_vos.videos.masks import read_mask
+from oneshot_vos.videos.video import Video
 
 # Which of a video's masks are given to the network: "first" (the first one that shows an object), "all", or the
 # stems of the frames. "empty" gives the objects of the first, but masks without a pixel of them.

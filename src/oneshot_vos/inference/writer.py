@@ -14,14 +14,14 @@ from urllib.parse import quote
 import torch
 from tqdm import tqdm
 
-from oneshot_vos.datasets.masks import encode_mask
-from oneshot_vos.datasets.video import Video
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json, write_json, write_zip
 from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.video import Given, Stopwatch, segment_video
-from oneshot_vos.networks.interface import Network
+from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.registry import suggest
+from oneshot_vos.videos.masks import encode_mask
+from oneshot_vos.videos.video import Video
 
 # Files in the state folder
 _STAMP, _ARCHIVE, _REPORT = "fingerprint.json", ".masks.zip", ".report.json"

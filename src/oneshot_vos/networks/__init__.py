@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from oneshot_vos.catalogue import NETWORKS, resolve
-from oneshot_vos.networks.interface import Network
+from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.params import require_arguments
 
 

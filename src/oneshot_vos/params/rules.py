@@ -11,36 +11,38 @@ from oneshot_vos.registry import suggest
 def check_runs(params: Params) -> list[str]:
     """Findings about the networks and the runs: names, and which goes with which."""
     lines = [
-        f"models: unknown network '{name}'; {suggest(name, list(NETWORKS))}"
-        for name in params.models
+        f"networks: unknown network '{name}'; {suggest(name, list(NETWORKS))}"
+        for name in params.networks
         if name not in NETWORKS
     ]
-    if len(set(params.models)) != len(params.models):
-        lines.append("models: a network is named twice")
-    for model in params.models:
-        backward = params.table1_backward.get(model)
-        if backward is None:
-            lines.append(f"table1_backward: no entry for the network '{model}', which models names")
-        elif backward not in STRATEGIES:
-            lines.append(f"table1_backward.{model}: unknown '{backward}'; {suggest(backward, list(STRATEGIES))}")
+    if len(set(params.networks)) != len(params.networks):
+        lines.append("networks: a network is named twice")
+    for network in params.networks:
+        strategy = params.table1_strategy.get(network)
+        if strategy is None:
+            lines.append(f"table1_strategy: no entry for the network '{network}', which networks names")
+        elif strategy not in STRATEGIES:
+            lines.append(f"table1_strategy.{network}: unknown '{strategy}'; {suggest(strategy, list(STRATEGIES))}")
     for key, run in params.runs.items():
         where = f"runs.{key}"
-        if run.model not in params.models:
-            lines.append(f"{where}.model: '{run.model}' is not in models; {suggest(run.model, list(params.models))}")
+        if run.network not in params.networks:
+            lines.append(
+                f"{where}.network: '{run.network}' is not in networks; {suggest(run.network, list(params.networks))}"
+            )
         if key != run.key:
             lines.append(f"{where}: its fields spell the name '{run.key}'; rename it or change the fields")
-        if run.backward not in STRATEGIES:
-            lines.append(f"{where}.backward: unknown '{run.backward}'; {suggest(run.backward, list(STRATEGIES))}")
+        if run.strategy not in STRATEGIES:
+            lines.append(f"{where}.strategy: unknown '{run.strategy}'; {suggest(run.strategy, list(STRATEGIES))}")
             continue
-        strategy = STRATEGIES[run.backward]
-        if not strategy.recurrent and run.model in NETWORKS and NETWORKS[run.model].recurrent:
+        entry = STRATEGIES[run.strategy]
+        if not entry.recurrent and run.network in NETWORKS and NETWORKS[run.network].recurrent:
             lines.append(
-                f"{where}.backward: '{run.backward}' cannot train the recurrent network '{run.model}', whose state "
+                f"{where}.strategy: '{run.strategy}' cannot train the recurrent network '{run.network}', whose state "
                 "needs two steps to fill; choose 'two_step' or 't_step'"
             )
-        needed = strategy.labels
+        needed = entry.labels
         if run.labels != needed:
-            lines.append(f"{where}.labels: backward '{run.backward}' goes with labels '{needed}', not '{run.labels}'")
+            lines.append(f"{where}.labels: strategy '{run.strategy}' goes with labels '{needed}', not '{run.labels}'")
     return lines
 
 
@@ -52,24 +54,26 @@ def check_profile(params: Params, name: str) -> list[str]:
     lines += _check_shown(profile, where)
     for section in ("networks", "pretrain", "train", "infer"):
         entries: Mapping[str, object] = getattr(profile, section)
-        missing = [model for model in params.models if model not in entries]
-        lines += [f"{where}.{section}: no entry for the network '{model}', which models names" for model in missing]
+        missing = [network for network in params.networks if network not in entries]
+        lines += [
+            f"{where}.{section}: no entry for the network '{network}', which networks names" for network in missing
+        ]
         lines += [
             f"{where}.{section}.{entry}: unknown network; {suggest(entry, list(NETWORKS))}"
             for entry in entries
             if entry not in NETWORKS
         ]
     lines += [
-        f"{where}.train.{model}.max_skip: training on videos needs values, not null"
-        for model, recipe in profile.train.items()
+        f"{where}.train.{network}.max_skip: training on videos needs values, not null"
+        for network, recipe in profile.train.items()
         if recipe.max_skip is None
     ]
     for key, run in params.runs.items():
-        recipe = profile.train.get(run.model)
-        shortest = STRATEGIES[run.backward].shortest_clip if run.backward in STRATEGIES else 0
+        recipe = profile.train.get(run.network)
+        shortest = STRATEGIES[run.strategy].shortest_clip if run.strategy in STRATEGIES else 0
         if recipe is not None and recipe.frames < shortest:
             lines.append(
-                f"{where}.train.{run.model}.frames: the run {key} needs at least {shortest} frames per clip, not "
+                f"{where}.train.{run.network}.frames: the run {key} needs at least {shortest} frames per clip, not "
                 f"{recipe.frames}"
             )
     if not profile.data.pretrain:
@@ -81,9 +85,9 @@ def check_profile(params: Params, name: str) -> list[str]:
         ]
     if profile.init.backbone == "imagenet":
         lines += [
-            f"{where}.init.backbone: 'imagenet' fits the official architecture only; empty networks.{model} or "
+            f"{where}.init.backbone: 'imagenet' fits the official architecture only; empty networks.{network} or "
             "choose 'random'"
-            for model, settings in profile.networks.items()
+            for network, settings in profile.networks.items()
             if settings
         ]
     return lines

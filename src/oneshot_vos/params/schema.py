@@ -162,19 +162,19 @@ class Training(Strict):
     batch_size: Positive  # in total: over all processes and accumulation steps
     accumulation: Positive
     frames: Annotated[int, Field(ge=2)]  # per clip
-    sampler: Literal["steps", "nearby"] = "steps"  # how full supervision chooses frames: datasets/sampling.py
+    sampler: Literal["steps", "nearby"] = "steps"  # how full supervision chooses frames: clips/sampling.py
     crop: Annotated[int, Field(ge=16, multiple_of=16)]  # pixels, height and width
     objects: Positive  # per clip at most
     workers: NonNegative  # processes that prepare clips; 0: the training process does it
     precision: Literal["auto", "float32", "bfloat16"]
     transforms: Literal["exact", "composed"]
-    augmentation: Literal["stcn", "xmem", "cutie"] = "stcn"  # whose recipe: datasets/transforms.py
+    augmentation: Literal["stcn", "xmem", "cutie"] = "stcn"  # whose recipe: clips/transforms.py
     optimiser: Optimiser
     schedule: Schedule
     loss: dict[str, Any]  # keyword arguments of the network's loss
     max_skip: MaxSkip | None  # null: single images, no frame distance
-    reference: Literal["soft", "hard"]  # form of the prediction that starts the way back
-    references: Positive | None  # earlier frames that a frame of a clip is predicted from, at most; null: all
+    handover: Literal["soft", "hard"]  # form of the prediction that starts the way back
+    memory_frames: Positive | None  # earlier frames that a frame of a clip is predicted from, at most; null: all
     deep_update: Annotated[float, Field(ge=0.0, le=1.0)]  # how often a recurrent state takes up a memorised frame
     checkpoint_every: Positive  # iterations
     log_every: Positive  # iterations
@@ -266,8 +266,8 @@ class Profile(Strict):
 class Run(Strict):
     """One trained network."""
 
-    model: str
-    backward: str  # a way of training of catalogue.STRATEGIES
+    network: str
+    strategy: str  # a way of training of catalogue.STRATEGIES
     labels: Labels
     init: Literal["static", "backbone"]  # start from pretraining on static images, or from the backbone alone
     seed: NonNegative
@@ -275,15 +275,15 @@ class Run(Strict):
     @property
     def key(self) -> str:
         """The name that the fields spell."""
-        return f"{self.model}-{self.backward}-{self.init}" + (f"-s{self.seed}" if self.seed else "")
+        return f"{self.network}-{self.strategy}-{self.init}" + (f"-s{self.seed}" if self.seed else "")
 
 
 class Params(Strict):
     """The whole file."""
 
     profile_name: str = Field(alias="profile")
-    models: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-    table1_backward: dict[str, str]
+    networks: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    table1_strategy: dict[str, str]
     runs: dict[str, Run]
     profiles: dict[str, Profile]
 
@@ -298,8 +298,8 @@ class Params(Strict):
             raise UserError(f"unknown run '{key}': {suggest(key, list(self.runs))}")
         return self.runs[key]
 
-    def require_model(self, name: str) -> str:
-        """`name` if it is among `models`; `UserError` with the nearest name if not."""
-        if name not in self.models:
-            raise UserError(f"unknown model '{name}': {suggest(name, list(self.models))}")
+    def require_network(self, name: str) -> str:
+        """`name` if it is among `networks`; `UserError` with the nearest name if not."""
+        if name not in self.networks:
+            raise UserError(f"unknown network '{name}': {suggest(name, list(self.networks))}")
         return name

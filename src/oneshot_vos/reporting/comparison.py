@@ -16,10 +16,10 @@ from oneshot_vos.reporting.published import (
 )
 from oneshot_vos.reporting.results import RunResult
 
-# The backward pass behind the paper's one-shot rows. It is not said outright: STCN's row equals Table 3's two-step
+# The strategy behind the paper's one-shot rows. It is not said outright: STCN's row equals Table 3's two-step
 # row, those of XMem and Cutie do not, and section 3.4 calls T-step the best after pretraining.
-TABLE1_BACKWARD: Mapping[str, str] = {"stcn": "two_step", "xmem": "t_step", "cutie": "t_step"}
-_FALLBACK_BACKWARD = "two_step"  # of a network that is not in the paper: works for every network
+TABLE1_STRATEGY: Mapping[str, str] = {"stcn": "two_step", "xmem": "t_step", "cutie": "t_step"}
+_FALLBACK_STRATEGY = "two_step"  # of a network that is not in the paper: works for every network
 ONE_SHOT = ("t_step", "two_step", "one_step")  # ways back, in the order of Table 4
 
 
@@ -28,8 +28,8 @@ class TableRow:
     """A row of a table: the printed numbers and ours, never mixed. Systems that the paper cites have `ours` None."""
 
     method: str
-    model: str | None
-    supervision: str  # full, or the backward pass of one-shot training
+    network: str | None
+    supervision: str  # full, or the strategy of one-shot training
     init: str  # static | backbone: what training started from
     published: PublishedRow | None
     ours: Experiment | None
@@ -64,16 +64,16 @@ class Table:
         sizes = [row.ours.sizes(name) for row in self.rows if row.ours]
         return next((size for size in sizes if size), None)
 
-    def experiment(self, model: str, backward: str, init: str) -> Experiment:
+    def experiment(self, network: str, strategy: str, init: str) -> Experiment:
         """Our runs of one row; an empty experiment if there is no such row."""
-        found = (row for row in self.rows if (row.model, row.supervision, row.init) == (model, backward, init))
+        found = (row for row in self.rows if (row.network, row.supervision, row.init) == (network, strategy, init))
         row = next(found, None)
         return row.ours if row and row.ours else Experiment(())
 
-    def printed(self, model: str, backward: str, init: str) -> float | None:
+    def printed(self, network: str, strategy: str, init: str) -> float | None:
         """The paper's J&F of one row on the table's last set; None if the paper has no such row."""
         for row in self.rows:
-            if (row.model, row.supervision, row.init) == (model, backward, init):
+            if (row.network, row.supervision, row.init) == (network, strategy, init):
                 return row.printed(self.published_sets[-1].name, "JF")
         return None
 
@@ -82,36 +82,41 @@ class Table:
         return published_set(name) in self.published_sets
 
     @property
-    def models(self) -> list[str]:
+    def networks(self) -> list[str]:
         """The networks of the rows: those of the paper in the order of Table 1, then the others."""
-        present = dict.fromkeys(row.model for row in self.rows if row.model)
-        return sorted(present, key=lambda model: list(TABLE1_BACKWARD).index(model) if model in TABLE1_BACKWARD else 99)
+        present = dict.fromkeys(row.network for row in self.rows if row.network)
+        return sorted(
+            present, key=lambda network: list(TABLE1_STRATEGY).index(network) if network in TABLE1_STRATEGY else 99
+        )
 
 
-def table1(results: Sequence[RunResult], backward: Mapping[str, str]) -> Table:
+def table1(results: Sequence[RunResult], strategy: Mapping[str, str]) -> Table:
     """Table 1: the paper's rows in its order, then networks of the list that the paper does not have.
 
     Ours are the runs after static pretraining, as in the paper: full supervision with every label, and one-shot with
-    the backward pass `backward[model]`. Raises `UserError` if that is no one-shot backward pass.
+    the strategy `strategy[network]`. Raises `UserError` if that is no one-shot strategy.
     """
     grouped = experiments(results)
-    for model, name in backward.items():
+    for network, name in strategy.items():
         if name not in ONE_SHOT:
-            raise UserError(f"table1_backward.{model}: '{name}' is no backward pass; {suggest(name, list(ONE_SHOT))}")
-    chosen = {**TABLE1_BACKWARD, **backward}
+            raise UserError(f"table1_strategy.{network}: '{name}' is no strategy; {suggest(name, list(ONE_SHOT))}")
+    chosen = {**TABLE1_STRATEGY, **strategy}
     rows = []
     for printed in published_table(1):
-        if printed.model is None:
+        if printed.network is None:
             rows.append(TableRow(printed.method, None, "full", "static", printed, None))
             continue
-        supervision = "full" if printed.supervision == "full" else chosen[printed.model]
-        ours = _find(grouped, printed.model, supervision, "static")
-        rows.append(TableRow(printed.method, printed.model, supervision, "static", printed, ours))
-    for model in dict.fromkeys(result.spec.model for result in results):
-        if model not in TABLE1_BACKWARD:
-            for method, supervision in ((model, "full"), (f"1-shot {model}", chosen.get(model, _FALLBACK_BACKWARD))):
-                ours = _find(grouped, model, supervision, "static")
-                rows.append(TableRow(method, model, supervision, "static", None, ours))
+        supervision = "full" if printed.supervision == "full" else chosen[printed.network]
+        ours = _find(grouped, printed.network, supervision, "static")
+        rows.append(TableRow(printed.method, printed.network, supervision, "static", printed, ours))
+    for network in dict.fromkeys(result.spec.network for result in results):
+        if network not in TABLE1_STRATEGY:
+            for method, supervision in (
+                (network, "full"),
+                (f"1-shot {network}", chosen.get(network, _FALLBACK_STRATEGY)),
+            ):
+                ours = _find(grouped, network, supervision, "static")
+                rows.append(TableRow(method, network, supervision, "static", None, ours))
     return Table(1, "full supervision and one-shot training", tuple(rows), PUBLISHED_SETS)
 
 
@@ -123,29 +128,29 @@ def table3(results: Sequence[RunResult]) -> Table:
 
 def table4(results: Sequence[RunResult]) -> Table:
     """Table 4: the ways back of one-shot training, all from the backbone alone."""
-    title = "backward passes of one-shot training, without static pretraining"
+    title = "strategies of one-shot training, without static pretraining"
     return Table(4, title, _ablation(4, results, ONE_SHOT, ("backbone",)), (DAVIS17,))
 
 
 def _ablation(
-    number: int, results: Sequence[RunResult], backward: Sequence[str], init: Sequence[str]
+    number: int, results: Sequence[RunResult], strategy: Sequence[str], init: Sequence[str]
 ) -> tuple[TableRow, ...]:
     """The paper's rows of table `number`, then runs of the list that answer its question beyond the paper's."""
     grouped = experiments(results)
     rows = []
     for printed in published_table(number):
-        key = (printed.model or "", printed.backward or "", printed.init or "")
+        key = (printed.network or "", printed.strategy or "", printed.init or "")
         rows.append(TableRow(printed.method, *key, printed, _find(grouped, *key)))
-    present = {(row.model, row.supervision, row.init) for row in rows}
-    for model, supervision, _, start in grouped:
-        key = (model, supervision, start)
-        if key not in present and supervision in backward and start in init:
-            rows.append(TableRow(f"1-shot {model}", *key, None, _find(grouped, *key)))
+    present = {(row.network, row.supervision, row.init) for row in rows}
+    for network, supervision, _, start in grouped:
+        key = (network, supervision, start)
+        if key not in present and supervision in strategy and start in init:
+            rows.append(TableRow(f"1-shot {network}", *key, None, _find(grouped, *key)))
     return tuple(rows)
 
 
 def _find(
-    grouped: Mapping[tuple[str, str, str, str], Experiment], model: str, supervision: str, init: str
+    grouped: Mapping[tuple[str, str, str, str], Experiment], network: str, supervision: str, init: str
 ) -> Experiment:
     labels = "every" if supervision == "full" else "first"
-    return grouped.get((model, supervision, labels, init), Experiment(()))
+    return grouped.get((network, supervision, labels, init), Experiment(()))

@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from oneshot_vos.datasets.images import read_frame
-from oneshot_vos.datasets.masks import read_mask
-from oneshot_vos.datasets.video import Video
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.png import decode_ids
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.registry import suggest
 from oneshot_vos.reporting.canvas import Pixels, Row, grid
-from oneshot_vos.reporting.comparison import TABLE1_BACKWARD
+from oneshot_vos.reporting.comparison import TABLE1_STRATEGY
 from oneshot_vos.reporting.overlay import fit_height, fit_ids, intersection_over_union, overlay, overlay_one
 from oneshot_vos.reporting.results import EMPTY, RunSpec
 from oneshot_vos.reporting.text import NOT_RUN
+from oneshot_vos.videos.images import read_frame
+from oneshot_vos.videos.masks import read_mask
+from oneshot_vos.videos.video import Video
 
 FIGURE6_VIDEOS = ("motocross-jump", "drift-chicane")  # the paper's
 FIGURE7_VIDEO = "drift-chicane"
@@ -68,21 +68,21 @@ def draw_figure4(
 ) -> Image.Image:
     """Full supervision above one-shot training, the same frames, for each network; one video per network.
 
-    Figure 5 is the same on YouTube-VOS, with another `number`. `one_shot` is the backward pass per network that stands
+    Figure 5 is the same on YouTube-VOS, with another `number`. `one_shot` is the strategy per network that stands
     for one-shot training. Videos: the chosen ones in turn, or spread evenly over the names of the set.
     """
-    models = list(dict.fromkeys(run.model for run in runs))
-    one_shot = {**TABLE1_BACKWARD, **one_shot}
+    networks = list(dict.fromkeys(run.network for run in runs))
+    one_shot = {**TABLE1_STRATEGY, **one_shot}
     names = sorted(scenes.videos)
-    spread = [names[index] for index in spaced(len(names), max(len(models), 2))]
+    spread = [names[index] for index in spaced(len(names), max(len(networks), 2))]
     chosen = scenes.choose((), spread)
     rows = []
-    for index, model in enumerate(models):
+    for index, network in enumerate(networks):
         video = scenes.videos[chosen[index % len(chosen)]]
         times = _spaced_times(video, scenes.frames)
-        for title, backward in (("full", "full"), ("1-shot", one_shot.get(model, "two_step"))):
-            run = find_run(runs, model, backward, "static")
-            label = (f"{model}, {title}", f"({backward})" if title != backward else "", video.name)
+        for title, strategy in (("full", "full"), ("1-shot", one_shot.get(network, "two_step"))):
+            run = find_run(runs, network, strategy, "static")
+            label = (f"{network}, {title}", f"({strategy})" if title != strategy else "", video.name)
             rows.append(_row(scenes, run, label, video, times))
     title = f"Figure {number}: full supervision and one-shot training, {scenes.set}"
     return grid(title, rows, height=_HEIGHT, notes=["The first column shows the given mask."])
@@ -99,19 +99,19 @@ def draw_figure6(scenes: Scenes, runs: Sequence[RunSpec]) -> Image.Image:
     Videos: the chosen ones, else the paper's where the set has them, else the first two by name.
     """
     chosen = scenes.choose(FIGURE6_VIDEOS, sorted(scenes.videos)[:2])[:2]
-    trained = [run for run in runs if run.backward == EMPTY and run.seed == _first_seed(runs, run)]
+    trained = [run for run in runs if run.strategy == EMPTY and run.seed == _first_seed(runs, run)]
     rows = []
     shown: Sequence[RunSpec | None] = trained or [None]
     for run in shown:
         for name in chosen:
             video = scenes.videos[name]
-            label = (f"{run.model}, empty" if run else "empty", "reference", name)
+            label = (f"{run.network}, empty" if run else "empty", "reference", name)
             rows.append(_row(scenes, run, label, video, _spaced_times(video, scenes.frames), merged=True))
     notes = ["No mask is given, not even on the first frame; all objects count as one."]
     return grid(f"Figure 6: trained with an empty reference mask, {scenes.set}", rows, height=_HEIGHT, notes=notes)
 
 
-def draw_figure7(scenes: Scenes, runs: Sequence[RunSpec], model: str = "cutie") -> Image.Image:
+def draw_figure7(scenes: Scenes, runs: Sequence[RunSpec], network: str = "cutie") -> Image.Image:
     """T-step from scratch: the truth in green, the prediction in red, one row per video.
 
     Videos: the chosen ones, else drift-chicane if the set has it, else the one whose objects move most, that is, whose
@@ -119,7 +119,7 @@ def draw_figure7(scenes: Scenes, runs: Sequence[RunSpec], model: str = "cutie") 
     each say how much the prediction overlaps with the first mask, and how much with the truth: a network that copies
     the first mask has a high first and a low second.
     """
-    run = find_run(runs, model, "t_step", "backbone")
+    run = find_run(runs, network, "t_step", "backbone")
     chosen = scenes.choose((FIGURE7_VIDEO,), ())
     if not chosen:
         chosen = (most_motion(list(scenes.videos.values())),)
@@ -127,14 +127,14 @@ def draw_figure7(scenes: Scenes, runs: Sequence[RunSpec], model: str = "cutie") 
     for name in chosen:
         video = scenes.videos[name]
         times = [video.labelled[index] for index in spaced(len(video.labelled), scenes.frames)]
-        rows.append(_truth_row(scenes, run, (f"{model}, t_step", "from scratch", name), video, times))
+        rows.append(_truth_row(scenes, run, (f"{network}, t_step", "from scratch", name), video, times))
     notes = ["Green: truth. Red: prediction. IoU of the prediction with the first mask / with the truth."]
     return grid(f"Figure 7: T-step from scratch, {scenes.set}", rows, height=_HEIGHT, notes=notes)
 
 
-def find_run(runs: Sequence[RunSpec], model: str, backward: str, init: str) -> RunSpec | None:
+def find_run(runs: Sequence[RunSpec], network: str, strategy: str, init: str) -> RunSpec | None:
     """The run with the first seed among those of this description; None if the list has none."""
-    found = [run for run in runs if (run.model, run.backward, run.init) == (model, backward, init)]
+    found = [run for run in runs if (run.network, run.strategy, run.init) == (network, strategy, init)]
     return min(found, key=lambda run: run.seed, default=None)
 
 

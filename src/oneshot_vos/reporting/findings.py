@@ -22,7 +22,7 @@ Verdict = Literal["agrees", "disagrees", "undecided", "not in the paper", "not r
 class PretrainingFinding:
     """Table 3 for one network on one set: J&F after static pretraining, without it, and the difference."""
 
-    model: str
+    network: str
     pretrained: Spread | None
     scratch: Spread | None
     gain: Contrast | None
@@ -42,17 +42,17 @@ class PretrainingFinding:
         """One line of Markdown without its bullet."""
         scores = f"{mean_and_spread(self.pretrained)} with pretraining, {mean_and_spread(self.scratch)} without"
         if self.pretrained is None and self.scratch is None:
-            return f"{self.model}: {NOT_RUN}."
+            return f"{self.network}: {NOT_RUN}."
         if self.gain is None:
-            return f"{self.model}: {scores}. No statement."
+            return f"{self.network}: {scores}. No statement."
         effect = {1: "helps", -1: "hurts", 0: "makes no difference,"}[self.gain.sign]
         paper = "" if self.printed is None else f" The paper: {self.printed:+.1f}."
-        return f"{self.model}: {scores}: pretraining {effect} {_amount(self.gain)}.{paper} {_VERDICTS[self.verdict]}"
+        return f"{self.network}: {scores}: pretraining {effect} {_amount(self.gain)}.{paper} {_VERDICTS[self.verdict]}"
 
     def entry(self) -> dict[str, Any]:
         """The finding as plain values for JSON."""
         return {
-            "model": self.model,
+            "network": self.network,
             "pretrained": _rounded(self.pretrained),
             "scratch": _rounded(self.scratch),
             "pretrained_minus_scratch": _contrast_entry(self.gain),
@@ -65,7 +65,7 @@ class PretrainingFinding:
 class StepsFinding:
     """Table 4 for one network on one set: J&F per way back, and by how much the best is ahead of each other one."""
 
-    model: str
+    network: str
     scores: Mapping[str, Spread]  # only what has been run
     missing: tuple[str, ...]  # rows of the table without a score
     best: str | None  # None where fewer than two have been run
@@ -87,19 +87,19 @@ class StepsFinding:
         """One line of Markdown without its bullet."""
         missing = f" ({', '.join(self.missing)}: {NOT_RUN})" if self.missing else ""
         if not self.scores:
-            return f"{self.model}: {NOT_RUN}."
+            return f"{self.network}: {NOT_RUN}."
         if self.best is None:
             only = ", ".join(f"{name} {mean_and_spread(score)}" for name, score in self.scores.items())
-            return f"{self.model}: {only}{missing}. No statement."
+            return f"{self.network}: {only}{missing}. No statement."
         leads = ", ".join(f"ahead of {name} {_amount(lead)}" for name, lead in self.ahead.items())
-        start = f"{self.model}: {self.best} is best ({mean_and_spread(self.scores[self.best])}), {leads}{missing}."
+        start = f"{self.network}: {self.best} is best ({mean_and_spread(self.scores[self.best])}), {leads}{missing}."
         paper = "" if self.printed_best is None else f" The paper: {self.printed_best}."
         return f"{start}{paper} {_VERDICTS[self.verdict]}"
 
     def entry(self) -> dict[str, Any]:
         """The finding as plain values for JSON."""
         return {
-            "model": self.model,
+            "network": self.network,
             "scores": {name: _rounded(score) for name, score in self.scores.items()},
             "best": self.best,
             "best_minus": {name: _contrast_entry(lead) for name, lead in self.ahead.items()},
@@ -114,12 +114,12 @@ Finding = PretrainingFinding | StepsFinding
 def pretraining_findings(table: Table, name: str) -> tuple[PretrainingFinding, ...]:
     """Table 3 on set `name`, one finding per network."""
     found = []
-    for model in table.models:
-        after, without = (table.experiment(model, "two_step", init) for init in ("static", "backbone"))
-        printed = [table.printed(model, "two_step", init) for init in ("static", "backbone")]
+    for network in table.networks:
+        after, without = (table.experiment(network, "two_step", init) for init in ("static", "backbone"))
+        printed = [table.printed(network, "two_step", init) for init in ("static", "backbone")]
         found.append(
             PretrainingFinding(
-                model,
+                network,
                 after.score(name, "JF"),
                 without.score(name, "JF"),
                 contrast(after, without, name),
@@ -131,29 +131,29 @@ def pretraining_findings(table: Table, name: str) -> tuple[PretrainingFinding, .
 
 def steps_findings(table: Table, name: str) -> tuple[StepsFinding, ...]:
     """Table 4 on set `name`, one finding per network."""
-    return tuple(_steps_finding(table, model, name) for model in table.models)
+    return tuple(_steps_finding(table, network, name) for network in table.networks)
 
 
-def _steps_finding(table: Table, model: str, name: str) -> StepsFinding:
-    present = {row.supervision for row in table.rows if row.model == model}
-    runs = {backward: table.experiment(model, backward, "backbone") for backward in ONE_SHOT if backward in present}
+def _steps_finding(table: Table, network: str, name: str) -> StepsFinding:
+    present = {row.supervision for row in table.rows if row.network == network}
+    runs = {strategy: table.experiment(network, strategy, "backbone") for strategy in ONE_SHOT if strategy in present}
     scores = {
-        backward: score for backward, experiment in runs.items() if (score := experiment.score(name, "JF")) is not None
+        strategy: score for strategy, experiment in runs.items() if (score := experiment.score(name, "JF")) is not None
     }
     printed = {
-        backward: value for backward in scores if (value := table.printed(model, backward, "backbone")) is not None
+        strategy: value for strategy in scores if (value := table.printed(network, strategy, "backbone")) is not None
     }
     shared = len(printed) > 1
-    best = _best({backward: score.mean for backward, score in scores.items()}) if len(scores) > 1 else None
-    leads = {backward: contrast(runs[best], runs[backward], name) for backward in scores if best and backward != best}
+    best = _best({strategy: score.mean for strategy, score in scores.items()}) if len(scores) > 1 else None
+    leads = {strategy: contrast(runs[best], runs[strategy], name) for strategy in scores if best and strategy != best}
     return StepsFinding(
-        model,
+        network,
         scores,
-        tuple(backward for backward in runs if backward not in scores),
+        tuple(strategy for strategy in runs if strategy not in scores),
         best,
-        {backward: lead for backward, lead in leads.items() if lead},
+        {strategy: lead for strategy, lead in leads.items() if lead},
         _best(printed) if shared else None,
-        _best({backward: scores[backward].mean for backward in printed}) if shared else None,
+        _best({strategy: scores[strategy].mean for strategy in printed}) if shared else None,
     )
 
 
@@ -164,16 +164,16 @@ def findings(table: Table, name: str) -> tuple[Finding, ...]:
 
 def conclusion(table: Table, found: Sequence[Finding]) -> str:
     """One sentence over all networks: how many go the paper's way."""
-    question = "whether static pretraining helps" if table.number == 3 else "which backward pass is best from scratch"
+    question = "whether static pretraining helps" if table.number == 3 else "which strategy is best from scratch"
     by_verdict: dict[str, list[str]] = {}
     for finding in found:
-        by_verdict.setdefault(finding.verdict, []).append(finding.model)
+        by_verdict.setdefault(finding.verdict, []).append(finding.network)
     compared = sum(len(by_verdict.get(verdict, [])) for verdict in ("agrees", "disagrees", "undecided"))
     if not compared:
         return f"No network can be compared with the paper yet on {question}."
     agreeing = by_verdict.pop("agrees", [])
     parts = [f"{len(agreeing)} of {compared} networks compared" + (f" ({', '.join(agreeing)})" if agreeing else "")]
-    parts += [f"{verdict}: {', '.join(models)}" for verdict, models in by_verdict.items()]
+    parts += [f"{verdict}: {', '.join(networks)}" for verdict, networks in by_verdict.items()]
     return f"On {question}, ours goes the paper's way for {'; '.join(parts)}."
 
 

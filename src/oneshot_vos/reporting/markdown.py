@@ -137,7 +137,7 @@ def _ablation_block(table: Table, name: str) -> str:
             f"The paper's columns are over {published.title}, other videos: not comparable, so no difference is given; "
             "only the order of the rows can be set against ours."
         )
-    header = ["method", "backward", "pretraining", *(f"paper: {title}" for title in _TITLES.values())]
+    header = ["method", "strategy", "pretraining", *(f"paper: {title}" for title in _TITLES.values())]
     header += [*(f"ours: {title}" for title in _TITLES.values()), *(["difference J&F"] if comparable else []), "seeds"]
     cells = []
     for row in table.rows:
@@ -151,12 +151,12 @@ def _ablation_block(table: Table, name: str) -> str:
 
 def runs_markdown(report: Report) -> str:
     """Every run of the list and the baseline that repeats the first mask; `of full` is J&F over full supervision's."""
-    header = ["run", "backward", "init", "seed", "labels %"]
+    header = ["run", "strategy", "init", "seed", "labels %"]
     header += [f"{name} {title}" for name in report.sets for title in (*_TITLES.values(), "of full")]
     table = []
     for result in report.runs:
         run = result.spec
-        cells = [run.name, run.backward, run.init, str(run.seed), percent(report.labels.percent(run.labels))]
+        cells = [run.name, run.strategy, run.init, str(run.seed), percent(report.labels.percent(run.labels))]
         for name in report.sets:
             score = result.scores.get(name)
             ratio = report.ratio_to_full(run, score.scores["JF"], name) if score else None
@@ -186,7 +186,7 @@ def variants_markdown(report: Report) -> str:
         if len(experiment.runs) < 2:
             continue
         spec = experiment.runs[0].spec
-        cells = [spec.model, spec.backward, spec.init, " ".join(map(str, experiment.seeds)) or NOT_RUN]
+        cells = [spec.network, spec.strategy, spec.init, " ".join(map(str, experiment.seeds)) or NOT_RUN]
         for name in report.sets:
             score = experiment.score(name, "JF")
             ratio = report.ratio_to_full(spec, score.mean, name) if score else None
@@ -194,7 +194,7 @@ def variants_markdown(report: Report) -> str:
         table.append(cells)
     if not table:
         return ""
-    header = ["model", "backward", "init", "seeds"]
+    header = ["network", "strategy", "init", "seeds"]
     header += [text for name in report.sets for text in (f"{name} J&F", "of full")]
     return markdown_table(header, table, left=4)
 

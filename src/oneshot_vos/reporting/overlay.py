@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from oneshot_vos.datasets.masks import DAVIS_PALETTE
 from oneshot_vos.reporting.canvas import Colour, Pixels
+from oneshot_vos.videos.masks import DAVIS_PALETTE
 
 Ids = NDArray[np.integer]
 _TINT = 0.45  # share of the mask's colour inside the contour

@@ -78,27 +78,27 @@ def curves_csv(curves: Mapping[str, Curve]) -> tuple[list[str], list[list[Cell]]
 def curves_image(runs: Sequence[RunSpec], curves: Mapping[str, Curve]) -> Image.Image:
     """J&F over iterations: one panel per network, one line per run; dashed without static pretraining."""
     panels = []
-    for model in dict.fromkeys(run.model for run in runs):
-        drawn = [run for run in runs if run.model == model and run.name in curves]
+    for network in dict.fromkeys(run.network for run in runs):
+        drawn = [run for run in runs if run.network == network and run.name in curves]
         lines = [
             Line(
                 _label(run),
                 curves[run.name].iterations,
                 curves[run.name].scores["JF"],
-                _COLOURS.get(run.backward, _OTHER),
+                _COLOURS.get(run.strategy, _OTHER),
                 dashed=run.init == "backbone",
             )
             for run in drawn
         ]
         sets = dict.fromkeys(f"{curves[run.name].set}, {curves[run.name].videos} videos" for run in drawn)
-        panels.append(Panel(f"{model}  ({'; '.join(sets)})" if sets else model, tuple(lines)))
+        panels.append(Panel(f"{network}  ({'; '.join(sets)})" if sets else network, tuple(lines)))
     return draw_panels(panels, x_title="iteration", y_title="J&F in percent", empty="not run")
 
 
 def _label(run: RunSpec) -> str:
     start = "pretrained" if run.init == "static" else "from scratch"
     merged = "" if run.comparable else " (all objects as one)"
-    return f"{run.backward}, {start}{merged}" + (f", seed {run.seed}" if run.seed else "")
+    return f"{run.strategy}, {start}{merged}" + (f", seed {run.seed}" if run.seed else "")
 
 
 def curves_markdown(runs: Sequence[RunSpec], curves: Mapping[str, Curve]) -> str:

@@ -51,10 +51,10 @@ class PublishedRow:
     """One printed row. `scores[set][measure]` is in percent; a measure the paper leaves out is absent."""
 
     method: str
-    model: str | None  # stcn, xmem or cutie; None for the systems that the paper only cites
+    network: str | None  # stcn, xmem or cutie; None for the systems that the paper only cites
     supervision: str  # full | one_shot
     labels_percent: float | None  # None where the table does not print it (Tables 3 and 4)
-    backward: str | None
+    strategy: str | None
     init: str | None  # static | backbone, Tables 3 and 4
     scores: Mapping[str, Mapping[str, float]]
     note: str
@@ -77,10 +77,10 @@ def _row(cells: Mapping[str, str]) -> PublishedRow:
     labels = cells.get("labels_percent")
     return PublishedRow(
         method=cells["method"],
-        model=cells["model"] or None,
+        network=cells["network"] or None,
         supervision=cells["supervision"],
         labels_percent=float(labels) if labels else None,
-        backward=cells.get("backward") or None,
+        strategy=cells.get("strategy") or None,
         init=cells.get("init") or None,
         scores=scores,
         note=cells.get("note", ""),

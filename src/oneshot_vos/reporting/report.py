@@ -48,20 +48,20 @@ class Report:
 
         None if that has no score, or if the run's scores are not comparable.
         """
-        full = self.table1.experiment(spec.model, "full", "static").score(name, "JF")
+        full = self.table1.experiment(spec.network, "full", "static").score(name, "JF")
         return score / full.mean if spec.comparable and full and full.mean > 0 else None
 
     def ratios(self) -> dict[str, dict[str, Spread]]:
-        """One-shot J&F over full J&F per model and set of Table 1, where both have been run."""
+        """One-shot J&F over full J&F per network and set of Table 1, where both have been run."""
         ratios: dict[str, dict[str, Spread]] = {}
         for row in self.table1.rows:
-            if row.model is None or row.supervision == "full":
+            if row.network is None or row.supervision == "full":
                 continue
-            full = self.table1.experiment(row.model, "full", "static")
+            full = self.table1.experiment(row.network, "full", "static")
             for name in self.sets:
                 ratio = one_shot_ratio(row.ours or Experiment(()), full, name)
                 if ratio:
-                    ratios.setdefault(row.model, {})[name] = ratio
+                    ratios.setdefault(row.network, {})[name] = ratio
         return ratios
 
 
@@ -72,7 +72,7 @@ def collect(
     curves: Path,
     sets: Sequence[str],
     profile: str,
-    table1_backward: Mapping[str, str],
+    table1_strategy: Mapping[str, str],
 ) -> Report:
     """Read what the stages wrote for the runs of the list; see `tables.write_tables` for the arguments."""
     specs = parse_runs(runs)
@@ -85,7 +85,7 @@ def collect(
         pretrainings=read_pretrainings(specs, curves),
         labels=read_label_counts(labels),
         curves=read_curves(specs, metrics),
-        table1=table1(results, table1_backward),
+        table1=table1(results, table1_strategy),
         table3=table3(results),
         table4=table4(results),
     )

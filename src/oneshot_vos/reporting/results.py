@@ -26,8 +26,8 @@ class RunSpec:
     """One entry of the list of runs: what tells a trained network from the others."""
 
     name: str
-    model: str
-    backward: str  # full | two_step | t_step | one_step | empty
+    network: str
+    strategy: str  # full | two_step | t_step | one_step | empty
     labels: str  # every | first
     init: str  # static | backbone
     seed: int
@@ -35,7 +35,7 @@ class RunSpec:
     @property
     def variant(self) -> tuple[str, str, str, str]:
         """Everything but the seed: runs of equal variant are repetitions of one experiment."""
-        return (self.model, self.backward, self.labels, self.init)
+        return (self.network, self.strategy, self.labels, self.init)
 
     @property
     def comparable(self) -> bool:
@@ -43,7 +43,7 @@ class RunSpec:
 
         Trained with an empty reference, it is given an empty mask in scoring too, and all objects count as one.
         """
-        return self.backward != EMPTY
+        return self.strategy != EMPTY
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,8 @@ def _read_set(path: Path) -> SetScores:
 
 
 def read_pretrainings(runs: Sequence[RunSpec], curves: Path) -> dict[str, TrainingRecord]:
-    """Records of the static pretrainings that the runs start from: `pretrain-<model>` to its record."""
-    names = dict.fromkeys(f"pretrain-{run.model}" for run in runs if run.init == "static")
+    """Records of the static pretrainings that the runs start from: `pretrain-<network>` to its record."""
+    names = dict.fromkeys(f"pretrain-{run.network}" for run in runs if run.init == "static")
     records = {name: _read_training(curves / name / "run.json") for name in names}
     return {name: record for name, record in records.items() if record}
 

@@ -13,7 +13,7 @@ _RECORD = [item.name for item in fields(TrainingRecord)]
 
 def runs_csv(report: Report) -> tuple[list[str], list[list[Cell]]]:
     """Header and one row per run, the baseline last."""
-    header = ["run", "model", "backward", "labels", "init", "seed", "labels_percent", "comparable", "status"]
+    header = ["run", "network", "strategy", "labels", "init", "seed", "labels_percent", "comparable", "status"]
     for name in report.sets:
         header += [f"{name}_{measure}" for measure in MEASURES] + [f"{name}_of_full"]
     header += ["profile", "reproduce", *(f"train_{key}" for key in _RECORD)]
@@ -26,7 +26,7 @@ def runs_csv(report: Report) -> tuple[list[str], list[list[Cell]]]:
 
 def _cells(result: RunResult, report: Report) -> list[Cell]:
     run = result.spec
-    cells: list[Cell] = [run.name, run.model, run.backward, run.labels, run.init, run.seed]
+    cells: list[Cell] = [run.name, run.network, run.strategy, run.labels, run.init, run.seed]
     comparable = "yes" if run.comparable else "no"
     cells += [report.labels.percent(run.labels), comparable, _status(result.scores, report)]
     for name in report.sets:

@@ -23,7 +23,7 @@ _FIGURES = {
 
 
 def metrics_summary(report: Report, table2: Table2 | None = None) -> dict[str, Any]:
-    """`{run: {set: {JF, J, F}}}` in percent, and what is compared, per model and set.
+    """`{run: {set: {JF, J, F}}}` in percent, and what is compared, per network and set.
 
     Held-out sets of YouTube-VOS, which `table2` has, have `{G, J_seen, …}` instead, of the groups that they show.
 
@@ -42,8 +42,8 @@ def metrics_summary(report: Report, table2: Table2 | None = None) -> dict[str, A
             measured = {key: round(value, 2) for key, value in entry.scores.items() if value is not None}
             summary.setdefault(run, {})[name] = measured
     summary["ratio"] = {
-        model: {name: round(ratio.mean, 4) for name, ratio in by_set.items()}
-        for model, by_set in report.ratios().items()
+        network: {name: round(ratio.mean, 4) for name, ratio in by_set.items()}
+        for network, by_set in report.ratios().items()
     }
     summary["table3"] = _table3_metrics(report)
     summary["table4"] = _table4_metrics(report)
@@ -58,7 +58,7 @@ def _table3_metrics(report: Report) -> dict[str, Any]:
         for finding in pretraining_findings(report.table3, name):
             if finding.gain:
                 entry = {"static_minus_backbone": round(finding.gain.mean, 2)}
-                metrics.setdefault(finding.model, {})[name] = entry
+                metrics.setdefault(finding.network, {})[name] = entry
     return metrics
 
 
@@ -66,13 +66,13 @@ def _table4_metrics(report: Report) -> dict[str, Any]:
     """Against two_step, not against the best: the sign of a metric should not depend on who leads."""
     metrics: dict[str, Any] = {}
     table = report.table4
-    for model in table.models:
+    for network in table.networks:
         for name in report.sets:
             for other in ONE_SHOT:
-                against = table.experiment(model, other, "backbone")
-                lead = contrast(table.experiment(model, "two_step", "backbone"), against, name)
+                against = table.experiment(network, other, "backbone")
+                lead = contrast(table.experiment(network, "two_step", "backbone"), against, name)
                 if lead and other != "two_step":
-                    entry = metrics.setdefault(model, {}).setdefault(name, {})
+                    entry = metrics.setdefault(network, {}).setdefault(name, {})
                     entry[f"two_step_minus_{other}"] = round(lead.mean, 2)
     return metrics
 
@@ -138,18 +138,18 @@ def _ratio_lines(report: Report) -> list[str]:
     """One line per network and set of Table 1; once per network where there is no ratio on any set."""
     ratios, lines = report.ratios(), []
     for row in report.table1.rows:
-        if row.model is None or row.supervision == "full" or row.ours is None:
+        if row.network is None or row.supervision == "full" or row.ours is None:
             continue
-        full = report.table1.experiment(row.model, "full", "static")
-        for name, ratio in ratios.get(row.model, {}).items():
+        full = report.table1.experiment(row.network, "full", "static")
+        for name, ratio in ratios.get(row.network, {}).items():
             lines.append(
-                f"- {row.model}, `{name}`: one-shot ({row.supervision}) J&F "
+                f"- {row.network}, `{name}`: one-shot ({row.supervision}) J&F "
                 f"{mean_and_spread(row.ours.score(name, 'JF'))}, full supervision "
                 f"{mean_and_spread(full.score(name, 'JF'))}: ratio {mean_and_spread(ratio, digits=3)}."
             )
-        if row.model not in ratios:
+        if row.network not in ratios:
             lines.append(
-                f"- {row.model}: no ratio yet, full or one-shot ({row.supervision}) after pretraining is not run."
+                f"- {row.network}: no ratio yet, full or one-shot ({row.supervision}) after pretraining is not run."
             )
     return lines
 

@@ -18,7 +18,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.youtube import MEASURES
 from oneshot_vos.evaluation.youtube_report import load_youtube_result
 from oneshot_vos.files import write_json, write_text
-from oneshot_vos.reporting.comparison import TABLE1_BACKWARD
+from oneshot_vos.reporting.comparison import TABLE1_STRATEGY
 from oneshot_vos.reporting.labels import LabelCounts, read_label_counts
 from oneshot_vos.reporting.published import PublishedRow, published_table
 from oneshot_vos.reporting.results import RunSpec, Spread, parse_runs, reproduce, spread
@@ -58,8 +58,8 @@ class Table2Row:
     """One row: the printed numbers, and our runs of that experiment; `runs` is None for systems only cited."""
 
     method: str
-    model: str | None
-    supervision: str  # full, or the backward pass of one-shot training
+    network: str | None
+    supervision: str  # full, or the strategy of one-shot training
     published: PublishedRow | None
     runs: tuple[RunSpec, ...] | None
 
@@ -124,13 +124,13 @@ def collect_table2(
     held_out_sets: Sequence[str],
     profile: str,
     server_file: Path | None,
-    backward: Mapping[str, str] = TABLE1_BACKWARD,
+    strategy: Mapping[str, str] = TABLE1_STRATEGY,
 ) -> Table2:
     """Everything that Table 2 shows.
 
     `runs` is the list of params.yaml, `metrics_dir`/<run>/<set>.json the scores of the held-out sets, `server_file` the
     server's scores (it may be absent; None: the profile has no set that the server scores), `labels_dir` as in
-    `labels.read_label_counts`, `backward` the backward pass that stands for one-shot training, per model.
+    `labels.read_label_counts`, `strategy` the strategy that stands for one-shot training, per network.
     """
     specs = parse_runs(runs)
     server = read_server_scores(server_file, list(runs)) if server_file else ()
@@ -143,7 +143,7 @@ def collect_table2(
         for name in held_out_sets
     }
     return Table2(
-        _rows(specs, {**TABLE1_BACKWARD, **backward}),
+        _rows(specs, {**TABLE1_STRATEGY, **strategy}),
         {(each.run, each.set): each for each in server},
         local,
         read_label_counts(labels_dir),
@@ -163,22 +163,22 @@ def _read_local(path: Path) -> LocalScores:
     return LocalScores(scores, result.counts)
 
 
-def _rows(specs: Sequence[RunSpec], backward: Mapping[str, str]) -> tuple[Table2Row, ...]:
+def _rows(specs: Sequence[RunSpec], strategy: Mapping[str, str]) -> tuple[Table2Row, ...]:
     """The paper's rows in its order, then networks that the paper does not have. Ours are after static pretraining."""
     rows = []
     for printed in published_table(2):
-        supervision = "full" if printed.supervision == "full" else backward[printed.model or ""]
-        runs = _runs_of(specs, printed.model, supervision) if printed.model else None
-        rows.append(Table2Row(printed.method, printed.model, supervision, printed, runs))
-    for model in dict.fromkeys(spec.model for spec in specs):
-        if model not in TABLE1_BACKWARD:
-            for method, supervision in ((model, "full"), (f"1-shot {model}", backward.get(model, "two_step"))):
-                rows.append(Table2Row(method, model, supervision, None, _runs_of(specs, model, supervision)))
+        supervision = "full" if printed.supervision == "full" else strategy[printed.network or ""]
+        runs = _runs_of(specs, printed.network, supervision) if printed.network else None
+        rows.append(Table2Row(printed.method, printed.network, supervision, printed, runs))
+    for network in dict.fromkeys(spec.network for spec in specs):
+        if network not in TABLE1_STRATEGY:
+            for method, supervision in ((network, "full"), (f"1-shot {network}", strategy.get(network, "two_step"))):
+                rows.append(Table2Row(method, network, supervision, None, _runs_of(specs, network, supervision)))
     return tuple(rows)
 
 
-def _runs_of(specs: Sequence[RunSpec], model: str, supervision: str) -> tuple[RunSpec, ...]:
-    wanted = (model, supervision, "every" if supervision == "full" else "first", "static")
+def _runs_of(specs: Sequence[RunSpec], network: str, supervision: str) -> tuple[RunSpec, ...]:
+    wanted = (network, supervision, "every" if supervision == "full" else "first", "static")
     return tuple(spec for spec in specs if spec.variant == wanted)
 
 

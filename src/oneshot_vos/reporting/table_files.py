@@ -30,7 +30,7 @@ def _keys(table: Table, row: TableRow) -> dict[str, str]:
     """What tells the rows of a table apart."""
     if table.number == 1:
         return {"method": row.method, "supervision": row.supervision}
-    return {"method": row.method, "backward": row.supervision, "init": row.init}
+    return {"method": row.method, "strategy": row.supervision, "init": row.init}
 
 
 def _cells(table: Table, row: TableRow, report: Report) -> list[Cell]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from oneshot_vos.files import write_json, write_text
 from oneshot_vos.reporting.canvas import save_png
-from oneshot_vos.reporting.comparison import TABLE1_BACKWARD
+from oneshot_vos.reporting.comparison import TABLE1_STRATEGY
 from oneshot_vos.reporting.markdown import ablation_markdown, runs_markdown, table1_markdown
 from oneshot_vos.reporting.progress import curves_csv, curves_image
 from oneshot_vos.reporting.report import Report, collect
@@ -31,21 +31,21 @@ def write_tables(
     evaluate_sets: Sequence[str],
     profile: str,
     out_dir: Path,
-    table1_backward: Mapping[str, str] = TABLE1_BACKWARD,
+    table1_strategy: Mapping[str, str] = TABLE1_STRATEGY,
     figures: str = "../figures",
     table2: Table2 | None = None,
 ) -> None:
     """Write the paper's four tables, those of all runs and of all curves, and the summary into `out_dir`.
 
-    `runs` is the list of runs of params.yaml: name to model, backward, labels, init, seed. Scores are read from
+    `runs` is the list of runs of params.yaml: name to network, strategy, labels, init, seed. Scores are read from
     `<metrics_dir>/<run>/<set>.json`, those over training from `<metrics_dir>/<run>/curve.json`, label counts from
     `label_ratio.json` of `labels_dir` (the folder of one kind of labels, or the one above both), training records from
-    `<curves_dir>/{<run>,pretrain-<model>}/run.json`; only runs of the list are looked at. A run or set without scores
-    is reported as not run. `table1_backward` names the backward pass that stands for one-shot training in Table 1, per
-    model. `figures` is the folder of the figures as seen from `out_dir`, for the links to them. `table2` has
+    `<curves_dir>/{<run>,pretrain-<network>}/run.json`; only runs of the list are looked at. A run or set without scores
+    is reported as not run. `table1_strategy` names the strategy that stands for one-shot training in Table 1, per
+    network. `figures` is the folder of the figures as seen from `out_dir`, for the links to them. `table2` has
     other sets than `evaluate_sets`; None: it is not written.
     """
-    report = collect(runs, metrics_dir, labels_dir, curves_dir, evaluate_sets, profile, table1_backward)
+    report = collect(runs, metrics_dir, labels_dir, curves_dir, evaluate_sets, profile, table1_strategy)
     for table in (report.table1, report.table3, report.table4):
         stem = f"table{table.number}"
         write_text(out_dir / f"{stem}.csv", csv_text(*table_csv(table, report)))

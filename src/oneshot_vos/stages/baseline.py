@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from oneshot_vos.datasets.index import read_index
 from oneshot_vos.files import replacing_folder
 from oneshot_vos.inference.copy_first import copy_first
 from oneshot_vos.params import Params
 from oneshot_vos.stages.evaluate import score_sets
+from oneshot_vos.videos.index import read_index
 
 
 def run(params: Params, sets: Path, masks: Path, metrics: Path) -> None:

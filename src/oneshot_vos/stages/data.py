@@ -4,21 +4,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oneshot_vos.datasets.check import CheckReport, check_pairs, check_videos
-from oneshot_vos.datasets.davis import read_davis
-from oneshot_vos.datasets.index import write_index
-from oneshot_vos.datasets.mini import generate
-from oneshot_vos.datasets.pairs import write_pairs
-from oneshot_vos.datasets.static import read_pairs
-from oneshot_vos.datasets.video import Video
-from oneshot_vos.datasets.youtube import read_youtube, require_unseen_videos
-from oneshot_vos.datasets.youtube_index import write_youtube_index
-from oneshot_vos.datasets.youtube_masks import check_youtube, give_first_masks
-from oneshot_vos.datasets.youtube_videos import HELD_OUT, YouTubeSet
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing_folder, write_json
 from oneshot_vos.params import Data, DavisSet, PairsSet, Params, YouTubeVideos
 from oneshot_vos.registry import Registry
+from oneshot_vos.sets.check import CheckReport, check_pairs, check_videos
+from oneshot_vos.sets.davis import read_davis
+from oneshot_vos.sets.generated import generate
+from oneshot_vos.sets.pairs import read_pairs
+from oneshot_vos.sets.youtube import read_youtube, require_unseen_videos
+from oneshot_vos.sets.youtube_masks import check_youtube, give_first_masks
+from oneshot_vos.videos.index import write_index
+from oneshot_vos.videos.objects import HELD_OUT, YouTubeSet
+from oneshot_vos.videos.objects_index import write_youtube_index
+from oneshot_vos.videos.pairs import write_pairs
+from oneshot_vos.videos.video import Video
 
 _SHOWN = "shown"  # folder of the masks that are made for held-out videos
 

@@ -4,10 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from oneshot_vos.catalogue import STRATEGIES
-from oneshot_vos.datasets.index import read_index
-from oneshot_vos.datasets.video import shown_videos
-from oneshot_vos.datasets.youtube_index import read_youtube_index
-from oneshot_vos.datasets.youtube_videos import YouTubeSet
 from oneshot_vos.evaluation.davis import evaluate_set
 from oneshot_vos.evaluation.report import save_result, write_official_csv
 from oneshot_vos.evaluation.results import SetResult
@@ -16,6 +12,10 @@ from oneshot_vos.evaluation.youtube import evaluate_youtube
 from oneshot_vos.evaluation.youtube_report import save_youtube_result, write_youtube_csv
 from oneshot_vos.files import replacing_folder, write_json
 from oneshot_vos.params import Params
+from oneshot_vos.videos.index import read_index
+from oneshot_vos.videos.objects import YouTubeSet
+from oneshot_vos.videos.objects_index import read_youtube_index
+from oneshot_vos.videos.video import evaluation_videos
 
 
 def run(params: Params, run_key: str, masks: Path, sets: Path, out: Path) -> None:
@@ -26,13 +26,13 @@ def run(params: Params, run_key: str, masks: Path, sets: Path, out: Path) -> Non
     `out/curve.json` has the scores of the earlier states, from `masks/curve/<iteration>.zip`, and of the last one.
     """
     profile, chosen = params.profile, params.run(run_key)
-    given = STRATEGIES[chosen.backward].given
+    given = STRATEGIES[chosen.strategy].given
     with replacing_folder(out) as folder:
         results = score_sets(params, masks, sets, folder, given)
         if given == "first":
             _score_youtube(params, masks, sets, folder)
         curve = profile.curve
-        videos = shown_videos(read_index(sets / f"{curve.set}.json"), given, curve.videos)
+        videos = evaluation_videos(read_index(sets / f"{curve.set}.json"), given, curve.videos)
         states = {
             int(file.stem): evaluate_set(
                 videos, file, processes=profile.evaluate.processes, tolerance=profile.evaluate.tolerance
@@ -41,7 +41,7 @@ def run(params: Params, run_key: str, masks: Path, sets: Path, out: Path) -> Non
         }
         names = {video.name for video in videos}
         last = [entry for entry in results[curve.set].sequences if entry.name in names]
-        states[profile.train[chosen.model].iterations] = SetResult(tuple(last), profile.evaluate.tolerance).summary
+        states[profile.train[chosen.network].iterations] = SetResult(tuple(last), profile.evaluate.tolerance).summary
         write_json(folder / "curve.json", _curve(curve.set, len(videos), states))
 
 
@@ -81,7 +81,7 @@ def score_sets(params: Params, masks: Path, sets: Path, folder: Path, given: str
     results = {}
     for name in params.profile.data.davis_sets:
         result = evaluate_set(
-            shown_videos(read_index(sets / f"{name}.json"), given),
+            evaluation_videos(read_index(sets / f"{name}.json"), given),
             masks / f"{name}.zip",
             processes=settings.processes,
             tolerance=settings.tolerance,

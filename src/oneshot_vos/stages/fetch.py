@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from oneshot_vos.datasets.fetch.obtain import fetch
-from oneshot_vos.datasets.fetch.report import describe
-from oneshot_vos.datasets.fetch.sources import SOURCES, Source, chosen
 from oneshot_vos.errors import UserError
+from oneshot_vos.fetch.obtain import fetch
+from oneshot_vos.fetch.report import describe
+from oneshot_vos.fetch.sources import SOURCES, Source, chosen
 from oneshot_vos.registry import Registry
 
 Say = Callable[[str], None]

@@ -3,15 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
-from oneshot_vos.datasets.index import read_index
-from oneshot_vos.datasets.video import Video
-from oneshot_vos.datasets.youtube_index import read_youtube_index
-from oneshot_vos.datasets.youtube_videos import ObjectVideo
 from oneshot_vos.params import FigureChoice, Params
 from oneshot_vos.reporting.canvas import save_png
 from oneshot_vos.reporting.figures import Scenes, draw_figure4, draw_figure6, draw_figure7, draw_nothing
 from oneshot_vos.reporting.results import parse_runs
 from oneshot_vos.reporting.table2 import no_youtube
+from oneshot_vos.videos.index import read_index
+from oneshot_vos.videos.objects import ObjectVideo
+from oneshot_vos.videos.objects_index import read_youtube_index
+from oneshot_vos.videos.video import Video
 
 
 def run(params: Params, masks: Path, sets: Path, out: Path) -> None:
@@ -26,12 +26,12 @@ def run(params: Params, masks: Path, sets: Path, out: Path) -> None:
         return Scenes(choice.set, videos, masks, choice.videos, choice.frames)
 
     figures = params.profile.figures
-    save_png(out / "figure4.png", draw_figure4(scenes(figures.figure4), runs, params.table1_backward))
+    save_png(out / "figure4.png", draw_figure4(scenes(figures.figure4), runs, params.table1_strategy))
     if figures.figure5 is None:
         missing = no_youtube(params.profile_name).replace("`", "'")
         save_png(out / "figure5.png", draw_nothing("Figure 5: full supervision and one-shot training", missing))
     else:
-        save_png(out / "figure5.png", draw_figure4(scenes(figures.figure5), runs, params.table1_backward, number=5))
+        save_png(out / "figure5.png", draw_figure4(scenes(figures.figure5), runs, params.table1_strategy, number=5))
     save_png(out / "figure6.png", draw_figure6(scenes(figures.figure6), runs))
     save_png(out / "figure7.png", draw_figure7(scenes(figures.figure7), runs))
 

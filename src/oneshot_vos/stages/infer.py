@@ -6,15 +6,15 @@ from pathlib import Path
 import torch
 
 from oneshot_vos.catalogue import STRATEGIES
-from oneshot_vos.datasets.index import read_index
-from oneshot_vos.datasets.video import shown_videos
-from oneshot_vos.datasets.youtube_index import read_youtube_index
 from oneshot_vos.files import fingerprint, replacing_folder, sha256_of
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm
 from oneshot_vos.inference.writer import clear_state, segment_set
-from oneshot_vos.networks.precision import choose_precision
-from oneshot_vos.networks.ready import ready_network
+from oneshot_vos.networks.common.precision import choose_precision
+from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.params import Infer, Params
+from oneshot_vos.videos.index import read_index
+from oneshot_vos.videos.objects_index import read_youtube_index
+from oneshot_vos.videos.video import evaluation_videos
 
 CURVE = "curve"  # folder of the masks of earlier states
 
@@ -50,9 +50,9 @@ class _Segmenter:
 
     def __init__(self, params: Params, run_key: str) -> None:
         self._run, self._key = params.run(run_key), run_key
-        self._arguments = params.profile.networks[self._run.model]
-        self._infer = params.profile.infer[self._run.model]
-        self._given = STRATEGIES[self._run.backward].given
+        self._arguments = params.profile.networks[self._run.network]
+        self._infer = params.profile.infer[self._run.network]
+        self._given = STRATEGIES[self._run.strategy].given
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._dtype = choose_precision(self._device, "auto")
         self._state = Path("state") / params.profile_name / f"infer-{run_key}"
@@ -63,7 +63,7 @@ class _Segmenter:
         youtube = read_youtube_index(index)
         if youtube is not None and self._given == "empty":
             return  # objects that nobody is shown cannot be told apart
-        network = ready_network(self._run.model, self._arguments, weights, self._device)
+        network = load_for_inference(self._run.network, self._arguments, weights, self._device)
         made_from = {
             "dtype": str(self._dtype),
             "weights": sha256_of(weights),
@@ -77,7 +77,7 @@ class _Segmenter:
         videos = read_index(index)
         segment_set(
             network,
-            shown_videos(videos, self._given, first) if youtube is None else videos,
+            evaluation_videos(videos, self._given, first) if youtube is None else videos,
             inference_settings(self._infer),
             out,
             state=self._used[-1],

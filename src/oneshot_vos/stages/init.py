@@ -7,33 +7,33 @@ import torch
 from oneshot_vos.catalogue import NETWORKS, resolve
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks import build_loss, build_network
-from oneshot_vos.networks.imagenet import load_imagenet
-from oneshot_vos.networks.weights import save_weights
+from oneshot_vos.networks.common.imagenet import load_imagenet
+from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Params, require_arguments
 
 _SEED = 14159265  # of the published training
 
 
-def run(params: Params, model: str, out: Path) -> None:
+def run(params: Params, network: str, out: Path) -> None:
     """Write a new network: trunks from ImageNet or at random, as `init.backbone` says, the rest at random."""
-    check_arguments(params, model)
-    settings = params.profile.networks[model]
+    check_arguments(params, network)
+    settings = params.profile.networks[network]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
-        network = build_network(model, settings)
+        built = build_network(network, settings)
     if params.profile.init.backbone == "imagenet":
-        load_imagenet(network, torch.Generator().manual_seed(_SEED))
-    save_weights(out, network, {"model": model, "settings": settings, "backbone": params.profile.init.backbone})
+        load_imagenet(built, torch.Generator().manual_seed(_SEED))
+    save_weights(out, built, {"model": network, "settings": settings, "backbone": params.profile.init.backbone})
 
 
-def check_arguments(params: Params, model: str) -> None:
+def check_arguments(params: Params, network: str) -> None:
     """Raise `UserError` if an argument of the network or of its losses is wrong; the file alone cannot tell."""
     profile, where = params.profile, f"profiles.{params.profile_name}"
-    require_arguments(resolve(NETWORKS[model].network), profile.networks[model], f"{where}.networks.{model}")
-    for section, recipe in (("pretrain", profile.pretrain[model]), ("train", profile.train[model])):
-        place = f"{where}.{section}.{model}.loss"
-        require_arguments(resolve(NETWORKS[model].loss), recipe.loss, place)
+    require_arguments(resolve(NETWORKS[network].network), profile.networks[network], f"{where}.networks.{network}")
+    for section, recipe in (("pretrain", profile.pretrain[network]), ("train", profile.train[network])):
+        place = f"{where}.{section}.{network}.loss"
+        require_arguments(resolve(NETWORKS[network].loss), recipe.loss, place)
         try:
-            build_loss(model, recipe.loss)
+            build_loss(network, recipe.loss)
         except (UserError, TypeError) as error:
             raise UserError(f"{place}: {error}") from error

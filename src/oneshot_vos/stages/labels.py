@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from oneshot_vos.datasets.index import read_index
-from oneshot_vos.datasets.labels import keep_every, keep_first
 from oneshot_vos.files import write_json
 from oneshot_vos.params import Labels, Params
+from oneshot_vos.sets.labels import keep_every, keep_first
+from oneshot_vos.videos.index import read_index
 
 
 def run(params: Params, kind: Labels, sets: Path, out: Path) -> None:

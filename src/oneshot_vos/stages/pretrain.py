@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from oneshot_vos.datasets.clips import StaticDataset, StillSource
-from oneshot_vos.datasets.pairs import read_pairs_index
-from oneshot_vos.datasets.transforms import STATIC_RECIPES
+from oneshot_vos.clips.dataset import StaticDataset, StillSource
+from oneshot_vos.clips.transforms import STATIC_RECIPES
 from oneshot_vos.params import Params
 from oneshot_vos.stages.train import train_network
+from oneshot_vos.videos.pairs import read_pairs_index
 
 _SEED = 0  # one pretraining serves the runs of every seed
 
 
-def run(params: Params, model: str, weights: Path, sets: Path, out: Path, curves: Path) -> None:
-    """Train `model` from `weights` on the profile's pretraining sets; write `out` and `curves`."""
+def run(params: Params, network: str, weights: Path, sets: Path, out: Path, curves: Path) -> None:
+    """Train `network` from `weights` on the profile's pretraining sets; write `out` and `curves`."""
     profile = params.profile
-    recipe = profile.pretrain[model]
+    recipe = profile.pretrain[network]
     used = profile.data.pretrain
     files = {name: sets / f"{name}.json" for name in used}
     sources = [StillSource(name, read_pairs_index(files[name]), source.copies) for name, source in used.items()]
@@ -22,16 +22,16 @@ def run(params: Params, model: str, weights: Path, sets: Path, out: Path, curves
         recipe.crop, frames=recipe.frames, exact=recipe.transforms == "exact"
     )
     train_network(
-        model=model,
-        settings=profile.networks[model],
+        network=network,
+        settings=profile.networks[network],
         supervision="full",
         recipe=recipe,
         dataset=StaticDataset(sources, transform, objects=recipe.objects, seed=_SEED),
         data_files=list(files.values()),
         weights=weights,
         seed=_SEED,
-        name=f"pretrain-{model}",
-        state=Path("state") / params.profile_name / f"pretrain-{model}",
+        name=f"pretrain-{network}",
+        state=Path("state") / params.profile_name / f"pretrain-{network}",
         out=out,
         curves=curves,
         snapshots=None,

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from oneshot_vos.datasets.resize import QUALITY, SHORT_SIDE, resize_copy
+from oneshot_vos.fetch.resize import QUALITY, SHORT_SIDE, resize_copy
 
 
 def run(

@@ -15,18 +15,18 @@ from tqdm import tqdm
 
 from oneshot_vos import __version__
 from oneshot_vos.catalogue import NETWORKS
-from oneshot_vos.datasets.davis import read_davis
-from oneshot_vos.datasets.frame_source import FrameSource, open_frames
-from oneshot_vos.datasets.masks import read_mask
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, sha256_of
 from oneshot_vos.inference.both_ways import GivenFrames, Route, Walk, plan_routes
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm
-from oneshot_vos.networks.precision import choose_precision
-from oneshot_vos.networks.ready import ready_network
-from oneshot_vos.networks.weights import recognise
+from oneshot_vos.networks.common.precision import choose_precision
+from oneshot_vos.networks.common.ready import load_for_inference
+from oneshot_vos.networks.common.weights import recognise
 from oneshot_vos.reporting.overlay_video import write_overlay
+from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, find_masks
+from oneshot_vos.videos.frames import FrameSource, open_frames
+from oneshot_vos.videos.masks import read_mask
 
 # How each network is run where nothing else is asked for: the official rhythm, with a memory of bounded size.
 _SETTINGS = {
@@ -48,9 +48,9 @@ class Options:
     probabilities: bool = False
     overlay: bool = True
 
-    def settings(self, model: str, size: tuple[int, int]) -> InferenceSettings:
+    def settings(self, network: str, size: tuple[int, int]) -> InferenceSettings:
         """Inference settings for a video of this height and width."""
-        settings = _SETTINGS.get(model, InferenceSettings())
+        settings = _SETTINGS.get(network, InferenceSettings())
         if self.memory_every is not None:
             settings = replace(settings, memory_every=self.memory_every)
         if self.max_frames is not None:
@@ -63,7 +63,7 @@ def run(
     video: Path,
     masks: Sequence[str],
     weights: Path | None,
-    model: str | None,
+    network: str | None,
     out: Path | None,
     options: Options,
     say: Say,
@@ -73,7 +73,7 @@ def run(
         raise UserError("no mask is given; expected --mask with the mask of at least one frame")
     source = _open(video)
     given = GivenFrames(find_masks(masks, source))
-    segmenter = Segmenter(weights, model, say)
+    segmenter = Segmenter(weights, network, say)
     segmenter.segment(source, given, out or Path("segmented") / _name(video), options)
 
 
@@ -82,14 +82,14 @@ def run_all(
     images: str,
     annotations: str,
     weights: Path | None,
-    model: str | None,
+    network: str | None,
     out: Path,
     options: Options,
     say: Say,
 ) -> None:
     """Segment every video of a folder with `images`/<video>/ and `annotations`/<video>/ into `out`/<video>/."""
     videos = read_davis(folder, images=images, annotations=annotations)
-    segmenter = Segmenter(weights, model, say)
+    segmenter = Segmenter(weights, network, say)
     for video in videos:
         source = _open(video.frames[0].parent)
         paths = [str(video.masks[video.stem(t)]) for t in video.labelled]
@@ -108,23 +108,23 @@ def _name(video: Path) -> str:
 class Segmenter:
     """A network with its weights, and how it writes what it finds."""
 
-    def __init__(self, weights: Path | None, model: str | None, say: Say) -> None:
+    def __init__(self, weights: Path | None, network: str | None, say: Say) -> None:
         self._weights = weights if weights is not None else _only_weights()
         self._say = say
-        self.model, self._arguments = _architecture(self._weights, model)
+        self.network, self._arguments = _architecture(self._weights, network)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._dtype = choose_precision(self._device, "auto")
-        self._network = ready_network(self.model, self._arguments, self._weights, self._device)
+        self._network = load_for_inference(self.network, self._arguments, self._weights, self._device)
         self._checksum = sha256_of(self._weights)
 
     def segment(self, source: FrameSource, given: GivenFrames, out: Path, options: Options) -> None:
         """Write `out`: masks, an overlay video and probabilities if asked for; goes on where it was interrupted."""
-        settings = options.settings(self.model, source.size)
+        settings = options.settings(self.network, source.size)
         key = fingerprint(
             {
                 "version": __version__,
                 "weights": self._checksum,
-                "model": self.model,
+                "model": self.network,
                 "arguments": self._arguments,
                 "settings": asdict(settings),
                 "dtype": str(self._dtype),
@@ -185,20 +185,20 @@ class Segmenter:
             "masks": {source.names[t]: str(file) for t, file in given.files.items()},
             "objects": list(given.ids),
             "weights": str(self._weights),
-            "model": self.model,
+            "model": self.network,
             "settings": asdict(settings),
             "precision": str(self._dtype).removeprefix("torch."),
         }
 
 
-def _architecture(weights: Path, model: str | None) -> tuple[str, Mapping[str, Any]]:
+def _architecture(weights: Path, network: str | None) -> tuple[str, Mapping[str, Any]]:
     """The network's name and its keyword arguments."""
-    if model is not None:
-        NETWORKS[model]  # an unknown name raises
+    if network is not None:
+        NETWORKS[network]  # an unknown name raises
     found, arguments = recognise(weights)
-    if found is not None and model is not None and found != model:
-        raise UserError(f"{weights}: these are weights of '{found}', not of '{model}'; leave --model out")
-    name = model or found
+    if found is not None and network is not None and found != network:
+        raise UserError(f"{weights}: these are weights of '{found}', not of '{network}'; leave --network out")
+    name = network or found
     if name is None:
         raise UserError(
             f"{weights}: does not say which network its weights are of, and they are of none known here; expected "

@@ -8,13 +8,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from oneshot_vos.datasets.frame_source import FrameSource
-from oneshot_vos.datasets.images import frame_files
-from oneshot_vos.datasets.masks import inspect_mask, mask_size, object_ids, read_mask, write_mask
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json, replacing, write_json
 from oneshot_vos.inference.both_ways import GivenFrames, Segmented
 from oneshot_vos.registry import suggest
+from oneshot_vos.videos.frames import FrameSource
+from oneshot_vos.videos.images import frame_files
+from oneshot_vos.videos.masks import inspect_mask, mask_size, object_ids, read_mask, write_mask
 
 Say = Callable[[str], None]
 

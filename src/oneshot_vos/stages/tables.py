@@ -21,7 +21,7 @@ def run(params: Params, metrics: Path, labels: Path, curves: Path, server_scores
         data.youtube_sets("held-out"),
         params.profile_name,
         server_scores if data.youtube_sets("valid") else None,
-        params.table1_backward,
+        params.table1_strategy,
     )
     write_tables(
         runs,
@@ -31,6 +31,6 @@ def run(params: Params, metrics: Path, labels: Path, curves: Path, server_scores
         data.davis_sets,
         params.profile_name,
         out,
-        table1_backward=params.table1_backward,
+        table1_strategy=params.table1_strategy,
         table2=table2,
     )

@@ -15,24 +15,24 @@ import torch
 from torch import nn
 
 from oneshot_vos import __version__
-from oneshot_vos.datasets.clips import ClipDataset, ClipSource
-from oneshot_vos.datasets.index import read_index
-from oneshot_vos.datasets.sampling import FULL_SAMPLERS, Curriculum, OneShotSampler
-from oneshot_vos.datasets.transforms import CLIP_RECIPES
+from oneshot_vos.clips.dataset import ClipDataset, ClipSource
+from oneshot_vos.clips.sampling import FULL_SAMPLERS, Curriculum, OneShotSampler
+from oneshot_vos.clips.transforms import CLIP_RECIPES
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, replacing_folder, sha256_of, write_json
 from oneshot_vos.networks import build_loss, build_network
-from oneshot_vos.networks.interface import Network
-from oneshot_vos.networks.precision import choose_precision
-from oneshot_vos.networks.weights import load_weights, save_weights
+from oneshot_vos.networks.common.interface import Network
+from oneshot_vos.networks.common.precision import choose_precision
+from oneshot_vos.networks.common.weights import load_weights, save_weights
 from oneshot_vos.params import Params, Training
 from oneshot_vos.supervision import build_supervision
-from oneshot_vos.supervision.rollout import Rollout
+from oneshot_vos.supervision.rollout import RolloutOptions
 from oneshot_vos.training.allocator import keep_freed_memory
 from oneshot_vos.training.batches import EndlessClips
 from oneshot_vos.training.checkpoint import StateFolder
 from oneshot_vos.training.distributed import World, joined_world
 from oneshot_vos.training.loop import Finished, fit
+from oneshot_vos.videos.index import read_index
 
 
 def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, snapshots: Path, curves: Path) -> None:
@@ -42,14 +42,14 @@ def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, sn
     last (`<iteration>.safetensors`), and the folder `curves`.
     """
     profile, chosen = params.profile, params.run(run_key)
-    recipe = profile.train[chosen.model]
+    recipe = profile.train[chosen.network]
     files = {name: labels / f"{name}.json" for name in profile.data.train}
     sources = [
         ClipSource(name, read_index(files[name]), source.copies, source.skip_divisor)
         for name, source in profile.data.train.items()
     ]
     if recipe.max_skip is None:
-        raise UserError(f"profile '{params.profile_name}': train.{chosen.model}.max_skip is null; videos need values")
+        raise UserError(f"profile '{params.profile_name}': train.{chosen.network}.max_skip is null; videos need values")
     dataset = ClipDataset(
         sources,
         FULL_SAMPLERS[recipe.sampler]() if chosen.labels == "every" else OneShotSampler(),
@@ -62,9 +62,9 @@ def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, sn
     for line in dataset.left_out:
         warnings.warn(f"left out of full supervision: {line}", stacklevel=2)
     train_network(
-        model=chosen.model,
-        settings=profile.networks[chosen.model],
-        supervision=chosen.backward,
+        network=chosen.network,
+        settings=profile.networks[chosen.network],
+        supervision=chosen.strategy,
         recipe=recipe,
         dataset=dataset,
         data_files=list(files.values()),
@@ -92,7 +92,7 @@ class Snapshots:
 
 def train_network(
     *,
-    model: str,
+    network: str,
     settings: Mapping[str, Any],
     supervision: str,
     recipe: Training,
@@ -106,14 +106,14 @@ def train_network(
     curves: Path,
     snapshots: Snapshots | None,
 ) -> None:
-    """Train the network `model` (keyword arguments `settings`) from `weights` and write `out` and `curves`.
+    """Train the network `network` (keyword arguments `settings`) from `weights` and write `out` and `curves`.
 
     `data_files` are what the data set was read from (an index, say); with the parameters and the initial weights they
     decide whether a checkpoint in `state` still fits.
     """
     key = fingerprint(
         {
-            "model": model,
+            "model": network,
             "settings": dict(settings),
             "supervision": supervision,
             "recipe": recipe.model_dump(),
@@ -123,11 +123,11 @@ def train_network(
         }
     )
     keep_freed_memory()
-    network: Network[Any] = build_network(model, settings)
-    load_weights(weights, network)
-    loss = build_loss(model, recipe.loss)
-    rollout = Rollout(recipe.references, recipe.deep_update)
-    module = build_supervision(supervision, network, loss, rollout, recipe.reference)
+    built: Network[Any] = build_network(network, settings)
+    load_weights(weights, built)
+    loss = build_loss(network, recipe.loss)
+    rollout = RolloutOptions(recipe.memory_frames, recipe.deep_update)
+    module = build_supervision(supervision, built, loss, rollout, recipe.handover)
     folder = StateFolder(state, key)
     kept = snapshots.iterations(recipe.iterations) if snapshots else []
     with joined_world() as world:
@@ -138,7 +138,7 @@ def train_network(
             finished = fit(module, dataset, recipe, seed=seed, state=folder, world=world, title=name, snapshots=kept)
             if snapshots:
                 _hand_over(folder, kept, snapshots.folder)
-            _write_outputs(network, finished, recipe, world, model, settings, name, out, curves)
+            _write_outputs(built, finished, recipe, world, network, settings, name, out, curves)
             folder.discard()
 
 
@@ -149,18 +149,18 @@ def _hand_over(state: StateFolder, iterations: list[int], target: Path) -> None:
 
 
 def _write_outputs(
-    network: nn.Module,
+    built: nn.Module,
     finished: Finished,
     recipe: Training,
     world: World,
-    model: str,
+    network: str,
     settings: Mapping[str, Any],
     name: str,
     out: Path,
     curves: Path,
 ) -> None:
-    metadata = {"model": model, "settings": dict(settings), "run": name, "iterations": recipe.iterations}
-    save_weights(out, network, metadata)
+    metadata = {"model": network, "settings": dict(settings), "run": name, "iterations": recipe.iterations}
+    save_weights(out, built, metadata)
     if finished.curves is not None:
         finished.curves.finish(curves)
     write_json(

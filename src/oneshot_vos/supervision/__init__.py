@@ -6,20 +6,20 @@ from torch import nn
 
 from oneshot_vos.catalogue import STRATEGIES, resolve
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks.interface import Network
+from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.registry import Registry
-from oneshot_vos.supervision.one_shot import OneShot, Reference, hard, soft
-from oneshot_vos.supervision.rollout import Rollout
+from oneshot_vos.supervision.one_shot import Handover, OneShot, hard, soft
+from oneshot_vos.supervision.rollout import RolloutOptions
 
-REFERENCES: Registry[Reference] = Registry("reference", {"soft": soft, "hard": hard})
+HANDOVERS: Registry[Handover] = Registry("handover", {"soft": soft, "hard": hard})
 
 
 def build_supervision(
-    name: str, network: Network[Any], loss: nn.Module, rollout: Rollout, reference: str = "soft"
+    name: str, network: Network[Any], loss: nn.Module, rollout: RolloutOptions, handover: str = "soft"
 ) -> nn.Module:
     """The way of training `name`; a backward pass makes it one-shot training with that pass.
 
-    `reference` matters to one-shot training alone. A way that cannot train a recurrent network is refused.
+    `handover` matters to one-shot training alone. A way that cannot train a recurrent network is refused.
     """
     entry = STRATEGIES[name]
     if network.recurrent and not entry.recurrent:
@@ -30,7 +30,7 @@ def build_supervision(
     strategy = resolve(entry.strategy)
     if isinstance(strategy, type) and issubclass(strategy, nn.Module):
         return strategy(network, loss, rollout)
-    return OneShot(network, loss, strategy(), rollout, REFERENCES[reference])
+    return OneShot(network, loss, strategy(), rollout, HANDOVERS[handover])
 
 
-__all__ = ["REFERENCES", "build_supervision"]
+__all__ = ["HANDOVERS", "build_supervision"]

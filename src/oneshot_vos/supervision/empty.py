@@ -11,16 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oneshot_vos.datasets.clips import ClipBatch
-from oneshot_vos.networks.interface import Network
+from oneshot_vos.clips.dataset import ClipBatch
+from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.supervision.backward import TwoStep
-from oneshot_vos.supervision.rollout import Rollout, encode_clip, propagate
+from oneshot_vos.supervision.rollout import RolloutOptions, encode_clip, propagate
 
 
 class EmptyReference(nn.Module):
     """Trains `network` to find the objects of frame 0, shown the last frame with a mask of background alone."""
 
-    def __init__(self, network: Network[Any], loss: nn.Module, rollout: Rollout) -> None:
+    def __init__(self, network: Network[Any], loss: nn.Module, rollout: RolloutOptions) -> None:
         super().__init__()
         self.network = network
         self.loss = loss
@@ -34,7 +34,7 @@ class EmptyReference(nn.Module):
         frames, here = clip.frames[:, path], range(len(path))
         features = encode_clip(self.network, frames, learn=here)
 
-        nothing = torch.zeros_like(clip.reference[:, :1])
+        nothing = torch.zeros_like(clip.first_masks[:, :1])
         one = torch.ones_like(clip.present[:, :1])
         predictions = propagate(self.network, features, here, nothing, one, self.rollout, generator)
 

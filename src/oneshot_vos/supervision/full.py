@@ -5,15 +5,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oneshot_vos.datasets.clips import ClipBatch
-from oneshot_vos.networks.interface import Network
-from oneshot_vos.supervision.rollout import Rollout, encode_clip, propagate
+from oneshot_vos.clips.dataset import ClipBatch
+from oneshot_vos.networks.common.interface import Network
+from oneshot_vos.supervision.rollout import RolloutOptions, encode_clip, propagate
 
 
 class FullSupervision(nn.Module):
     """Trains `network` by comparing the prediction of every frame after the first with its label."""
 
-    def __init__(self, network: Network[Any], loss: nn.Module, rollout: Rollout) -> None:
+    def __init__(self, network: Network[Any], loss: nn.Module, rollout: RolloutOptions) -> None:
         super().__init__()
         self.network = network
         self.loss = loss
@@ -23,7 +23,7 @@ class FullSupervision(nn.Module):
         """The loss terms of one batch of clips; `"total"` is the one to minimise."""
         order = range(clip.frames.shape[1])
         features = encode_clip(self.network, clip.frames, learn=order)
-        predictions = propagate(self.network, features, order, clip.reference, clip.present, self.rollout, generator)
+        predictions = propagate(self.network, features, order, clip.first_masks, clip.present, self.rollout, generator)
         targets = list(clip.targets[:, 1:].unbind(1))
         terms: dict[str, Tensor] = self.loss(predictions, targets, clip.present, iteration, generator)
         return terms

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oneshot_vos.datasets.clips import ClipBatch
-from oneshot_vos.networks.interface import Network, Prediction
+from oneshot_vos.clips.dataset import ClipBatch
+from oneshot_vos.networks.common.interface import Network, Prediction
 from oneshot_vos.supervision.backward import BackwardPass
-from oneshot_vos.supervision.rollout import Rollout, encode_clip, propagate
+from oneshot_vos.supervision.rollout import RolloutOptions, encode_clip, propagate
 
 # Turns the prediction of the last frame into the reference masks of the way back, [B, K, H, W] in [0, 1].
-Reference = Callable[[Prediction], Tensor]
+Handover = Callable[[Prediction], Tensor]
 
 
 def soft(prediction: Prediction) -> Tensor:
@@ -35,7 +35,7 @@ def hard(prediction: Prediction) -> Tensor:
 class OneShot(nn.Module):
     """Trains `network` from clips of which only frame 0 is labelled.
 
-    `loss` is the network's own; `backward` chooses the way back; `reference` says in which form the prediction of the
+    `loss` is the network's own; `backward` chooses the way back; `handover` says in which form the prediction of the
     last frame starts it.
     """
 
@@ -44,15 +44,15 @@ class OneShot(nn.Module):
         network: Network[Any],
         loss: nn.Module,
         backward: BackwardPass,
-        rollout: Rollout,
-        reference: Reference = soft,
+        rollout: RolloutOptions,
+        handover: Handover = soft,
     ) -> None:
         super().__init__()
         self.network = network
         self.loss = loss
         self.backward_pass = backward
         self.rollout = rollout
-        self.reference = reference
+        self.handover = handover
 
     def forward(self, clip: ClipBatch, iteration: int, generator: torch.Generator) -> dict[str, Tensor]:
         """The loss terms of one batch of clips; `"total"` is the one to minimise."""
@@ -61,9 +61,9 @@ class OneShot(nn.Module):
         features = encode_clip(self.network, clip.frames, learn=path)
 
         with torch.no_grad():
-            forward = self.walk(clip, features, range(last + 1), clip.reference, generator)
-            reference = self.reference(forward[-1])
-        backward = self.walk(clip, features, path, reference, generator)
+            forward = self.walk(clip, features, range(last + 1), clip.first_masks, generator)
+            handover = self.handover(forward[-1])
+        backward = self.walk(clip, features, path, handover, generator)
 
         terms: dict[str, Tensor] = self.loss(backward[-1:], [clip.targets[:, 0]], clip.present, iteration, generator)
         return terms
@@ -73,8 +73,8 @@ class OneShot(nn.Module):
         clip: ClipBatch,
         features: Sequence[Any],
         order: Sequence[int],
-        reference: Tensor,
+        first_masks: Tensor,
         generator: torch.Generator,
     ) -> list[Prediction]:
-        """Predict the frames of the clip in this order, starting from `reference`."""
-        return propagate(self.network, features, order, reference, clip.present, self.rollout, generator)
+        """Predict the frames of the clip in this order, starting from `first_masks`."""
+        return propagate(self.network, features, order, first_masks, clip.present, self.rollout, generator)

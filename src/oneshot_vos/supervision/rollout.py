@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from oneshot_vos.networks.interface import Network, Prediction
-from oneshot_vos.networks.memory import ClipMemory
+from oneshot_vos.networks.common.interface import Network, Prediction
+from oneshot_vos.networks.common.memory import ClipMemory
 
 
 def encode_clip(network: Network[Any], frames: Tensor, learn: Sequence[int]) -> list[Any]:
@@ -43,15 +43,15 @@ def _encode(network: Network[Any], frames: Tensor, times: list[int]) -> dict[int
 
 
 @dataclass(frozen=True)
-class Rollout:
+class RolloutOptions:
     """The random choices of walking through a clip.
 
-    references: most frames that are read at once, see `ClipMemory`; None for all.
+    memory_frames: most frames that are read at once, see `ClipMemory`; None for all.
     deep_update: probability that a recurrent state takes up a predicted frame that enters the memory. It always takes
         up the reference frame. One draw for the whole batch.
     """
 
-    references: int | None = None
+    memory_frames: int | None = None
     deep_update: float = 0.0
 
     def draw_deep_updates(self, frames: int, generator: torch.Generator) -> list[bool]:
@@ -64,21 +64,21 @@ def propagate(
     network: Network[Any],
     features: Sequence[Any],
     order: Sequence[int],
-    reference: Tensor,
+    first_masks: Tensor,
     present: Tensor,
-    rollout: Rollout,
+    rollout: RolloutOptions,
     generator: torch.Generator,
 ) -> list[Prediction]:
     """Predict the frames `order[1:]`, each from all frames before it in `order`.
 
-    `reference` [B, K, H, W] in [0, 1] are the masks of frame `order[0]`; every later frame enters the memory with its
+    `first_masks` [B, K, H, W] in [0, 1] are the masks of frame `order[0]`; every later frame enters the memory with its
     own soft prediction (equation 1 of the paper). `present` [B, K] marks the objects that exist. Returns one
     prediction for each frame of `order[1:]`.
     """
-    memory = ClipMemory(most=rollout.references, keep_first=network.reads_first_frame, generator=generator)
-    state = network.initial_state(features[order[0]], reference.shape[1])
+    memory = ClipMemory(most=rollout.memory_frames, keep_first=network.reads_first_frame, generator=generator)
+    state = network.initial_state(features[order[0]], first_masks.shape[1])
     deep_updates = rollout.draw_deep_updates(len(order) - 1, generator)
-    masks, predictions = reference, []
+    masks, predictions = first_masks, []
     for (here, onward), deep in zip(pairwise(order), deep_updates, strict=True):
         frame, state = network.memorise(features[here], masks, state, deep=deep)
         memory.add(frame)

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from oneshot_vos.datasets.clips import ClipBatch
+from oneshot_vos.clips.dataset import ClipBatch
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks.convolution import kernels_kept
-from oneshot_vos.networks.interface import Network
-from oneshot_vos.networks.precision import choose_precision
-from oneshot_vos.networks.weights import save_weights
+from oneshot_vos.networks.common.convolution import kernels_kept
+from oneshot_vos.networks.common.interface import Network
+from oneshot_vos.networks.common.precision import choose_precision
+from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Training
 from oneshot_vos.training.batches import EndlessClips, Positions, load_batches
 from oneshot_vos.training.checkpoint import Progress, StateFolder

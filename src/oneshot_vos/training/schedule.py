@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import optim
 
-from oneshot_vos.networks.interface import Network
+from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.params import Optimiser, Schedule
 
 

@@ -1,0 +1,169 @@
+"""Augmentations of training clips: what is drawn at random, kept apart from how it is carried out.
+
+`draw` takes an explicit generator and returns plain numbers; carrying out is deterministic and is given the same
+numbers for an image and its mask, so that the two cannot come apart. There are two ways to carry out:
+
+- exact: one PIL operation after another, interpolating each time, in the order of the official STCN training;
+- composed: all geometry of a frame in one matrix and one OpenCV warp, all colours in one matrix after the crop.
+
+Composed keeps the borders of every step (what exact cuts off or fills, it does too) and differs by interpolation only.
+
+Letters: T frames, K objects, C crop size in pixels.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from math import exp, log, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oneshot_vos.clips import composed, exact
+from oneshot_vos.clips.colours import Colours, draw_gray, draw_jitter
+from oneshot_vos.clips.draws import ClipDraw, FrameDraw, StillDraw, StillFrameDraw
+from oneshot_vos.clips.warps import Box, draw_spline
+from oneshot_vos.registry import Registry
+from oneshot_vos.videos.masks import Ids
+
+_ASPECT = (3 / 4, 4 / 3)
+
+
+@dataclass(frozen=True)
+class ClipTransform:
+    """Augmentation of video clips.
+
+    For the whole clip: mirror (probability 0.5), random part of the image (`area` of it, aspect 3/4 to 4/3) resized to
+    `crop` × `crop`, colours. For each frame, or once for all of them if `alike`: rotation within ±`rotation`° and shear
+    within ±`shear`°, brightness, contrast and saturation within ±`jitter`.
+    """
+
+    crop: int
+    exact: bool = False
+    area: tuple[float, float] = (0.36, 1.0)
+    rotation: float = 15.0
+    shear: float = 10.0
+    jitter: tuple[float, float, float] = (0.01, 0.01, 0.01)
+    alike: bool = False
+
+    def draw(self, rng: np.random.Generator, height: int, width: int, frames: int) -> ClipDraw:
+        """Draw everything for a clip of `frames` frames of `height` × `width` pixels."""
+        flip = bool(rng.random() < 0.5)
+        box = draw_box(rng, height, width, self.area)
+        colours = draw_jitter(rng, 0.1, 0.03, 0.03) + draw_gray(rng, 0.05)
+        different = tuple(self._draw_frame(rng) for _ in range(1 if self.alike else frames))
+        return ClipDraw(
+            flip=flip,
+            box=box,
+            crop=self.crop,
+            colours=colours,
+            frames=different * frames if self.alike else different,
+        )
+
+    def _draw_frame(self, rng: np.random.Generator) -> FrameDraw:
+        return FrameDraw(
+            angle=float(rng.uniform(-self.rotation, self.rotation)),
+            shear=float(rng.uniform(-self.shear, self.shear)),
+            colours=draw_jitter(rng, *self.jitter),
+        )
+
+    def image(self, image: NDArray[np.uint8], draw: ClipDraw, t: int, out: NDArray[np.float32]) -> None:
+        """Write frame `t` of the clip, RGB [H, W, 3], ImageNet-normalised into `out` [3, C, C]."""
+        (exact if self.exact else composed).clip_image(image, draw, t, out)
+
+    def ids(self, ids: Ids, draw: ClipDraw, t: int) -> Ids:
+        """Object ids [H, W] of frame `t` as [C, C]; 0 beyond the image."""
+        return (exact if self.exact else composed).clip_ids(ids, draw, t)
+
+
+@dataclass(frozen=True)
+class StaticTransform:
+    """Augmentation that makes a clip of `frames` warped copies from one image.
+
+    For the whole clip: scaling within `scale`, mirror, colours. For each copy: rotation within ±20°, scaling within
+    `copy_scale`, shear within ±10°, the shorter side resized to `crop`, a random `crop` × `crop` part of that, slight
+    colours, and with probability `bend` a thin-plate spline.
+    """
+
+    crop: int
+    frames: int = 3
+    exact: bool = False
+    bend: float = 0.33
+    scale: tuple[float, float] = (0.8, 1.5)
+    copy_scale: tuple[float, float] = (0.9, 1.1)
+
+    def draw(self, rng: np.random.Generator, height: int, width: int) -> StillDraw:
+        """Draw everything for an image of `height` × `width` pixels."""
+        return StillDraw(
+            scale=float(rng.uniform(*self.scale)),
+            flip=bool(rng.random() < 0.5),
+            crop=self.crop,
+            colours=draw_jitter(rng, 0.1, 0.05, 0.05, 0.05) + draw_gray(rng, 0.05),
+            frames=tuple(self._draw_copy(rng, height, width) for _ in range(self.frames)),
+        )
+
+    def _draw_copy(self, rng: np.random.Generator, height: int, width: int) -> StillFrameDraw:
+        resized = shorter_side_to(height, width, self.crop)
+        colours: Colours = draw_jitter(rng, 0.1, 0.05, 0.05)
+        return StillFrameDraw(
+            angle=float(rng.uniform(-20, 20)),
+            scale=float(rng.uniform(*self.copy_scale)),
+            shear=float(rng.uniform(-10, 10)),
+            resized=resized,
+            top=int(rng.integers(resized[0] - self.crop + 1)),
+            left=int(rng.integers(resized[1] - self.crop + 1)),
+            colours=colours,
+            spline=draw_spline(rng, self.crop) if rng.random() < self.bend else None,
+        )
+
+    def images(self, image: NDArray[np.uint8], draw: StillDraw) -> NDArray[np.float32]:
+        """The copies of an RGB image [H, W, 3], ImageNet-normalised [T, 3, C, C]."""
+        return (exact if self.exact else composed).still_images(image, draw)
+
+    def masks(self, planes: list[NDArray[np.uint8]], draw: StillDraw) -> NDArray[np.float32]:
+        """The copies of K masks [H, W] of 0..255, soft [T, K, C, C] in [0, 1]; 0 beyond the image."""
+        return (exact if self.exact else composed).still_masks(planes, draw)
+
+
+# What the networks' own recipes augment by. The order of the operations is STCN's for all of them; Cutie varies nothing
+# from frame to frame of a video (its code means to, but seeds its generator anew for every frame).
+CLIP_RECIPES: Registry[Callable[..., ClipTransform]] = Registry(
+    "augmentation",
+    {
+        "stcn": ClipTransform,
+        "xmem": ClipTransform,
+        "cutie": partial(ClipTransform, rotation=25.0, shear=20.0, jitter=(0.1, 0.05, 0.05), alike=True),
+    },
+)
+STATIC_RECIPES: Registry[Callable[..., StaticTransform]] = Registry(
+    "augmentation",
+    {
+        "stcn": StaticTransform,
+        "xmem": StaticTransform,
+        "cutie": partial(StaticTransform, scale=(0.5, 2.0), copy_scale=(0.5, 2.0)),
+    },
+)
+
+
+def shorter_side_to(height: int, width: int, size: int) -> tuple[int, int]:
+    """(Height, width) after resizing so that the shorter side is `size`; the longer is rounded down."""
+    if height <= width:
+        return size, size * width // height
+    return size * height // width, size
+
+
+def draw_box(rng: np.random.Generator, height: int, width: int, area: tuple[float, float]) -> Box:
+    """Draw a part of an image: its share of the area uniform in `area`, its aspect log-uniform in 3/4 to 4/3.
+
+    After ten boxes that do not fit, the largest central one of an allowed aspect.
+    """
+    for _ in range(10):
+        target = height * width * rng.uniform(*area)
+        aspect = exp(rng.uniform(log(_ASPECT[0]), log(_ASPECT[1])))
+        box_width, box_height = round(sqrt(target * aspect)), round(sqrt(target / aspect))
+        if 0 < box_width <= width and 0 < box_height <= height:
+            top = int(rng.integers(height - box_height + 1))
+            return top, int(rng.integers(width - box_width + 1)), box_height, box_width
+    box_width = min(width, round(height * _ASPECT[1]))
+    box_height = min(height, round(width / _ASPECT[0]))
+    return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width

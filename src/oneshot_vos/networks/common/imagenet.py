@@ -1,0 +1,91 @@
+"""Trunks initialised with torchvision's ImageNet weights."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import ResNet18_Weights, ResNet50_Weights, WeightsEnum
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.networks.common.interface import Network
+from oneshot_vos.networks.common.resnet import ResNet
+
+_MODELS: dict[str, tuple[WeightsEnum, str]] = {
+    "resnet18": (ResNet18_Weights.IMAGENET1K_V1, "ResNet-18"),
+    "resnet50": (ResNet50_Weights.IMAGENET1K_V1, "ResNet-50"),
+}
+
+
+def load_imagenet(network: Network[Any], generator: torch.Generator) -> None:
+    """Initialise every trunk that the network names (`Network.trunks`) with its torchvision weights.
+
+    `generator` fills input channels beyond RGB. Raises `UserError`, and changes nothing, if the weights cannot be had
+    or a trunk is not of the published shape.
+    """
+    loaded = []
+    for name, model in network.trunks.items():
+        trunk = network.get_submodule(name)
+        assert isinstance(trunk, ResNet)
+        weights, title = _MODELS[model]
+        loaded.append((trunk, _matched(trunk, _fetch(weights), name.replace("_", " "), title)))
+    for trunk, state in loaded:
+        trunk.load_state_dict(_with_mask_channels(trunk, state, generator), strict=False)
+        for name, parameter in trunk.named_parameters():
+            if name not in state and name.endswith("bias") and _of_trunk(name, trunk):
+                nn.init.zeros_(parameter)
+
+
+def _of_trunk(name: str, trunk: ResNet) -> bool:
+    """Whether an entry belongs to the residual network itself, not to what an encoder adds to it."""
+    return name.startswith(("conv1.", "bn1.", *(f"{stage}." for stage in trunk.stages)))
+
+
+def _fetch(weights: WeightsEnum) -> dict[str, Tensor]:
+    """State dict of a torchvision model, from the cache or the network; the checksum is verified after a download."""
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+    try:
+        return dict(weights.get_state_dict(progress=False, check_hash=True))
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"{cached}: no usable ImageNet weights there, and they could not be downloaded ({error}). Place the file "
+            f"{cached.name} of torchvision ({weights}) there, or set the profile's init.backbone to random"
+        ) from error
+
+
+def _matched(trunk: ResNet, imagenet: Mapping[str, Tensor], role: str, model: str) -> dict[str, Tensor]:
+    """ImageNet entries under the trunk's own names, without the fourth stage and the classifier."""
+    renamed = {
+        name.replace("layer1.", f"{trunk.stages[0]}."): tensor
+        for name, tensor in imagenet.items()
+        if not name.startswith(("layer4.", "fc."))
+    }
+    own = trunk.state_dict()
+    wrong = [name for name, tensor in renamed.items() if not _fits(name, tensor, own)]
+    own_weights = {name for name in own if name.endswith("weight") and _of_trunk(name, trunk)}
+    wrong += sorted(own_weights - set(renamed))
+    if wrong:
+        raise UserError(
+            f"ImageNet weights of {model} do not fit the {role}, whose shape is not the published one "
+            f"({len(wrong)} entries differ, the first is {wrong[0]}). Set the profile's init.backbone to random, or "
+            "the network's widths, depths, block and norm to their defaults"
+        )
+    return renamed
+
+
+def _fits(name: str, tensor: Tensor, own: Mapping[str, Tensor]) -> bool:
+    if name not in own:
+        return False
+    if name == "conv1.weight":  # may take masks besides RGB
+        return own[name].shape[0] == tensor.shape[0] and own[name].shape[2:] == tensor.shape[2:]
+    return own[name].shape == tensor.shape
+
+
+def _with_mask_channels(trunk: ResNet, state: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    """Append orthogonal mask channels after the RGB channels of the first convolution."""
+    rgb = state["conv1.weight"]
+    extra = trunk.conv1.in_channels - rgb.shape[1]
+    masks = nn.init.orthogonal_(rgb.new_empty(rgb.shape[0], extra, *rgb.shape[2:]), generator=generator)
+    return {**state, "conv1.weight": torch.cat([rgb, masks], 1)}

@@ -1,0 +1,155 @@
+"""What every network offers, to training and to inference alike.
+
+Letters: B batch, K objects, H W image size, h w = H/16 W/16, CK key channels, CV value channels.
+
+The life of a clip, in either use:
+
+    state = network.initial_state(features[0], objects)
+    frame, state = network.memorise(features[0], masks, state)   # reference frame and its masks
+    memory.add(frame)
+    prediction, state = network.segment(features[1], memory, state, masks)
+    ...
+
+A network says once how it differs from others: by the class attributes of `Network` and by what it overrides.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+from torch import Tensor, nn
+
+from oneshot_vos.networks.common.aggregation import aggregate
+
+# Recurrent state: tensors [B, K, ...]; empty for networks without one.
+State = tuple[Tensor, ...]
+# What depends on the image alone: a NamedTuple of tensors, batch first.
+F = TypeVar("F", bound=tuple[Any, ...])
+
+
+class Decoded(NamedTuple):
+    """What a network says of every object by itself, before the objects are weighed against each other."""
+
+    logits: Tensor  # B K h' w', at the resolution that the network decodes at
+    auxiliary: dict[str, Tensor]  # outputs that only the network's own loss reads
+
+
+class Prediction(NamedTuple):
+    """The masks of one frame."""
+
+    logits: Tensor  # B K+1 H W, background first; softmax over dim 1 gives probabilities
+    masks: Tensor  # B K H W in [0, 1], without background
+    auxiliary: dict[str, Tensor]  # outputs that only the network's own loss reads
+
+
+class MemoryFrame(NamedTuple):
+    """One frame as it enters the memory."""
+
+    key: Tensor  # B CK h w
+    shrinkage: Tensor | None  # B 1 h w
+    selection: Tensor | None  # B CK h w; what a long-term memory needs to ask the memory itself
+    value: Tensor  # B K CV h w
+    summary: Tensor | None  # B K ...: object-level memory, where a network has one; summaries of frames are added up
+
+
+class Memory(Protocol):
+    """Where memory frames go and where readouts come from; how much is kept and read is the memory's business."""
+
+    def add(self, frame: MemoryFrame) -> None:
+        """Append one frame."""
+
+    def read(self, key: Tensor, selection: Tensor | None) -> Tensor:
+        """Read with the query key [B, CK, h, w] (and selection, same shape): one value per object [B, K, CV, h, w]."""
+
+    @property
+    def summary(self) -> Tensor | None:
+        """The sum of all summaries added so far, [B, K, ...]; None if the frames have none."""
+
+
+class ParameterGroup(NamedTuple):
+    """Parameters that are optimised alike."""
+
+    parameters: list[nn.Parameter]
+    rate: float = 1.0  # times the recipe's learning rate
+    decay: float = 1.0  # times the recipe's weight decay
+
+
+class Network(nn.Module, ABC, Generic[F]):
+    """The base of every network; a network adds nothing to this that training or inference would have to know."""
+
+    # A state travels from frame to frame, so that a backward pass needs two steps to fill it.
+    recurrent: bool = False
+    # Height and width of an image must be multiples of this.
+    stride: int = 16
+    # In training, when not every earlier frame is read: whether the first one always is.
+    reads_first_frame: bool = True
+    # At inference, whether the state also moves on by decoding a frame that is then memorised with a deep update.
+    updates_memory_frames: bool = True
+    # At inference, what is added to an image to reach `stride` is black, not the mean colour.
+    black_border: bool = False
+    # The official program reads and decodes objects that were introduced in different frames apart from each other.
+    groups_apart: bool = False
+    # torchvision's network that each trunk may start from: attribute -> "resnet18" or "resnet50".
+    trunks: Mapping[str, str] = {}
+    # Convolutions of single-object weights that lack the channel of the other objects, which comes last.
+    others_channels: tuple[str, ...] = ()
+    # Entries of official weights that may be absent or left over, as prefixes: they serve training alone.
+    optional_weights: tuple[str, ...] = ()
+
+    @abstractmethod
+    def encode(self, image: Tensor) -> F:
+        """Features of images [B, 3, H, W] (RGB, ImageNet-normalised)."""
+
+    @abstractmethod
+    def initial_state(self, features: F, objects: int) -> State:
+        """State before the first frame, for `objects` objects."""
+
+    @abstractmethod
+    def memorise(self, features: F, masks: Tensor, state: State, *, deep: bool = True) -> tuple[MemoryFrame, State]:
+        """Turn a frame and its masks [B, K, H, W] in [0, 1] into a memory frame; does not touch any memory.
+
+        `deep`: let the state take up what was memorised; without a state it means nothing.
+        """
+
+    @abstractmethod
+    def decode(
+        self,
+        features: F,
+        memory: Memory,
+        state: State,
+        previous: Tensor,
+        present: Tensor | None = None,
+        *,
+        update: bool = True,
+    ) -> tuple[Decoded, State]:
+        """Read the memory and decode every object.
+
+        previous: masks [B, K, H, W] in [0, 1] of the frame before. present: see `segment`. update: let the state take
+        up what was decoded.
+        """
+
+    def combine(self, logits: Tensor, present: Tensor | None = None) -> Tensor:
+        """Weigh decoded objects [B, K, h', w'] against each other: float32 logits [B, K+1, H, W], background first."""
+        probabilities = logits.float().sigmoid()
+        if present is not None:
+            probabilities = probabilities * present[:, :, None, None]
+        return aggregate(probabilities)
+
+    def segment(
+        self,
+        features: F,
+        memory: Memory,
+        state: State,
+        previous: Tensor,
+        present: Tensor | None = None,
+        *,
+        update: bool = True,
+    ) -> tuple[Prediction, State]:
+        """Predict the masks of a frame. `present` [B, K] in {0, 1} switches absent objects of a batch off."""
+        decoded, state = self.decode(features, memory, state, previous, present, update=update)
+        logits = self.combine(decoded.logits, present)
+        return Prediction(logits, logits.softmax(1)[:, 1:], decoded.auxiliary), state
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """How the parameters are optimised: all alike, unless a network's recipe says otherwise."""
+        return [ParameterGroup([p for p in self.parameters() if p.requires_grad])]

@@ -1,0 +1,41 @@
+"""A network made ready for inference: the same masks up to rounding, with less work per frame."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.utils import fuse_conv_bn_eval
+
+from oneshot_vos.networks import build_network
+from oneshot_vos.networks.common.interface import Network
+from oneshot_vos.networks.common.resnet import FrozenBatchNorm
+from oneshot_vos.networks.common.weights import load_weights
+
+
+def load_for_inference(name: str, settings: Mapping[str, Any], weights: Path, device: torch.device) -> Network[Any]:
+    """The network `name` with the weights of a file, on `device`, in evaluation mode, laid out for convolutions.
+
+    Its state dict is not that of the network any more (see `fold_norms`): nothing can be loaded into it or saved from
+    it. Raises what `build_network` and `load_weights` raise.
+    """
+    network = build_network(name, settings)
+    load_weights(weights, network)
+    network.eval()
+    fold_norms(network)
+    return network.to(device).to(memory_format=torch.channels_last)
+
+
+def fold_norms(network: nn.Module) -> None:
+    """Make every frozen normalisation a part of the convolution that is registered right before it.
+
+    norm(W x) = s (W x - mean) + b, with s the norm's weight over the deviation, is a convolution by s W with the bias
+    b - s mean. Only for evaluation mode.
+    """
+    for module in list(network.modules()):
+        for (first, convolution), (second, norm) in pairwise(list(module.named_children())):
+            if isinstance(norm, FrozenBatchNorm) and isinstance(convolution, nn.Conv2d):
+                module.register_module(first, fuse_conv_bn_eval(convolution, norm))
+                module.register_module(second, nn.Identity())

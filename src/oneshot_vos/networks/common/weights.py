@@ -1,0 +1,123 @@
+"""Weight files: our own, which say what they are, and the official ones."""
+
+import json
+import pickle
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from oneshot_vos import __version__
+from oneshot_vos.errors import UserError
+from oneshot_vos.files import replacing
+from oneshot_vos.networks.common.interface import Network
+from oneshot_vos.networks.common.official import load_official, load_strictly
+
+# All metadata go under one name: with several, the order in the file, and so its checksum, would change between runs.
+_METADATA = "oneshot_vos"
+# What torch raises for damaged files: its unpickler trusts the order of what it reads.
+_PTH_ERRORS = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    AssertionError,
+    struct.error,
+    pickle.UnpicklingError,
+)
+# Weights that one network alone has, looked for in this order: the first two share the projection of keys.
+_MARKS = {"object_transformer.": "cutie", "key_proj.d_proj.": "xmem", "key_comp.": "stcn"}
+
+
+def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, Any]) -> None:
+    """Write the network's state dict as safetensors, atomically; equal weights and metadata give equal bytes.
+
+    `metadata` holds JSON values, such as the model's name, its keyword arguments, the run and the iteration; the
+    version of this package is added as `version`.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    text = json.dumps({**metadata, "version": __version__}, sort_keys=True)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, {_METADATA: text})
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """What `save_weights` wrote beside the weights; empty for safetensors of another program."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        return dict(json.loads(metadata.get(_METADATA, "{}")))
+    except (OSError, SafetensorError, ValueError, TypeError) as error:
+        raise _unreadable(path, error, "safetensors weights") from error
+
+
+def load_weights(path: Path, network: Network[Any], *, generator: torch.Generator | None = None) -> None:
+    """Load a `.safetensors` file of ours or an official `.pth` file, strictly.
+
+    `generator` matters to official single-object weights alone, see `load_official`. A file that is missing,
+    truncated, of another kind or of another network raises `UserError` and leaves the network as it was.
+    """
+    if path.suffix == ".safetensors":
+        load_strictly(network, _read_safetensors(path), str(path))
+    else:
+        load_official(network, _read_official(path), generator=generator, source=str(path))
+
+
+def recognise(path: Path) -> tuple[str | None, dict[str, Any] | None]:
+    """What network a weight file belongs to, as far as it tells: its name and its keyword arguments.
+
+    Files of ours say both. Of official files, and of other safetensors, the names of the weights tell the network, and
+    the arguments are those of the published one, Cutie's small variant included. None stands for what is not known. An
+    unreadable file raises `UserError`.
+    """
+    if path.suffix == ".safetensors":
+        told = read_metadata(path)
+        if told:
+            return told.get("model"), told.get("settings")
+        names = set(_read_safetensors(path))
+    else:
+        content = _read_official(path)
+        inner = content.get("network", content.get("weights", content))
+        names = {str(name).removeprefix("module.") for name in inner} if isinstance(inner, dict) else set()
+    for mark, model in _MARKS.items():
+        if any(name.startswith(mark) for name in names):
+            small = model == "cutie" and "pixel_encoder.layer2.0.conv3.weight" not in names
+            return model, {"pixel_block": "basic", "pixel_depths": [2, 2, 2]} if small else {}
+    return None, None
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(path, error, "safetensors weights") from error
+
+
+def _read_official(path: Path) -> Mapping[str, Any]:
+    expected = "an official weight file (.pth) of tensors alone"
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except _PTH_ERRORS as error:
+        raise _unreadable(path, error, expected) from error
+    if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
+        raise _unreadable(path, TypeError("not a table from names to tensors"), expected)
+    return content
+
+
+def _unreadable(path: Path, error: Exception, expected: str) -> UserError:
+    if not path.exists():
+        return UserError(f"{path}: not found; expected {expected}. Check the name, or make or download the file")
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return UserError(
+        f"{path}: not readable ({reason}); expected {expected}. The file is truncated or of another kind: "
+        "delete it and make or download it again"
+    )

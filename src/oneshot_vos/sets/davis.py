@@ -1,0 +1,132 @@
+"""Data sets in the layout of DAVIS: one folder of frames and one of masks per video, and lists of video names."""
+
+from pathlib import Path
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.videos.images import frame_files
+from oneshot_vos.videos.problems import folder_problems, repeated, summary_of_problems
+from oneshot_vos.videos.video import Video
+
+
+def read_davis(
+    root: Path,
+    *,
+    images: str = "JPEGImages/480p",
+    annotations: str = "Annotations/480p",
+    list_file: str | None = None,
+    single_object: bool = False,
+) -> list[Video]:
+    """List the videos below `root`: frames in `images`/<video>/, masks in `annotations`/<video>/.
+
+    `list_file` (relative to `root`) names the videos, one per line, and fixes their order; without it, every folder
+    in `images` is a video, in alphabetical order. A mask belongs to the frame of the same stem, whatever the suffixes.
+    YouTube-VOS is read with `images="JPEGImages", annotations="Annotations"`.
+
+    Only names are read here, so that listing thousands of videos is fast; `check.check_videos` looks into the files.
+    All that is wrong with the folders comes in one `UserError`.
+    """
+    videos: list[Video] = []
+    problems: list[str] = []
+    for name in _names(root, images, list_file):
+        frame_folder, mask_folder = root / images / name, root / annotations / name
+        if not frame_folder.is_dir():
+            problems.append(_no_folder(name, frame_folder))
+            continue
+        video, masks = _video(name, frame_folder, mask_folder, single_object)
+        found = folder_problems(list(video.frames), masks, frame_folder, mask_folder)
+        problems.extend(f"video '{name}': {problem}" for problem in found)
+        videos.append(video)
+    if list_file is None:
+        problems.extend(problem for _, _, problem in _masks_without_frames(root, images, annotations))
+    if problems:
+        source = f"{root} (videos of {list_file})" if list_file is not None else str(root)
+        raise UserError(summary_of_problems(source, problems))
+    return videos
+
+
+def list_videos(
+    root: Path, *, images: str, annotations: str, list_file: str | None = None
+) -> tuple[list[Video], list[tuple[str, Path, str]]]:
+    """The videos below `root`, also those that `read_davis` refuses, for a look into every file.
+
+    Beside them, as (video, file, message), what the videos do not show by themselves: folders that are missing, and
+    names that occur twice. A missing root or list raises `UserError`.
+    """
+    videos: list[Video] = []
+    problems = _masks_without_frames(root, images, annotations) if list_file is None else []
+    for name in _names(root, images, list_file):
+        frame_folder, mask_folder = root / images / name, root / annotations / name
+        if not frame_folder.is_dir():
+            problems.append((name, frame_folder, _no_folder(name, frame_folder)))
+            continue
+        video, masks = _video(name, frame_folder, mask_folder, False)
+        for files, folder, kind in ((list(video.frames), frame_folder, "frame"), (masks, mask_folder, "mask")):
+            if len({file.stem for file in files}) < len(files):
+                problems.append(
+                    (name, folder, f"{repeated(files)} in {folder}; expected one file per {kind}. Take one away")
+                )
+        videos.append(video)
+    return videos, problems
+
+
+def _names(root: Path, images: str, list_file: str | None) -> list[str]:
+    return _listed_names(root / list_file) if list_file is not None else folder_names(root / images)
+
+
+def _no_folder(name: str, folder: Path) -> str:
+    return f"video '{name}': no folder {folder}; expected the frames of the video there"
+
+
+def _masks_without_frames(root: Path, images: str, annotations: str) -> list[tuple[str, Path, str]]:
+    """Where no list says which videos there are: folders of masks whose frames are not there."""
+    masks, frames = root / annotations, root / images
+    names = folder_names(masks) if masks.is_dir() and any(entry.is_dir() for entry in masks.iterdir()) else []
+    return [
+        (name, masks / name, f"{_no_folder(name, frames / name)}, since {masks / name} has masks")
+        for name in names
+        if not (frames / name).is_dir()
+    ]
+
+
+def _video(name: str, frame_folder: Path, mask_folder: Path, single_object: bool) -> tuple[Video, list[Path]]:
+    """A video, and all its mask files, of which the video holds one per stem."""
+    masks = frame_files(mask_folder) if mask_folder.is_dir() else []
+    return Video(name, tuple(frame_files(frame_folder)), {path.stem: path for path in masks}, single_object), masks
+
+
+def folder_names(folder: Path) -> list[str]:
+    """The folders in `folder`, one per video, in alphabetical order; `UserError` if there is none."""
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: no such folder; expected one folder of frames per video. Check the root and 'images'"
+        )
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not names:
+        raise UserError(f"{folder}: no video in it; expected one folder of frames per video")
+    return names
+
+
+def _listed_names(path: Path) -> list[str]:
+    """Names of videos in a list, one per line; also the older DAVIS 2016 lists, a frame and a mask path per line."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UserError(f"{path}: no such file; expected a list of video names, one per line") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text file; expected a list of video names, one per line") from error
+    lines = [line for line in lines if line and not line.startswith("#")]
+    names = [_video_of_path(line) if "/" in line or "\\" in line else line for line in lines]
+    if not names:
+        raise UserError(f"{path}: no name in it; expected a list of video names, one per line")
+    of_paths = list(dict.fromkeys(names))
+    if len(of_paths) < len(names) and not any("/" in line for line in lines):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"{path}: video '{twice}' is listed twice; expected each name once")
+    if "." in of_paths or ".." in of_paths:
+        raise UserError(f"{path}: '.' or '..' is no name of a video; expected names of folders, one per line")
+    return of_paths
+
+
+def _video_of_path(line: str) -> str:
+    """The video's name in a line such as `/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png`."""
+    return Path(line.replace("\\", "/").split()[0]).parent.name

@@ -1,0 +1,83 @@
+"""The labels a run may use: the first mask of every video, or all of them.
+
+Training reads videos through the index written here and through nothing else.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.files import replacing_folder
+from oneshot_vos.videos.index import write_index
+from oneshot_vos.videos.video import Video
+
+
+@dataclass(frozen=True)
+class LabelRatio:
+    """How many of a set's mask files are offered to training."""
+
+    labelled: int
+    annotated: int
+
+    @property
+    def ratio(self) -> float:
+        """`labelled` / `annotated`, between 0 and 1."""
+        return self.labelled / self.annotated
+
+    def as_dict(self) -> dict[str, float]:
+        """For JSON."""
+        return {"labelled": self.labelled, "annotated": self.annotated, "ratio": self.ratio}
+
+
+def keep_first(videos: Sequence[Video], out_dir: Path, name: str) -> LabelRatio:
+    """Copy the first mask of every video to `out_dir/Annotations/NAME/VIDEO/` and index the set as `out_dir/NAME.json`.
+
+    The index names the frames where they lie, exactly one mask per video (the copy), and no other. The first mask is
+    that of the earliest frame that has one. A video without masks raises `UserError`. What an earlier call left
+    under the same name is replaced.
+    """
+    _require_videos(videos, name)
+    annotations = out_dir / "Annotations" / name
+    firsts = [(video, video.stem(video.first_mask)) for video in videos]
+    annotations.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_folder(annotations) as folder:
+        for video, stem in firsts:
+            (folder / video.name).mkdir(parents=True)
+            shutil.copyfile(_existing(video.masks[stem]), folder / video.name / f"{stem}.png")
+    kept = [
+        Video(video.name, video.frames, {stem: annotations / video.name / f"{stem}.png"}, video.single_object)
+        for video, stem in firsts
+    ]
+    ratio = label_ratio(kept, videos)
+    write_index(out_dir / f"{name}.json", kept, {"labels": ratio.as_dict()})
+    return ratio
+
+
+def keep_every(videos: Sequence[Video], out_dir: Path, name: str) -> LabelRatio:
+    """Index the set with all its masks, where they lie, as `out_dir/NAME.json`; copies nothing."""
+    _require_videos(videos, name)
+    ratio = label_ratio(videos, videos)
+    write_index(out_dir / f"{name}.json", videos, {"labels": ratio.as_dict()})
+    return ratio
+
+
+def label_ratio(kept: Sequence[Video], videos: Sequence[Video]) -> LabelRatio:
+    """Count the mask files of `kept` against those of `videos`; nothing is opened."""
+    return LabelRatio(sum(len(video.masks) for video in kept), sum(len(video.masks) for video in videos))
+
+
+def _require_videos(videos: Sequence[Video], name: str) -> None:
+    if not videos:
+        raise UserError(f"set '{name}': no videos; expected at least one. Check the set's path and list")
+    names = [video.name for video in videos]
+    if len(set(names)) != len(names):
+        twice = next(each for each in names if names.count(each) > 1)
+        raise UserError(f"set '{name}': video '{twice}' is listed more than once; expected each once")
+
+
+def _existing(mask: Path) -> Path:
+    if not mask.is_file():
+        raise UserError(f"{mask}: missing; expected the first mask of its video. Restore it or run stage 'data' again")
+    return mask

@@ -1,0 +1,49 @@
+"""Folders of still images with masks: finding the pairs."""
+
+from pathlib import Path
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.videos.pairs import ImagePair
+
+_IMAGE_SUFFIXES = (".jpg", ".jpeg")
+_MASK_SUFFIX = ".png"
+
+
+def read_pairs(root: Path) -> list[ImagePair]:
+    """List the image–mask pairs below `root`, sorted by name.
+
+    Flat folders (`NAME.jpg` + `NAME.png`) and class folders (`CLASS/NAME.jpg` + `CLASS/NAME.png`) are both read. An
+    image without a mask, a mask without an image, two files that claim one place in a pair, and a folder without any
+    pair raise `UserError`.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: not a folder; expected one with NAME.jpg + NAME.png pairs, flat or in class folders")
+    files = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    images = _by_name([path for path in files if path.suffix.lower() in _IMAGE_SUFFIXES])
+    masks = _by_name([path for path in files if path.suffix.lower() == _MASK_SUFFIX])
+    _refuse_singles(root, "image", sorted(images[key] for key in images.keys() - masks.keys()), "mask (.png)")
+    _refuse_singles(root, "mask", sorted(masks[key] for key in masks.keys() - images.keys()), "image (.jpg)")
+    if not images:
+        raise UserError(f"{root}: no image–mask pairs found; expected NAME.jpg + NAME.png, flat or in class folders")
+    return [ImagePair(key.relative_to(root).as_posix(), images[key], masks[key]) for key in sorted(images)]
+
+
+def _by_name(paths: list[Path]) -> dict[Path, Path]:
+    """The files by their paths without suffix."""
+    named: dict[Path, Path] = {}
+    for path in sorted(paths):
+        other = named.setdefault(path.with_suffix(""), path)
+        if other != path:
+            raise UserError(
+                f"{path}: differs from {other.name} beside it in its suffix alone; expected one image and one mask of "
+                "a name. Take one of the two away"
+            )
+    return named
+
+
+def _refuse_singles(root: Path, kind: str, singles: list[Path], partner: str) -> None:
+    if singles:
+        raise UserError(
+            f"{root}: {len(singles)} {kind}(s) without their {partner} of the same name, the first is {singles[0]}; "
+            "add the missing files or remove these"
+        )

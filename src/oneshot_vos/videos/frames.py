@@ -1,0 +1,88 @@
+"""The frames of one video, from a folder or a video file, read one after the other in either direction."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.registry import suggest
+from oneshot_vos.videos.images import frame_files, frame_size, read_frame
+from oneshot_vos.videos.video_files import VideoFrames
+
+
+class FrameSource(Protocol):
+    """A video whose frames are read as they are needed."""
+
+    @property
+    def path(self) -> Path:
+        """The folder or file."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The name of every frame, in time order: masks are given and written under it."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of every frame."""
+
+    @property
+    def rate(self) -> float | None:
+        """Frames per second, if known."""
+
+    def files(self) -> list[Path]:
+        """All files that the video consists of."""
+
+    def read(self, indices: range) -> Iterator[np.ndarray]:
+        """Frames as RGB, uint8 [H, W, 3], in the order of `indices`, which may fall."""
+
+
+class FolderFrames:
+    """The images of a folder in natural order, named by their stems.
+
+    A folder without images, or with two images of one name, raises `UserError`.
+    """
+
+    rate: float | None = None
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._files = frame_files(path)
+        if not self._files:
+            raise UserError(f"{path}: no .jpg or .png file in it; expected the frames of a video. Convert them")
+        self.names = tuple(file.stem for file in self._files)
+        if len(set(self.names)) < len(self.names):
+            twice = next(name for name in self.names if self.names.count(name) > 1)
+            raise UserError(f"{path}: several images are named '{twice}'; expected one per frame. Take one away")
+        self.size = frame_size(self._files[0])
+
+    def files(self) -> list[Path]:
+        """The images."""
+        return list(self._files)
+
+    def read(self, indices: range) -> Iterator[np.ndarray]:
+        """Frames as RGB, uint8 [H, W, 3], in the order of `indices`, which may fall."""
+        for t in indices:
+            frame = read_frame(self._files[t])
+            if frame.shape[:2] != self.size:
+                raise UserError(
+                    f"{self._files[t]}: the frame is {frame.shape[1]}x{frame.shape[0]} pixels, but {self._files[0]} of "
+                    f"the same video is {self.size[1]}x{self.size[0]}; expected one size in a video. Resize the "
+                    "frames, or split the video"
+                )
+            yield frame
+
+
+def open_frames(path: Path, progress: Callable[[], None] | None = None) -> FrameSource:
+    """The frames of a folder of images or of a video file; `progress` is called per frame as a file is indexed.
+
+    Raises `UserError` if `path` is neither.
+    """
+    if path.is_dir():
+        return FolderFrames(path)
+    if not path.exists():
+        near = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        hint = f"; {suggest(path.name, near)}" if near else ""
+        raise UserError(f"{path}: no such video; expected a folder of frames or a video file{hint}")
+    return VideoFrames(path, progress)

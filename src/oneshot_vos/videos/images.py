@@ -1,0 +1,177 @@
+"""Reading the frames of a video, and finding them in a folder."""
+
+import io
+import os
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from oneshot_vos.errors import UserError
+
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # ImageNet, RGB in [0, 1]
+STD = np.array([0.229, 0.224, 0.225], np.float32)
+FILL = (124, 116, 104)  # the mean colour as 8-bit RGB: what an image shows beyond its border
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
+_OTHER_IMAGE_SUFFIXES = frozenset(
+    (".avif", ".bmp", ".dng", ".exr", ".gif", ".heic", ".jfif", ".jp2", ".jpe", ".tga", ".tif", ".tiff", ".webp")
+)
+
+# What Pillow raises for damaged files: UnidentifiedImageError is an OSError, broken PNG chunks are SyntaxErrors.
+_DECODING_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+_ORIENTATION_TAG = 0x0112
+_AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+_PNG_ORIENTATION_MARKS = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
+_SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L", "I", "F"})
+
+
+def read_frame(path: Path) -> np.ndarray:
+    """Decode one frame to RGB, upright: uint8, H x W x 3.
+
+    The EXIF orientation is applied, as every viewer does, because masks are drawn on the upright picture. Grey,
+    palette and RGBA images become RGB; CMYK as well, with a warning, since its colours are only approximate. A file
+    that is missing, empty, truncated, not an image, or deeper than 8 bits raises `UserError` with its name.
+    """
+    image: Image.Image
+    with decoding(path, "a JPEG or PNG image with 8 bits per channel"), Image.open(path) as image:
+        image.load()
+        if image.mode in _SIXTEEN_BIT_MODES:
+            raise UserError(
+                f"{path}: a frame with more than 8 bits per channel (mode {image.mode}); expected 8 bits. "
+                "Convert the frames to 8-bit JPEG or PNG"
+            )
+        if image.mode == "CMYK":
+            warnings.warn(f"{path}: CMYK frame, converted to RGB without a colour profile", stacklevel=2)
+        if image.getexif().get(_ORIENTATION_TAG, 1) != 1:
+            image = ImageOps.exif_transpose(image)
+        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def normalise(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Turn RGB [H, W, 3] of 0..255 into ImageNet-normalised [3, H, W]."""
+    scaled = (image.astype(np.float32) / 255 - MEAN) / STD
+    return np.ascontiguousarray(scaled.transpose(2, 0, 1))
+
+
+def read_frame_quickly(path: Path) -> np.ndarray:
+    """`read_frame`, with plain JPEG files decoded by OpenCV, in two thirds of the time.
+
+    Both libraries decode with libjpeg-turbo, so the pixels are equal where their versions are; a frame that must be
+    the same everywhere is read with `read_frame`. Anything but a complete, upright RGB JPEG is left to `read_frame`.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return read_frame(path)
+    if not content.startswith(b"\xff\xd8") or not content.rstrip(b"\0").endswith(b"\xff\xd9"):
+        return read_frame(path)
+    with decoding(path, "a JPEG or PNG image with 8 bits per channel"), Image.open(io.BytesIO(content)) as image:
+        plain = image.mode == "RGB" and image.getexif().get(_ORIENTATION_TAG, 1) == 1
+    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), _AS_STORED) if plain else None
+    return read_frame(path) if decoded is None else decoded
+
+
+def frame_size(path: Path) -> tuple[int, int]:
+    """(height, width) in pixels of the upright frame, from the file's header alone (nothing is decoded)."""
+    with decoding(path, "a JPEG or PNG image"), Image.open(path) as image:
+        width, height = image.size
+        lies_on_its_side = _may_be_turned(path, image) and image.getexif().get(_ORIENTATION_TAG) in (5, 6, 7, 8)
+    return (width, height) if lies_on_its_side else (height, width)
+
+
+def _may_be_turned(path: Path, image: Image.Image) -> bool:
+    """Whether asking for EXIF data is worth it: for a PNG, whose EXIF may stand at the end, it decodes the pixels."""
+    if image.format != "PNG":
+        return True
+    content = path.read_bytes()
+    return any(mark in content for mark in _PNG_ORIENTATION_MARKS)
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """The image files of `folder` (.jpg, .jpeg, .png in any case) in natural order: 2 before 10.
+
+    Hidden files and files that are no images are ignored, images of other kinds with a warning. Natural order is time
+    order; where it differs from the alphabetical order that other tools would use, a warning says so. A missing folder
+    raises `UserError`.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            files = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(
+            f"{folder}: no such folder; expected a folder of .jpg or .png files. Check the name, or make it"
+        ) from error
+    _warn_of_other_images(folder, files)
+    names = [name for name in files if PurePath(name).suffix.lower() in IMAGE_SUFFIXES]
+    names.sort(key=natural_key)
+    if names != sorted(names):
+        warnings.warn(
+            f"{folder}: frame names are not zero-padded; read in numeric order ({names[0]} … {names[-1]}), "
+            "which differs from the alphabetical order of other tools",
+            stacklevel=2,
+        )
+    return [folder / name for name in names]
+
+
+def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
+    """Sort key that compares runs of digits as numbers; the name itself settles ties such as 1 and 01."""
+    parts = re.split(r"([0-9]+)", name)
+    return tuple(int(part) if index % 2 else part for index, part in enumerate(parts)), name
+
+
+@contextmanager
+def decoding(path: Path, expected: str) -> Iterator[None]:
+    """Turn whatever the image library raises inside the block into a `UserError` that names `path`.
+
+    `expected` completes "expected …" in the message.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path}: no such file; expected {expected}. Check the name, restore the file, or take it out of the list"
+        ) from error
+    except _DECODING_ERRORS as error:
+        raise UserError(
+            f"{path}: {_finding(path, error)}; expected {expected}. Restore the file from its source, "
+            "or take it out of the video"
+        ) from error
+
+
+def _finding(path: Path, error: Exception) -> str:
+    if path.is_dir():
+        return "is a folder"
+    if path.stat().st_size == 0:
+        return "the file is empty (0 bytes)"
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image"
+    return f"damaged or truncated ({error})"
+
+
+def _warn_of_other_images(folder: Path, names: Iterable[str]) -> None:
+    others = sorted(name for name in names if PurePath(name).suffix.lower() in _OTHER_IMAGE_SUFFIXES)
+    if others:
+        warnings.warn(
+            f"{folder}: {len(others)} image(s) of other kinds left out, the first is {others[0]}; expected .jpg or "
+            ".png. Convert them, or take them away",
+            stacklevel=3,
+        )

@@ -1,0 +1,307 @@
+"""Masks as PNG files: pixels are object ids, 0 is background.
+
+A mask file may come from any tool: palette (DAVIS), grey, 1-bit, 16-bit or RGB. Reading never guesses silently. What
+stands for ids is read exactly; what cannot (lossy files, anti-aliased edges) is refused with the reason.
+"""
+
+import io
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.files import replacing
+from oneshot_vos.videos.images import decoding, frame_size
+from oneshot_vos.videos.png import GREY, PALETTE, SIGNATURE, decode_plain_png
+
+LARGEST_ID = 65_535
+_LARGEST_PALETTE_ID = 255
+_MOST_COLORS = 256
+_BIT_DEPTH = 24  # place of the byte in a PNG file
+_SNAP = "snap each pixel to the nearest one in Python: write_mask(path, read_mask(path, snap_colors=True))"
+
+Color = tuple[int, int, int]
+Ids = NDArray[np.unsignedinteger[Any]]  # H x W, uint8 or uint16: object ids as files hold them, 0 is background
+
+
+def davis_palette() -> np.ndarray:
+    """The colour map of PASCAL VOC and DAVIS: uint8, 256 x 3; entry k is the colour of object k.
+
+    The bits of k are dealt out to red, green and blue in turn, from the highest bit of each channel down, so that
+    neighbouring ids differ strongly.
+    """
+    ids = np.arange(256)
+    palette = np.zeros((256, 3), np.uint8)
+    for step in range(8):
+        for channel in range(3):
+            bit = (ids >> (3 * step + channel)) & 1
+            palette[:, channel] |= (bit << (7 - step)).astype(np.uint8)
+    return palette
+
+
+DAVIS_PALETTE = davis_palette()
+
+
+@dataclass(frozen=True)
+class MaskReading:
+    """Ids of a mask (H x W) and, for an RGB file, the colour that stands for each id found."""
+
+    ids: Ids
+    colors: dict[int, Color] | None = None
+
+
+def read_mask(path: Path, *, snap_colors: bool = False) -> np.ndarray:
+    """Read object ids: int32, H x W, values 0..65535; 0 is background.
+
+    - palette: the palette index; grey of 8 or 16 bits: the value (a lone 255 stays 255); 1 bit: 0 and 1;
+    - RGB: black is background. Colours of the DAVIS palette mean their index if all colours of the file are in it;
+      otherwise each exact colour gets an id, 1 upwards in the order of (red, green, blue). A warning lists them;
+    - alpha 0 is background, whatever the colour below.
+
+    Refused with `UserError`: lossy files, anti-aliased edges (blends of two ids are not ids), half-transparent
+    pixels, damaged files. `snap_colors` gives each anti-aliased pixel to the nearest flat colour around it instead.
+    """
+    return read_small_mask(path, snap_colors=snap_colors).astype(np.int32)
+
+
+def read_small_mask(path: Path, *, snap_colors: bool = False) -> Ids:
+    """`read_mask` as uint8 or, for 16-bit and RGB files, uint16: less to copy."""
+    reading = inspect_mask(path, snap_colors=snap_colors)
+    if reading.colors is not None:
+        listed = ", ".join(f"{color} = {object_id}" for object_id, color in sorted(reading.colors.items()))
+        warnings.warn(f"{path}: RGB mask, colours read as object ids: {listed or 'none'}", stacklevel=2)
+    return reading.ids
+
+
+def inspect_mask(path: Path, *, snap_colors: bool = False) -> MaskReading:
+    """Like `read_mask`, with the ids as small integers (faster), and the colours of an RGB mask told, not warned of."""
+    with decoding(path, "a mask as PNG file"):
+        content = path.read_bytes()
+        ids = decode_plain_png(content)
+        return _read_any_png(path, content, snap_colors) if ids is None else MaskReading(ids)
+
+
+def mask_size(path: Path) -> tuple[int, int]:
+    """(height, width) in pixels of a mask, from the file's header alone."""
+    with decoding(path, "a mask as PNG file"), Image.open(path) as image:
+        return image.height, image.width
+
+
+def check_same_size(frame_path: Path, mask_path: Path) -> None:
+    """Raise `UserError` with both names and sizes unless frame and mask have the same size; nothing is decoded."""
+    (frame_height, frame_width), (height, width) = frame_size(frame_path), mask_size(mask_path)
+    if (frame_height, frame_width) != (height, width):
+        raise UserError(
+            f"{mask_path}: mask of {width}x{height} pixels, but its frame {frame_path} has "
+            f"{frame_width}x{frame_height}; expected the same size. Export the mask at the size of the frame, or "
+            "resize it with nearest neighbour"
+        )
+
+
+def object_ids(ids: np.ndarray) -> list[int]:
+    """The ids above 0 in a mask of non-negative integers, in increasing order."""
+    if ids.dtype == np.uint8:
+        counts = cv2.calcHist([ids], [0], None, [256], [0, 256])  # many times faster than sorting the pixels
+        return [object_id for object_id in np.flatnonzero(counts).tolist() if object_id]
+    return [object_id for object_id in np.unique(ids).tolist() if object_id]
+
+
+def encode_mask(ids: np.ndarray, palette: np.ndarray | None = None) -> bytes:
+    """Encode object ids (H x W, integers 0..65535) as PNG: the same ids always give the same bytes.
+
+    Up to id 255: 8 bits with a palette of 256 colours (`palette`, uint8 256 x 3, by default DAVIS'); beyond: 16-bit
+    grey. Ids are never wrapped or clipped: others raise `UserError`. Rows are unfiltered, which `read_mask` and the
+    scoring read fastest.
+    """
+    if ids.ndim != 2 or 0 in ids.shape or not (np.issubdtype(ids.dtype, np.integer) or ids.dtype == np.bool_):
+        raise ValueError(f"ids must be a non-empty integer array H x W, not {ids.dtype} {ids.shape}")
+    smallest, largest = int(ids.min()), int(ids.max())
+    if smallest < 0 or largest > LARGEST_ID:
+        raise UserError(f"object ids from {smallest} to {largest} in a mask; expected 0 to {LARGEST_ID}: renumber them")
+    height, width = ids.shape
+    if largest <= _LARGEST_PALETTE_ID:
+        depth, color_type, pixels = 8, PALETTE, ids.astype(np.uint8)
+        colors = np.asarray(DAVIS_PALETTE if palette is None else palette, np.uint8)
+        if colors.shape != (256, 3):
+            raise ValueError(f"a palette has 256 x 3 values, not {colors.shape}")
+        palette_chunk = _chunk(b"PLTE", colors.tobytes())
+    else:
+        depth, color_type, palette_chunk = 16, GREY, b""
+        pixels = ids.astype(">u2").view(np.uint8)
+    rows = np.zeros((height, 1 + width * depth // 8), np.uint8)  # each row starts with its filter: 0, none
+    rows[:, 1:] = pixels
+    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
+    body = _chunk(b"IDAT", zlib.compress(rows.tobytes(), 6))
+    return SIGNATURE + _chunk(b"IHDR", header) + palette_chunk + body + _chunk(b"IEND", b"")
+
+
+def write_mask(path: Path, ids: np.ndarray, palette: np.ndarray | None = None) -> None:
+    """Write `encode_mask(ids, palette)` to `path` atomically."""
+    content = encode_mask(ids, palette)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+# --- PNG ------------------------------------------------------------------------------------------------------------
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def _read_any_png(path: Path, content: bytes, snap_colors: bool) -> MaskReading:
+    image: Image.Image
+    with Image.open(io.BytesIO(content)) as image:
+        if image.format != "PNG":
+            raise UserError(
+                f"{path}: a mask saved as {image.format}; expected a PNG file, which keeps object ids exactly. "
+                "Export the masks again as PNG: converting a lossy file does not bring the exact ids back"
+            )
+        depth = content[_BIT_DEPTH]
+        image.load()
+        if depth == 16 and image.mode not in ("I;16", "I;16B", "I"):
+            raise UserError(
+                f"{path}: a 16-bit mask with colour or alpha channels; expected 16-bit grey, 8-bit palette or RGB. "
+                "Save the object ids as one 16-bit grey channel"
+            )
+        if image.mode == "RGB" and "transparency" in image.info:
+            image = image.convert("RGBA")  # one colour is declared transparent
+        pixels = np.asarray(image)
+    if pixels.ndim == 2:
+        if depth == 8 and image.mode == "L" and _has_grey_edges(pixels):
+            pixels = _harden(path, pixels, snap_colors)
+        return MaskReading(pixels.astype(np.uint8 if depth <= 8 else np.uint16, copy=False))
+    channels = pixels.shape[2]
+    if channels in (2, 4):
+        pixels = _drop_transparency(path, pixels)
+    if channels == 2:
+        return MaskReading(pixels[:, :, 0].astype(np.uint8))
+    return _ids_of_colors(path, pixels, snap_colors)
+
+
+def _drop_transparency(path: Path, pixels: np.ndarray) -> np.ndarray:
+    """Colour channels with 0 where alpha is 0; half-transparent pixels are refused."""
+    alpha = pixels[:, :, -1]
+    partial = int(np.count_nonzero((alpha > 0) & (alpha < 255)))
+    if partial:
+        raise UserError(
+            f"{path}: {partial} half-transparent pixels in a mask; expected alpha 0 (background) or 255. "
+            "Export the mask without anti-aliasing"
+        )
+    return np.where(alpha[:, :, None] == 0, 0, pixels[:, :, :-1])
+
+
+# --- grey levels and colours ----------------------------------------------------------------------------------------
+
+
+def _has_grey_edges(values: np.ndarray) -> bool:
+    """Whether a grey mask (uint8) is a 0/255 mask with soft edges: many values in between, none of them an area.
+
+    Masks with ids have few values, or areas of one value; both rules leave them alone.
+    """
+    if values.max() < 255 or ((values == 0) | (values == 255)).all():
+        return False  # nearly every mask, found out many times faster than by counting values
+    counts = cv2.calcHist([values], [0], None, [256], [0, 256]).ravel()
+    between = np.flatnonzero(counts[1:255]) + 1
+    if len(between) < 8 or counts[0] + counts[255] < 0.8 * values.size:
+        return False
+    areas = np.bincount(values[_is_flat(values.astype(np.int32))], minlength=256)
+    return not areas[between].any()
+
+
+def _harden(path: Path, values: np.ndarray, snap: bool) -> np.ndarray:
+    """Threshold a 0/255 mask with soft edges in the middle if asked to, else refuse it."""
+    if not snap:
+        raise UserError(
+            f"{path}: a 0/255 mask with soft (anti-aliased) edges; expected one value per object. Export the mask "
+            f"without anti-aliasing, or {_SNAP}"
+        )
+    return np.where(values >= 128, np.uint8(255), np.uint8(0))
+
+
+def _is_flat(codes: np.ndarray) -> np.ndarray:
+    """Bool H x W: pixels whose 3 x 3 neighbourhood, as far as it lies in the image, has one value (int32 codes)."""
+    values = codes.astype(np.float32)  # exact up to 2^24, all a colour needs
+    square = np.ones((3, 3), np.uint8)
+    return np.asarray(cv2.erode(values, square) == cv2.dilate(values, square))
+
+
+def _ids_of_colors(path: Path, pixels: np.ndarray, snap_colors: bool) -> MaskReading:
+    """Ids of an RGB mask (uint8, H x W x 3)."""
+    codes = (pixels.astype(np.int32) << np.array([16, 8, 0])).sum(axis=2, dtype=np.int32)
+    found = np.unique(codes)
+    flat = np.unique(np.append(codes[_is_flat(codes)], 0))
+    edges = _edge_colors(found, flat)
+    if snap_colors and (len(edges) or len(found) > _MOST_COLORS) and 2 <= len(flat) <= _MOST_COLORS:
+        codes = _snap(pixels, codes, flat)
+        found = np.unique(codes)
+    elif len(edges):
+        raise UserError(
+            f"{path}: an anti-aliased RGB mask: {len(edges)} of its {len(found)} colours are blends at edges, such as "
+            f"{', '.join(map(str, _colors(edges[:4])))}; expected one exact colour per object. Export the mask without "
+            f"anti-aliasing, or {_SNAP}"
+        )
+    if len(found) > _MOST_COLORS:
+        raise UserError(
+            f"{path}: {len(found)} colours in an RGB mask; expected one exact colour per object, at most "
+            f"{_MOST_COLORS}. Save object ids as palette or 16-bit grey PNG"
+        )
+    ids_found = _ids_for(found)
+    ids = ids_found[np.searchsorted(found, codes)].astype(np.uint16)
+    pairs = zip(ids_found.tolist(), _colors(found), strict=True)
+    return MaskReading(ids, {object_id: color for object_id, color in pairs if object_id})
+
+
+def _ids_for(codes: np.ndarray) -> np.ndarray:
+    """Id of each colour (sorted codes): its index in the DAVIS palette if all are in it, else its rank; black is 0."""
+    palette = {color: index for index, color in enumerate(map(tuple, DAVIS_PALETTE.tolist()))}
+    indices = [palette.get(color) for color in _colors(codes)]
+    if all(index is not None for index in indices):
+        return np.array(indices)
+    return np.arange(len(codes)) + (0 if codes[0] == 0 else 1)
+
+
+def _colors(codes: np.ndarray) -> list[Color]:
+    return [(code >> 16, code >> 8 & 255, code & 255) for code in codes.tolist()]
+
+
+def _edge_colors(found: np.ndarray, flat: np.ndarray) -> np.ndarray:
+    """Codes of the colours that form no area and lie between two colours that do (black counts as one).
+
+    With implausibly many colours around a few areas, every colour without an area counts, without a closer look.
+    """
+    thin = np.setdiff1d(found, flat)
+    if not 2 <= len(flat) <= _MOST_COLORS:
+        return thin[:0]
+    if len(found) > _MOST_COLORS:
+        return thin
+    ends = np.array(_colors(flat), np.float32)
+    first, second = np.triu_indices(len(ends), 1)
+    start, direction = ends[first], ends[second] - ends[first]
+    is_edge = np.zeros(len(thin), np.bool_)
+    for index, color in enumerate(np.array(_colors(thin), np.float32).reshape(-1, 3)):
+        share = ((color - start) * direction).sum(1) / (direction**2).sum(1)
+        distance = np.abs(start + share[:, None] * direction - color).max(1)
+        is_edge[index] = np.any((distance <= 2) & (share > 0) & (share < 1))  # 2: rounding and gamma tables
+    return thin[is_edge]
+
+
+def _snap(pixels: np.ndarray, codes: np.ndarray, flat: np.ndarray) -> np.ndarray:
+    """Replace every colour that is not in `flat` by the most similar flat colour within two pixels (else of all)."""
+    square = np.ones((5, 5), np.uint8)
+    best, best_cost = codes.copy(), np.full(codes.shape, np.inf)
+    for code, color in zip(flat.tolist(), _colors(flat), strict=True):
+        cost = np.abs(pixels.astype(np.int32) - np.array(color)).sum(axis=2).astype(np.float64)
+        near = cv2.dilate((codes == code).astype(np.uint8), square) > 0
+        cost[~near] += 1_000  # more than any difference of colours
+        closer = cost < best_cost
+        best[closer], best_cost[closer] = code, cost[closer]
+    return best

@@ -1,0 +1,216 @@
+"""Archives that want to write elsewhere, fill the disk or pretend: nothing of them is unpacked."""
+
+import io
+import struct
+import tarfile
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.fetch.loopback import tarred, zipped
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.fetch import transfer
+from oneshot_vos.fetch.archives import DEFAULT_LIMITS, Limits, unpack
+
+GOOD = {"top/a.txt": b"a" * 1000, "top/sub/b.txt": b"b", "top/sub/ünïcode name.txt": b"c"}
+MAKERS: dict[str, Callable[[dict[str, bytes]], bytes]] = {
+    "zip": zipped,
+    "tar": lambda members: tarred(members, "w:"),
+    "tar.gz": tarred,
+    "tar.xz": lambda members: tarred(members, "w:xz"),
+}
+
+
+def write(tmp_path: Path, content: bytes) -> Path:
+    path = tmp_path / "box" / "archive"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def attempt(tmp_path: Path, content: bytes, limits: Limits = DEFAULT_LIMITS) -> str:
+    """The refusal of an archive; nothing may appear outside the target."""
+    archive = write(tmp_path, content)
+    with pytest.raises(UserError) as refusal:
+        unpack(archive, tmp_path / "box" / "target", title="x", limits=limits)
+    assert {path.name for path in tmp_path.iterdir()} == {"box"}
+    assert {path.name for path in (tmp_path / "box").iterdir()} == {"archive", "target"}
+    assert str(refusal.value).startswith(f"{archive}: ")
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_every_kind_is_unpacked_whatever_its_name(tmp_path: Path, kind: str) -> None:
+    archive = write(tmp_path, MAKERS[kind](GOOD))
+    unpack(archive, tmp_path / "target", title="x")
+    assert {name: (tmp_path / "target" / name).read_bytes() for name in GOOD} == GOOD
+    assert sum(path.is_file() for path in (tmp_path / "target").rglob("*")) == len(GOOD)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_debris_of_other_systems_is_left_out(tmp_path: Path, kind: str) -> None:
+    debris = {"__MACOSX/top/._a.txt": b"x", "top/.DS_Store": b"x", "top/._a.txt": b"x", "top/Thumbs.db": b"x"}
+    unpack(write(tmp_path, MAKERS[kind]({**debris, "./top//a.txt": b"a"})), tmp_path / "target", title="x")
+    assert [path.name for path in (tmp_path / "target").rglob("*") if path.is_file()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+@pytest.mark.parametrize(
+    ("name", "finding"),
+    [
+        ("/etc/passwd", "absolute path"),
+        ("//server/share", "absolute path"),
+        ("../escaped.txt", "leads out of the target"),
+        ("top/../../escaped.txt", "leads out of the target"),
+        ("top/..", "leads out of the target"),
+        ("..\\escaped.txt", "backslash"),
+        ("C:/windows/escaped.txt", "absolute path"),
+        ("top/line\nbreak", "control characters"),
+        ("x" * 300, "endless name"),
+    ],
+)
+def test_names_that_leave_the_target_are_refused(tmp_path: Path, kind: str, name: str, finding: str) -> None:
+    message = attempt(tmp_path, MAKERS[kind]({"top/first.txt": b"good", name: b"bad"}))
+    assert finding in message
+    assert "expected" in message
+    assert "get it again" in message
+    if kind == "zip":  # every member is looked at before the first is written
+        assert list((tmp_path / "box/target").iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("a", b"1"), ("a", b"2")],
+        [("a/b", b"1"), ("a//b", b"2")],
+        [("a", b"1"), ("a/b", b"2")],
+        [("a/b", b"1"), ("a", b"2")],
+        [("caf\u00e9", b"1"), ("cafe\u0301", b"2")],  # one name on some file systems
+    ],
+)
+def test_one_name_for_two_members_is_refused(tmp_path: Path, kind: str, members: list[tuple[str, bytes]]) -> None:
+    stream = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(stream, "w") as zipped_box:
+            for name, content in members:
+                zipped_box.writestr(zipfile.ZipInfo(name), content)
+    else:
+        with tarfile.open(fileobj=stream, mode="w") as tarred_box:
+            for name, content in members:
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                tarred_box.addfile(info, io.BytesIO(content))
+    assert "takes the place of another one; expected every name once" in attempt(tmp_path, stream.getvalue())
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
+def test_links_and_devices_of_tar_are_refused(tmp_path: Path, kind: bytes) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as box:
+        info = tarfile.TarInfo("top/link")
+        info.type, info.linkname = kind, "../../../etc/passwd"
+        box.addfile(info)
+    assert "is a link or a device; expected files and folders only" in attempt(tmp_path, stream.getvalue())
+
+
+@pytest.mark.parametrize("mode", [0o120777, 0o020666, 0o060666, 0o010666, 0o140777])
+def test_links_and_devices_of_zip_are_refused(tmp_path: Path, mode: int) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as box:
+        info = zipfile.ZipInfo("top/link")
+        info.external_attr = mode << 16
+        box.writestr(info, "../../../etc/passwd")
+    assert "is a link or a device" in attempt(tmp_path, stream.getvalue())
+
+
+def test_rights_of_the_archive_are_not_taken_over(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as box:
+        info = tarfile.TarInfo("top/tool")
+        info.mode, info.uid = 0o6777, 0
+        box.addfile(info)
+    unpack(write(tmp_path, stream.getvalue()), tmp_path / "target", title="x")
+    assert (tmp_path / "target/top/tool").stat().st_mode & 0o7111 == 0
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_too_much_is_refused(tmp_path: Path, kind: str) -> None:
+    bomb = MAKERS[kind]({f"top/{number}": bytes(100_000) for number in range(20)})
+    assert "unpacks to more than 1.0 MB; expected less" in attempt(tmp_path, bomb, Limits(bytes=1_000_000))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_too_many_members_are_refused(tmp_path: Path, kind: str) -> None:
+    many = MAKERS[kind]({f"top/{number}": b"" for number in range(30)})
+    assert "more than 20 members; expected fewer" in attempt(tmp_path, many, Limits(members=20))
+
+
+def test_a_size_that_lies_is_damage(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as box:
+        box.writestr("top/a", bytes(100_000))
+    content = stream.getvalue()
+    lie = content.replace(struct.pack("<I", 100_000), struct.pack("<I", 10))
+    assert lie != content
+    assert "damaged or cut off" in attempt(tmp_path, lie)
+    assert sum(path.stat().st_size for path in (tmp_path / "box/target").rglob("*") if path.is_file()) <= 10
+
+
+def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
+    content = bytearray(zipped({"top/a": b"secret"}))
+    place = content.index(b"PK\x01\x02") + 8
+    content[place] |= 1
+    assert "member 'top/a' is encrypted; expected files without a password" in attempt(tmp_path, bytes(content))
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.8])
+def test_an_archive_that_was_cut_off_is_refused(tmp_path: Path, kind: str, part: float) -> None:
+    random = bytes((7 * number * number + number // 3) % 251 for number in range(50_000))
+    content = MAKERS[kind]({"top/a": random, "top/b": random})
+    message = attempt(tmp_path, content[: int(len(content) * part)])
+    assert "cut off" in message
+    assert "get it again" in message
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_a_flipped_bit_is_found(tmp_path: Path, kind: str) -> None:
+    content = bytearray(MAKERS[kind]({"top/a": b"payload" * 10_000}))
+    content[len(content) // 2] ^= 1
+    assert "damaged or cut off" in attempt(tmp_path, bytes(content))
+
+
+def test_something_else_is_no_archive(tmp_path: Path) -> None:
+    assert "neither a zip nor a tar file" in attempt(tmp_path, b"<html>quota exceeded</html>" * 100)
+
+
+def test_room_is_looked_for_before_a_zip_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = write(tmp_path, zipped(GOOD))
+    usage = transfer.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda path: usage._replace(free=500))
+    with pytest.raises(UserError, match=r"needs 1\.0 kB, and the disk has 500 B left; expected room for it"):
+        unpack(archive, tmp_path / "target", title="x")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(["zip", "tar"]),
+    names=st.lists(st.text("ab./\\:\u00e9\n", min_size=1, max_size=12), min_size=1, max_size=4),
+)
+def test_no_name_writes_outside_the_target(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, names: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("fuzz")
+    archive = folder / "archive"
+    archive.write_bytes(MAKERS[kind](dict.fromkeys(names, b"x")))
+    with suppress(UserError):
+        unpack(archive, folder / "target", title="x")
+    assert {path.name for path in folder.iterdir()} == {"archive", "target"}
+    assert all(not path.is_symlink() for path in (folder / "target").rglob("*"))

@@ -1,0 +1,82 @@
+"""The table of sources: consistent, complete, and as params.yaml and torchvision expect."""
+
+from pathlib import Path, PurePosixPath
+
+import pytest
+import yaml
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.fetch.sources import SOURCES, Drive, Web, chosen
+
+
+def test_names_files_and_targets_are_unique() -> None:
+    assert all(name == source.name for name, source in SOURCES.items())
+    files = [source.file_name for source in SOURCES.values()]
+    targets = [part.target for source in SOURCES.values() for part in source.parts]
+    assert len(set(files)) == len(files)
+    assert len(set(targets)) == len(targets)
+    for inner in targets:
+        assert not any(inner != outer and PurePosixPath(inner).is_relative_to(outer) for outer in targets)
+        assert not PurePosixPath(inner).is_absolute()
+        assert ".." not in PurePosixPath(inner).parts
+
+
+def test_every_source_says_what_it_must() -> None:
+    for source in SOURCES.values():
+        assert source.mirrors
+        assert source.licence
+        assert source.page.startswith("https://")
+        assert source.parts
+        assert all(part.marks or part.named or source.kind == "file" for part in source.parts)
+        assert source.sha256 is None or len(source.sha256) == 64
+        assert all(mirror.url.startswith("https://") for mirror in source.mirrors if isinstance(mirror, Web))
+        assert all(len(mirror.file_id) == 33 for mirror in source.mirrors if isinstance(mirror, Drive))
+
+
+def test_everything_asked_for_is_there() -> None:
+    youtube = {f"youtube{year}-{part}" for year in (2018, 2019) for part in ("train", "valid", "valid-all-frames")}
+    assert set(SOURCES) == {"davis2016", "davis2017", "static", "imagenet-resnet18", "imagenet-resnet50"} | youtube
+
+
+def test_names_and_groups() -> None:
+    assert [source.name for source in chosen(["static", "davis", "davis2017"])] == ["davis2016", "davis2017", "static"]
+    assert chosen(["all"]) == list(SOURCES.values())
+    assert {source.name for source in chosen(["youtube2019"])} == {
+        "youtube2019-train",
+        "youtube2019-valid",
+        "youtube2019-valid-all-frames",
+    }
+    assert chosen([]) == []
+    with pytest.raises(UserError, match="unknown data set 'davis2071': did you mean 'davis201"):
+        chosen(["davis2071"])
+
+
+def test_the_group_paper_gives_what_the_profile_paper_reads(repository: Path) -> None:
+    params = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
+    wanted = set()
+    for entry in params["profiles"]["paper"]["data"]["sets"].values():
+        if entry["kind"] == "youtube":
+            parts = [entry.get(key) for key in ("images", "annotations", "all_frames")]
+            folders = [*(PurePosixPath(part).parent.as_posix() for part in parts if part), entry["split"]]
+            wanted |= {f"{entry['path']}/{folder}" for folder in folders}
+        else:
+            wanted.add(entry["path"])
+    assert {"YouTube2018/train_480p", "YouTube/all_frames/valid_all_frames"} <= wanted
+    targets = [part.target for source in chosen(["paper"]) for part in source.parts]
+    for path in wanted:
+        # train_480p is what `resize-youtube` makes of train
+        fetched = path.removesuffix("_480p")
+        assert any(PurePosixPath(fetched).is_relative_to(target) for target in targets), path
+
+
+def test_weights_are_those_that_torchvision_names() -> None:
+    from torchvision.models import ResNet18_Weights, ResNet50_Weights
+
+    for name, weights in (("resnet18", ResNet18_Weights), ("resnet50", ResNet50_Weights)):
+        source = SOURCES[f"imagenet-{name}"]
+        assert source.mirrors == (Web(weights.IMAGENET1K_V1.url),)
+        assert source.parts[0].target == source.file_name == weights.IMAGENET1K_V1.url.rpartition("/")[2]
+        assert source.sha256 is not None
+        assert source.file_name.removesuffix(".pth").endswith(source.sha256[:8])
+        assert source.size is not None
+        assert weights.IMAGENET1K_V1.meta["_file_size"] == pytest.approx(source.size / 2**20, abs=0.01)

@@ -1,0 +1,150 @@
+"""Indices and the first-frame stage."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.sets.labels import keep_every, keep_first
+from oneshot_vos.videos.index import changed, read_index, write_index
+from oneshot_vos.videos.video import Video
+
+
+def _tree(root: Path, counts: list[int], first: int = 0, step: int = 1) -> list[Video]:
+    """Videos with `counts` masks; files are a few bytes, since nothing here decodes them."""
+    videos = []
+    for number, count in enumerate(counts):
+        name = f"v{number:04d}"
+        frames = tuple(root / "JPEGImages" / name / f"{t:05d}.jpg" for t in range(first + count * step))
+        (root / "Annotations" / name).mkdir(parents=True)
+        masks = {frame.stem: root / "Annotations" / name / f"{frame.stem}.png" for frame in frames[first::step]}
+        for stem, mask in masks.items():
+            mask.write_text(f"{name} {stem}")
+        videos.append(Video(name, frames, masks))
+    return videos
+
+
+def _spread(total: int, videos: int) -> list[int]:
+    return [total // videos + (i < total % videos) for i in range(videos)]
+
+
+def test_davis_label_ratio(tmp_path):
+    ratio = keep_first(_tree(tmp_path / "davis", _spread(4209, 60)), tmp_path / "out", "davis17")
+    assert (ratio.labelled, ratio.annotated) == (60, 4209)
+    assert f"{100 * ratio.ratio:.1f}" == "1.4"
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 60
+
+
+def test_youtube_label_ratio(tmp_path):
+    """All masks are counted by name; only the kept ones exist here, as proof that no other is opened."""
+    videos = []
+    for number, count in enumerate(_spread(94_588, 3471)):
+        folder = tmp_path / "yv" / f"{number:04d}"
+        frames = tuple(folder / f"{5 * t:05d}.jpg" for t in range(count))
+        videos.append(Video(f"{number:04d}", frames, {frame.stem: frame.with_suffix(".png") for frame in frames}))
+        folder.mkdir(parents=True)
+        (folder / "00000.png").touch()
+    ratio = keep_first(videos, tmp_path / "out", "youtube18")
+    assert (ratio.labelled, ratio.annotated) == (3471, 94_588)
+    assert f"{100 * ratio.ratio:.1f}" == "3.7"
+
+
+def test_first_index_knows_one_mask_per_video_and_no_other(tmp_path):
+    videos = _tree(tmp_path / "set", [4, 6])
+    keep_first(videos, tmp_path / "out", "set")
+    text = (tmp_path / "out" / "set.json").read_text()
+    assert "set/Annotations" not in text
+    assert text.count(".png") == 2
+    kept = read_index(tmp_path / "out" / "set.json")
+    assert [video.frames for video in kept] == [video.frames for video in videos]
+    for video, original in zip(kept, videos, strict=True):
+        assert list(video.masks) == ["00000"]
+        assert video.masks["00000"].read_bytes() == original.masks["00000"].read_bytes()
+        assert video.masks["00000"].is_relative_to(tmp_path / "out")
+    assert json.loads(text)["labels"] == {"labelled": 2, "annotated": 10, "ratio": 0.2}
+
+
+def test_first_mask_may_come_later(tmp_path):
+    keep_first(_tree(tmp_path / "set", [3], first=4), tmp_path / "out", "set")
+    (video,) = read_index(tmp_path / "out" / "set.json")
+    assert list(video.masks) == ["00004"]
+    assert video.first_mask == 4
+    assert video.labelled == (4,)
+
+
+def test_every_index_lists_all_masks_where_they_lie(tmp_path):
+    videos = _tree(tmp_path / "set", [3, 2])
+    ratio = keep_every(videos, tmp_path / "out", "set")
+    assert ratio.ratio == 1
+    assert read_index(tmp_path / "out" / "set.json") == videos
+    assert not list((tmp_path / "out").rglob("*.png"))
+
+
+def test_running_again_gives_the_same_bytes_and_no_leftovers(tmp_path):
+    videos = _tree(tmp_path / "set", [3, 2, 4])
+    keep_first(videos, tmp_path / "out", "set")
+    before = (tmp_path / "out" / "set.json").read_bytes()
+    keep_first(list(videos), tmp_path / "out", "set")
+    assert (tmp_path / "out" / "set.json").read_bytes() == before
+    keep_first(videos[:1], tmp_path / "out", "set")
+    assert [path.parent.name for path in (tmp_path / "out").rglob("*.png")] == ["v0000"]
+
+
+def test_index_and_files_move_together(tmp_path):
+    keep_every(_tree(tmp_path / "a" / "set", [3]), tmp_path / "a" / "out", "set")
+    shutil.move(tmp_path / "a", tmp_path / "b")
+    (video,) = read_index(tmp_path / "b" / "out" / "set.json")
+    assert all(mask.is_file() for mask in video.masks.values())
+
+
+def test_merged_objects_survive_the_index(tmp_path):
+    video = _tree(tmp_path / "set", [2])[0]
+    keep_first([Video(video.name, video.frames, video.masks, single_object=True)], tmp_path / "out", "set")
+    assert read_index(tmp_path / "out" / "set.json")[0].single_object
+
+
+def test_altered_and_missing_files_are_told(tmp_path):
+    videos = _tree(tmp_path / "set", [3])
+    videos[0].frames[0].parent.mkdir(parents=True)
+    for frame in videos[0].frames:
+        frame.touch()
+    write_index(tmp_path / "set.json", videos)
+    assert changed(tmp_path / "set.json") == []
+    videos[0].frames[1].unlink()
+    videos[0].masks["00000"].write_text("other")
+    videos[0].masks["00002"].unlink()
+    told = changed(tmp_path / "set.json")
+    assert len(told) == 3
+    assert all(any(name in line for line in told) for name in ("00001.jpg", "00000.png", "00002.png"))
+
+
+def test_video_without_masks_is_refused(tmp_path):
+    video = Video("bare", (tmp_path / "bare" / "0.jpg",), {})
+    with pytest.raises(UserError, match=r"'bare'.*none of its 1 frames has a mask"):
+        keep_first([video], tmp_path / "out", "set")
+    assert not (tmp_path / "out" / "set.json").exists()
+
+
+def test_missing_first_mask_empty_set_and_repeated_video_are_refused(tmp_path):
+    videos = _tree(tmp_path / "set", [3])
+    videos[0].masks["00000"].unlink()
+    with pytest.raises(UserError, match=r"00000\.png: missing"):
+        keep_first(videos, tmp_path / "out", "set")
+    with pytest.raises(UserError, match="no videos"):
+        keep_every([], tmp_path / "out", "set")
+    with pytest.raises(UserError, match="more than once"):
+        keep_every(videos * 2, tmp_path / "out", "set")
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", '{"format": "x"}', '{"format": "oneshot-vos videos 1"}', "{", '{"videos": 3}']
+)
+def test_other_files_are_not_taken_for_an_index(tmp_path, content):
+    path = tmp_path / "set.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"set\.json"):
+        read_index(path)
+    with pytest.raises(UserError, match="not found"):
+        read_index(tmp_path / "absent.json")

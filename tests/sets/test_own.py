@@ -1,0 +1,216 @@
+"""Own videos: imported with every problem named at once, and the documented way from them to masks."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from tests.stages.clips import SIZE, TINY, ids, write_folder, write_masks, write_video
+from typer.testing import CliRunner
+
+from oneshot_vos.cli import app
+from oneshot_vos.errors import UserError
+from oneshot_vos.sets.own import Imported, import_videos
+from oneshot_vos.videos.index import read_index
+from oneshot_vos.videos.masks import read_mask, write_mask
+
+FRAMES = 8
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """A folder of frames with a mask in the middle, one with the first mask, and a video file with its last."""
+    root = tmp_path / "recordings"
+    write_folder(root / "videos/walk", FRAMES)
+    write_folder(root / "videos/talk", FRAMES, 2)
+    write_video(root / "videos/film.mp4", FRAMES)
+    write_masks(root / "masks/walk", 4)
+    write_masks(root / "masks/talk", 0, objects=2)
+    write_masks(root / "masks/film", FRAMES - 1)
+    (root / "videos/.DS_Store").write_bytes(b"x")
+    return root
+
+
+def test_videos_are_imported_as_they_are(recordings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    assert list(import_videos(recordings, out)) == [
+        Imported(name, FRAMES, 1, kept=False) for name in ("film", "talk", "walk")
+    ]
+    copied = out / "JPEGImages/walk/00003.png"
+    assert copied.read_bytes() == (recordings / "videos/walk/00003.png").read_bytes()
+    assert [file.name for file in sorted((out / "JPEGImages/film").iterdir())] == [f"{t:05}.jpg" for t in range(FRAMES)]
+    assert np.array_equal(read_mask(out / "Annotations/film/00007.png"), ids(7))
+
+
+def test_what_is_imported_already_is_kept_and_what_differs_is_not(recordings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    list(import_videos(recordings, out))
+    write_masks(recordings / "masks/walk", 5)
+    kept = {video.name: video.kept for video in import_videos(recordings, out)}
+    assert kept == {"film": True, "talk": True, "walk": False}
+    assert len(list((out / "Annotations/walk").iterdir())) == 2
+
+
+def test_all_problems_come_at_once_and_nothing_is_written(recordings: Path, tmp_path: Path) -> None:
+    videos, masks = recordings / "videos", recordings / "masks"
+    (videos / "notes.txt").write_text("x", encoding="utf-8")
+    (videos / "bad.mp4").write_bytes(b"no video")
+    write_video(videos / "walk.mp4", 2)
+    write_folder(videos / "bare", 2)
+    (masks / "talk/00000.png").rename(masks / "talk/frame.png")
+    write_mask(masks / "film/00001.png", np.ones((9, 9), np.int32))
+    write_masks(masks / "nobody", 0)
+    with pytest.raises(UserError) as caught:
+        list(import_videos(recordings, tmp_path / "mine"))
+    message = str(caught.value)
+    for expected in (
+        "7 problems",
+        "notes.txt: neither a folder of frames nor a video file",
+        "bad.mp4: not readable as a video",
+        "walk.mp4: the video 'walk' is there already",
+        "video 'bare': no mask in",
+        "frame.png is a mask without a frame",
+        "00001.png is 9x9 pixels, but the video is 64x48",
+        "nobody: masks of no video",
+    ):
+        assert expected in message
+    assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize("missing", ["videos", "all"])
+def test_a_folder_without_videos_is_named(tmp_path: Path, missing: str) -> None:
+    if missing == "all":
+        (tmp_path / "r/videos").mkdir(parents=True)
+    with pytest.raises(UserError, match="no such folder" if missing == "videos" else "no video in"):
+        list(import_videos(tmp_path / "r", tmp_path / "mine"))
+
+
+def test_check_data_reports_folders_and_files_together(recordings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    list(import_videos(recordings, out))
+    write_masks(out / "Annotations/walk", 6)  # a second mask is fine
+    call = ["check-data", str(out), "--images", "JPEGImages", "--annotations", "Annotations"]
+    assert CliRunner().invoke(app, call).exit_code == 0
+    shutil.rmtree(out / "Annotations/talk")
+    (out / "JPEGImages/film/00002.jpg").write_bytes(b"")
+    write_mask(out / "Annotations/walk/00004.png", np.ones((4, 4), np.int32))
+    (out / "JPEGImages/walk/00001.jpg").write_bytes((out / "JPEGImages/film/00001.jpg").read_bytes())
+    result = CliRunner().invoke(app, call)
+    assert result.exit_code == 2
+    for expected in (
+        "JPEGImages/talk: no frame has a mask",
+        "film/00002.jpg: the file is empty",
+        "walk/00004.png: mask of 4x4 pixels",
+        "several files named '00001'",
+    ):
+        assert expected in result.output
+
+
+# --- the documented way ----------------------------------------------------------------------------------------------
+
+
+def documented(repository: Path) -> list[list[str]]:
+    """The commands of docs/own-videos.md, in order."""
+    text = (repository / "docs/own-videos.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [shlex.split(line) for line in lines]
+
+
+def small_parameters(repository: Path, out: Path, **changes: Any) -> None:
+    """The documented parameter file with a tiny network and a few iterations."""
+    content = yaml.safe_load((repository / "docs/own.yaml").read_text(encoding="utf-8"))
+    profile = content["profiles"]["own"]
+    profile["networks"]["stcn"] = TINY["stcn"]
+    recipe = profile["train"]["stcn"]
+    recipe.update(iterations=3, batch_size=2, crop=32, workers=0, checkpoint_every=3, log_every=1)
+    recipe["schedule"]["warmup"] = 0
+    recipe["loss"] = {"start": 0, "end": 2, "top_p": 0.3}
+    recipe.update(changes)
+    out.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def follow(repository: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Give the documented commands in `folder`, which has the recordings."""
+    small_parameters(repository, folder / "own.yaml")
+    monkeypatch.chdir(folder)
+    commands = documented(repository)
+    assert [command[1] for command in commands] == [
+        "import-videos",
+        "check-data",
+        "check-params",
+        "data",
+        "labels",
+        "init",
+        "train",
+        "segment-all",
+    ]
+    for program, *arguments in commands:
+        assert program == "oneshot-vos"
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, f"{arguments}: {result.output}"
+
+
+def check_result(folder: Path, labelled: dict[str, int]) -> None:
+    videos = {video.name: video for video in read_index(folder / "data/own/labels/first/mine.json")}
+    assert videos.keys() == labelled.keys()
+    for name, t in labelled.items():
+        video = videos[name]
+        assert [int(stem) for stem in video.masks] == [int(video.stem(t))]
+        masks = sorted((folder / "segmented" / name / "masks").iterdir())
+        assert [file.stem for file in masks] == [video.stem(place) for place in range(len(video))]
+        given = folder / "my-videos/Annotations" / name / f"{video.stem(t)}.png"
+        assert np.array_equal(read_mask(masks[t]), read_mask(given))
+        assert (folder / "segmented" / name / "overlay.mp4").stat().st_size > 0
+    assert (folder / "results/own/train/stcn-two_step-backbone/weights.safetensors").exists()
+
+
+def test_the_documented_way_leads_from_recordings_to_masks(
+    recordings: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow(repository, monkeypatch, recordings.parent)
+    check_result(recordings.parent, {"walk": 4, "talk": 0, "film": FRAMES - 1})
+    assert read_mask(recordings.parent / "segmented/walk/masks/00000.png").shape == SIZE
+
+
+@pytest.mark.real_data
+def test_the_documented_way_on_real_clips(
+    data_root: Path, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labelled = {"bear": 0, "tennis": 3, "schoolgirls": 2}
+    clips = data_root / "train-clips"
+    for name, chosen in labelled.items():
+        masks = {file.stem: file for file in (clips / "Annotations/480p" / name).iterdir()}
+        frames = sorted((clips / "JPEGImages/480p" / name).iterdir())
+        first = next(t for t, file in enumerate(frames) if file.stem in masks)
+        labelled[name] = chosen if frames[chosen].stem in masks else first
+        videos, given = tmp_path / "recordings/videos" / name, tmp_path / "recordings/masks" / name
+        videos.mkdir(parents=True)
+        for file in frames[: max(6, labelled[name] + 2)]:
+            picture = cv2.imread(str(file))
+            small = cv2.resize(picture, (96, 64), interpolation=cv2.INTER_AREA)
+            cv2.imwrite(str(videos / file.name), small)
+        mask = frames[labelled[name]].stem
+        small_ids = cv2.resize(read_mask(masks[mask]).astype(np.uint8), (96, 64), interpolation=cv2.INTER_NEAREST)
+        write_mask(given / f"{mask}.png", small_ids)
+    follow(repository, monkeypatch, tmp_path)
+    check_result(tmp_path, labelled)
+
+
+def test_the_documented_parameters_are_in_order(repository: Path) -> None:
+    result = CliRunner().invoke(app, ["check-params", "--params", str(repository / "docs/own.yaml")])
+    assert result.exit_code == 0, result.output
+
+
+def test_static_runs_need_a_set_to_pretrain_on(repository: Path, tmp_path: Path) -> None:
+    text = (repository / "docs/own.yaml").read_text(encoding="utf-8")
+    static = text.replace("two_step-backbone", "two_step-static").replace("init: backbone", "init: static")
+    (tmp_path / "own.yaml").write_text(static, encoding="utf-8")
+    result = CliRunner().invoke(app, ["check-params", "--params", str(tmp_path / "own.yaml")])
+    assert result.exit_code == 2
+    assert "data.pretrain: empty, but the run stcn-two_step-static starts from static pretraining" in result.output

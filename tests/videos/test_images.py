@@ -1,0 +1,121 @@
+"""Frames: what is read, what is refused, and in which order files come."""
+
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.videos.images import frame_files, frame_size, natural_key, read_frame, read_frame_quickly
+
+
+@pytest.fixture
+def picture():
+    rows, columns = np.mgrid[0:24, 0:40]
+    return np.stack([rows * 10, columns * 6, rows + columns], axis=2).astype(np.uint8)
+
+
+def test_png_frame_is_read_exactly(tmp_path, picture):
+    path = tmp_path / "frame with späce.png"
+    Image.fromarray(picture).save(path)
+    frame = read_frame(path)
+    assert frame.dtype == np.uint8
+    assert np.array_equal(frame, picture)
+    assert frame_size(path) == (24, 40)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "1"])
+def test_other_modes_become_rgb(tmp_path, picture, mode):
+    path = tmp_path / "frame.png"
+    Image.fromarray(picture).convert(mode).save(path)
+    assert read_frame(path).shape == (24, 40, 3)
+
+
+def test_cmyk_is_converted_with_a_warning(tmp_path, picture):
+    path = tmp_path / "frame.jpg"
+    Image.fromarray(picture).convert("CMYK").save(path)
+    with pytest.warns(UserWarning, match="CMYK"):
+        assert read_frame(path).shape == (24, 40, 3)
+
+
+def test_sixteen_bit_frame_is_refused(tmp_path):
+    path = tmp_path / "deep.png"
+    Image.fromarray(np.full((4, 5), 3000, np.uint16)).save(path)
+    with pytest.raises(UserError, match=r"deep\.png.*8 bits"):
+        read_frame(path)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "progressive", "grey", "CMYK", "padded", "png", "turned"])
+def test_quick_reading_gives_the_same_frame(tmp_path, picture, kind):
+    path = tmp_path / ("frame.png" if kind == "png" else "frame.jpg")
+    exif = Image.Exif()
+    exif[0x0112] = 6 if kind == "turned" else 1
+    image = Image.fromarray(picture).convert({"grey": "L", "CMYK": "CMYK"}.get(kind, "RGB"))
+    image.save(path, quality=92, progressive=kind == "progressive", exif=exif)
+    if kind == "padded":
+        path.write_bytes(path.read_bytes() + bytes(7))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert np.array_equal(read_frame_quickly(path), read_frame(path))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied_to_pixels_and_size(tmp_path, picture, orientation):
+    path = tmp_path / "frame.png"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(picture).save(path, exif=exif)
+    frame = read_frame(path)
+    assert frame.shape[:2] == frame_size(path) == ((40, 24) if orientation >= 5 else (24, 40))
+    if orientation == 6:
+        assert np.array_equal(frame, np.rot90(picture, -1))
+
+
+@pytest.mark.parametrize("read", [read_frame, read_frame_quickly])
+def test_damaged_frames_are_named(tmp_path, picture, read):
+    whole = tmp_path / "whole.jpg"
+    Image.fromarray(picture).save(whole)
+    content = whole.read_bytes()
+    cases = {
+        "truncated.jpg": (content[: len(content) // 2], "damaged or truncated"),
+        "empty.jpg": (b"", "0 bytes"),
+        "text.jpg": (b"no image at all", "not an image"),
+    }
+    for name, (data, finding) in cases.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(UserError, match=f"{name}.*{finding}.*expected"):
+            read(tmp_path / name)
+    with pytest.raises(UserError, match=r"absent\.jpg: no such file"):
+        read(tmp_path / "absent.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    with pytest.raises(UserError, match="is a folder"):
+        read(tmp_path / "folder.jpg")
+
+
+def test_frame_files_ignore_what_is_no_frame(tmp_path):
+    for name in ("00001.jpg", "00000.JPEG", "00002.png", ".hidden.jpg", ".DS_Store", "Thumbs.db", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.jpg").mkdir()
+    assert [path.name for path in frame_files(tmp_path)] == ["00000.JPEG", "00001.jpg", "00002.png"]
+
+
+def test_unpadded_names_come_in_numeric_order_with_a_warning(tmp_path):
+    for number in (0, 1, 10, 11, 2):
+        (tmp_path / f"{number}.jpg").touch()
+    with pytest.warns(UserWarning, match="zero-padded"):
+        files = frame_files(tmp_path)
+    assert [path.stem for path in files] == ["0", "1", "2", "10", "11"]
+
+
+def test_frame_files_of_a_missing_folder(tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        frame_files(tmp_path / "absent")
+    assert frame_files(tmp_path) == []
+
+
+def test_natural_key_is_a_total_order():
+    names = ["a10b2", "a2b10", "a2b9", "01", "1", "b", "", "²3"]
+    assert len({natural_key(name) for name in names}) == len(names)
+    assert sorted(names, key=natural_key)[:3] == ["", "01", "1"]
+    assert sorted(["a10", "a9"], key=natural_key) == ["a9", "a10"]
