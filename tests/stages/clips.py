@@ -109,6 +109,6 @@ def tiny_weights(path: Path, network: str = "stcn") -> Path:
     """Weights of a tiny random network, which say what they are."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = build_network(network, TINY[network])
-    save_weights(path, network, {"model": network, "settings": TINY[network]})
+        built = build_network(network, TINY[network])
+    save_weights(path, built, {"model": network, "settings": TINY[network]})
     return path

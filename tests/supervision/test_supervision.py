@@ -59,7 +59,7 @@ def clip() -> ClipBatch:
     one_hot = torch.nn.functional.one_hot(targets[:, 0], OBJECTS + 1).movedim(-1, 1)[:, 1:].float()
     return ClipBatch(
         frames=torch.randn(BATCH, FRAMES, 3, SIZE, SIZE, generator=draws),
-        reference=one_hot,
+        first_masks=one_hot,
         targets=targets,
         labelled=torch.ones(BATCH, FRAMES, dtype=torch.bool),
         present=torch.ones(BATCH, OBJECTS),
@@ -143,7 +143,7 @@ def test_one_step_is_refused_for_recurrent_networks(network: CountingSTCN) -> No
 
 
 def test_unknown_names_are_refused_with_the_nearest(network: CountingSTCN) -> None:
-    with pytest.raises(UserError, match="unknown way of training 'two-step': did you mean 'two_step'"):
+    with pytest.raises(UserError, match="unknown strategy 'two-step': did you mean 'two_step'"):
         build_supervision("two-step", network, BootstrappedCrossEntropy(), EVERYTHING)
     with pytest.raises(UserError, match="unknown handover 'sotf': did you mean 'soft'"):
         build_supervision("two_step", network, BootstrappedCrossEntropy(), EVERYTHING, "sotf")
