@@ -30,6 +30,7 @@ from oneshot_vos.supervision.rollout import RolloutOptions
 from oneshot_vos.training.allocator import keep_freed_memory
 from oneshot_vos.training.batches import EndlessClips
 from oneshot_vos.training.checkpoint import StateFolder
+from oneshot_vos.training.curves import write_curves
 from oneshot_vos.training.distributed import World, joined_world
 from oneshot_vos.training.loop import Finished, fit
 from oneshot_vos.videos.index import read_index
@@ -161,8 +162,7 @@ def _write_outputs(
 ) -> None:
     metadata = {"model": network, "settings": dict(settings), "run": name, "iterations": recipe.iterations}
     save_weights(out, built, metadata)
-    if finished.curves is not None:
-        finished.curves.finish(curves)
+    write_curves(curves, finished.curve)
     write_json(
         curves / "run.json",
         {

@@ -1,35 +1,24 @@
-"""Training curves through DVCLive, rebuilt from the checkpoint after a restart so that no point stands twice."""
+"""Training curves as tab-separated files, one per value, as `dvc plots` reads them."""
 
-import shutil
+import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from dvclive import Live
 
 from oneshot_vos.files import replacing_folder
 
+_PLACE = "plots/metrics/train"  # below the folder of a training's curves
 
-class Curves:
-    """Loss, learning rate and speed over iterations, as `dvc plots` reads them."""
 
-    def __init__(self, folder: Path, rows: list[dict[str, float]]) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
-        self._folder = folder
-        self._live = Live(dir=str(folder), save_dvc_exp=False, dvcyaml=None, report=None, monitor_system=False)
-        self.rows: list[dict[str, float]] = []
-        for row in rows:
-            self.add(row)
+def write_curves(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write `folder/plots/metrics/train/<name>.tsv` with the columns `step` and `<name>` for every value of `rows`.
 
-    def add(self, row: dict[str, float]) -> None:
-        """Log one row; `row["iteration"]` is the step, the rest are metrics."""
-        self.rows.append(row)
-        self._live.step = int(row["iteration"])
-        for name, value in row.items():
-            if name != "iteration":
-                self._live.log_metric(f"train/{name}", value)
-        self._live.make_summary()
-
-    def finish(self, target: Path) -> None:
-        """Close the log and put a copy at `target`, replacing what was there."""
-        self._live.end()
-        with replacing_folder(target) as folder:
-            shutil.copytree(self._folder / "plots", folder / "plots")
+    A row is what was logged after one iteration, `row["iteration"]`. What was in `folder` before is replaced in one step.
+    """
+    names = dict.fromkeys(name for row in rows for name in row if name != "iteration")
+    with replacing_folder(folder) as temporary:
+        (temporary / _PLACE).mkdir(parents=True)
+        for name in names:
+            with (temporary / _PLACE / f"{name}.tsv").open("w", newline="", encoding="utf-8") as stream:
+                writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+                writer.writerow(["step", name])
+                writer.writerows([int(row["iteration"]), row[name]] for row in rows if name in row)

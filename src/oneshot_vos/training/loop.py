@@ -23,7 +23,6 @@ from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Training
 from oneshot_vos.training.batches import EndlessClips, Positions, load_batches
 from oneshot_vos.training.checkpoint import Progress, StateFolder
-from oneshot_vos.training.curves import Curves
 from oneshot_vos.training.distributed import World
 from oneshot_vos.training.schedule import build_optimiser, learning_rate_factor, set_learning_rate
 
@@ -32,7 +31,7 @@ from oneshot_vos.training.schedule import build_optimiser, learning_rate_factor,
 class Finished:
     """A training that has run to its end."""
 
-    curves: Curves | None  # None on processes that do not lead
+    curve: list[dict[str, float]]  # one row per logged iteration; complete where the process leads
     seconds: float
 
 
@@ -65,16 +64,16 @@ def fit(
         network.load_state_dict(resumed.network)
         optimiser.load_state_dict(resumed.optimiser)
     start, seconds = (resumed.iteration, resumed.seconds) if resumed else (0, 0.0)
-    curves = Curves(state.folder / "curves", resumed.curve if resumed else []) if world.leads else None
+    curve = list(resumed.curve) if resumed else []
     step = _Step(world.wrap(supervision), network, optimiser, recipe, seed, world)
     positions = Positions(world, recipe.batch_size, recipe.accumulation, start, recipe.iterations)
     batches = load_batches(dataset, positions, recipe.workers, world.device)
     clock = _Clock(seconds)
 
     def save(iteration: int) -> None:
-        if curves is not None:
+        if world.leads:
             weights, moments = network.state_dict(), optimiser.state_dict()
-            state.save(Progress(iteration, weights, moments, curves.rows, clock.total()))
+            state.save(Progress(iteration, weights, moments, curve, clock.total()))
         world.wait()
 
     bar = tqdm(total=recipe.iterations, initial=start, desc=title, unit="it", mininterval=2.0, disable=not world.leads)
@@ -84,9 +83,9 @@ def fit(
             terms = step(iteration, micro)
             done = iteration + 1
             bar.update()
-            if curves is not None and (done % recipe.log_every == 0 or done == recipe.iterations):
+            if world.leads and (done % recipe.log_every == 0 or done == recipe.iterations):
                 waited, speed = clock.lap(recipe.batch_size * recipe.frames)
-                curves.add({"iteration": done, **terms, "images_per_second": speed})
+                curve.append({"iteration": done, **terms, "images_per_second": speed})
                 bar.set_postfix(loss=f"{terms['loss']:.3f}", data_wait=f"{waited:.0%}", refresh=False)
             if done in snapshots and world.leads:
                 save_weights(state.snapshot(done), network, {"run": title, "iteration": done})
@@ -94,7 +93,7 @@ def fit(
                 save(done)
             if stop.requested:
                 raise SystemExit(128 + stop.requested)
-    return Finished(curves, clock.total())
+    return Finished(curve, clock.total())
 
 
 class _Step:
