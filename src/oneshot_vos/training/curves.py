@@ -12,7 +12,7 @@ _PLACE = "plots/metrics/train"  # below the folder of a training's curves
 def write_curves(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
     """Write `folder/plots/metrics/train/<name>.tsv` with the columns `step` and `<name>` for every value of `rows`.
 
-    A row is what was logged after one iteration, `row["iteration"]`. What was in `folder` before is replaced in one step.
+    A row is what was logged after one iteration, `row["iteration"]`. What was in `folder` before is replaced at once.
     """
     names = dict.fromkeys(name for row in rows for name in row if name != "iteration")
     with replacing_folder(folder) as temporary:
