@@ -15,7 +15,7 @@ from oneshot_vos import catalogue
 from oneshot_vos.clips.dataset import ClipBatch
 from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.video import segment_video
-from oneshot_vos.networks import build_loss, build_network
+from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.registry import Registry
 from oneshot_vos.supervision import build_supervision
 from oneshot_vos.supervision.rollout import RolloutOptions

@@ -20,12 +20,12 @@ from oneshot_vos.clips.sampling import FULL_SAMPLERS, Curriculum, OneShotSampler
 from oneshot_vos.clips.transforms import CLIP_RECIPES
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, replacing_folder, sha256_of, write_json
-from oneshot_vos.networks import build_loss, build_network
+from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.weights import load_weights, save_weights
 from oneshot_vos.params import Params, Training
-from oneshot_vos.supervision import build_supervision
+from oneshot_vos.supervision.build import build_strategy
 from oneshot_vos.supervision.rollout import RolloutOptions
 from oneshot_vos.training.allocator import keep_freed_memory
 from oneshot_vos.training.batches import EndlessClips
@@ -126,8 +126,8 @@ def train_network(
     built: Network[Any] = build_network(network, settings)
     load_weights(weights, built)
     loss = build_loss(network, recipe.loss)
-    rollout = RolloutOptions(recipe.memory_frames, recipe.deep_update)
-    module = build_supervision(supervision, built, loss, rollout, recipe.handover)
+    options = RolloutOptions(recipe.memory_frames, recipe.deep_update, recipe.handover)
+    module = build_strategy(supervision, {}, built, loss, options)
     folder = StateFolder(state, key)
     kept = snapshots.iterations(recipe.iterations) if snapshots else []
     with joined_world() as world:
