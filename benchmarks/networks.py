@@ -30,9 +30,9 @@ from oneshot_vos.files import write_json
 from oneshot_vos.inference import bank
 from oneshot_vos.inference.plan import InferenceSettings, plan_frames
 from oneshot_vos.inference.propagate import Annotation, propagate
-from oneshot_vos.networks import build_loss, build_network
 from oneshot_vos.networks.common import memory
-from oneshot_vos.networks.common.convolution import Conv3x3, kernels_kept
+from oneshot_vos.networks.common.build import build_loss, build_network
+from oneshot_vos.networks.common.convolution import Conv3x3
 from oneshot_vos.networks.common.ready import fold_norms
 from oneshot_vos.supervision.full import FullSupervision
 from oneshot_vos.supervision.rollout import RolloutOptions
@@ -93,8 +93,7 @@ def training_step(name: str, frames: int, plain: bool) -> Callable[[], list[floa
     )
 
     def step() -> list[float]:
-        with kernels_kept(network):
-            total = supervision(clip, 0, torch.Generator().manual_seed(1))["total"]
+        total = supervision(clip, 0, torch.Generator().manual_seed(1))["total"]
         optimiser.zero_grad()
         total.backward()
         optimiser.step()

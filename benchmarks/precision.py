@@ -18,10 +18,10 @@ import torch.nn.functional as F
 
 from oneshot_vos.clips.dataset import ClipBatch
 from oneshot_vos.files import write_json
-from oneshot_vos.networks import build_loss, build_network
+from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.params import load_params
-from oneshot_vos.supervision import build_supervision
+from oneshot_vos.supervision.build import build_strategy
 from oneshot_vos.supervision.rollout import RolloutOptions
 
 TYPES = (torch.float32, torch.bfloat16)
@@ -46,8 +46,8 @@ def training_step(model: str, dtype: torch.dtype) -> Work:
     profile = load_params(Path("params.yaml"), "mini").profile
     recipe = profile.train[model]
     network = build_network(model, profile.networks[model]).to(memory_format=torch.channels_last)
-    rollout = RolloutOptions(recipe.references, recipe.deep_update)
-    supervision = build_supervision("two_step", network, build_loss(model, recipe.loss), rollout).train()
+    rollout = RolloutOptions(recipe.memory_frames, recipe.deep_update)
+    supervision = build_strategy("two_step", {}, network, build_loss(model, recipe.loss), rollout).train()
     batch, frames, crop, objects = recipe.batch_size, recipe.frames, recipe.crop, recipe.objects
     blocks = torch.randint(0, objects + 1, (batch, frames, crop // 16, crop // 16))
     labels = blocks.repeat_interleave(16, 2).repeat_interleave(16, 3)

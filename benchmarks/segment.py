@@ -28,7 +28,7 @@ import torch
 from numpy.typing import NDArray
 
 from oneshot_vos.files import write_json
-from oneshot_vos.networks import build_network
+from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.stages import segment
 from oneshot_vos.videos.frames import FolderFrames

@@ -22,7 +22,8 @@ from oneshot_vos.clips.dataset import ClipBatch
 from oneshot_vos.networks.common.losses import BootstrappedCrossEntropy
 from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.params import load_params
-from oneshot_vos.supervision import build_supervision
+from oneshot_vos.supervision.build import build_strategy
+from oneshot_vos.supervision.rollout import RolloutOptions
 
 BATCH, OBJECTS, SIZE = 2, 2, 192
 KINDS = ("full", "two_step")
@@ -57,7 +58,7 @@ def iteration(supervision: nn.Module, clips: ClipBatch, number: int) -> tuple[fl
 
 def compare(network: STCN, frames: int, repeat: int, device: torch.device) -> dict[str, Any]:
     clips = random_clips(frames, device)
-    kinds = {kind: build_supervision(kind, network, BootstrappedCrossEntropy()) for kind in KINDS}
+    kinds = {kind: build_strategy(kind, {}, network, BootstrappedCrossEntropy(), RolloutOptions()) for kind in KINDS}
     for supervision in kinds.values():
         iteration(supervision, clips, 0)  # warm up
     times: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}

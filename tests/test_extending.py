@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,86 +11,189 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
-from oneshot_vos import catalogue
-from oneshot_vos.clips.dataset import ClipBatch
+from oneshot_vos import networks, supervision
+from oneshot_vos.clips.dataset import Clip, ClipBatch, collate
+from oneshot_vos.errors import UserError
 from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.video import segment_video
-from oneshot_vos.networks import build_loss, build_network
-from oneshot_vos.registry import Registry
-from oneshot_vos.supervision import build_supervision
+from oneshot_vos.networks.common.build import build_loss, build_network
+from oneshot_vos.params import Training
+from oneshot_vos.supervision.build import build_strategy
 from oneshot_vos.supervision.rollout import RolloutOptions
+from oneshot_vos.supervision.strategy import Strategy
+from oneshot_vos.training.checkpoint import StateFolder
+from oneshot_vos.training.distributed import World
+from oneshot_vos.training.loop import fit
 from oneshot_vos.videos.masks import write_mask
 from oneshot_vos.videos.video import Video
 
 SIZE = 48
+OPTIONS = RolloutOptions()
 
 
-@pytest.fixture
-def extended(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def _extended(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The package with the files and lines of the document."""
     text = (repository / "docs/extending.md").read_text(encoding="utf-8")
-    examples = re.findall(r"<!-- (.+?) -->\n```python\n(.*?)```", text, re.DOTALL)
-    assert len(examples) == 4
-    for place, code in examples:
-        if place.startswith("catalogue: "):
-            _add_line(place.removeprefix("catalogue: "), code, monkeypatch)
-            continue
-        name = place.removeprefix("src/").removesuffix(".py").replace("/", ".")
-        module = ModuleType(name)
-        monkeypatch.setitem(sys.modules, name, module)
-        exec(compile(code, place, "exec"), module.__dict__)
+    examples = re.findall(r"<!-- (file|line): (.+?) -->\n```python\n(.*?)```", text, re.DOTALL)
+    assert len(examples) == 7
+    for kind, place, code in examples:
+        if kind == "line":
+            owner = networks if place == "NETWORKS" else supervision
+            entries = getattr(owner, place)
+            added = eval("{" + code + "}", dict(vars(owner)))
+            monkeypatch.setattr(entries, "_entries", {**entries._entries, **added})
+        else:
+            name = place.removeprefix("src/").removesuffix(".py").replace("/", ".")
+            monkeypatch.setitem(sys.modules, name, ModuleType(name))
+            exec(compile(code, place, "exec"), sys.modules[name].__dict__)
 
 
-def _add_line(registry: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry: dict[str, Any] = eval("{" + line + "}", dict(vars(catalogue)))
-    entries: Registry[Any] = getattr(catalogue, registry)
-    monkeypatch.setattr(entries, "_entries", {**entries, **entry})
+class Clips:
+    """Clips of four frames that follow from their position; told to, the reading of one ends the process."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.stop_at = stop_at
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, position: int) -> Clip:
+        if position == self.stop_at:
+            raise KeyboardInterrupt
+        draws = torch.Generator().manual_seed(position)
+        coarse = torch.randint(0, 3, (4, SIZE // 16, SIZE // 16), generator=draws)
+        targets = coarse.repeat_interleave(16, 1).repeat_interleave(16, 2)
+        colours = torch.tensor([[0.0, 0, 0], [2, 0, 0], [0, 2, 0]])
+        masks = torch.stack([(targets[0] == k).float() for k in (1, 2)])
+        frames = colours[targets].movedim(-1, 1).contiguous()
+        return Clip(frames, masks, targets, torch.ones(4, dtype=torch.bool), torch.ones(2), str(position))
 
 
-def _clip(frames: int) -> ClipBatch:
-    draws = torch.Generator().manual_seed(0)
-    coarse = torch.randint(0, 3, (2, frames, SIZE // 16, SIZE // 16), generator=draws)
-    targets = coarse.repeat_interleave(16, 2).repeat_interleave(16, 3)
-    colours = torch.tensor([[0.0, 0, 0], [2, 0, 0], [0, 2, 0]])
-    return ClipBatch(
-        frames=colours[targets].movedim(-1, 2).contiguous(),
-        first_masks=torch.stack([(targets[:, 0] == k).float() for k in (1, 2)], 1),
-        targets=targets,
-        labelled=torch.ones(2, frames, dtype=torch.bool),
-        present=torch.ones(2, 2),
-        names=["a", "b"],
+def batch() -> ClipBatch:
+    return collate([Clips()[0], Clips()[1]])
+
+
+def build(name: str, settings: Mapping[str, Any]) -> Strategy:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        network = build_network("nearest", {"key_dim": 8})
+    return build_strategy(
+        name, settings, network, build_loss("nearest", {"start": 10, "end": 20, "top_p": 0.5}), OPTIONS
     )
 
 
-@pytest.mark.usefixtures("extended")
-def test_the_new_network_learns_with_every_way_of_training() -> None:
-    torch.manual_seed(1)
-    network = build_network("nearest", {"key_dim": 8})
-    loss = build_loss("nearest", {"start": 10, "end": 20, "top_p": 0.5})
-    optimiser = torch.optim.Adam(network.parameters(), 0.01)
-    clip, draws = _clip(4), torch.Generator().manual_seed(0)
-    supervision = build_supervision("full", network, loss, RolloutOptions())
+def recipe() -> Training:
+    return Training.model_validate(
+        {
+            "iterations": 6,
+            "batch_size": 2,
+            "accumulation": 1,
+            "frames": 4,
+            "crop": SIZE,
+            "objects": 2,
+            "workers": 0,
+            "precision": "float32",
+            "transforms": "composed",
+            "optimiser": {"name": "adamw", "learning_rate": 1e-2, "weight_decay": 0.01, "clip": 1.0},
+            "schedule": {"name": "cosine", "milestones": [], "factor": 0.1, "warmup": 2},
+            "loss": {},
+            "max_skip": None,
+            "handover": "soft",
+            "memory_frames": None,
+            "deep_update": 0.0,
+            "checkpoint_every": 2,
+            "log_every": 1,
+        }
+    )
+
+
+def train(strategy: Strategy, folder: Path, clips: Clips) -> list[float]:
+    folder.mkdir(parents=True, exist_ok=True)
+    world = World(0, 1, torch.device("cpu"))
+    finished = fit(strategy, clips, recipe(), seed=3, state=StateFolder(folder, "k"), world=world, title="t")
+    assert finished.curves is not None
+    return [row["loss"] for row in finished.curves.rows]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("k_step", {"steps": 3}), ("ema_teacher", {"decay": 0.9, "agreement": 0.5}), ("two_step", {})],
+)
+def test_a_training_that_was_interrupted_resumes_to_the_same_numbers(
+    name: str, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    straight = build(name, settings)
+    losses = train(straight, tmp_path / "straight", Clips())
+    with pytest.raises(KeyboardInterrupt):
+        train(build(name, settings), tmp_path / "cut", Clips(stop_at=7))  # in iteration 4 of 6, from 1
+    stored = torch.load(tmp_path / "cut/checkpoint.pt", weights_only=True)
+    assert stored["iteration"] == 2
+    assert ("strategy" in stored) == (name == "ema_teacher")
+    resumed = build(name, settings)
+    assert train(resumed, tmp_path / "cut", Clips()) == losses
+    assert_same(resumed.state_dict(), straight.state_dict())
+
+
+def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+def test_k_step_goes_back_over_random_frames() -> None:
+    path = build("k_step", {"steps": 3}).path_back  # type: ignore[operator]
+    ways = {tuple(path(5, torch.Generator().manual_seed(seed))) for seed in range(200)}
+    assert ways == {(5, b, a, 0) for b in range(2, 5) for a in range(1, b)}
+    assert path(2, torch.Generator()) == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({}, "k_step.steps: missing"),
+        ({"step": 3}, "k_step.step: unknown key; did you mean 'steps'"),
+        ({"steps": 1}, "at"),
+    ],
+)
+def test_wrong_settings_are_refused(settings: dict[str, Any], found: str) -> None:
+    with pytest.raises(UserError, match=found):
+        build("k_step", settings)
+
+
+def test_the_teacher_follows_the_network_and_learns_nothing_itself() -> None:
+    strategy: Any = build("ema_teacher", {"decay": 0.75})
+    before = [p.clone() for p in strategy.teacher.parameters()]
+    terms = strategy(batch(), 0, torch.Generator().manual_seed(0))
+    terms["total"].backward()
+    assert all(p.grad is None for p in strategy.teacher.parameters())
+    with torch.no_grad():
+        for p in strategy.network.parameters():
+            p += 1
+    strategy.after_step(0)
+    for old, new in zip(before, strategy.teacher.parameters(), strict=True):
+        torch.testing.assert_close(new, old + 0.25)
+
+
+def test_the_new_network_learns_with_every_strategy() -> None:
+    strategy = build("full", {})
+    optimiser = torch.optim.Adam(strategy.network.parameters(), 0.01)
+    clip, draws = batch(), torch.Generator().manual_seed(0)
     course = []
     for _ in range(150):
-        total = supervision(clip, 0, draws)["total"]
+        total = strategy(clip, 0, draws)["total"]
         optimiser.zero_grad()
         total.backward()
         optimiser.step()
         course.append(float(total.detach()))
     assert course[-1] < 0.8 * course[0]
-    for name in catalogue.STRATEGIES:
-        assert torch.isfinite(build_supervision(name, network, loss, RolloutOptions())(clip, 0, draws)["total"])
+    for name in supervision.STRATEGIES:
+        settings = {"steps": 3} if name == "k_step" else {}
+        assert torch.isfinite(build(name, settings)(clip, 0, draws)["total"])
 
 
-@pytest.mark.usefixtures("extended")
-def test_the_new_way_back() -> None:
-    three_step = catalogue.resolve(catalogue.STRATEGIES["three_step"].strategy)()
-    ways = {tuple(three_step(5, torch.Generator().manual_seed(seed))) for seed in range(200)}
-    assert ways == {(5, b, a, 0) for b in range(2, 5) for a in range(1, b)}
-
-
-@pytest.mark.usefixtures("extended")
 def test_the_new_network_segments_a_video(tmp_path: Path) -> None:
     frames = []
     for t in range(3):

@@ -14,8 +14,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from oneshot_vos.catalogue import NETWORKS
 from oneshot_vos.errors import UserError
+from oneshot_vos.networks import NETWORKS
 from oneshot_vos.params import load_params, require_arguments
 
 SHIPPED = Path(__file__).resolve().parent.parent / "params.yaml"

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 from PIL import Image
-
 from tests.stages.clips import tiny_weights
 
 # Runs a script with only those packages importable that the wheel asks for; anything else looks not installed.
@@ -58,8 +57,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Pat
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     source = folder / "source"
-    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "src", "pyproject.toml", "README.md", "LICENSE"],
-                           cwd=repository, capture_output=True, text=True, check=True).stdout.splitlines()
+    files = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "src", "pyproject.toml", "README.md", "LICENSE"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
     for file in files:
         if (repository / file).is_file():
             (source / file).parent.mkdir(parents=True, exist_ok=True)

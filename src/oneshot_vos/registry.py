@@ -1,36 +1,45 @@
 """Names to things, with help for mistyped names."""
 
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Generic, TypeVar
+from importlib import import_module
+from typing import Any, Generic, TypeVar
 
 from oneshot_vos.errors import UserError
 
 T = TypeVar("T")
 
 
-def suggest(name: str, known: Iterator[str] | list[str]) -> str:
+def suggest(name: str, known: Iterable[str]) -> str:
     """Return `did you mean 'x'?` for the nearest known name, or the list of all when none is near."""
     names = sorted(known)
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
 
 
-class Registry(Mapping[str, T], Generic[T]):
-    """A fixed table from names to things of one kind ("network", "backward pass", …).
+def resolve(place: str) -> Any:
+    """Import what `module:name` names."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
 
-    Built once, in the `__init__` of the package that owns the kind: adding a thing is one new file and one entry.
-    Looking up an unknown name raises `UserError` with the nearest match.
+
+class Registry(Mapping[str, T], Generic[T]):
+    """A fixed table from names to things of one kind ("network", "strategy", …).
+
+    An entry is the thing itself, or `module:name`, which is imported when it is first looked up. Adding a thing is one
+    new file and one entry. An unknown name raises `UserError` with the nearest match.
     """
 
-    def __init__(self, kind: str, entries: Mapping[str, T]) -> None:
+    def __init__(self, kind: str, entries: Mapping[str, T | str]) -> None:
         self._kind = kind
         self._entries = dict(entries)
 
     def __getitem__(self, name: str) -> T:
         if name not in self._entries:
-            raise UserError(f"unknown {self._kind} '{name}': {suggest(name, list(self._entries))}")
-        return self._entries[name]
+            raise UserError(f"unknown {self._kind} '{name}': {suggest(name, self._entries)}")
+        entry = self._entries[name]
+        return resolve(entry) if isinstance(entry, str) else entry
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
@@ -40,3 +49,23 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def require_arguments(constructor: Callable[..., object], settings: Mapping[str, Any], where: str) -> None:
+    """Raise `UserError` if `settings` holds a keyword unknown to `constructor` or lacks one that it needs.
+
+    `where` is the place of the settings in the file.
+    """
+    known = inspect.signature(constructor).parameters
+    findings = [f"{where}.{name}: unknown key; {_expected(name, known)}" for name in settings if name not in known]
+    findings += [
+        f"{where}.{name}: missing; expected a value"
+        for name, parameter in known.items()
+        if parameter.default is inspect.Parameter.empty and name not in settings
+    ]
+    if findings:
+        raise UserError("\n  ".join(findings))
+
+
+def _expected(name: str, known: Collection[str]) -> str:
+    return suggest(name, known) if known else "no key is known here"

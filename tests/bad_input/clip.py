@@ -13,7 +13,7 @@ from tests.stages.clips import SIZE, TINY, ids, picture
 from oneshot_vos.inference.both_ways import GivenFrames, Walk, plan_routes
 from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.video import segment_video
-from oneshot_vos.networks import build_network
+from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.sets.check import check_folder, check_videos
 from oneshot_vos.sets.davis import read_davis

@@ -19,7 +19,7 @@ from tests.bad_input.clip import COLORS, NAME, TWO, Clip, Door, check, mask, sco
 from tests.stages.clips import TINY, tiny_weights
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks import build_network
+from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.weights import load_weights, recognise, save_weights
 from oneshot_vos.sets.pairs import read_pairs
 from oneshot_vos.videos.images import frame_size, read_frame

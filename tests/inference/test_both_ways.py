@@ -10,7 +10,7 @@ from tests.stages.clips import TINY, ids, write_folder, write_masks
 from oneshot_vos.inference.both_ways import GivenFrames, Walk, plan_routes
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm
 from oneshot_vos.inference.snapshot import load_tracker
-from oneshot_vos.networks import build_network
+from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.videos.frames import FolderFrames
 
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from oneshot_vos.networks import build_network
+from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.videos.masks import write_mask
 

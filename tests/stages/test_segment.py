@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from oneshot_vos.cli import app
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.both_ways import Walk
-from oneshot_vos.networks import build_network
+from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.stages import segment as stage
 from oneshot_vos.stages.segment_files import Output
 from oneshot_vos.videos.frames import FolderFrames

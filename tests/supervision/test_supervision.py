@@ -6,17 +6,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from oneshot_vos.catalogue import STRATEGIES
 from oneshot_vos.clips.dataset import ClipBatch
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common.interface import Prediction
 from oneshot_vos.networks.common.losses import BootstrappedCrossEntropy
 from oneshot_vos.networks.stcn.network import STCN
-from oneshot_vos.supervision import build_supervision
+from oneshot_vos.supervision import STRATEGIES
 from oneshot_vos.supervision.backward import TStep, TwoStep
+from oneshot_vos.supervision.build import build_strategy, check_settings
 from oneshot_vos.supervision.empty import EmptyReference
 from oneshot_vos.supervision.full import FullSupervision
-from oneshot_vos.supervision.one_shot import OneShot, hard, soft
+from oneshot_vos.supervision.one_shot import hard, soft
 from oneshot_vos.supervision.rollout import RolloutOptions, encode_clip, propagate
 
 BATCH, FRAMES, OBJECTS, SIZE = 2, 4, 2, 32
@@ -75,23 +75,23 @@ def gradients(network: STCN) -> list[Tensor]:
 def test_each_frame_is_encoded_once_and_only_the_way_back_learns(
     network: CountingSTCN, clip: ClipBatch, name: str, learned: int
 ) -> None:
-    supervision = build_supervision(name, network, BootstrappedCrossEntropy(), EVERYTHING)
-    supervision(clip, 0, torch.Generator().manual_seed(0))["total"].backward()
+    strategy = build_strategy(name, {}, network, BootstrappedCrossEntropy(), EVERYTHING)
+    strategy(clip, 0, torch.Generator().manual_seed(0))["total"].backward()
     assert network.encoded == {True: BATCH * learned, False: BATCH * (FRAMES - learned)}
     assert all(p.grad is not None for p in network.parameters())
 
 
 def test_the_loss_sees_no_label_but_the_first(network: CountingSTCN, clip: ClipBatch) -> None:
-    supervision = OneShot(network, BootstrappedCrossEntropy(), TStep(), EVERYTHING)
-    clean = supervision(clip, 0, torch.Generator())["total"]
+    strategy = TStep(network, BootstrappedCrossEntropy(), EVERYTHING)
+    clean = strategy(clip, 0, torch.Generator())["total"]
     clip.targets[:, 1:] = -999
-    assert torch.equal(supervision(clip, 0, torch.Generator())["total"], clean)
+    assert torch.equal(strategy(clip, 0, torch.Generator())["total"], clean)
 
 
 def test_one_shot_is_forward_inference_then_backward_reconstruction(network: CountingSTCN, clip: ClipBatch) -> None:
     """The gradient equals that of the method written out with its forward pass cut off by hand."""
-    supervision = OneShot(network, BootstrappedCrossEntropy(), TStep(), EVERYTHING)
-    supervision(clip, 0, torch.Generator())["total"].backward()
+    strategy = TStep(network, BootstrappedCrossEntropy(), EVERYTHING)
+    strategy(clip, 0, torch.Generator())["total"].backward()
     ours = gradients(network)
 
     network.zero_grad()
@@ -113,10 +113,11 @@ def test_the_way_back_starts_from_what_the_forward_pass_predicts(network: Counti
         handed.append(prediction.masks)
         return soft(prediction)
 
-    supervision = OneShot(network, BootstrappedCrossEntropy(), TwoStep(), EVERYTHING, spy)
-    supervision(clip, 0, torch.Generator())
+    strategy = TwoStep(network, BootstrappedCrossEntropy(), EVERYTHING)
+    strategy.handover = spy
+    strategy(clip, 0, torch.Generator())
     clip.first_masks = 1 - clip.first_masks
-    supervision(clip, 0, torch.Generator())
+    strategy(clip, 0, torch.Generator())
     assert not torch.equal(handed[0], handed[1])  # the first masks travel through the forward pass
     assert not handed[0].requires_grad
 
@@ -138,29 +139,29 @@ def test_soft_and_hard_references() -> None:
 def test_one_step_is_refused_for_recurrent_networks(network: CountingSTCN) -> None:
     network.recurrent = True
     with pytest.raises(UserError, match="'one_step' cannot train CountingSTCN"):
-        build_supervision("one_step", network, BootstrappedCrossEntropy(), EVERYTHING)
-    build_supervision("two_step", network, BootstrappedCrossEntropy(), EVERYTHING)
+        build_strategy("one_step", {}, network, BootstrappedCrossEntropy(), EVERYTHING)
+    build_strategy("two_step", {}, network, BootstrappedCrossEntropy(), EVERYTHING)
 
 
 def test_unknown_names_are_refused_with_the_nearest(network: CountingSTCN) -> None:
     with pytest.raises(UserError, match="unknown strategy 'two-step': did you mean 'two_step'"):
-        build_supervision("two-step", network, BootstrappedCrossEntropy(), EVERYTHING)
+        build_strategy("two-step", {}, network, BootstrappedCrossEntropy(), EVERYTHING)
     with pytest.raises(UserError, match="unknown handover 'sotf': did you mean 'soft'"):
-        build_supervision("two_step", network, BootstrappedCrossEntropy(), EVERYTHING, "sotf")
+        build_strategy("two_step", {}, network, BootstrappedCrossEntropy(), RolloutOptions(handover="sotf"))
 
 
-def test_every_way_of_training_can_be_built(network: CountingSTCN) -> None:
+def test_every_strategy_can_be_built(network: CountingSTCN) -> None:
     for name in STRATEGIES:
-        assert isinstance(build_supervision(name, network, BootstrappedCrossEntropy(), EVERYTHING), torch.nn.Module)
+        assert isinstance(build_strategy(name, {}, network, BootstrappedCrossEntropy(), EVERYTHING), torch.nn.Module)
 
 
 def test_an_empty_reference_hides_the_masks_and_merges_the_objects(network: CountingSTCN, clip: ClipBatch) -> None:
-    supervision = EmptyReference(network, BootstrappedCrossEntropy(), EVERYTHING)
-    clean = supervision(clip, 0, torch.Generator().manual_seed(0))["total"]
+    strategy = EmptyReference(network, BootstrappedCrossEntropy(), EVERYTHING)
+    clean = strategy(clip, 0, torch.Generator().manual_seed(0))["total"]
     clip.first_masks = 1 - clip.first_masks  # never looked at
     clip.targets[:, 1:] = -999  # nor these
     clip.targets[:, 0] = clip.targets[:, 0].clamp(max=1) * 2  # which object it is does not matter
-    assert torch.equal(supervision(clip, 0, torch.Generator().manual_seed(0))["total"], clean)
+    assert torch.equal(strategy(clip, 0, torch.Generator().manual_seed(0))["total"], clean)
     clean.backward()
     assert network.encoded == {True: 2 * BATCH * 3, False: 0}
     assert all(p.grad is not None for p in network.parameters())
@@ -209,3 +210,31 @@ def test_absent_objects_do_not_matter(network: CountingSTCN, clip: ClipBatch) ->
     clip.targets[clip.targets == OBJECTS] = 0
     terms = FullSupervision(network, BootstrappedCrossEntropy(), EVERYTHING)(clip, 0, torch.Generator())
     assert torch.isfinite(terms["total"])
+
+
+def test_every_prediction_there_and_back_reaches_the_objective(network: CountingSTCN, clip: ClipBatch) -> None:
+    class Watching(TStep):
+        def objective(self, clip: ClipBatch, path: Any, ahead: Any, back: Any, *rest: Any) -> dict[str, Tensor]:
+            self.seen = (list(path), ahead, back)
+            return super().objective(clip, path, ahead, back, *rest)
+
+    strategy = Watching(network, BootstrappedCrossEntropy(), EVERYTHING)
+    strategy(clip, 0, torch.Generator())
+    path, ahead, back = strategy.seen
+    assert path == [3, 2, 1, 0]
+    assert len(ahead) == len(back) == 3
+    assert not any(prediction.masks.requires_grad for prediction in ahead)
+    assert all(prediction.masks.requires_grad for prediction in back)
+
+
+def test_settings_of_a_strategy_are_checked(network: CountingSTCN) -> None:
+    with pytest.raises(UserError, match=r"strategy\.two_step\.steps: unknown key"):
+        build_strategy("two_step", {"steps": 3}, network, BootstrappedCrossEntropy(), EVERYTHING)
+    with pytest.raises(UserError, match=r"runs\.x\.strategy\.steps: unknown key"):
+        check_settings("t_step", {"steps": 3}, "runs.x.strategy")
+    check_settings("t_step", {}, "runs.x.strategy")
+
+
+def test_the_strategies_keep_no_state(network: CountingSTCN) -> None:
+    for name in STRATEGIES:
+        assert build_strategy(name, {}, network, BootstrappedCrossEntropy(), EVERYTHING).state() == {}

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from oneshot_vos.clips.dataset import Clip
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks import build_network
+from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.losses import BootstrappedCrossEntropy
 from oneshot_vos.networks.common.weights import load_weights
 from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.params import Training, load_params
 from oneshot_vos.stages.train import Snapshots
-from oneshot_vos.supervision import build_supervision
+from oneshot_vos.supervision.build import build_strategy
 from oneshot_vos.supervision.rollout import RolloutOptions
 from oneshot_vos.training.checkpoint import Progress, StateFolder
 from oneshot_vos.training.distributed import World, joined_world
@@ -104,11 +104,11 @@ def train(
     snapshots: tuple[int, ...] = (),
 ) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     network = small_network()
-    supervision = build_supervision("two_step", network, BootstrappedCrossEntropy(**settings.loss), RolloutOptions())
+    strategy = build_strategy("two_step", {}, network, BootstrappedCrossEntropy(**settings.loss), RolloutOptions())
     state = StateFolder(folder, key)
     folder.mkdir(parents=True, exist_ok=True)
     dataset = clips or RandomClips()
-    finished = fit(supervision, dataset, settings, seed=3, state=state, world=world, title="test", snapshots=snapshots)
+    finished = fit(strategy, dataset, settings, seed=3, state=state, world=world, title="test", snapshots=snapshots)
     return network.state_dict(), finished.curve
 
 
@@ -313,6 +313,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_the_supervision_is_what_is_wrapped() -> None:
-    module: nn.Module = build_supervision("two_step", small_network(), BootstrappedCrossEntropy(), RolloutOptions())
+def test_the_strategy_is_what_is_wrapped() -> None:
+    module: nn.Module = build_strategy("two_step", {}, small_network(), BootstrappedCrossEntropy(), RolloutOptions())
     assert ALONE.wrap(module) is module

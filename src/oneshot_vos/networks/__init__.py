@@ -1,40 +1,15 @@
-"""The networks, by name.
+"""The networks, by name: a folder each, whose spec says what others need to know of it without loading torch."""
 
-A network is a file here that implements `interface.Network`, and one entry in `oneshot_vos.catalogue`.
-"""
+from oneshot_vos.networks.spec import NetworkSpec
+from oneshot_vos.registry import Registry
 
-from collections.abc import Mapping
-from typing import Any
+NETWORKS: Registry[NetworkSpec] = Registry(
+    "network",
+    {
+        "stcn": "oneshot_vos.networks.stcn.spec:SPEC",
+        "xmem": "oneshot_vos.networks.xmem.spec:SPEC",
+        "cutie": "oneshot_vos.networks.cutie.spec:SPEC",
+    },
+)
 
-from torch import nn
-
-from oneshot_vos.catalogue import NETWORKS, resolve
-from oneshot_vos.networks.common.interface import Network
-from oneshot_vos.params import require_arguments
-
-
-def build_network(name: str, settings: Mapping[str, Any]) -> Network[Any]:
-    """Build the network `name` with keyword hyper-parameters, the published one without any.
-
-    An unknown name or keyword raises `UserError`.
-    """
-    network = resolve(NETWORKS[name].network)
-    require_arguments(network, settings, f"networks.{name}")
-    built: Network[Any] = network(**settings)
-    return built
-
-
-def build_loss(name: str, settings: Mapping[str, Any]) -> nn.Module:
-    """Build the loss of the network `name` with keyword arguments; an unknown name or keyword raises `UserError`.
-
-    A loss is called with `(predictions, targets, present, iteration, generator)`: predictions of the frames that have
-    a target, targets as classes [B, H, W] in 0..K, present [B, K] in {0, 1}, and the CPU generator of all its random
-    draws. It returns `total`, which is minimised, and further terms to be shown.
-    """
-    loss = resolve(NETWORKS[name].loss)
-    require_arguments(loss, settings, f"{name}.loss")
-    built: nn.Module = loss(**settings)
-    return built
-
-
-__all__ = ["build_loss", "build_network"]
+__all__ = ["NETWORKS", "NetworkSpec"]

@@ -4,10 +4,7 @@ The whole file is checked before any work starts, every profile included, and al
 Nothing heavy is imported here: the command line reads parameters before it knows whether it needs torch.
 """
 
-import inspect
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -28,7 +25,7 @@ from oneshot_vos.params.schema import (
     Training,
     YouTubeVideos,
 )
-from oneshot_vos.registry import suggest
+from oneshot_vos.registry import require_arguments, suggest
 from oneshot_vos.strict_yaml import explain, read_yaml
 
 __all__ = [
@@ -67,17 +64,6 @@ def load_params(path: Path, profile: str | None = None) -> Params:
     if findings:
         raise _findings(path, findings)
     return params.model_copy(update={"profile_name": chosen})
-
-
-def require_arguments(constructor: Callable[..., object], settings: Mapping[str, Any], where: str) -> None:
-    """Raise `UserError` if `settings` holds a keyword unknown to `constructor`; `where` is its place in the file.
-
-    Separate from `load_params` because only the constructor, which needs torch, knows its keywords.
-    """
-    known = [name for name in inspect.signature(constructor).parameters if name != "self"]
-    unknown = [f"{where}.{name}: unknown key; {suggest(name, known)}" for name in settings if name not in known]
-    if unknown:
-        raise UserError("\n  ".join(unknown))
 
 
 def _findings(path: Path, lines: list[str]) -> UserError:

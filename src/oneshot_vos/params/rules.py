@@ -3,9 +3,10 @@
 import re
 from collections.abc import Mapping
 
-from oneshot_vos.catalogue import NETWORKS, STRATEGIES
+from oneshot_vos.networks import NETWORKS
 from oneshot_vos.params.schema import Data, FigureChoice, Params, Profile, YouTubeVideos
 from oneshot_vos.registry import suggest
+from oneshot_vos.supervision import STRATEGIES
 
 
 def check_runs(params: Params) -> list[str]:

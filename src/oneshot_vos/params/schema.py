@@ -267,7 +267,7 @@ class Run(Strict):
     """One trained network."""
 
     network: str
-    strategy: str  # a way of training of catalogue.STRATEGIES
+    strategy: str  # of supervision.STRATEGIES
     labels: Labels
     init: Literal["static", "backbone"]  # start from pretraining on static images, or from the backbone alone
     seed: NonNegative

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from oneshot_vos.catalogue import STRATEGIES
 from oneshot_vos.evaluation.davis import evaluate_set
 from oneshot_vos.evaluation.report import save_result, write_official_csv
 from oneshot_vos.evaluation.results import SetResult
@@ -12,6 +11,7 @@ from oneshot_vos.evaluation.youtube import evaluate_youtube
 from oneshot_vos.evaluation.youtube_report import save_youtube_result, write_youtube_csv
 from oneshot_vos.files import replacing_folder, write_json
 from oneshot_vos.params import Params
+from oneshot_vos.supervision import STRATEGIES
 from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.objects import YouTubeSet
 from oneshot_vos.videos.objects_index import read_youtube_index

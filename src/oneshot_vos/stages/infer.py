@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 
-from oneshot_vos.catalogue import STRATEGIES
 from oneshot_vos.files import fingerprint, replacing_folder, sha256_of
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm
 from oneshot_vos.inference.writer import clear_state, segment_set
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.params import Infer, Params
+from oneshot_vos.supervision import STRATEGIES
 from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.objects_index import read_youtube_index
 from oneshot_vos.videos.video import evaluation_videos

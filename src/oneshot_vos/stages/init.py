@@ -4,12 +4,13 @@ from pathlib import Path
 
 import torch
 
-from oneshot_vos.catalogue import NETWORKS, resolve
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks import build_loss, build_network
+from oneshot_vos.networks import NETWORKS
+from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.imagenet import load_imagenet
 from oneshot_vos.networks.common.weights import save_weights
-from oneshot_vos.params import Params, require_arguments
+from oneshot_vos.params import Params
+from oneshot_vos.registry import require_arguments, resolve
 
 _SEED = 14159265  # of the published training
 
@@ -22,7 +23,7 @@ def run(params: Params, network: str, out: Path) -> None:
         torch.manual_seed(_SEED)
         built = build_network(network, settings)
     if params.profile.init.backbone == "imagenet":
-        load_imagenet(built, torch.Generator().manual_seed(_SEED))
+        load_imagenet(built, NETWORKS[network].trunks, torch.Generator().manual_seed(_SEED))
     save_weights(out, built, {"model": network, "settings": settings, "backbone": params.profile.init.backbone})
 
 

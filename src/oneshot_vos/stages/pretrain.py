@@ -5,7 +5,7 @@ from pathlib import Path
 from oneshot_vos.clips.dataset import StaticDataset, StillSource
 from oneshot_vos.clips.transforms import STATIC_RECIPES
 from oneshot_vos.params import Params
-from oneshot_vos.stages.train import train_network
+from oneshot_vos.stages.train import Job, Outputs, train_network
 from oneshot_vos.videos.pairs import read_pairs_index
 
 _SEED = 0  # one pretraining serves the runs of every seed
@@ -21,18 +21,7 @@ def run(params: Params, network: str, weights: Path, sets: Path, out: Path, curv
     transform = STATIC_RECIPES[recipe.augmentation](
         recipe.crop, frames=recipe.frames, exact=recipe.transforms == "exact"
     )
-    train_network(
-        network=network,
-        settings=profile.networks[network],
-        supervision="full",
-        recipe=recipe,
-        dataset=StaticDataset(sources, transform, objects=recipe.objects, seed=_SEED),
-        data_files=list(files.values()),
-        weights=weights,
-        seed=_SEED,
-        name=f"pretrain-{network}",
-        state=Path("state") / params.profile_name / f"pretrain-{network}",
-        out=out,
-        curves=curves,
-        snapshots=None,
-    )
+    dataset = StaticDataset(sources, transform, objects=recipe.objects, seed=_SEED)
+    job = Job(f"pretrain-{network}", network, profile.networks[network], "full", {}, recipe, _SEED)
+    state = Path("state") / params.profile_name / job.name
+    train_network(job, weights, dataset, list(files.values()), state, Outputs(out, curves))

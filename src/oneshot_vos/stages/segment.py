@@ -14,11 +14,11 @@ import torch
 from tqdm import tqdm
 
 from oneshot_vos import __version__
-from oneshot_vos.catalogue import NETWORKS
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, sha256_of
 from oneshot_vos.inference.both_ways import GivenFrames, Route, Walk, plan_routes
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm
+from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import recognise
@@ -28,12 +28,6 @@ from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, find_m
 from oneshot_vos.videos.frames import FrameSource, open_frames
 from oneshot_vos.videos.masks import read_mask
 
-# How each network is run where nothing else is asked for: the official rhythm, with a memory of bounded size.
-_SETTINGS = {
-    "stcn": InferenceSettings(memory_every=5, top_k=20, max_frames=40),
-    "xmem": InferenceSettings(memory_every=5, top_k=30, max_frames=None, long_term=LongTerm()),
-    "cutie": InferenceSettings(memory_every=5, top_k=30, max_frames=5),
-}
 _SHORT_SIDE = 480  # pixels, the official size of evaluation; smaller videos are not enlarged
 _SAVE_EVERY = 300.0  # seconds
 
@@ -50,7 +44,9 @@ class Options:
 
     def settings(self, network: str, size: tuple[int, int]) -> InferenceSettings:
         """Inference settings for a video of this height and width."""
-        settings = _SETTINGS.get(network, InferenceSettings())
+        values = NETWORKS[network].inference
+        long_term = values.get("long_term")
+        settings = InferenceSettings(**{**values, "long_term": LongTerm(**long_term) if long_term else None})
         if self.memory_every is not None:
             settings = replace(settings, memory_every=self.memory_every)
         if self.max_frames is not None:

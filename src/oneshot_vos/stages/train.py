@@ -5,7 +5,8 @@ import platform
 import shutil
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,13 +21,13 @@ from oneshot_vos.clips.sampling import FULL_SAMPLERS, Curriculum, OneShotSampler
 from oneshot_vos.clips.transforms import CLIP_RECIPES
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, replacing_folder, sha256_of, write_json
-from oneshot_vos.networks import build_loss, build_network
-from oneshot_vos.networks.common.interface import Network
+from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.weights import load_weights, save_weights
 from oneshot_vos.params import Params, Training
-from oneshot_vos.supervision import build_supervision
+from oneshot_vos.supervision.build import build_strategy
 from oneshot_vos.supervision.rollout import RolloutOptions
+from oneshot_vos.supervision.strategy import Strategy
 from oneshot_vos.training.allocator import keep_freed_memory
 from oneshot_vos.training.batches import EndlessClips
 from oneshot_vos.training.checkpoint import StateFolder
@@ -62,21 +63,10 @@ def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, sn
     )
     for line in dataset.left_out:
         warnings.warn(f"left out of full supervision: {line}", stacklevel=2)
-    train_network(
-        network=chosen.network,
-        settings=profile.networks[chosen.network],
-        supervision=chosen.strategy,
-        recipe=recipe,
-        dataset=dataset,
-        data_files=list(files.values()),
-        weights=weights,
-        seed=chosen.seed,
-        name=run_key,
-        state=Path("state") / params.profile_name / run_key,
-        out=out,
-        curves=curves,
-        snapshots=Snapshots(snapshots, profile.curve.points),
-    )
+    job = Job(run_key, chosen.network, profile.networks[chosen.network], chosen.strategy, {}, recipe, chosen.seed)
+    state = Path("state") / params.profile_name / run_key
+    outputs = Outputs(out, curves, Snapshots(snapshots, profile.curve.points))
+    train_network(job, weights, dataset, list(files.values()), state, outputs)
 
 
 @dataclass(frozen=True)
@@ -91,82 +81,96 @@ class Snapshots:
         return sorted({total * part // self.points for part in range(1, self.points)} - {0})
 
 
+@dataclass(frozen=True)
+class Job:
+    """A training: which network, taught by which strategy, after which recipe."""
+
+    name: str
+    network: str
+    settings: Mapping[str, Any]  # keyword arguments of the network
+    strategy: str
+    strategy_settings: Mapping[str, Any]  # keyword arguments of the strategy
+    recipe: Training
+    seed: int
+
+    def fingerprint(self, weights: Path, data_files: Sequence[Path]) -> str:
+        """What decides whether a checkpoint still fits: the job, its initial weights and its data."""
+        own = dict(self.strategy_settings)
+        return fingerprint(
+            {
+                "model": self.network,
+                "settings": dict(self.settings),
+                "supervision": {"name": self.strategy, **own} if own else self.strategy,
+                "recipe": self.recipe.model_dump(),
+                "seed": self.seed,
+                "weights": sha256_of(weights),
+                "data": {path.name: sha256_of(path) for path in data_files},
+            }
+        )
+
+    def build(self, weights: Path) -> Strategy:
+        """The strategy around the network with these weights."""
+        recipe = self.recipe
+        network = build_network(self.network, self.settings)
+        load_weights(weights, network)
+        options = RolloutOptions(recipe.memory_frames, recipe.deep_update, recipe.handover)
+        loss = build_loss(self.network, recipe.loss)
+        return build_strategy(self.strategy, self.strategy_settings, network, loss, options)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where a training leaves its weights, its curves and, if asked for, weights on the way."""
+
+    weights: Path
+    curves: Path
+    snapshots: Snapshots | None = None
+
+
 def train_network(
-    *,
-    network: str,
-    settings: Mapping[str, Any],
-    supervision: str,
-    recipe: Training,
-    dataset: EndlessClips,
-    data_files: list[Path],
-    weights: Path,
-    seed: int,
-    name: str,
-    state: Path,
-    out: Path,
-    curves: Path,
-    snapshots: Snapshots | None,
+    job: Job, weights: Path, dataset: EndlessClips, data_files: Sequence[Path], state: Path, outputs: Outputs
 ) -> None:
-    """Train the network `network` (keyword arguments `settings`) from `weights` and write `out` and `curves`.
+    """Do `job`, starting from `weights`, and write `outputs`; rerun to resume from the folder `state`.
 
-    `data_files` are what the data set was read from (an index, say); with the parameters and the initial weights they
-    decide whether a checkpoint in `state` still fits.
+    `data_files` are what the data set was read from (an index, say): with other ones, a checkpoint in `state` is not
+    used.
     """
-    key = fingerprint(
-        {
-            "model": network,
-            "settings": dict(settings),
-            "supervision": supervision,
-            "recipe": recipe.model_dump(),
-            "seed": seed,
-            "weights": sha256_of(weights),
-            "data": {path.name: sha256_of(path) for path in data_files},
-        }
-    )
     keep_freed_memory()
-    built: Network[Any] = build_network(network, settings)
-    load_weights(weights, built)
-    loss = build_loss(network, recipe.loss)
-    rollout = RolloutOptions(recipe.memory_frames, recipe.deep_update)
-    module = build_supervision(supervision, built, loss, rollout, recipe.handover)
-    folder = StateFolder(state, key)
-    kept = snapshots.iterations(recipe.iterations) if snapshots else []
-    with joined_world() as world:
+    strategy = job.build(weights)
+    folder = StateFolder(state, job.fingerprint(weights, data_files))
+    kept = outputs.snapshots.iterations(job.recipe.iterations) if outputs.snapshots else []
+    with joined_world() as world, folder.locked() if world.leads else nullcontext():
+        finished = fit(
+            strategy, dataset, job.recipe, seed=job.seed, state=folder, world=world, title=job.name, snapshots=kept
+        )
         if not world.leads:
-            fit(module, dataset, recipe, seed=seed, state=folder, world=world, title=name, snapshots=kept)
             return
-        with folder.locked():
-            finished = fit(module, dataset, recipe, seed=seed, state=folder, world=world, title=name, snapshots=kept)
-            if snapshots:
-                _hand_over(folder, kept, snapshots.folder)
-            _write_outputs(built, finished, recipe, world, network, settings, name, out, curves)
-            folder.discard()
+        if outputs.snapshots:
+            _copy_snapshots(folder, kept, outputs.snapshots.folder)
+        _write_outputs(job, strategy.network, finished, world, outputs)
+        folder.discard()
 
 
-def _hand_over(state: StateFolder, iterations: list[int], target: Path) -> None:
+def _copy_snapshots(state: StateFolder, iterations: list[int], target: Path) -> None:
     with replacing_folder(target) as folder:
         for iteration in iterations:
             shutil.copyfile(state.snapshot(iteration), folder / state.snapshot(iteration).name)
 
 
-def _write_outputs(
-    built: nn.Module,
-    finished: Finished,
-    recipe: Training,
-    world: World,
-    network: str,
-    settings: Mapping[str, Any],
-    name: str,
-    out: Path,
-    curves: Path,
-) -> None:
-    metadata = {"model": network, "settings": dict(settings), "run": name, "iterations": recipe.iterations}
-    save_weights(out, built, metadata)
-    write_curves(curves, finished.curve)
+def _write_outputs(job: Job, network: nn.Module, finished: Finished, world: World, outputs: Outputs) -> None:
+    recipe = job.recipe
+    metadata = {
+        "model": job.network,
+        "settings": dict(job.settings),
+        "run": job.name,
+        "iterations": recipe.iterations,
+    }
+    save_weights(outputs.weights, network, metadata)
+    write_curves(outputs.curves, finished.curve)
     write_json(
-        curves / "run.json",
+        outputs.curves / "run.json",
         {
-            "run": name,
+            "run": job.name,
             "command": "oneshot-vos " + " ".join(sys.argv[1:]),
             "iterations": recipe.iterations,
             "seconds": round(finished.seconds, 1),

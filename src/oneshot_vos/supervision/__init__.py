@@ -1,36 +1,38 @@
-"""How a network is taught: from every frame's masks, or from the first frame's alone."""
+"""How a network is taught, by name: from every frame's masks, or from the first frame's alone.
 
-from typing import Any
+What a run has to be checked against stands here, so that no name needs torch to be checked.
+"""
 
-from torch import nn
+from dataclasses import dataclass
 
-from oneshot_vos.catalogue import STRATEGIES, resolve
-from oneshot_vos.errors import UserError
-from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.registry import Registry
-from oneshot_vos.supervision.one_shot import Handover, OneShot, hard, soft
-from oneshot_vos.supervision.rollout import RolloutOptions
-
-HANDOVERS: Registry[Handover] = Registry("handover", {"soft": soft, "hard": hard})
 
 
-def build_supervision(
-    name: str, network: Network[Any], loss: nn.Module, rollout: RolloutOptions, handover: str = "soft"
-) -> nn.Module:
-    """The way of training `name`; a backward pass makes it one-shot training with that pass.
+@dataclass(frozen=True)
+class StrategySpec:
+    """A strategy, as `module:name`, and what it asks of a run.
 
-    `handover` matters to one-shot training alone. A way that cannot train a recurrent network is refused.
+    labels: which masks it is given, `every` or those of `first` frames. shortest_clip: the fewest frames it can use.
+    recurrent: whether it can train networks with a recurrent state. given: what the trained network is shown of a
+    video's masks, `first` or, for a network that learned without any, `empty`: one object whose mask shows nothing.
     """
-    entry = STRATEGIES[name]
-    if network.recurrent and not entry.recurrent:
-        raise UserError(
-            f"'{name}' cannot train {type(network).__name__}: its recurrent state needs two steps to fill. Choose "
-            "'two_step' or 't_step'"
-        )
-    strategy = resolve(entry.strategy)
-    if isinstance(strategy, type) and issubclass(strategy, nn.Module):
-        return strategy(network, loss, rollout)
-    return OneShot(network, loss, strategy(), rollout, HANDOVERS[handover])
+
+    strategy: str
+    labels: str = "first"
+    shortest_clip: int = 2
+    recurrent: bool = True
+    given: str = "first"
 
 
-__all__ = ["HANDOVERS", "build_supervision"]
+STRATEGIES: Registry[StrategySpec] = Registry(
+    "strategy",
+    {
+        "full": StrategySpec("oneshot_vos.supervision.full:FullSupervision", labels="every"),
+        "t_step": StrategySpec("oneshot_vos.supervision.backward:TStep"),
+        "two_step": StrategySpec("oneshot_vos.supervision.backward:TwoStep", shortest_clip=3),
+        "one_step": StrategySpec("oneshot_vos.supervision.backward:OneStep", recurrent=False),
+        "empty": StrategySpec("oneshot_vos.supervision.empty:EmptyReference", shortest_clip=3, given="empty"),
+    },
+)
+
+__all__ = ["STRATEGIES", "StrategySpec"]

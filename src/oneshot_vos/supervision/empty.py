@@ -6,37 +6,26 @@ loss                      L(m̂'_0, m_0)
 No mask goes in, so nothing tells one object from another: all objects of a clip are taught as one.
 """
 
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from oneshot_vos.clips.dataset import ClipBatch
-from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.supervision.backward import TwoStep
-from oneshot_vos.supervision.rollout import RolloutOptions, encode_clip, propagate
+from oneshot_vos.supervision.rollout import encode_clip, propagate
 
 
-class EmptyReference(nn.Module):
-    """Trains `network` to find the objects of frame 0, shown the last frame with a mask of background alone."""
-
-    def __init__(self, network: Network[Any], loss: nn.Module, rollout: RolloutOptions) -> None:
-        super().__init__()
-        self.network = network
-        self.loss = loss
-        self.path = TwoStep()
-        self.rollout = rollout
+class EmptyReference(TwoStep):
+    """Two steps back to find the objects of frame 0, shown the last frame with a mask of background alone."""
 
     def forward(self, clip: ClipBatch, iteration: int, generator: torch.Generator) -> dict[str, Tensor]:
         """The loss terms of one batch of clips; `"total"` is the one to minimise."""
-        last = clip.frames.shape[1] - 1
-        path = self.path(last, generator)
+        path = self.path_back(clip.frames.shape[1] - 1, generator)
         frames, here = clip.frames[:, path], range(len(path))
         features = encode_clip(self.network, frames, learn=here)
 
         nothing = torch.zeros_like(clip.first_masks[:, :1])
         one = torch.ones_like(clip.present[:, :1])
-        predictions = propagate(self.network, features, here, nothing, one, self.rollout, generator)
+        predictions = propagate(self.network, features, here, nothing, one, self.options, generator)
 
         anything = (clip.targets[:, 0] > 0).long()
         terms: dict[str, Tensor] = self.loss(predictions[-1:], [anything], one, iteration, generator)

@@ -5,6 +5,7 @@ backward, with gradient       x_T, m̂_T  ->  (x_T1)  ->  x_0              equat
 loss                          L(m̂'_0, m_0)                               equation 6
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,68 +14,68 @@ from torch import Tensor, nn
 
 from oneshot_vos.clips.dataset import ClipBatch
 from oneshot_vos.networks.common.interface import Network, Prediction
-from oneshot_vos.supervision.backward import BackwardPass
+from oneshot_vos.registry import Registry
 from oneshot_vos.supervision.rollout import RolloutOptions, encode_clip, propagate
-
-# Turns the prediction of the last frame into the reference masks of the way back, [B, K, H, W] in [0, 1].
-Handover = Callable[[Prediction], Tensor]
+from oneshot_vos.supervision.strategy import Strategy
 
 
 def soft(prediction: Prediction) -> Tensor:
-    """Hand the probabilities back as they are."""
+    """Hand the probabilities over as they are."""
     return prediction.masks
 
 
 def hard(prediction: Prediction) -> Tensor:
-    """Hand back one-hot masks: each pixel belongs to its most probable object, or to none."""
+    """Hand over one-hot masks: each pixel belongs to its most probable object, or to none."""
     objects = prediction.masks.shape[1]
     winner = prediction.logits.argmax(dim=1)
     return nn.functional.one_hot(winner, objects + 1).movedim(-1, 1)[:, 1:].to(prediction.masks.dtype)
 
 
-class OneShot(nn.Module):
-    """Trains `network` from clips of which only frame 0 is labelled.
+# How the prediction of the last frame becomes the masks that the way back starts from, [B, K, H, W] in [0, 1].
+HANDOVERS: Registry[Callable[[Prediction], Tensor]] = Registry("handover", {"soft": soft, "hard": hard})
 
-    `loss` is the network's own; `backward` chooses the way back; `handover` says in which form the prediction of the
-    last frame starts it.
-    """
 
-    def __init__(
-        self,
-        network: Network[Any],
-        loss: nn.Module,
-        backward: BackwardPass,
-        rollout: RolloutOptions,
-        handover: Handover = soft,
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self.loss = loss
-        self.backward_pass = backward
-        self.rollout = rollout
-        self.handover = handover
+class OneShot(Strategy):
+    """Trains `network` from clips of which only frame 0 is labelled; a strategy of this kind chooses the path back."""
+
+    def __init__(self, network: Network[Any], loss: nn.Module, options: RolloutOptions) -> None:
+        super().__init__(network, loss, options)
+        self.handover = HANDOVERS[options.handover]
 
     def forward(self, clip: ClipBatch, iteration: int, generator: torch.Generator) -> dict[str, Tensor]:
         """The loss terms of one batch of clips; `"total"` is the one to minimise."""
-        last = clip.frames.shape[1] - 1
-        path = self.backward_pass(last, generator)
+        path = self.path_back(clip.frames.shape[1] - 1, generator)
         features = encode_clip(self.network, clip.frames, learn=path)
 
         with torch.no_grad():
-            forward = self.walk(clip, features, range(last + 1), clip.first_masks, generator)
-            handover = self.handover(forward[-1])
-        backward = self.walk(clip, features, path, handover, generator)
+            ahead = self.walk_ahead(clip, features, generator)
+            handover = self.handover(ahead[-1])
+        back = propagate(self.network, features, path, handover, clip.present, self.options, generator)
 
-        terms: dict[str, Tensor] = self.loss(backward[-1:], [clip.targets[:, 0]], clip.present, iteration, generator)
-        return terms
+        return self.objective(clip, path, ahead, back, iteration, generator)
 
-    def walk(
+    @abstractmethod
+    def path_back(self, last: int, generator: torch.Generator) -> list[int]:
+        """The frames of the way back in the order of the walk: from frame `last` to frame 0."""
+
+    def walk_ahead(self, clip: ClipBatch, features: Sequence[Any], generator: torch.Generator) -> list[Prediction]:
+        """Predict frames 1 to T from the given masks; runs without gradient."""
+        order = range(clip.frames.shape[1])
+        return propagate(self.network, features, order, clip.first_masks, clip.present, self.options, generator)
+
+    def objective(
         self,
         clip: ClipBatch,
-        features: Sequence[Any],
-        order: Sequence[int],
-        first_masks: Tensor,
+        path: Sequence[int],
+        ahead: Sequence[Prediction],
+        back: Sequence[Prediction],
+        iteration: int,
         generator: torch.Generator,
-    ) -> list[Prediction]:
-        """Predict the frames of the clip in this order, starting from `first_masks`."""
-        return propagate(self.network, features, order, first_masks, clip.present, self.rollout, generator)
+    ) -> dict[str, Tensor]:
+        """The loss terms: how well the way back found the masks of frame 0.
+
+        `ahead[t - 1]` is the prediction of frame t on the way there, `back[i - 1]` that of frame `path[i]` on the way
+        back.
+        """
+        terms: dict[str, Tensor] = self.loss(back[-1:], [clip.targets[:, 0]], clip.present, iteration, generator)
+        return terms

@@ -44,15 +44,17 @@ def _encode(network: Network[Any], frames: Tensor, times: list[int]) -> dict[int
 
 @dataclass(frozen=True)
 class RolloutOptions:
-    """The random choices of walking through a clip.
+    """How clips are walked through in training, as the recipe says.
 
     memory_frames: most frames that are read at once, see `ClipMemory`; None for all.
     deep_update: probability that a recurrent state takes up a predicted frame that enters the memory. It always takes
         up the reference frame. One draw for the whole batch.
+    handover: form in which one-shot training hands its last prediction over to the way back, see `one_shot.HANDOVERS`.
     """
 
     memory_frames: int | None = None
     deep_update: float = 0.0
+    handover: str = "soft"
 
     def draw_deep_updates(self, frames: int, generator: torch.Generator) -> list[bool]:
         """For each of `frames` frames to memorise, whether it is a deep update; the first is the reference."""
@@ -66,7 +68,7 @@ def propagate(
     order: Sequence[int],
     first_masks: Tensor,
     present: Tensor,
-    rollout: RolloutOptions,
+    options: RolloutOptions,
     generator: torch.Generator,
 ) -> list[Prediction]:
     """Predict the frames `order[1:]`, each from all frames before it in `order`.
@@ -75,9 +77,9 @@ def propagate(
     own soft prediction (equation 1 of the paper). `present` [B, K] marks the objects that exist. Returns one
     prediction for each frame of `order[1:]`.
     """
-    memory = ClipMemory(most=rollout.memory_frames, keep_first=network.reads_first_frame, generator=generator)
+    memory = ClipMemory(most=options.memory_frames, keep_first=network.reads_first_frame, generator=generator)
     state = network.initial_state(features[order[0]], first_masks.shape[1])
-    deep_updates = rollout.draw_deep_updates(len(order) - 1, generator)
+    deep_updates = options.draw_deep_updates(len(order) - 1, generator)
     masks, predictions = first_masks, []
     for (here, onward), deep in zip(pairwise(order), deep_updates, strict=True):
         frame, state = network.memorise(features[here], masks, state, deep=deep)

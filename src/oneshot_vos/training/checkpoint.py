@@ -1,15 +1,15 @@
 """The resumable state of a training: one folder that neither pipeline engine knows, locked while in use."""
 
-import fcntl
 import pickle
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing
@@ -28,6 +28,7 @@ class Progress:
     optimiser: dict[str, Any]
     curve: list[dict[str, float]]  # one row per logged iteration
     seconds: float  # time spent so far, over all starts
+    strategy: dict[str, Any] = field(default_factory=dict)  # what the strategy keeps, if anything
 
 
 class StateFolder:
@@ -42,20 +43,26 @@ class StateFolder:
     def locked(self) -> Iterator[None]:
         """Hold the folder; a second training of the same run is refused instead of mixing its state with ours."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(
-                    f"{self.folder}: another process is training this run. Wait for it, or end it (an interrupted "
-                    "pipeline can leave its training behind), then start again: it resumes"
-                ) from error
+        lock = FileLock(self.folder / "lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise UserError(
+                f"{self.folder}: another process is training this run. Wait for it, or end it (an interrupted "
+                "pipeline can leave its training behind), then rerun to resume"
+            ) from error
+        try:
             yield
+        finally:
+            lock.release()
 
     def save(self, progress: Progress) -> None:
         """Write the checkpoint in place of the last one, atomically."""
         with replacing(self._checkpoint) as temporary:
-            _write_archive({"fingerprint": self._fingerprint, **vars(progress)}, temporary)
+            content = {"fingerprint": self._fingerprint, **vars(progress)}
+            if not progress.strategy:
+                del content["strategy"]
+            _write_archive(content, temporary)
 
     def load(self) -> Progress | None:
         """The last checkpoint; None when there is none, or when it belongs to other parameters or inputs."""

@@ -1,14 +1,10 @@
-"""The training loop: the same for every network, every supervision and both stages (static images, then videos)."""
+"""The training loop: the same for every network, every strategy and both stages (static images, then videos)."""
 
 import math
-import signal
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from types import FrameType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +12,11 @@ from tqdm import tqdm
 
 from oneshot_vos.clips.dataset import ClipBatch
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks.common.convolution import kernels_kept
-from oneshot_vos.networks.common.interface import Network
-from oneshot_vos.networks.common.precision import choose_precision
+from oneshot_vos.interrupts import stop_requests
+from oneshot_vos.networks.common.precision import choose_precision, training_precision
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Training
+from oneshot_vos.supervision.strategy import Strategy
 from oneshot_vos.training.batches import EndlessClips, Positions, load_batches
 from oneshot_vos.training.checkpoint import Progress, StateFolder
 from oneshot_vos.training.distributed import World
@@ -36,7 +32,7 @@ class Finished:
 
 
 def fit(
-    supervision: nn.Module,
+    strategy: Strategy,
     dataset: EndlessClips,
     recipe: Training,
     *,
@@ -46,7 +42,7 @@ def fit(
     title: str,
     snapshots: Collection[int] = (),
 ) -> Finished:
-    """Train `supervision.network` in place for `recipe.iterations`, going on from the last checkpoint if there is one.
+    """Train `strategy.network` in place for `recipe.iterations`, resuming from the last checkpoint if there is one.
 
     After the iterations `snapshots` the weights are also kept in the state folder, as `state.snapshot(iteration)`.
     Raises `UserError` when the loss is no longer finite, naming the iteration and the clips.
@@ -56,28 +52,29 @@ def fit(
             f"batch_size {recipe.batch_size} cannot be shared by {world.size} processes × {recipe.accumulation} "
             "accumulation steps: make it a multiple of their product"
         )
-    network: Network[Any] = supervision.network  # type: ignore[assignment]
-    supervision.to(world.device).train()
+    network = strategy.network
+    strategy.to(world.device).train()
     optimiser = build_optimiser(recipe.optimiser, network)
     resumed = state.load()
     if resumed:
         network.load_state_dict(resumed.network)
         optimiser.load_state_dict(resumed.optimiser)
+        strategy.load_state(resumed.strategy)
     start, seconds = (resumed.iteration, resumed.seconds) if resumed else (0, 0.0)
     curve = list(resumed.curve) if resumed else []
-    step = _Step(world.wrap(supervision), network, optimiser, recipe, seed, world)
+    step = _Step(strategy, optimiser, recipe, seed, world)
     positions = Positions(world, recipe.batch_size, recipe.accumulation, start, recipe.iterations)
     batches = load_batches(dataset, positions, recipe.workers, world.device)
     clock = _Clock(seconds)
 
     def save(iteration: int) -> None:
         if world.leads:
-            weights, moments = network.state_dict(), optimiser.state_dict()
-            state.save(Progress(iteration, weights, moments, curve, clock.total()))
+            weights, moments, kept = network.state_dict(), optimiser.state_dict(), strategy.state()
+            state.save(Progress(iteration, weights, moments, curve, clock.total(), kept))
         world.wait()
 
     bar = tqdm(total=recipe.iterations, initial=start, desc=title, unit="it", mininterval=2.0, disable=not world.leads)
-    with bar, _stop_signals() as stop:
+    with bar, stop_requests() as stop:
         for iteration in range(start, recipe.iterations):
             micro = list(clock.waiting(islice(batches, recipe.accumulation)))
             terms = step(iteration, micro)
@@ -91,8 +88,7 @@ def fit(
                 save_weights(state.snapshot(done), network, {"run": title, "iteration": done})
             if done % recipe.checkpoint_every == 0 or stop.requested or done == recipe.iterations:
                 save(done)
-            if stop.requested:
-                raise SystemExit(128 + stop.requested)
+            stop.leave()
     return Finished(curve, clock.total())
 
 
@@ -101,19 +97,18 @@ class _Step:
 
     def __init__(
         self,
-        supervision: nn.Module,
-        network: nn.Module,
+        strategy: Strategy,
         optimiser: torch.optim.Optimizer,
         recipe: Training,
         seed: int,
         world: World,
     ) -> None:
-        self._supervision = supervision
-        self._network = network
+        self._strategy = strategy
+        self._compute = world.wrap(strategy)
         self._optimiser = optimiser
         self._recipe = recipe
         self._seed = seed
-        self._device = world.device.type
+        self._device = world.device
         self._dtype = choose_precision(world.device, recipe.precision)
 
     def __call__(self, iteration: int, batches: list[ClipBatch]) -> dict[str, float]:
@@ -122,22 +117,22 @@ class _Step:
         rate = recipe.optimiser.learning_rate
         rate *= learning_rate_factor(recipe.schedule, iteration, recipe.iterations)
         set_learning_rate(self._optimiser, rate)
-        # Random choices of the supervision follow from seed and iteration, so that a resumed run makes the same ones.
+        # Random choices of the strategy follow from seed and iteration, so that a resumed run makes the same ones.
         generator = torch.Generator().manual_seed((self._seed << 32) + iteration)
         sums: dict[str, float] = {}
         for batch in batches:
-            autocast = torch.autocast(self._device, self._dtype, enabled=self._dtype != torch.float32)
-            with autocast, kernels_kept(self._network):
-                terms: dict[str, Tensor] = self._supervision(batch, iteration, generator)
+            with training_precision(self._device, self._dtype):
+                terms: dict[str, Tensor] = self._compute(batch, iteration, generator)
             _require_finite(terms, iteration, batch.names)
             (terms["total"] / len(batches)).backward()
             for name, value in terms.items():
                 key = "loss" if name == "total" else name
                 sums[key] = sums.get(key, 0.0) + float(value.detach()) / len(batches)
         if recipe.optimiser.clip is not None:
-            nn.utils.clip_grad_norm_(self._network.parameters(), recipe.optimiser.clip)
+            nn.utils.clip_grad_norm_(self._strategy.network.parameters(), recipe.optimiser.clip)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
+        self._strategy.after_step(iteration)
         return {**sums, "learning_rate": rate}
 
 
@@ -179,24 +174,3 @@ class _Clock:
 
     def total(self) -> float:
         return self._before + time.perf_counter() - self._start
-
-
-class _Stop:
-    """Which signal, if any, asked the loop to end after the current iteration."""
-
-    requested: int = 0
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.requested = number
-
-
-@contextmanager
-def _stop_signals() -> Iterator[_Stop]:
-    """Turn SIGINT and SIGTERM into a request to save and leave; the handlers before are put back."""
-    stop = _Stop()
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

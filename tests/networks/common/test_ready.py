@@ -6,7 +6,7 @@ from tests.stages.clips import TINY
 from torch import nn
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks import build_network
+from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.memory import ClipMemory
 from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.resnet import FrozenBatchNorm

@@ -25,6 +25,7 @@ TINY = {
     "value_dim": 16,
     "decoder_dims": (16, 12, 8),
 }
+TRUNKS = ("key_encoder", "value_encoder")
 FIRST = "value_encoder.conv1.weight"
 
 
@@ -161,7 +162,7 @@ def imagenet_like(monkeypatch):
 
 def test_imagenet_trunks(imagenet_like):
     network = STCN()
-    imagenet.load_imagenet(network, torch.Generator().manual_seed(0))
+    imagenet.load_imagenet(network, TRUNKS, torch.Generator().manual_seed(0))
     state = network.state_dict()
     resnet50, resnet18 = imagenet_like.values()
     torch.testing.assert_close(state["key_encoder.res2.1.conv2.weight"], resnet50["layer1.1.conv2.weight"])
@@ -181,7 +182,7 @@ def test_imagenet_is_refused_for_other_shapes(imagenet_like, change):
     network = STCN(**change)
     first = network.key_encoder.conv1.weight.clone()
     with pytest.raises(UserError, match=r"init\.backbone"):
-        imagenet.load_imagenet(network, torch.Generator())
+        imagenet.load_imagenet(network, TRUNKS, torch.Generator())
     torch.testing.assert_close(network.key_encoder.conv1.weight, first)
 
 
@@ -193,5 +194,5 @@ def test_imagenet_without_network_names_the_file(monkeypatch, tmp_path):
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
     with pytest.raises(UserError, match=r"resnet50-0676ba61\.pth|resnet50-19c8e357\.pth") as caught:
-        imagenet.load_imagenet(STCN(), torch.Generator())
+        imagenet.load_imagenet(STCN(), TRUNKS, torch.Generator())
     assert str(tmp_path / "checkpoints") in str(caught.value)

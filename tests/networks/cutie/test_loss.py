@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks import build_loss
+from oneshot_vos.networks.common.build import build_loss
 from oneshot_vos.networks.common.interface import Prediction
 from oneshot_vos.networks.cutie.loss import PointLoss, sample, score_points
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks import build_loss, build_network
+from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.interface import Prediction
 from oneshot_vos.networks.common.memory import ClipMemory
 from oneshot_vos.networks.common.official import load_official
@@ -315,11 +315,6 @@ def test_parameter_groups():
         "summary_to_query_emb.weight",
     ]
     assert sum(len(group.parameters) for group in (pixels, embeddings, rest)) == len(names)
-
-
-def test_the_trunks_name_what_they_may_start_from():
-    assert tiny().trunks["pixel_encoder"] == "resnet18"
-    assert tiny(pixel_block="bottleneck").trunks["pixel_encoder"] == "resnet50"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks import build_network
+from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.interface import Prediction
 from oneshot_vos.networks.common.losses import BootstrappedCrossEntropy
 from oneshot_vos.networks.common.memory import ClipMemory

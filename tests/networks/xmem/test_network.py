@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks import build_loss, build_network
+from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.interface import Prediction, State
 from oneshot_vos.networks.common.memory import ClipMemory
 from oneshot_vos.networks.common.official import load_official

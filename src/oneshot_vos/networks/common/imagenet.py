@@ -1,35 +1,33 @@
 """Trunks initialised with torchvision's ImageNet weights."""
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, ResNet50_Weights, WeightsEnum
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.networks.common.resnet import ResNet
 
 _MODELS: dict[str, tuple[WeightsEnum, str]] = {
-    "resnet18": (ResNet18_Weights.IMAGENET1K_V1, "ResNet-18"),
-    "resnet50": (ResNet50_Weights.IMAGENET1K_V1, "ResNet-50"),
+    "basic": (ResNet18_Weights.IMAGENET1K_V1, "ResNet-18"),
+    "bottleneck": (ResNet50_Weights.IMAGENET1K_V1, "ResNet-50"),
 }
 
 
-def load_imagenet(network: Network[Any], generator: torch.Generator) -> None:
-    """Initialise every trunk that the network names (`Network.trunks`) with its torchvision weights.
+def load_imagenet(network: nn.Module, trunks: Iterable[str], generator: torch.Generator) -> None:
+    """Initialise these submodules of the network, each a `ResNet`, with the torchvision weights of their kind of block.
 
     `generator` fills input channels beyond RGB. Raises `UserError`, and changes nothing, if the weights cannot be had
     or a trunk is not of the published shape.
     """
     loaded = []
-    for name, model in network.trunks.items():
+    for name in trunks:
         trunk = network.get_submodule(name)
         assert isinstance(trunk, ResNet)
-        weights, title = _MODELS[model]
+        weights, title = _MODELS[trunk.block]
         loaded.append((trunk, _matched(trunk, _fetch(weights), name.replace("_", " "), title)))
     for trunk, state in loaded:
         trunk.load_state_dict(_with_mask_channels(trunk, state, generator), strict=False)

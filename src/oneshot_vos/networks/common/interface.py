@@ -14,7 +14,6 @@ A network says once how it differs from others: by the class attributes of `Netw
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor, nn
@@ -89,8 +88,6 @@ class Network(nn.Module, ABC, Generic[F]):
     black_border: bool = False
     # The official program reads and decodes objects that were introduced in different frames apart from each other.
     groups_apart: bool = False
-    # torchvision's network that each trunk may start from: attribute -> "resnet18" or "resnet50".
-    trunks: Mapping[str, str] = {}
     # Convolutions of single-object weights that lack the channel of the other objects, which comes last.
     others_channels: tuple[str, ...] = ()
     # Entries of official weights that may be absent or left over, as prefixes: they serve training alone.

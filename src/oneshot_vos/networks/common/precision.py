@@ -39,3 +39,12 @@ def choose_precision(device: torch.device, requested: str) -> torch.dtype:
             stacklevel=2,
         )
     return _CHOICES[requested]
+
+
+def training_precision(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """The context in which a training step computes in `dtype`.
+
+    Autocast keeps its copies of the weights by default. In torch 2.10, a copy made without gradient, as on the way
+    there of one-shot training, serves the way back as well and cuts the gradient of its weight off, silently.
+    """
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from oneshot_vos.networks import build_network
+from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.networks.common.resnet import FrozenBatchNorm
 from oneshot_vos.networks.common.weights import load_weights

@@ -116,6 +116,7 @@ class ResNet(nn.Module):
         if len(widths) != 3 or len(depths) != 3:
             raise UserError(f"a trunk has three stages; got widths {list(widths)} and depths {list(depths)}")
         normalise = norm_layer(norm)
+        self.block = block
         self.stages = (first_stage, "layer2", "layer3")
         self.channels = tuple(width * BLOCKS[block].expansion for width in widths)
         self.conv1 = nn.Conv2d(in_channels, widths[0], 7, 2, 3, bias=bias)

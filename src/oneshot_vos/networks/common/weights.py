@@ -15,6 +15,7 @@ from torch import nn
 from oneshot_vos import __version__
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing
+from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.networks.common.official import load_official, load_strictly
 
@@ -33,8 +34,6 @@ _PTH_ERRORS = (
     struct.error,
     pickle.UnpicklingError,
 )
-# Weights that one network alone has, looked for in this order: the first two share the projection of keys.
-_MARKS = {"object_transformer.": "cutie", "key_proj.d_proj.": "xmem", "key_comp.": "stcn"}
 
 
 def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, Any]) -> None:
@@ -87,10 +86,9 @@ def recognise(path: Path) -> tuple[str | None, dict[str, Any] | None]:
         content = _read_official(path)
         inner = content.get("network", content.get("weights", content))
         names = {str(name).removeprefix("module.") for name in inner} if isinstance(inner, dict) else set()
-    for mark, model in _MARKS.items():
-        if any(name.startswith(mark) for name in names):
-            small = model == "cutie" and "pixel_encoder.layer2.0.conv3.weight" not in names
-            return model, {"pixel_block": "basic", "pixel_depths": [2, 2, 2]} if small else {}
+    for name, spec in NETWORKS.items():
+        if spec.owns(names):
+            return name, spec.arguments(names)
     return None, None
 
 

@@ -192,10 +192,6 @@ class Cutie(Network[CutieFeatures]):
                 f"them value_dim ({value_dim})"
             )
         self.single_object = single_object
-        self.trunks = {
-            "pixel_encoder": "resnet18" if pixel_block == "basic" else "resnet50",
-            "mask_encoder": "resnet18",
-        }
         self.optional_weights = ("aux_computer.", f"object_transformer.mask_pred.{transformer_blocks}.")
         masks = 1 if single_object else 2
         position = position_scale, position_temperature

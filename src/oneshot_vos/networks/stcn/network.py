@@ -8,7 +8,6 @@ size, h w = H/16 W/16, CK key channels, CV value channels; f4, f8, f16 are maps 
 """
 
 from collections.abc import Sequence
-from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -98,7 +97,6 @@ class STCN(Network[STCNFeatures]):
     single_object: the value encoder does not see the other objects' masks (static pre-training of the publication).
     """
 
-    trunks = MappingProxyType({"key_encoder": "resnet50", "value_encoder": "resnet18"})
     others_channels = ("value_encoder.conv1.weight",)
 
     def __init__(

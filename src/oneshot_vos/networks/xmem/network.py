@@ -11,7 +11,6 @@ g4, g8, g16 maps of an object, at stride 4, 8, 16.
 """
 
 from collections.abc import Sequence
-from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -126,7 +125,6 @@ class XMem(Network[XMemFeatures]):
 
     recurrent = True
     updates_memory_frames = False
-    trunks = MappingProxyType({"key_encoder": "resnet50", "value_encoder": "resnet18"})
     others_channels = ("value_encoder.conv1.weight",)
 
     def __init__(
