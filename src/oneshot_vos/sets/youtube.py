@@ -36,7 +36,10 @@ from oneshot_vos.videos.problems import folder_problems, summary_of_problems
 from oneshot_vos.videos.video import Video
 
 ALL_FRAMES = "all_frames/valid_all_frames/JPEGImages"  # where the official package of all validation frames lies
-_FOLDERS = Registry("split of YouTube-VOS", {TRAIN: "train", TRAIN_PART: "train", HELD_OUT: "train", VALID: "valid"})
+_FOLDERS: Registry[Path] = Registry(
+    "split of YouTube-VOS",
+    {TRAIN: Path("train"), TRAIN_PART: Path("train"), HELD_OUT: Path("train"), VALID: Path("valid")},
+)
 _MOST_NAMES_SHOWN = 3
 
 
