@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.params import Labels, load_params
+from oneshot_vos.params import Labels, load_params, show_run
 
 
 class _Commands(TyperGroup):
@@ -302,13 +302,25 @@ def import_videos(
 
 
 @app.command()
-def check_params(profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS) -> None:
+def check_params(
+    show: Annotated[
+        str | None, typer.Option("--show", metavar="RUN", help="Print the values of a run, and where each comes from.")
+    ] = None,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
     """Check the parameters and do nothing else."""
     chosen = load_params(params, profile)
+    if show is not None:
+        typer.echo("\n".join(show_run(params, show, profile)))
+        return
     from oneshot_vos.stages.init import check_arguments
+    from oneshot_vos.supervision.build import check_settings
 
     for network in chosen.networks:
         check_arguments(chosen, network)
+    for key, run in chosen.runs.items():
+        check_settings(run.strategy, run.strategy_settings, f"runs.{key}.strategy")
     typer.echo(f"{params}: in order; profile {chosen.profile_name}, {len(chosen.runs)} runs")
 
 

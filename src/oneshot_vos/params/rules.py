@@ -4,94 +4,103 @@ import re
 from collections.abc import Mapping
 
 from oneshot_vos.networks import NETWORKS
-from oneshot_vos.params.schema import Data, FigureChoice, Params, Profile, YouTubeVideos
+from oneshot_vos.params.schema import Choices, Data, FigureChoice, Params, Profile, Run, YouTubeVideos
 from oneshot_vos.registry import suggest
 from oneshot_vos.supervision import STRATEGIES
 
 
-def check_runs(params: Params) -> list[str]:
+def check_runs(params: Choices) -> list[str]:
     """Findings about the networks and the runs: names, and which goes with which."""
-    lines = [
-        f"networks: unknown network '{name}'; {suggest(name, list(NETWORKS))}"
-        for name in params.networks
-        if name not in NETWORKS
-    ]
+    lines = []
     if len(set(params.networks)) != len(params.networks):
         lines.append("networks: a network is named twice")
-    for network in params.networks:
-        strategy = params.table1_strategy.get(network)
-        if strategy is None:
-            lines.append(f"table1_strategy: no entry for the network '{network}', which networks names")
-        elif strategy not in STRATEGIES:
-            lines.append(f"table1_strategy.{network}: unknown '{strategy}'; {suggest(strategy, list(STRATEGIES))}")
+    for network in dict.fromkeys(params.networks):
+        lines += _check_table1(params, network)
     for key, run in params.runs.items():
-        where = f"runs.{key}"
-        if run.network not in params.networks:
-            lines.append(
-                f"{where}.network: '{run.network}' is not in networks; {suggest(run.network, list(params.networks))}"
-            )
-        if key != run.key:
-            lines.append(f"{where}: its fields spell the name '{run.key}'; rename it or change the fields")
-        if run.strategy not in STRATEGIES:
-            lines.append(f"{where}.strategy: unknown '{run.strategy}'; {suggest(run.strategy, list(STRATEGIES))}")
-            continue
-        entry = STRATEGIES[run.strategy]
-        if not entry.recurrent and run.network in NETWORKS and NETWORKS[run.network].recurrent:
-            lines.append(
-                f"{where}.strategy: '{run.strategy}' cannot train the recurrent network '{run.network}', whose state "
-                "needs two steps to fill; choose 'two_step' or 't_step'"
-            )
-        needed = entry.labels
-        if run.labels != needed:
-            lines.append(f"{where}.labels: strategy '{run.strategy}' goes with labels '{needed}', not '{run.labels}'")
+        lines += _check_run(params, key, run)
     return lines
 
 
-def check_profile(params: Params, name: str) -> list[str]:
-    """Findings about one profile: what its blocks must have for the networks and the runs, and its sets."""
-    profile = params.profiles[name]
-    where = f"profiles.{name}"
-    lines = _check_data(profile.data, f"{where}.data")
+def _check_table1(params: Choices, network: str) -> list[str]:
+    strategy, where = params.table1_strategy.get(network), f"table1_strategy.{network}"
+    if strategy is None:
+        return [f"table1_strategy: no entry for the network '{network}', which networks names"]
+    if strategy not in STRATEGIES:
+        return [f"{where}: unknown '{strategy}'; {suggest(strategy, STRATEGIES)}"]
+    spec = STRATEGIES[strategy]
+    if not spec.one_shot:
+        known = ", ".join(f"'{name}'" for name, each in STRATEGIES.items() if each.one_shot)
+        return [f"{where}: '{strategy}' is no one-shot training from a first mask; expected one of {known}"]
+    if not spec.recurrent and NETWORKS[network].recurrent:
+        return [f"{where}: {_not_recurrent(strategy, network)}"]
+    return []
+
+
+def _check_run(params: Choices, key: str, run: Run) -> list[str]:
+    where, lines = f"runs.{key}", []
+    if run.network not in params.networks:
+        lines.append(f"{where}.network: '{run.network}' is not in networks; {suggest(run.network, params.networks)}")
+    if not _spelled(key, run):
+        lines.append(
+            f"{where}: its fields spell the name '{run.key}'; rename it, to '{run.key}-WORD' for a variant, or change "
+            "the fields"
+        )
+    if run.strategy not in STRATEGIES:
+        lines.append(f"{where}.strategy: unknown '{run.strategy}'; {suggest(run.strategy, STRATEGIES)}")
+        return lines
+    spec = STRATEGIES[run.strategy]
+    if not spec.recurrent and run.network in NETWORKS and NETWORKS[run.network].recurrent:
+        lines.append(f"{where}.strategy: {_not_recurrent(run.strategy, run.network)}")
+    for field, needed in (("labels", spec.labels), ("given", spec.given)):
+        value = getattr(run, field)
+        if value != needed:
+            lines.append(f"{where}.{field}: strategy '{run.strategy}' goes with {field} '{needed}', not '{value}'")
+    return lines
+
+
+def _spelled(key: str, run: Run) -> bool:
+    """Whether the name is what the fields spell, or that and a word which does not look like a seed."""
+    rest = key.removeprefix(run.key)
+    return key.startswith(run.key) and (not rest or bool(re.fullmatch(r"-(?!s[0-9]+$)[A-Za-z0-9_.]+", rest)))
+
+
+def _not_recurrent(strategy: str, network: str) -> str:
+    return (
+        f"'{strategy}' cannot train the recurrent network '{network}', whose state needs two steps to fill; choose "
+        "'two_step' or 't_step'"
+    )
+
+
+def check_profile(params: Params, file: str) -> list[str]:
+    """Findings about the profile in `file`: what its blocks must have for the networks and the runs, and its sets."""
+    profile = params.profile
+    where = f"{file}: "
+    lines = _check_data(profile.data, f"{where}data")
     lines += _check_shown(profile, where)
-    for section in ("networks", "pretrain", "train", "infer"):
-        entries: Mapping[str, object] = getattr(profile, section)
-        missing = [network for network in params.networks if network not in entries]
-        lines += [
-            f"{where}.{section}: no entry for the network '{network}', which networks names" for network in missing
-        ]
-        lines += [
-            f"{where}.{section}.{entry}: unknown network; {suggest(entry, list(NETWORKS))}"
-            for entry in entries
-            if entry not in NETWORKS
-        ]
-    lines += [
-        f"{where}.train.{network}.max_skip: training on videos needs values, not null"
-        for network, recipe in profile.train.items()
-        if recipe.max_skip is None
-    ]
     for key, run in params.runs.items():
-        recipe = profile.train.get(run.network)
-        shortest = STRATEGIES[run.strategy].shortest_clip if run.strategy in STRATEGIES else 0
-        if recipe is not None and recipe.frames < shortest:
+        recipe, own = params.trainings[key], f"train.{run.network}"
+        shortest = STRATEGIES[run.strategy].shortest_clip
+        if recipe.max_skip is None:
+            lines.append(f"{where}{own}.max_skip: training on videos needs values, not null")
+        if recipe.frames < shortest:
             lines.append(
-                f"{where}.train.{run.network}.frames: the run {key} needs at least {shortest} frames per clip, not "
-                f"{recipe.frames}"
+                f"{where}{own}.frames: the run {key} needs at least {shortest} frames per clip, not {recipe.frames}"
             )
     if not profile.data.pretrain:
         lines += [
-            f"{where}.data.pretrain: empty, but the run {key} starts from static pretraining; name a set, or choose "
+            f"{where}data.pretrain: empty, but the run {key} starts from static pretraining; name a set, or choose "
             "init 'backbone'"
             for key, run in params.runs.items()
             if run.init == "static"
         ]
     if profile.init.backbone == "imagenet":
         lines += [
-            f"{where}.init.backbone: 'imagenet' fits the official architecture only; empty networks.{network} or "
+            f"{where}init.backbone: 'imagenet' fits the official architecture only; empty networks.{network} or "
             "choose 'random'"
             for network, settings in profile.networks.items()
             if settings
         ]
-    return lines
+    return list(dict.fromkeys(lines))
 
 
 def _check_shown(profile: Profile, where: str) -> list[str]:
@@ -105,9 +114,9 @@ def _check_shown(profile: Profile, where: str) -> list[str]:
         wanted = "youtube" if place == "figures.figure5" else "davis"
         if name not in data.evaluate:
             known = suggest(name, list(data.evaluate))
-            lines.append(f"{where}.{place}.set: '{name}' is not among data.evaluate; {known}")
+            lines.append(f"{where}{place}.set: '{name}' is not among data.evaluate; {known}")
         elif name in data.sets and data.sets[name].kind != wanted:
-            lines.append(f"{where}.{place}.set: '{name}' is of kind '{data.sets[name].kind}', not '{wanted}'")
+            lines.append(f"{where}{place}.set: '{name}' is of kind '{data.sets[name].kind}', not '{wanted}'")
     return lines
 
 

@@ -1,4 +1,7 @@
-"""What `params.yaml` may hold: one class per block."""
+"""What the parameter files may hold: one class per block.
+
+A value that can change a result has no default here: it stands in a file, where DVC tracks it.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -46,11 +49,11 @@ class DavisSet(Strict):
 
     kind: Literal["davis"]
     path: RelativePath  # below the root
-    images: RelativePath = "JPEGImages/480p"
-    annotations: RelativePath = "Annotations/480p"
-    list_file: RelativePath | None = Field(default=None, alias="list")  # video names, one a line; null: every folder
-    videos: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None  # only these; null: all listed
-    single_object: bool = False  # all objects are one, as in DAVIS 2016
+    images: RelativePath
+    annotations: RelativePath
+    list_file: RelativePath | None = Field(alias="list")  # video names, one a line; null: every folder
+    videos: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None  # only these; null: all listed
+    single_object: bool  # all objects are one, as in DAVIS 2016
 
 
 class PairsSet(Strict):
@@ -76,14 +79,14 @@ class YouTubeVideos(Strict):
 class VideoSource(Strict):
     """How a set takes part in training on videos."""
 
-    copies: Positive = 1  # how often the set counts within an epoch
-    skip_divisor: Positive = 1  # divides the largest frame distance, where only every n-th frame is at hand
+    copies: Positive  # how often the set counts within an epoch
+    skip_divisor: Positive  # divides the largest frame distance, where only every n-th frame is at hand
 
 
 class ImageSource(Strict):
     """How a set takes part in pretraining on single images."""
 
-    copies: Positive = 1
+    copies: Positive
 
 
 class Data(Strict):
@@ -117,7 +120,7 @@ class Optimiser(Strict):
     """The optimiser and its constants."""
 
     name: Literal["adam", "adamw"]
-    epsilon: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-8
+    epsilon: Annotated[float, Field(gt=0.0, lt=1.0)]
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)]
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)]
     clip: Annotated[float, Field(gt=0.0)] | None  # largest norm of all gradients together
@@ -127,9 +130,9 @@ class Schedule(Strict):
     """The learning rate over the iterations, as a factor of the optimiser's."""
 
     name: Literal["multistep", "cosine"]
-    milestones: Integers = ()  # iterations at which `multistep` multiplies by `factor`
+    milestones: Integers  # iterations at which `multistep` multiplies by `factor`
     factor: Fraction  # `cosine` ends at this factor
-    warmup: NonNegative = 0  # iterations of a linear rise at the start
+    warmup: NonNegative  # iterations of a linear rise at the start
 
     @model_validator(mode="after")
     def _check(self) -> "Schedule":
@@ -162,13 +165,13 @@ class Training(Strict):
     batch_size: Positive  # in total: over all processes and accumulation steps
     accumulation: Positive
     frames: Annotated[int, Field(ge=2)]  # per clip
-    sampler: Literal["steps", "nearby"] = "steps"  # how full supervision chooses frames: clips/sampling.py
+    sampler: Literal["steps", "nearby"]  # how full supervision chooses frames: clips/sampling.py
     crop: Annotated[int, Field(ge=16, multiple_of=16)]  # pixels, height and width
     objects: Positive  # per clip at most
     workers: NonNegative  # processes that prepare clips; 0: the training process does it
     precision: Literal["auto", "float32", "bfloat16"]
     transforms: Literal["exact", "composed"]
-    augmentation: Literal["stcn", "xmem", "cutie"] = "stcn"  # whose recipe: clips/transforms.py
+    augmentation: Literal["stcn", "xmem", "cutie"]  # whose recipe: clips/transforms.py
     optimiser: Optimiser
     schedule: Schedule
     loss: dict[str, Any]  # keyword arguments of the network's loss
@@ -206,15 +209,15 @@ class Infer(Strict):
     memory_every: Positive  # every n-th frame enters the memory
     top_k: Positive | None  # memory positions that a query reads; null: all
     max_frames: Annotated[int, Field(ge=2)] | None  # largest memory; the oldest frames without a given mask go first
-    include_last: bool = False  # the frame before is read as well
+    include_last: bool  # the frame before is read as well
     short_side: Annotated[int, Field(ge=16)] | None  # pixels, to which frames are resized; null: as they are
-    object_chunk: Positive | None = None  # objects that are computed at once; null: all
-    deep_update_every: Positive | None = None  # frames between deep updates of the state; null: with the memory frames
-    stagger_updates: Positive | None = None  # state updates per memory_every frames; null: every frame
-    long_term: LongTerm | None = None
-    internal_size: Annotated[int, Field(ge=16)] | None = None  # pixels; shorter side inside the network alone
-    flip: bool = False  # average with the mirrored video
-    official_quirks: bool = False  # do what the official programs do where we think them wrong: docs/quirks.md
+    object_chunk: Positive | None  # objects that are computed at once; null: all
+    deep_update_every: Positive | None  # frames between deep updates of the state; null: with the memory frames
+    stagger_updates: Positive | None  # state updates per memory_every frames; null: every frame
+    long_term: LongTerm | None
+    internal_size: Annotated[int, Field(ge=16)] | None  # pixels; shorter side inside the network alone
+    flip: bool  # average with the mirrored video
+    official_quirks: bool  # do what the official programs do where we think them wrong: docs/quirks.md
 
 
 class Evaluate(Strict):
@@ -244,59 +247,126 @@ class Figures(Strict):
     """The figures of the paper that show masks."""
 
     figure4: FigureChoice  # full supervision beside one-shot
-    figure5: FigureChoice | None = None  # the same on YouTube-VOS; null: the profile has no such set
+    figure5: FigureChoice | None  # the same on YouTube-VOS; null: the profile has no such set
     figure6: FigureChoice  # the network trained with an empty reference
     figure7: FigureChoice  # T-step from scratch beside the truth
 
 
 class Profile(Strict):
-    """One complete setting of every stage."""
+    """One complete setting of every stage, per network."""
 
     data: Data
     init: Init
     networks: dict[str, dict[str, Any]]  # keyword arguments of each network; {} is the official size
     pretrain: dict[str, Training]
-    train: dict[str, Training]
+    train: dict[str, Training]  # of runs that change nothing
     infer: dict[str, Infer]
     evaluate: Evaluate
     curve: Curve
     figures: Figures
 
 
+def _strategy(value: object) -> object:
+    named = isinstance(value, dict) and isinstance(value.get("name"), str)
+    if not (isinstance(value, str) or named):
+        raise ValueError("must be a strategy's name, or {name: …} with its settings")
+    return value
+
+
 class Run(Strict):
     """One trained network."""
 
     network: str
-    strategy: str  # of supervision.STRATEGIES
+    entry: Annotated[Any, AfterValidator(_strategy)] = Field(alias="strategy")  # a name, or {name: …} with settings
     labels: Labels
     init: Literal["static", "backbone"]  # start from pretraining on static images, or from the backbone alone
     seed: NonNegative
+    given: Literal["first", "empty"] = "first"  # what inference shows of a video's masks; the strategy says which
+    train: dict[str, Any] = Field(default_factory=dict)  # what differs from the recipe and the profile
+
+    @property
+    def strategy(self) -> str:
+        """The name of the strategy, one of `supervision.STRATEGIES`."""
+        return str(self.entry["name"] if isinstance(self.entry, dict) else self.entry)
+
+    @property
+    def strategy_settings(self) -> dict[str, Any]:
+        """Keyword arguments of the strategy."""
+        return {k: v for k, v in self.entry.items() if k != "name"} if isinstance(self.entry, dict) else {}
 
     @property
     def key(self) -> str:
-        """The name that the fields spell."""
+        """The name that the fields spell; a run's name may go on after it, with `-` and a word of its own."""
         return f"{self.network}-{self.strategy}-{self.init}" + (f"-s{self.seed}" if self.seed else "")
 
+    def described(self, key: str) -> dict[str, Any]:
+        """What tells this run, named `key`, from others in tables; a variant's word goes with its strategy."""
+        word = key.removeprefix(self.key)
+        return {
+            "network": self.network,
+            "strategy": f"{self.strategy}{word}",
+            "labels": self.labels,
+            "init": self.init,
+            "seed": self.seed,
+        }
 
-class Params(Strict):
-    """The whole file."""
+
+class Choices(Strict):
+    """`params.yaml`: the profile in force, and what is trained."""
 
     profile_name: str = Field(alias="profile")
     networks: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     table1_strategy: dict[str, str]
     runs: dict[str, Run]
-    profiles: dict[str, Profile]
 
-    @property
-    def profile(self) -> Profile:
-        """The profile in force."""
-        return self.profiles[self.profile_name]
+
+class ProfileFile(Strict):
+    """`config/profiles/<name>.yaml`: the data, and what differs from the recipes.
+
+    `training` holds for both stages; below `pretrain`, `train` and `infer`, `all` holds for every network.
+    """
+
+    data: Data
+    init: Init
+    networks: dict[str, dict[str, Any]]
+    training: dict[str, Any]
+    pretrain: dict[str, dict[str, Any]]
+    train: dict[str, dict[str, Any]]
+    infer: dict[str, dict[str, Any]]
+    evaluate: Evaluate
+    curve: Curve
+    figures: Figures
+
+
+class RecipeFile(Strict):
+    """`config/recipes/<network>.yaml`: the official values, complete."""
+
+    network: dict[str, Any]  # keyword arguments of the network; {} is the official size
+    pretrain: dict[str, Any]
+    train: dict[str, Any]
+    infer: dict[str, Any]
+
+
+class Params(Strict):
+    """All parameters, with the layers put together."""
+
+    profile_name: str
+    networks: tuple[str, ...]
+    table1_strategy: dict[str, str]
+    runs: dict[str, Run]
+    profile: Profile
+    trainings: dict[str, Training]  # of every run
 
     def run(self, key: str) -> Run:
         """The run of this name; `UserError` with the nearest name if there is none."""
         if key not in self.runs:
             raise UserError(f"unknown run '{key}': {suggest(key, list(self.runs))}")
         return self.runs[key]
+
+    def training(self, key: str) -> Training:
+        """How the run of this name is trained."""
+        self.run(key)
+        return self.trainings[key]
 
     def require_network(self, name: str) -> str:
         """`name` if it is among `networks`; `UserError` with the nearest name if not."""

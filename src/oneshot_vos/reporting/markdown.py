@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from oneshot_vos.reporting.comparison import Table, TableRow
 from oneshot_vos.reporting.experiments import Experiment, experiments
-from oneshot_vos.reporting.findings import conclusion, findings
 from oneshot_vos.reporting.labels import LabelCounts
 from oneshot_vos.reporting.published import PUBLISHED_SETS, PublishedSet, published_set
 from oneshot_vos.reporting.report import Report
 from oneshot_vos.reporting.results import COPY_FIRST, MEASURES, SetScores, Spread, reproduce
+from oneshot_vos.reporting.statements import statements
 from oneshot_vos.reporting.text import NOT_RUN, markdown_table, mean_and_spread, percent, signed
 
 _TITLES = {"JF": "J&F", "J": "J", "F": "F"}
@@ -121,13 +121,13 @@ def _commands(rows: Sequence[TableRow], profile: str) -> str:
 
 
 def ablation_markdown(table: Table, report: Report) -> str:
-    """Table 3 or 4: one block per evaluated set, each with what our numbers say on the table's question."""
+    """Table 3 or 4: one block per evaluated set, each with what the table compares, in numbers."""
     blocks = [f"{table.title[0].upper()}{table.title[1:]}."]
-    blocks += [_ablation_block(table, name) for name in report.sets]
+    blocks += [_ablation_block(table, name, report.baseline.get(name)) for name in report.sets]
     return "\n\n".join(blocks)
 
 
-def _ablation_block(table: Table, name: str) -> str:
+def _ablation_block(table: Table, name: str, baseline: SetScores | None) -> str:
     published, comparable = table.published_sets[0], table.corresponds(name)
     parts = [f"### {published.title} (`{name}`)" if comparable else f"### `{name}`{_over(table, name)}"]
     if comparable:
@@ -144,9 +144,8 @@ def _ablation_block(table: Table, name: str) -> str:
         printed = [percent(row.printed(published.name, measure)) for measure in MEASURES]
         ours = _our_cells(row, name, *([signed(row.difference(name, "JF"))] if comparable else []))
         cells.append([row.method, row.supervision, "static" if row.init == "static" else "none", *printed, *ours])
-    found = findings(table, name)
-    statements = "\n".join(f"- {finding.sentence().strip()}" for finding in found)
-    return "\n\n".join([*parts, markdown_table(header, cells, left=3), statements, conclusion(table, found)])
+    lines = statements(table, name, baseline.scores["JF"] if baseline else None)
+    return "\n\n".join([*parts, markdown_table(header, cells, left=3), "\n".join(lines)])
 
 
 def runs_markdown(report: Report) -> str:

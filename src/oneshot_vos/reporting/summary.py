@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from oneshot_vos.reporting.comparison import ONE_SHOT
-from oneshot_vos.reporting.experiments import contrast
-from oneshot_vos.reporting.findings import conclusion, findings, pretraining_findings
 from oneshot_vos.reporting.labels import KINDS, LabelCounts
 from oneshot_vos.reporting.markdown import ablation_markdown, runs_markdown, table1_markdown, variants_markdown
 from oneshot_vos.reporting.progress import curves_markdown
 from oneshot_vos.reporting.report import Report
 from oneshot_vos.reporting.results import COPY_FIRST, MEASURES, TrainingRecord
+from oneshot_vos.reporting.statements import lead, pretraining_gain, scratch_scores
 from oneshot_vos.reporting.table2 import Table2, table2_markdown
 from oneshot_vos.reporting.text import duration, markdown_table, mean_and_spread, percent
 
@@ -28,7 +26,7 @@ def metrics_summary(report: Report, table2: Table2 | None = None) -> dict[str, A
     Held-out sets of YouTube-VOS, which `table2` has, have `{G, J_seen, …}` instead, of the groups that they show.
 
     `ratio`: one-shot / full. `table3`: J&F after pretraining minus without. `table4`: J&F of two_step minus each other
-    way back. `labels_percent: {kind: …}`. What has not been run is absent, so that `dvc metrics diff` shows it as new
+    strategy. `labels_percent: {kind: …}`. What has not been run is absent, so that `dvc metrics diff` shows it as new
     once it is there.
     """
     scored = {result.spec.name: result.scores for result in report.runs} | {COPY_FIRST: report.baseline}
@@ -55,10 +53,11 @@ def metrics_summary(report: Report, table2: Table2 | None = None) -> dict[str, A
 def _table3_metrics(report: Report) -> dict[str, Any]:
     metrics: dict[str, Any] = {}
     for name in report.sets:
-        for finding in pretraining_findings(report.table3, name):
-            if finding.gain:
-                entry = {"static_minus_backbone": round(finding.gain.mean, 2)}
-                metrics.setdefault(finding.network, {})[name] = entry
+        for network in report.table3.networks:
+            gain = pretraining_gain(report.table3, network, name)
+            if gain:
+                entry = {"static_minus_backbone": round(gain.mean, 2)}
+                metrics.setdefault(network, {})[name] = entry
     return metrics
 
 
@@ -68,12 +67,11 @@ def _table4_metrics(report: Report) -> dict[str, Any]:
     table = report.table4
     for network in table.networks:
         for name in report.sets:
-            for other in ONE_SHOT:
-                against = table.experiment(network, other, "backbone")
-                lead = contrast(table.experiment(network, "two_step", "backbone"), against, name)
-                if lead and other != "two_step":
+            for other in scratch_scores(table, network, name):
+                ahead = lead(table, network, name, "two_step", other)
+                if ahead and other != "two_step":
                     entry = metrics.setdefault(network, {}).setdefault(name, {})
-                    entry[f"two_step_minus_{other}"] = round(lead.mean, 2)
+                    entry[f"two_step_minus_{other}"] = round(ahead.mean, 2)
     return metrics
 
 
@@ -123,9 +121,6 @@ def _in_short(report: Report) -> str:
         f"- {scored} of {len(report.runs)} runs are scored on every set of the profile ({', '.join(report.sets)})."
     ]
     lines += _ratio_lines(report)
-    for table in (report.table3, report.table4):
-        for name in report.sets:
-            lines.append(f"- Table {table.number}, `{name}`: {conclusion(table, findings(table, name))}")
     for name, entry in report.baseline.items():
         lines.append(f"- Repeating the first mask, `{name}`: J&F {percent(entry.scores['JF'])}.")
     used = report.labels.percent("first")

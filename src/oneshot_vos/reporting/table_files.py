@@ -4,7 +4,6 @@ from typing import Any
 
 from oneshot_vos.reporting.comparison import Table, TableRow
 from oneshot_vos.reporting.experiments import Experiment
-from oneshot_vos.reporting.findings import conclusion, findings
 from oneshot_vos.reporting.labels import LabelCounts
 from oneshot_vos.reporting.report import Report
 from oneshot_vos.reporting.results import MEASURES, reproduce
@@ -67,22 +66,12 @@ def _status(row: TableRow, report: Report) -> str:
 
 
 def table_json(table: Table, report: Report) -> dict[str, Any]:
-    """Rows as in the CSV; Tables 3 and 4 also say what they find, per set and network."""
-    content: dict[str, Any] = {
+    """Rows as in the CSV."""
+    return {
         "profile": report.profile,
         "sets": list(report.sets),
         "rows": [_entry(table, row, report) for row in table.rows],
     }
-    if table.number != 1:
-        content["findings"] = {
-            name: {
-                "conclusion": conclusion(table, found),
-                "networks": [finding.entry() for finding in found],
-            }
-            for name in report.sets
-            for found in [findings(table, name)]
-        }
-    return content
 
 
 def _entry(table: Table, row: TableRow, report: Report) -> dict[str, Any]:

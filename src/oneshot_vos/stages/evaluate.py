@@ -11,7 +11,6 @@ from oneshot_vos.evaluation.youtube import evaluate_youtube
 from oneshot_vos.evaluation.youtube_report import save_youtube_result, write_youtube_csv
 from oneshot_vos.files import replacing_folder, write_json
 from oneshot_vos.params import Params
-from oneshot_vos.supervision import STRATEGIES
 from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.objects import YouTubeSet
 from oneshot_vos.videos.objects_index import read_youtube_index
@@ -26,7 +25,7 @@ def run(params: Params, run_key: str, masks: Path, sets: Path, out: Path) -> Non
     `out/curve.json` has the scores of the earlier states, from `masks/curve/<iteration>.zip`, and of the last one.
     """
     profile, chosen = params.profile, params.run(run_key)
-    given = STRATEGIES[chosen.strategy].given
+    given = chosen.given
     with replacing_folder(out) as folder:
         results = score_sets(params, masks, sets, folder, given)
         if given == "first":
@@ -41,7 +40,7 @@ def run(params: Params, run_key: str, masks: Path, sets: Path, out: Path) -> Non
         }
         names = {video.name for video in videos}
         last = [entry for entry in results[curve.set].sequences if entry.name in names]
-        states[profile.train[chosen.network].iterations] = SetResult(tuple(last), profile.evaluate.tolerance).summary
+        states[params.training(run_key).iterations] = SetResult(tuple(last), profile.evaluate.tolerance).summary
         write_json(folder / "curve.json", _curve(curve.set, len(videos), states))
 
 

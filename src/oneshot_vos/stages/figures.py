@@ -19,7 +19,7 @@ def run(params: Params, masks: Path, sets: Path, out: Path) -> None:
 
     What has not been run is shown as such; all four files are always written.
     """
-    runs = parse_runs({key: run.model_dump() for key, run in params.runs.items()})
+    runs = parse_runs({key: run.described(key) for key, run in params.runs.items()})
 
     def scenes(choice: FigureChoice) -> Scenes:
         videos = {video.name: video for video in _videos(sets / f"{choice.set}.json")}

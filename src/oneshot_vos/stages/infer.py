@@ -11,7 +11,6 @@ from oneshot_vos.inference.writer import clear_state, segment_set
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.params import Infer, Params
-from oneshot_vos.supervision import STRATEGIES
 from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.objects_index import read_youtube_index
 from oneshot_vos.videos.video import evaluation_videos
@@ -52,7 +51,7 @@ class _Segmenter:
         self._run, self._key = params.run(run_key), run_key
         self._arguments = params.profile.networks[self._run.network]
         self._infer = params.profile.infer[self._run.network]
-        self._given = STRATEGIES[self._run.strategy].given
+        self._given = self._run.given
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._dtype = choose_precision(self._device, "auto")
         self._state = Path("state") / params.profile_name / f"infer-{run_key}"

@@ -28,11 +28,15 @@ def run(params: Params, network: str, out: Path) -> None:
 
 
 def check_arguments(params: Params, network: str) -> None:
-    """Raise `UserError` if an argument of the network or of its losses is wrong; the file alone cannot tell."""
-    profile, where = params.profile, f"profiles.{params.profile_name}"
-    require_arguments(resolve(NETWORKS[network].network), profile.networks[network], f"{where}.networks.{network}")
-    for section, recipe in (("pretrain", profile.pretrain[network]), ("train", profile.train[network])):
-        place = f"{where}.{section}.{network}.loss"
+    """Raise `UserError` if an argument of the network or of its losses is wrong; the files alone cannot tell."""
+    profile = params.profile
+    where = f"{network} in profile '{params.profile_name}': "
+    require_arguments(resolve(NETWORKS[network].network), profile.networks[network], f"{where}networks.{network}")
+    recipes = {f"pretrain.{network}": profile.pretrain[network]} | {
+        f"train of {key}": params.training(key) for key, run in params.runs.items() if run.network == network
+    }
+    for section, recipe in recipes.items():
+        place = f"{where}{section}.loss"
         require_arguments(resolve(NETWORKS[network].loss), recipe.loss, place)
         try:
             build_loss(network, recipe.loss)

@@ -12,7 +12,7 @@ def run(params: Params, metrics: Path, labels: Path, curves: Path, server_scores
 
     `server_scores` are the scores that the YouTube-VOS server gave; they are read if the profile has such a set.
     """
-    runs = {key: run.model_dump() for key, run in params.runs.items()}
+    runs = {key: run.described(key) for key, run in params.runs.items()}
     data = params.profile.data
     table2 = collect_table2(
         runs,

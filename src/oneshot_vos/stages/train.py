@@ -44,7 +44,7 @@ def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, sn
     last (`<iteration>.safetensors`), and the folder `curves`.
     """
     profile, chosen = params.profile, params.run(run_key)
-    recipe = profile.train[chosen.network]
+    recipe = params.training(run_key)
     files = {name: labels / f"{name}.json" for name in profile.data.train}
     sources = [
         ClipSource(name, read_index(files[name]), source.copies, source.skip_divisor)
@@ -63,7 +63,15 @@ def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, sn
     )
     for line in dataset.left_out:
         warnings.warn(f"left out of full supervision: {line}", stacklevel=2)
-    job = Job(run_key, chosen.network, profile.networks[chosen.network], chosen.strategy, {}, recipe, chosen.seed)
+    job = Job(
+        run_key,
+        chosen.network,
+        profile.networks[chosen.network],
+        chosen.strategy,
+        chosen.strategy_settings,
+        recipe,
+        chosen.seed,
+    )
     state = Path("state") / params.profile_name / run_key
     outputs = Outputs(out, curves, Snapshots(snapshots, profile.curve.points))
     train_network(job, weights, dataset, list(files.values()), state, outputs)

@@ -23,6 +23,11 @@ class StrategySpec:
     recurrent: bool = True
     given: str = "first"
 
+    @property
+    def one_shot(self) -> bool:
+        """Whether it is one-shot training as the paper's tables compare it: from the masks of first frames."""
+        return self.labels == "first" and self.given == "first"
+
 
 STRATEGIES: Registry[StrategySpec] = Registry(
     "strategy",
