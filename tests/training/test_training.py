@@ -19,11 +19,11 @@ from oneshot_vos.networks.common.losses import BootstrappedCrossEntropy
 from oneshot_vos.networks.common.weights import load_weights
 from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.params import Training, load_params
-from oneshot_vos.stages.train import Snapshots
 from oneshot_vos.supervision.build import build_strategy
 from oneshot_vos.supervision.rollout import RolloutOptions
 from oneshot_vos.training.checkpoint import Progress, StateFolder
 from oneshot_vos.training.distributed import World, joined_world
+from oneshot_vos.training.job import Snapshots
 from oneshot_vos.training.loop import fit
 from oneshot_vos.training.schedule import build_optimiser, set_learning_rate
 

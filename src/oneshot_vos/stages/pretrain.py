@@ -5,7 +5,7 @@ from pathlib import Path
 from oneshot_vos.clips.dataset import StaticDataset, StillSource
 from oneshot_vos.clips.transforms import STATIC_RECIPES
 from oneshot_vos.params import Params
-from oneshot_vos.stages.train import Job, Outputs, train_network
+from oneshot_vos.training.job import Job, Outputs, train_network
 from oneshot_vos.videos.pairs import read_pairs_index
 
 _SEED = 0  # one pretraining serves the runs of every seed

@@ -1,0 +1,142 @@
+"""The stages of dvc.yaml as Snakemake's rules need them: one rule per stage, its items as a wildcard.
+
+Of DVC's templates this reads what dvc.yaml uses: `${dotted.name}`, `foreach` over a list or a mapping, and parameters
+by file. tests/pipeline/test_stages.py compares the outcome with DVC's own resolver.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_NAME = re.compile(r"\$\{([\w.]+)\}")
+_KINDS = ("outs", "metrics", "plots")
+
+
+class Stage:
+    """One stage: a command over files, for one item (`train` of a run, say) or alone."""
+
+    def __init__(self, name: str, entry: Mapping[str, Any], scope: Mapping[str, Any], root: Path) -> None:
+        self.name = name
+        self._template = entry.get("do", entry)
+        self._scope, self._root = scope, root
+        items = fill(entry["foreach"], scope) if "foreach" in entry else {"": ""}
+        self.items: dict[str, Any] = dict(items) if isinstance(items, Mapping) else {item: item for item in items}
+        self.gpu = int(self._template.get("meta", {}).get("gpu", 0))
+
+    @property
+    def single(self) -> bool:
+        """Whether the stage has no items."""
+        return list(self.items) == [""]
+
+    @property
+    def choices(self) -> str:
+        """The items as a regular expression."""
+        return "|".join(re.escape(item) for item in self.items)
+
+    @property
+    def patterns(self) -> list[str]:
+        """Paths of the outputs, `{item}` in the place of the item."""
+        wildcard = {"key": "{item}", "item": "{item}"}
+        return [path_of(out) for kind in _KINDS for out in fill(self._template.get(kind, []), self._scope | wildcard)]
+
+    @property
+    def log(self) -> str:
+        """Path of the log, as a pattern."""
+        folder = f"logs/{self._scope['profile']}"
+        return f"{folder}/{self.name}.log" if self.single else f"{folder}/{self.name}/{{item}}.log"
+
+    def declared(self, item: str = "") -> dict[str, Any]:
+        """The stage's entry with everything filled in for an item."""
+        return dict(fill(self._template, self._scope | {"key": item, "item": self.items[item]}))
+
+    def command(self, item: str = "") -> str:
+        """What to run."""
+        return " ".join(self.declared(item)["cmd"].split())
+
+    def outs(self, item: str = "") -> list[str]:
+        """Paths of the outputs."""
+        declared = self.declared(item)
+        return [path_of(out) for kind in _KINDS for out in declared.get(kind, [])]
+
+    def values(self, item: str = "") -> dict[str, Any]:
+        """The parameters that the stage depends on, by file and dotted place."""
+        found = {}
+        for entry in self.declared(item).get("params", []):
+            for file, places in entry.items():
+                content = read_yaml(self._root / file)
+                found |= {f"{file}:{place}": lookup(content, place) for place in places}
+        return found
+
+
+class Pipeline:
+    """All stages of the project at `root`, for the profile in force."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.scope = read_yaml(root / "params.yaml")
+        declared = read_yaml(root / "dvc.yaml")["stages"]
+        self.stages = [Stage(name, entry, self.scope, root) for name, entry in declared.items()]
+
+    @cached_property
+    def outs(self) -> list[str]:
+        """Every output of every stage."""
+        return [out for stage in self.stages for item in stage.items for out in stage.outs(item)]
+
+    def inputs(self, stage: Stage) -> Callable[[Any], list[str]]:
+        """What a rule reads, by the wildcards of a job: files of code, and outputs of other stages."""
+        return lambda wildcards: [
+            path for dep in stage.declared(item_of(wildcards))["deps"] for path in self._files(dep)
+        ]
+
+    def _files(self, dep: str) -> Iterator[str]:
+        """A folder of code stands for its files, a folder above outputs for these."""
+        below = [out for out in self.outs if out.startswith(f"{dep}/")]
+        if below:
+            yield from below
+        elif dep.startswith("src/") and (self._root / dep).is_dir():
+            files = sorted((self._root / dep).rglob("*"))
+            yield from (
+                file.relative_to(self._root).as_posix()
+                for file in files
+                if file.is_file() and "__pycache__" not in file.parts
+            )
+        else:
+            yield dep
+
+
+def item_of(wildcards: Any) -> str:
+    """The item that a job is for; empty for a stage without items."""
+    return str(wildcards.get("item", ""))
+
+
+def path_of(out: str | Mapping[str, Any]) -> str:
+    """The path of an output, which may carry options."""
+    return out if isinstance(out, str) else next(iter(out))
+
+
+def fill(value: Any, scope: Mapping[str, Any]) -> Any:
+    """`value` with every `${dotted.name}` replaced from `scope`."""
+    if isinstance(value, Mapping):
+        return {fill(key, scope): fill(entry, scope) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [fill(entry, scope) for entry in value]
+    if not isinstance(value, str):
+        return value
+    whole = _NAME.fullmatch(value)
+    return lookup(scope, whole[1]) if whole else _NAME.sub(lambda match: str(lookup(scope, match[1])), value)
+
+
+def lookup(scope: Any, place: str) -> Any:
+    """The value at a dotted place."""
+    for part in place.split("."):
+        scope = scope[part]
+    return scope
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
