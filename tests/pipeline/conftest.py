@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 PARTS = [
-    *("src", "workflow", "dvc.yaml", "params.yaml", "server_scores.yaml", "pyproject.toml"),
+    *("src", "workflow", "config", "dvc.yaml", "params.yaml", "server_scores.yaml", "pyproject.toml"),
     *(".dvcignore", ".gitignore", ".dvc/config"),
 ]
 
@@ -39,11 +39,11 @@ class Project:
         assert done.returncode == 0, f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout}{self._logs()}"
         return done.stdout
 
-    def edit_params(self, old: str, new: str) -> None:
-        """Replace the one place of `old` in params.yaml."""
-        file = self.root / "params.yaml"
+    def edit_params(self, old: str, new: str, name: str = "params.yaml") -> None:
+        """Replace the one place of `old` in a parameter file."""
+        file = self.root / name
         text = file.read_text(encoding="utf-8")
-        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in params.yaml"
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {name}"
         file.write_text(text.replace(old, new), encoding="utf-8")
 
     def keep_runs(self, *names: str) -> None:

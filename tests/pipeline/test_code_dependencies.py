@@ -1,72 +1,137 @@
-"""Every stage of dvc.yaml names the code that it runs: what its module imports, directly or through others."""
+"""Every stage of dvc.yaml names the code that it runs, and no other: what its module reaches by import."""
 
 import ast
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCE = REPOSITORY / "src"
 PACKAGE = SOURCE / "oneshot_vos"
-STAGES = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+sys.path.insert(0, str(REPOSITORY / "workflow"))
+from stages import Pipeline  # noqa: E402
+
+PIPELINE = Pipeline(REPOSITORY)
+STAGES = {stage.name: stage for stage in PIPELINE.stages}
+JOBS = [(stage.name, item) for stage in PIPELINE.stages for item in stage.items]
+# What every stage stands on: values and their checks, messages, files, names. They can change a result only through a
+# value of params.yaml or config/, which DVC tracks; tests/params holds the values of every profile.
+FOUNDATION = {
+    *(PACKAGE / f"{name}.py" for name in ("errors", "files", "registry", "strict_yaml", "interrupts", "__init__")),
+    *(PACKAGE / "params").glob("*.py"),
+    PACKAGE / "networks/__init__.py",
+    PACKAGE / "networks/spec.py",
+}
+STRATEGIES = PACKAGE / "supervision/__init__.py"  # names them, and what each asks of a run
+PLACE = re.compile(r"oneshot_vos(?:\.\w+)+:\w+")  # `module:name`, imported when it is asked for
 
 
-def imported_files(source: Path) -> set[Path]:
-    """Files of the package that a file imports, wherever in it."""
-    names = set()
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+@cache
+def imported_files(source: Path, *, named: bool) -> set[Path]:
+    """Files of the package that a file imports, wherever in it; with `named`, also those of its `module:name`."""
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    names: set[str] = set()
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    files = set()
-    for name in names:
-        module = SOURCE.joinpath(*name.split("."))
-        parents = [parent / "__init__.py" for parent in (module, *module.parents) if parent.is_relative_to(PACKAGE)]
-        files |= {file for file in [module.with_suffix(".py"), *parents] if file.is_file()}
-    return files
+        elif named and isinstance(node, ast.Constant) and isinstance(node.value, str) and PLACE.fullmatch(node.value):
+            names.add(node.value.partition(":")[0])
+    return {file for name in names for file in files_of(name)}
 
 
-def used_files(stage: str) -> set[Path]:
-    """Everything that the module of a stage reaches, but the schema of the parameters, the modules beside the folders,
-    and empty packages. What a parameter says is a dependency by itself."""
-    found: set[Path] = set()
-    waiting = {PACKAGE / "stages" / f"{stage}.py"}
-    while waiting:
-        file = waiting.pop()
-        found.add(file)
-        waiting |= imported_files(file) - found
-    return {file for file in found if file.parent not in (PACKAGE, PACKAGE / "params") and has_code(file)}
+def files_of(module: str) -> Iterator[Path]:
+    place = SOURCE.joinpath(*module.split("."))
+    parents = [parent / "__init__.py" for parent in (place, *place.parents) if parent.is_relative_to(PACKAGE)]
+    yield from (file for file in (place.with_suffix(".py"), *parents) if file.is_file() and has_code(file))
 
 
+@cache
 def has_code(file: Path) -> bool:
     return len(ast.parse(file.read_text(encoding="utf-8")).body) > 1 or file.name != "__init__.py"
 
 
-def declared_code(stage: str) -> list[Path]:
-    definition = STAGES[stage]
-    deps = definition.get("do", definition)["deps"]
-    return [REPOSITORY / dep for dep in deps if dep.startswith("src/")]
+@cache
+def reached(stage: str, network: str | None) -> set[Path]:
+    """Everything that a stage's module reaches, the foundation apart; of networks, the one that the job is for."""
+    found: set[Path] = set()
+    waiting = {PACKAGE / "stages" / f"{stage}.py"}
+    if network:
+        waiting |= {PACKAGE / "networks" / network / "spec.py"}
+    while waiting:
+        file = waiting.pop()
+        found.add(file)
+        # Tables read of a strategy what it asks of a run; only a training loads it.
+        named = file != STRATEGIES or stage in ("pretrain", "train")
+        waiting |= {each for each in imported_files(file, named=named) if each not in FOUNDATION} - found
+    return found
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_declares_the_code_it_uses(stage: str) -> None:
-    declared = declared_code(stage)
-    missing = [
-        file.relative_to(REPOSITORY).as_posix()
-        for file in sorted(used_files(stage))
-        if not any(file.is_relative_to(place) for place in declared)
-    ]
-    assert missing == []
+def network_of(stage: str, item: str) -> str | None:
+    """The network of a job of the stages that run one."""
+    if stage in ("init", "pretrain"):
+        return item
+    return PIPELINE.scope["runs"][item]["network"] if stage in ("train", "infer") else None
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_declared_code_exists(stage: str) -> None:
-    assert all(place.exists() for place in declared_code(stage))
+def declared(stage: str, item: str) -> list[Path]:
+    return [REPOSITORY / dep for dep in STAGES[stage].declared(item)["deps"] if dep.startswith("src/")]
+
+
+def names(files: set[Path]) -> list[str]:
+    return sorted(file.relative_to(PACKAGE).as_posix() for file in files)
+
+
+@pytest.mark.parametrize(("stage", "item"), JOBS)
+def test_a_stage_declares_the_code_it_reaches(stage: str, item: str) -> None:
+    places = declared(stage, item)
+    assert names({f for f in reached(stage, network_of(stage, item)) if not any(map(f.is_relative_to, places))}) == []
+
+
+@pytest.mark.parametrize(("stage", "item"), JOBS)
+def test_a_stage_declares_nothing_that_it_does_not_reach(stage: str, item: str) -> None:
+    used = reached(stage, network_of(stage, item))
+    assert [place for place in declared(stage, item) if not any(file.is_relative_to(place) for file in used)] == []
+    assert all(place.exists() for place in declared(stage, item))
+
+
+# Modules of declared folders that serve commands beside the pipeline alone (segment, import-videos, cross-check).
+BESIDE_THE_PIPELINE = {
+    *("evaluation/cross_check.py", "reporting/overlay_video.py", "sets/own.py"),
+    *("inference/both_ways.py", "inference/snapshot.py", "videos/frames.py", "videos/video_files.py"),
+}
+
+
+def test_every_module_of_a_declared_folder_is_reached_by_some_job() -> None:
+    """A folder is what one kind of stage needs: no module in it that no stage uses, but those that are named."""
+    used = set[Path]().union(*(reached(stage, network_of(stage, item)) for stage, item in JOBS))
+    places = {place for stage, item in JOBS for place in declared(stage, item)}
+    files = {file for place in places for file in (place.rglob("*.py") if place.is_dir() else [place])}
+    assert names({file for file in files if has_code(file)} - used - FOUNDATION) == sorted(BESIDE_THE_PIPELINE)
+
+
+@pytest.mark.parametrize("network", PIPELINE.scope["networks"])
+def test_a_change_of_one_network_concerns_its_own_jobs_alone(network: str) -> None:
+    folder = PACKAGE / "networks" / network
+    concerned = {(stage, item) for stage, item in JOBS if any(p.is_relative_to(folder) for p in declared(stage, item))}
+    assert concerned == {(stage, item) for stage, item in JOBS if network_of(stage, item) == network}
+
+
+@pytest.mark.parametrize("place", ["fetch", "cli.py", "params", "errors.py"])
+def test_what_no_result_hangs_on_is_no_dependency(place: str) -> None:
+    changed = PACKAGE / place
+    for stage, item in JOBS:
+        assert not any(each == changed or each in changed.parents for each in declared(stage, item))
 
 
 def test_scores_do_not_depend_on_how_networks_are_trained() -> None:
-    for stage in ("evaluate", "tables"):
-        for layer in ("networks", "supervision", "training"):
-            assert not any(place.is_relative_to(PACKAGE / layer) for place in declared_code(stage))
+    for stage, item in JOBS:
+        if stage in ("evaluate", "tables"):
+            for layer in ("networks", "supervision", "training", "clips"):
+                places = [place for place in declared(stage, item) if place != STRATEGIES]
+                assert not any(place.is_relative_to(PACKAGE / layer) for place in places)

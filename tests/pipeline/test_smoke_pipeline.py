@@ -16,6 +16,7 @@ Make = Callable[[str], Any]
 pytestmark = pytest.mark.slow
 
 # Every network, a state and none, both kinds of supervision, with and without pretraining, with masks and without.
+PROFILE = "config/profiles/smoke.yaml"
 RUNS = ("stcn-full-static", "xmem-two_step-static", "cutie-t_step-backbone", "cutie-empty-backbone")
 
 
@@ -69,14 +70,12 @@ def test_both_engines_build_everything_and_hand_over(make_project: Make) -> None
     assert (tables / "table1.csv").read_text(encoding="utf-8")
 
     # Other scoring repeats no training, there and back.
-    text = (project.root / "params.yaml").read_text(encoding="utf-8")
-    changed = text.replace("evaluate: {tolerance: 0.008, processes: 1}", "evaluate: {tolerance: 0.1, processes: 1}")
-    assert changed != text
-    (project.root / "params.yaml").write_text(changed, encoding="utf-8")
+    tolerance = "evaluate: {tolerance: 0.008, processes: 1}", "evaluate: {tolerance: 0.1, processes: 1}"
+    project.edit_params(*tolerance, PROFILE)
     again = stages_run(project.run("dvc", "repro"))
     assert {stage.partition("@")[0] for stage in again} == {"evaluate", "baseline", "tables"}
     assert json.loads((tables / "summary.json").read_text(encoding="utf-8")) != before
-    (project.root / "params.yaml").write_text(text, encoding="utf-8")
+    project.edit_params(*reversed(tolerance), PROFILE)
     assert stages_run(project.run("dvc", "repro")) == again
     assert json.loads((tables / "summary.json").read_text(encoding="utf-8")) == before
     assert results(project.root) == built
@@ -107,7 +106,7 @@ def test_make_repro_repeats_what_a_change_concerns_and_nothing_else(make_project
     project = make_project("partly")
     project.choose("smoke")
     project.keep_runs("stcn-full-static", "stcn-two_step-static")
-    project.edit_params("\nmodels: [stcn, xmem, cutie]\n", "\nmodels: [stcn]\n")
+    project.edit_params("\nnetworks: [stcn, xmem, cutie]\n", "\nnetworks: [stcn]\n")
     scoring = {"evaluate", "baseline", "tables", "figures"}  # figures show the masks of the baseline, too
 
     # A start that ends early is gone on with.
@@ -117,7 +116,7 @@ def test_make_repro_repeats_what_a_change_concerns_and_nothing_else(make_project
     built = results(project.root)
 
     tolerance = "evaluate: {tolerance: 0.008, processes: 1}", "evaluate: {tolerance: 0.1, processes: 1}"
-    project.edit_params(*tolerance)
+    project.edit_params(*tolerance, PROFILE)
     # Snakemake goes by times, DVC by contents; these say that everything is out of date, and it is not.
     for file in project.root.glob("results/smoke/init/*/*.safetensors"):
         file.touch()
@@ -126,10 +125,10 @@ def test_make_repro_repeats_what_a_change_concerns_and_nothing_else(make_project
 
     # Trainings are made again; going back to the former values, they are not.
     points = "curve: {points: 2, set: mini-val, videos: 1}", "curve: {points: 1, set: mini-val, videos: 1}"
-    project.edit_params(*points)
+    project.edit_params(*points, PROFILE)
     assert rules_run(make_repro(project)) == {"train", "infer", *scoring} - {"baseline"}
-    project.edit_params(*reversed(points))
-    project.edit_params(*reversed(tolerance))
+    project.edit_params(*reversed(points), PROFILE)
+    project.edit_params(*reversed(tolerance), PROFILE)
     printed = make_repro(project)
     assert "train@stcn-full-static: restored from DVC's cache" in printed
     assert rules_run(printed) <= scoring

@@ -1,0 +1,86 @@
+"""Snakemake's rules are derived from dvc.yaml: what is derived is what DVC itself makes of the file."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dvc.repo import Repo
+
+Make = Callable[[str], Any]  # a fresh checkout and commands in it; see conftest.py
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _workflow_on_the_path(repository: Path) -> Any:
+    sys.path.insert(0, str(repository / "workflow"))
+    yield
+    sys.path.remove(str(repository / "workflow"))
+
+
+@pytest.mark.parametrize("profile", ["smoke", "mini", "small", "paper"])
+def test_stages_are_those_of_dvc(make_project: Make, profile: str) -> None:
+    from stages import Pipeline
+
+    project = make_project("project")
+    if profile != "mini":
+        project.choose(profile)
+    pipeline = Pipeline(project.root)
+    derived = {
+        f"{stage.name}@{item}" if item else stage.name: (
+            stage.command(item),
+            set(stage.declared(item)["deps"]),
+            set(stage.outs(item)),
+            stage.values(item),
+        )
+        for stage in pipeline.stages
+        for item in stage.items
+    }
+    with Repo(str(project.root)) as repo:
+        resolved = {stage.name: described(stage) for stage in repo.index.stages}
+    assert derived == resolved
+    assert len(derived) == 57
+
+
+def described(stage: Any) -> tuple[str, set[str], set[str], dict[str, Any]]:
+    files = {dep.def_path for dep in stage.deps if not hasattr(dep, "params")}
+    values: dict[str, Any] = {}
+    for dep in stage.deps:
+        if hasattr(dep, "params"):
+            read = dep.read_params(flatten=True)
+            values |= {f"{dep.def_path}:{place}": read[place] for place in dep.params}
+    return " ".join(stage.cmd.split()), files, {out.def_path for out in stage.outs}, values
+
+
+def test_a_rule_per_stage_with_its_items_as_a_wildcard(make_project: Make) -> None:
+    from stages import Pipeline
+
+    project = make_project("project")
+    printed = project.run("snakemake", "--list-rules", "--workflow-profile", "none")
+    pipeline = Pipeline(project.root)
+    names = {stage.name for stage in pipeline.stages}
+    assert {line.strip() for line in printed.splitlines()} >= names | {"all"}
+    train = next(stage for stage in pipeline.stages if stage.name == "train")
+    assert "results/mini/train/{item}/weights.safetensors" in train.patterns
+    assert train.gpu == 1
+    assert {stage.name for stage in pipeline.stages if stage.gpu} == {"pretrain", "train", "infer"}
+
+
+def test_a_job_is_repeated_for_the_values_that_dvc_tracks(make_project: Make) -> None:
+    """Another value of STCN's recipe concerns STCN's trainings; the derived values say so without running anything."""
+    from stages import Pipeline
+
+    project = make_project("project")
+    before = values_of(Pipeline(project.root))
+    recipe = project.root / "config/recipes/stcn.yaml"
+    content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    content["train"]["deep_update"] = 0.5
+    recipe.write_text(yaml.safe_dump(content), encoding="utf-8")
+    after = values_of(Pipeline(project.root))
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {name for name in before if name.startswith("train@stcn-")}
+
+
+def values_of(pipeline: Any) -> dict[str, Any]:
+    return {f"{stage.name}@{item}": stage.values(item) for stage in pipeline.stages for item in stage.items}
