@@ -251,11 +251,6 @@ def test_an_incomplete_run_is_refused(project):
         project.write(["mini-val"], {"x": {"network": "stcn"}})
 
 
-def test_only_one_shot_backward_passes_can_stand_in_table_1(project):
-    with pytest.raises(UserError, match=r"table1_strategy\.cutie: 'empty' is no strategy"):
-        project.write(["mini-val"], table1_strategy={"cutie": "empty"})
-
-
 def test_a_network_that_gets_no_mask_is_listed_but_enters_no_table_and_no_ratio(project):
     runs = matrix()
     for run in ("cutie-full-static", "cutie-t_step-static"):

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from tests.parameters import read_document, write_document
 from tests.stages.clips import SIZE, TINY, ids, write_folder, write_masks, write_video
 from typer.testing import CliRunner
 
@@ -124,15 +125,18 @@ def documented(repository: Path) -> list[list[str]]:
 
 def small_parameters(repository: Path, out: Path, **changes: Any) -> None:
     """The documented parameter file with a tiny network and a few iterations."""
-    content = yaml.safe_load((repository / "docs/own.yaml").read_text(encoding="utf-8"))
+    content = read_document(repository, "docs/own.yaml")
     profile = content["profiles"]["own"]
     profile["networks"]["stcn"] = TINY["stcn"]
+    profile["training"] = {}
     recipe = profile["train"]["stcn"]
-    recipe.update(iterations=3, batch_size=2, crop=32, workers=0, checkpoint_every=3, log_every=1)
+    recipe.update(
+        iterations=3, batch_size=2, crop=32, workers=0, checkpoint_every=3, log_every=1, transforms="composed"
+    )
     recipe["schedule"]["warmup"] = 0
     recipe["loss"] = {"start": 0, "end": 2, "top_p": 0.3}
     recipe.update(changes)
-    out.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    write_document(out, content)
 
 
 def follow(repository: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -202,15 +206,16 @@ def test_the_documented_way_on_real_clips(
     check_result(tmp_path, labelled)
 
 
-def test_the_documented_parameters_are_in_order(repository: Path) -> None:
-    result = CliRunner().invoke(app, ["check-params", "--params", str(repository / "docs/own.yaml")])
+def test_the_documented_parameters_are_in_order(repository: Path, tmp_path: Path) -> None:
+    path = write_document(tmp_path / "own.yaml", read_document(repository, "docs/own.yaml"))
+    result = CliRunner().invoke(app, ["check-params", "--params", str(path)])
     assert result.exit_code == 0, result.output
 
 
 def test_static_runs_need_a_set_to_pretrain_on(repository: Path, tmp_path: Path) -> None:
     text = (repository / "docs/own.yaml").read_text(encoding="utf-8")
     static = text.replace("two_step-backbone", "two_step-static").replace("init: backbone", "init: static")
-    (tmp_path / "own.yaml").write_text(static, encoding="utf-8")
+    write_document(tmp_path / "own.yaml", {**read_document(repository, "docs/own.yaml"), **yaml.safe_load(static)})
     result = CliRunner().invoke(app, ["check-params", "--params", str(tmp_path / "own.yaml")])
     assert result.exit_code == 2
     assert "data.pretrain: empty, but the run stcn-two_step-static starts from static pretraining" in result.output

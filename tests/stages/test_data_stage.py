@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
+from tests.parameters import read_document, write_document
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.params import Params, load_params
@@ -24,13 +24,11 @@ def tree(tmp_path: Path) -> Path:
 
 def params_for(repository: Path, tmp_path: Path, root: Path, **val: object) -> Params:
     """The profile `smoke` with its data at `root`, as if it were somebody's own."""
-    document = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
+    document = read_document(repository)
     smoke = document["profiles"]["smoke"]["data"]
     smoke["root"], smoke["generate"] = str(root), None
     smoke["sets"]["mini-val"].update(val)
-    file = tmp_path / "params.yaml"
-    file.write_text(yaml.safe_dump(document), encoding="utf-8")
-    return load_params(file, "smoke")
+    return load_params(write_document(tmp_path / "params.yaml", document), "smoke")
 
 
 def test_sets_are_indexed_where_they_lie(repository: Path, tmp_path: Path, tree: Path) -> None:

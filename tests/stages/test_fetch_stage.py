@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 from tests.fetch.loopback import VIDEOS, served, small_source, zipped, zipped_folder
+from tests.parameters import read_document, write_document
 from tests.sets import fake_trees
 from typer.testing import CliRunner
 
@@ -69,12 +69,11 @@ def test_archives_become_the_trees_that_the_profile_paper_reads(
     resize_youtube.run(root / "YouTube2018/train", None, said.append, processes=1)
     assert set(json.loads((root / "fetch.lock.json").read_text())["files"]) == set(archives)
 
-    document = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
+    document = read_document(repository)
     document["profiles"]["paper"]["data"]["root"] = str(root)
     for entry in document["profiles"]["paper"]["data"]["sets"].values():
         assert (root / entry["path"]).is_dir(), entry
-    file = tmp_path / "params.yaml"
-    file.write_text(yaml.safe_dump(document), encoding="utf-8")
+    file = write_document(tmp_path / "params.yaml", document)
     data.run(load_params(file, "paper"), tmp_path / "out")
     report = json.loads((tmp_path / "out/report.json").read_text())
     assert all(found["counts"]["errors"] == 0 for found in report["sets"].values())

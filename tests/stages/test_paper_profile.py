@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
+from tests.parameters import read_document, write_document
 from tests.sets import fake_trees
 from typer.testing import CliRunner
 
@@ -65,14 +65,13 @@ def make_small(profile: dict[str, Any], tiny: dict[str, Any]) -> None:
 
 
 def paper(repository: Path, root: Path, file: Path, *changes: Change) -> Params:
-    document = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
+    document = read_document(repository)
     profile = document["profiles"]["paper"]
     profile["data"]["root"] = str(root)
     make_small(profile, document["profiles"]["smoke"])
     for change in changes:
         change(profile)
-    file.write_text(yaml.safe_dump(document), encoding="utf-8")
-    return load_params(file, "paper")
+    return load_params(write_document(file, document), "paper")
 
 
 @pytest.fixture(scope="module")

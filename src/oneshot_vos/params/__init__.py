@@ -104,13 +104,13 @@ class _Files:
         }
 
     def _config(self, kind: str, name: str) -> Path:
-        file = self.path.parent / CONFIG / kind / f"{name}.yaml"
-        if not file.is_file():
-            known = [each.stem for each in file.parent.glob("*.yaml")]
-            if not known:
-                raise self.error([f"{file.parent}: no {kind} there; expected {file.name}, beside the parameters"])
-            raise self.error([f"{kind.removesuffix('s')}: unknown '{name}'; {suggest(name, known)} ({file.parent})"])
-        return file
+        folder = self.path.parent / CONFIG / kind
+        known = [file.stem for file in folder.glob("*.yaml")]
+        if not known:
+            raise self.error([f"{folder}: no {kind} there; expected {name}.yaml. Copy the folder {CONFIG} beside it"])
+        if name not in known:
+            raise self.error([f"{kind.removesuffix('s')}: unknown '{name}'; {suggest(name, known)} ({folder})"])
+        return folder / f"{name}.yaml"
 
     def _read(self, file: Path, model: type[M]) -> M:
         try:

@@ -1,5 +1,6 @@
 """The parameters: what is accepted, and that everything else ends in one clear message."""
 
+import json
 import re
 import subprocess
 import sys
@@ -10,31 +11,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.parameters import read_document, write_document
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks import NETWORKS
-from oneshot_vos.params import load_params, require_arguments
+from oneshot_vos.params import load_params, require_arguments, show_run
 
-SHIPPED = Path(__file__).resolve().parent.parent / "params.yaml"
-DOCUMENT: dict[str, Any] = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+REPOSITORY = Path(__file__).resolve().parents[2]
+SHIPPED = REPOSITORY / "params.yaml"
+RESOLVED = json.loads(Path(__file__).with_name("resolved.json").read_text(encoding="utf-8"))
+
+
+DOCUMENT: dict[str, Any] = read_document(REPOSITORY)
+DOCUMENT["profiles"].pop("own", None)  # for another list of runs
 Change = Callable[[dict[str, Any]], object]
 
 
-def write(folder: Path, document: object) -> Path:
-    path = folder / "params.yaml"
-    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
-    return path
+def write(folder: Path, document: dict[Any, Any]) -> Path:
+    return write_document(folder / "params.yaml", document)
 
 
 def message_after(folder: Path, change: Change) -> str:
-    """The message about the shipped file after one change."""
+    """The message about the shipped files after one change, under the profile that it concerns."""
     document = deepcopy(DOCUMENT)
     change(document)
+    concerned = [name for name, content in document["profiles"].items() if content != DOCUMENT["profiles"][name]]
     with pytest.raises(UserError) as caught:
-        load_params(write(folder, document))
+        load_params(write(folder, document), concerned[0] if concerned else None)
     return str(caught.value)
 
 
@@ -54,8 +59,11 @@ def put(path: str, value: object) -> Change:
 def test_every_shipped_profile_is_in_order(name: str) -> None:
     params = load_params(SHIPPED, name)
     assert params.profile_name == name
-    assert params.profile is params.profiles[name]
-    assert set(params.profile.train) >= set(params.networks)
+    for section in ("pretrain", "train", "infer"):
+        values = {network: model.model_dump() for network, model in getattr(params.profile, section).items()}
+        assert json.loads(json.dumps(values)) == RESOLVED[name][section], section
+    assert params.profile.networks == RESOLVED[name]["networks"]
+    assert params.trainings == {key: params.profile.train[run.network] for key, run in params.runs.items()}
 
 
 def test_default_profile_is_mini() -> None:
@@ -68,7 +76,7 @@ def test_paper_profile_holds_the_official_recipe() -> None:
     assert (static.iterations, static.batch_size, static.schedule.milestones) == (300_000, 16, (150_000,))
     assert (main.iterations, main.batch_size, main.schedule.milestones) == (150_000, 8, (125_000,))
     for recipe in (static, main):
-        assert (recipe.frames, recipe.crop, recipe.transforms, recipe.reference) == (3, 384, "exact", "soft")
+        assert (recipe.frames, recipe.crop, recipe.transforms, recipe.handover) == (3, 384, "exact", "soft")
         assert recipe.loss == {"start": 20_000, "end": 70_000, "top_p": 0.15}
         assert (recipe.optimiser.name, recipe.optimiser.learning_rate) == ("adam", 1e-5)
         assert (recipe.optimiser.weight_decay, recipe.optimiser.clip) == (1e-7, None)
@@ -82,36 +90,50 @@ def test_paper_profile_holds_the_official_recipe() -> None:
     assert params.profile.networks == {"stcn": {}, "xmem": {}, "cutie": {}}
 
 
-STCN = "profiles.mini.train.stcn"
+STCN, SAID = "profiles.mini.train.stcn", "config/profiles/mini.yaml: train.stcn"
+MINI = "config/profiles/mini.yaml"
+SKIP = {"values": [1, 2, 3, 2]}
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (put(f"{STCN}.batchsize", 4), f"{STCN}.batchsize: unknown key; did you mean 'batch_size'?"),
-        (put(f"{STCN}.optimiser.learning_rat", 1.0), f"{STCN}.optimiser.learning_rat: unknown key; did you mean"),
-        (put("profils", {}), "profils: unknown key; did you mean 'profiles'?"),
+        (put(f"{STCN}.batchsize", 4), f"{SAID}.batchsize: unknown key; did you mean 'batch_size'?"),
+        (put(f"{STCN}.optimiser.learning_rat", 1.0), f"{SAID}.optimiser.learning_rat: unknown key; did you mean"),
+        (put("netwroks", []), "netwroks: unknown key; did you mean 'networks'?"),
         (put("profiles.mini.data.sets.mini-val.lst", "x"), "data.sets.mini-val.lst: unknown key; did you mean 'list'?"),
-        (put(f"{STCN}.iterations", "100"), f"{STCN}.iterations: should be a valid integer, not '100'"),
-        (put(f"{STCN}.iterations", True), f"{STCN}.iterations: should be a valid integer, not True"),
-        (put(f"{STCN}.iterations", 10.0), f"{STCN}.iterations: should be a valid integer, not 10.0"),
-        (put(f"{STCN}.iterations", 0), f"{STCN}.iterations: should be greater than or equal to 1, not 0"),
-        (put(f"{STCN}.crop", 100), f"{STCN}.crop: should be a multiple of 16, not 100"),
+        (put(f"{STCN}.iterations", "100"), f"{SAID}.iterations: should be a valid integer, not '100'"),
+        (put(f"{STCN}.iterations", True), f"{SAID}.iterations: should be a valid integer, not True"),
+        (put(f"{STCN}.iterations", 10.0), f"{SAID}.iterations: should be a valid integer, not 10.0"),
+        (put(f"{STCN}.iterations", 0), f"{SAID}.iterations: should be greater than or equal to 1, not 0"),
+        (put(f"{STCN}.crop", 100), f"{SAID}.crop: should be a multiple of 16, not 100"),
         (put(f"{STCN}.optimiser.learning_rate", "1e-5"), "write a point and a sign, as in 1.0e-5"),
-        (put(f"{STCN}.optimiser.learning_rate", float("nan")), f"{STCN}.optimiser.learning_rate: "),
-        (put(f"{STCN}.accumulation", 3), f"{STCN}: batch_size 4 is not a multiple of accumulation 3"),
-        (put(f"{STCN}.max_skip.at", [0, 0.5]), f"{STCN}.max_skip: 4 values need as many entries in at, not 2"),
-        (put(f"{STCN}.max_skip.at", [0, 0.5, 0.4, 0.8]), f"{STCN}.max_skip: at must start with 0 and rise"),
-        (put(f"{STCN}.max_skip", None), f"{STCN}.max_skip: training on videos needs values"),
+        (put(f"{STCN}.optimiser.learning_rate", float("nan")), f"{SAID}.optimiser.learning_rate: "),
+        (put(f"{STCN}.accumulation", 3), f"{SAID}: batch_size 4 is not a multiple of accumulation 3"),
+        (
+            put(f"{STCN}.max_skip", {**SKIP, "at": [0, 0.5]}),
+            f"{SAID}.max_skip: 4 values need as many entries in at, not 2",
+        ),
+        (
+            put(f"{STCN}.max_skip", {**SKIP, "at": [0, 0.5, 0.4, 0.8]}),
+            f"{SAID}.max_skip: at must start with 0 and rise",
+        ),
+        (put(f"{STCN}.max_skip", None), f"{SAID}.max_skip: training on videos needs values"),
         (put(f"{STCN}.frames", 2), "the run stcn-two_step-static needs at least 3 frames per clip, not 2"),
-        (put("profiles.smoke.train.stcn.schedule.milestones", [4]), "the milestone 4 is never reached in 4 iterations"),
-        (put("profiles.mini.train", {}), "profiles.mini.train: no entry for the network 'stcn'"),
+        (put("profiles.smoke.training.schedule.milestones", [4]), "the milestone 4 is never reached in 4 iterations"),
+        (lambda document: document["recipes"].pop("xmem"), "recipe: unknown 'xmem'; known: cutie, stcn"),
+        (put("recipes.xmem.train.iteratoins", 3), "config/recipes/xmem.yaml: train.iteratoins: unknown key"),
+        (put("recipes.xmem.train.deep_update", 2.0), "config/recipes/xmem.yaml: train.deep_update: "),
+        (
+            put("profiles.mini.train.xmen", {}),
+            f"{MINI}: train.xmen: unknown network; did you mean",
+        ),
         (put("profiles.mini.data.evaluate", ["mini-vall"]), "'mini-vall' is not among sets; did you mean 'mini-val'?"),
         (
             put("profiles.mini.data.evaluate", ["mini-static"]),
             "'mini-static' is of kind 'pairs', not 'davis' or 'youtube'",
         ),
-        (put("profiles.mini.data.evaluate", []), "profiles.mini.data.evaluate: "),
+        (put("profiles.mini.data.evaluate", []), "data.evaluate: "),
         (
             put("profiles.mini.data.sets.mini-val.kind", "davids"),
             "data.sets.mini-val.kind: must be 'davis', 'pairs' or 'youtube'",
@@ -138,7 +160,7 @@ STCN = "profiles.mini.train.stcn"
         (put("profiles.mini.data.sets.mini-val.path", "../up"), "data.sets.mini-val.path: must be a relative path"),
         (put("profiles.mini.data.sets.a/b", {"kind": "pairs", "path": "x"}), "sets.a/b: a set's name may hold"),
         (put("profiles.paper.networks.stcn", {"key_dim": 32}), "'imagenet' fits the official architecture only"),
-        (put("profiles.mini.networks.resnet", {}), "profiles.mini.networks.resnet: unknown network"),
+        (put("profiles.mini.networks.resnet", {}), "config/profiles/mini.yaml: networks.resnet: unknown network"),
         (put("profile", "minni"), "profile: unknown 'minni'; did you mean 'mini'?"),
         (put("networks", ["stcm"]), "networks: unknown network 'stcm'; did you mean 'stcn'?"),
         (put("networks", ["stcn", "stcn"]), "networks: a network is named twice"),
@@ -150,9 +172,22 @@ STCN = "profiles.mini.train.stcn"
         (put("runs.stcn-full-static.strategy", "two-step"), "strategy: unknown 'two-step'; did you mean 'two_step'?"),
         (put("networks", ["stcn", "xmem"]), "runs.cutie-full-static.network: 'cutie' is not in networks"),
         (put("table1_strategy.xmem", "full_step"), "table1_strategy.xmem: unknown 'full_step'"),
+        (put("table1_strategy.xmem", "full"), "table1_strategy.xmem: 'full' is no one-shot training"),
+        (put("table1_strategy.xmem", "empty"), "table1_strategy.xmem: 'empty' is no one-shot training"),
+        (put("table1_strategy.xmem", "one_step"), "table1_strategy.xmem: 'one_step' cannot train the recurrent"),
+        (put("runs.cutie-empty-backbone.given", "first"), "given: strategy 'empty' goes with given 'empty', not"),
+        (put("runs.stcn-full-static.strategy", {"steps": 3}), "strategy: must be a strategy's name, or {name: …}"),
+        (put("runs.stcn-full-static.train", {"iteratons": 3}), "runs.stcn-full-static.train.iteratons: unknown key"),
+        (put("runs.stcn-full-static.train", {"crop": 50}), "runs.stcn-full-static.train.crop: should be a multiple"),
         (put("table1_strategy", {"stcn": "full"}), "table1_strategy: no entry for the network 'xmem'"),
-        (put("profiles.mini.curve.set", "mini-train"), "mini.curve.set: 'mini-train' is not among data.evaluate"),
-        (put("profiles.mini.figures.figure6.set", "x"), "mini.figures.figure6.set: 'x' is not among data.evaluate"),
+        (
+            put("profiles.mini.curve.set", "mini-train"),
+            f"{MINI}: curve.set: 'mini-train' is not among data.evaluate",
+        ),
+        (
+            put("profiles.mini.figures.figure6.set", "x"),
+            f"{MINI}: figures.figure6.set: 'x' is not among data.evaluate",
+        ),
         (put("profiles.mini.infer.xmem.long_term", {"max_frames": 3}), "infer.xmem.long_term.min_frames: missing"),
         (put("profiles.mini.train.xmem.sampler", "near"), "train.xmem.sampler: "),
         (put("runs.stcn-full-static", None), "runs.stcn-full-static: "),
@@ -165,20 +200,67 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, change: Change, expec
     assert expected in message_after(tmp_path, change)
 
 
-def test_all_mistakes_are_listed_together(tmp_path: Path) -> None:
+def test_all_mistakes_are_listed_together_and_once(tmp_path: Path) -> None:
     def change(document: dict[str, Any]) -> None:
         put(f"{STCN}.batchsize", 4)(document)
-        put(f"{STCN}.crop", "large")(document)
-        put("profiles.small.infer.stcn.topk", 3)(document)
+        put("profiles.mini.training.crop", "large")(document)  # of six trainings
+        put("profiles.mini.infer.stcn.topk", 3)(document)
 
     message = message_after(tmp_path, change)
     assert message.splitlines()[0].endswith("params.yaml: 3 problems")
     assert len(message.splitlines()) == 4
 
 
+def test_a_later_layer_goes_over_an_earlier_one(tmp_path: Path) -> None:
+    document = deepcopy(DOCUMENT)
+    layers = ["recipes.stcn.train", "profiles.mini.training", "profiles.mini.train.all", "profiles.mini.train.stcn"]
+    for number, place in enumerate(layers, 1):  # from the first that counts to the last
+        put(f"{place}.deep_update", number / 10)(document)
+        assert load_params(write(tmp_path, document)).profile.train["stcn"].deep_update == number / 10
+
+
+def test_a_run_may_differ_and_is_named_so(tmp_path: Path) -> None:
+    document = deepcopy(DOCUMENT)
+    run = {**document["runs"]["stcn-two_step-static"], "train": {"iterations": 700, "optimiser": {"clip": 1.0}}}
+    document["runs"]["stcn-two_step-static-long"] = run
+    params = load_params(write(tmp_path, document))
+    changed, usual = params.training("stcn-two_step-static-long"), params.training("stcn-two_step-static")
+    assert (changed.iterations, changed.optimiser.clip) == (700, 1.0)
+    assert changed.optimiser.learning_rate == usual.optimiser.learning_rate
+    assert usual == load_params(SHIPPED).training("stcn-two_step-static")
+    described = params.run("stcn-two_step-static-long").described("stcn-two_step-static-long")
+    assert described["strategy"] == "two_step-long"  # no repetition of the other one in the tables
+
+
+@pytest.mark.parametrize("name", ["stcn-two_step-static-s1", "stcn-two_step", "stcn-two_step-staticlong"])
+def test_other_names_are_refused(tmp_path: Path, name: str) -> None:
+    run = DOCUMENT["runs"]["stcn-two_step-static"]
+    assert "its fields spell the name" in message_after(tmp_path, put(f"runs.{name}", run))
+
+
+@pytest.mark.parametrize("block", ["schedule", "max_skip"])
+def test_blocks_whose_keys_hang_together_are_replaced_whole(tmp_path: Path, block: str) -> None:
+    known = {"schedule": {"name": "cosine"}, "max_skip": {"values": [1]}}[block]
+    assert f"train.stcn.{block}." in message_after(tmp_path, put(f"{STCN}.{block}", known))
+
+
+def test_a_strategy_may_have_settings(tmp_path: Path) -> None:
+    document = deepcopy(DOCUMENT)
+    document["runs"]["stcn-two_step-static"]["strategy"] = {"name": "two_step", "steps": 3}
+    run = load_params(write(tmp_path, document)).run("stcn-two_step-static")
+    assert (run.strategy, run.strategy_settings) == ("two_step", {"steps": 3})
+
+
+def test_the_values_of_a_run_are_shown_with_their_files() -> None:
+    lines = [" ".join(line.split()) for line in show_run(SHIPPED, "xmem-full-static")]
+    assert "train.iterations: 380 # config/profiles/mini.yaml: train.xmem.iterations" in lines
+    assert "train.handover: soft # config/recipes/xmem.yaml: train.handover" in lines
+    assert "infer.memory_every: 4 # config/profiles/mini.yaml: infer.all.memory_every" in lines
+
+
 @pytest.mark.parametrize("network", [name for name, entry in NETWORKS.items() if entry.recurrent])
 def test_recurrent_networks_refuse_one_step(tmp_path: Path, network: str) -> None:
-    run = {"model": network, "strategy": "one_step", "labels": "first", "init": "static", "seed": 0}
+    run = {"network": network, "strategy": "one_step", "labels": "first", "init": "static", "seed": 0}
     message = message_after(tmp_path, put(f"runs.{network}-one_step-static", run))
     assert f"'one_step' cannot train the recurrent network '{network}'" in message
     assert message.splitlines()[0].endswith("1 problem")
@@ -273,6 +355,8 @@ def test_any_value_anywhere_is_accepted_or_explained(
     for part in parts[:-1]:
         parent = parent[part]
     parent[parts[-1]] = value
+    if not all(isinstance(document.get(kind), dict) for kind in ("profiles", "recipes")):
+        return  # these are folders
     path = write(tmp_path, document)
     with suppress(UserError):
         load_params(path)
@@ -305,9 +389,9 @@ def test_networks_and_losses_of_every_profile_can_be_built(profile: str) -> None
     ("place", "value", "expected"),
     [
         ("networks.cutie.key_dimm", 3, "networks.cutie.key_dimm: unknown key; did you mean 'key_dim'"),
-        ("train.cutie.loss.pionts", 3, "train.cutie.loss.pionts: unknown key; did you mean 'points'"),
+        ("train.cutie.loss.pionts", 3, "cutie-full-static.loss.pionts: unknown key; did you mean 'points'"),
         ("pretrain.xmem.loss", {"start": 9, "end": 3}, "pretrain.xmem.loss: end 3 lies before start 9"),
-        ("train.stcn.loss.top_p", 1.5, "train.stcn.loss: top_p is 1.5; expected a share above 0 and at most 1"),
+        ("train.stcn.loss.top_p", 1.5, "stcn-full-static.loss: top_p is 1.5; expected a share above 0 and at most 1"),
     ],
 )
 def test_arguments_of_networks_and_losses_are_checked_before_any_work(
