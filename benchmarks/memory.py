@@ -28,7 +28,7 @@ from torch import Tensor
 
 from oneshot_vos.inference.bank import MemoryBank
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
-from oneshot_vos.inference.propagate import Annotation, propagate
+from oneshot_vos.inference.propagate import Annotation, predict_frames
 from oneshot_vos.networks.common.interface import MemoryFrame
 from oneshot_vos.networks.xmem.network import XMem
 
@@ -138,7 +138,7 @@ def segment_video(frames: int, settings: InferenceSettings) -> float:
         for _ in range(frames):
             yield torch.randn(3, *SIZE, generator=generator)
 
-    for _, probabilities in propagate(network, steps, images(), given.__getitem__, 2, settings):
+    for _, probabilities in predict_frames(network, steps, images(), given.__getitem__, 2, settings):
         assert probabilities.isfinite().all()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

@@ -29,7 +29,7 @@ from oneshot_vos.clips.dataset import ClipBatch
 from oneshot_vos.files import write_json
 from oneshot_vos.inference import bank
 from oneshot_vos.inference.plan import InferenceSettings, plan_frames
-from oneshot_vos.inference.propagate import Annotation, propagate
+from oneshot_vos.inference.propagate import Annotation, predict_frames
 from oneshot_vos.networks.common import memory
 from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.convolution import Conv3x3
@@ -118,7 +118,7 @@ def inference(name: str, plain: bool) -> Callable[[], list[float]]:
     steps = plan_frames(FRAMES, {0}, chosen, recurrent=network.recurrent)
 
     def video() -> list[float]:
-        *_, (_, last) = propagate(network, steps, frames, lambda _: Annotation((1,), mask), 1, chosen)
+        *_, (_, last) = predict_frames(network, steps, frames, lambda _: Annotation((1,), mask), 1, chosen)
         values: list[float] = last.flatten()[::1009].tolist()
         return values
 

@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneshot_vos.inference.plan import InferenceSettings, plan_frames
-from oneshot_vos.inference.propagate import Annotation, propagate
+from oneshot_vos.inference.propagate import Annotation, predict_frames
 from oneshot_vos.networks.common.aggregation import aggregate
 from oneshot_vos.networks.common.blocks import ResidualBlock, SplitResidualBlock, UpsampleBlock
 from oneshot_vos.networks.common.interface import Prediction
@@ -207,7 +207,7 @@ def inference(plain: bool, device: torch.device, dtype: torch.dtype) -> Callable
         return sample(logits.softmax(1).logit())
 
     def video_ours() -> list[float]:
-        outputs = propagate(network, steps, frames, lambda _: Annotation((1,), mask), 1, settings, dtype=dtype)
+        outputs = predict_frames(network, steps, frames, lambda _: Annotation((1,), mask), 1, settings, dtype=dtype)
         *_, (_, last) = outputs
         return sample(last.logit())
 

@@ -139,4 +139,4 @@ def test_the_command_segments_without_the_pipeline(installed: Path, tmp_path: Pa
     code = "import sys\nfrom oneshot_vos.cli import app\nsys.argv = ['oneshot-vos', 'segment', '--help']\napp()\n"
     done = run_script(installed, tmp_path, code)
     assert done.returncode == 0, done.stderr
-    assert "VIDEO" in done.stdout
+    assert "Folder of frames, or a video file" in done.stdout

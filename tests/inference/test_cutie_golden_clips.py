@@ -12,7 +12,7 @@ import torch
 from tests.golden import build_blank, find_cases, load_recipe, load_weights_of, make_clip, read_case, read_shapes
 
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
-from oneshot_vos.inference.propagate import Annotation, Tracker
+from oneshot_vos.inference.propagate import Annotation, ObjectTracker
 from oneshot_vos.networks.cutie.network import Cutie
 
 pytestmark = pytest.mark.golden
@@ -125,7 +125,7 @@ def check(root: Path, run: Run, settings: InferenceSettings, *, sizes: bool = Tr
     steps = plan_frames(
         len(run.images), run.given, settings, recurrent=True, updates_memory_frames=net.updates_memory_frames
     )
-    tracker = Tracker(net, len(run.objects), settings)
+    tracker = ObjectTracker(net, len(run.objects), settings)
     for step in steps:
         t = step.index
         tracker.remove([run.objects.index(number) + 1 for number in run.removed(t)])

@@ -14,7 +14,7 @@ from tests.golden import build_blank, find_cases, load_recipe, load_weights_of, 
 from oneshot_vos.inference.bank import MemoryBank
 from oneshot_vos.inference.geometry import most_probable
 from oneshot_vos.inference.plan import InferenceSettings, plan_frames
-from oneshot_vos.inference.propagate import Annotation, propagate
+from oneshot_vos.inference.propagate import Annotation, predict_frames
 from oneshot_vos.networks.common.interface import MemoryFrame
 from oneshot_vos.networks.stcn.network import STCN
 
@@ -77,7 +77,7 @@ def run(net: STCN, clip: Clip, settings: InferenceSettings) -> torch.Tensor:
     result = torch.zeros(clip.meta["objects"] + 1, len(clip.images), *clip.images.shape[-2:])
     result[0] = 1e-7
     frames = (clip.images[step.index] for step in steps)
-    for t, probabilities in propagate(net, steps, frames, clip.annotate, clip.meta["objects"], settings):
+    for t, probabilities in predict_frames(net, steps, frames, clip.annotate, clip.meta["objects"], settings):
         result[:, t] = probabilities
     return result
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from oneshot_vos.inference.plan import InferenceSettings, plan_frames
-from oneshot_vos.inference.propagate import Annotation, propagate
+from oneshot_vos.inference.propagate import Annotation, predict_frames
 from oneshot_vos.networks.common.interface import Decoded, Memory, MemoryFrame, Network, State
 from oneshot_vos.networks.stcn.network import STCN
 
@@ -34,7 +34,7 @@ def run(
     objects = max(channel for annotation in annotations.values() for channel in annotation.channels)
     steps = plan_frames(len(images), annotations, settings, required=required, recurrent=network.recurrent)
     frames = (images[step.index] for step in steps)
-    return dict(propagate(network, steps, frames, annotations.__getitem__, objects, settings))
+    return dict(predict_frames(network, steps, frames, annotations.__getitem__, objects, settings))
 
 
 def assert_equal(one: dict[int, Tensor], other: dict[int, Tensor]) -> None:
@@ -113,7 +113,7 @@ def test_bfloat16_stays_near(tiny: STCN) -> None:
     settings = InferenceSettings(memory_every=2)
     exact = run(tiny, clip(5), annotations, settings)
     steps = plan_frames(5, annotations, settings)
-    half = propagate(tiny, steps, clip(5), annotations.__getitem__, 2, settings, dtype=torch.bfloat16)
+    half = predict_frames(tiny, steps, clip(5), annotations.__getitem__, 2, settings, dtype=torch.bfloat16)
     for t, probabilities in half:
         assert probabilities.dtype == torch.float32
         assert (probabilities - exact[t]).abs().max() < 0.1

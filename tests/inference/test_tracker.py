@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
-from oneshot_vos.inference.propagate import Annotation, Tracker, propagate
+from oneshot_vos.inference.propagate import Annotation, ObjectTracker, predict_frames
 from oneshot_vos.networks.common.interface import Decoded, Memory, MemoryFrame, Network, State
 from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.networks.xmem.network import XMem
@@ -104,7 +104,7 @@ def track(
     images = clip(frames) if images is None else images
     rule = network.updates_memory_frames
     steps = plan_frames(len(images), given, settings, recurrent=True, updates_memory_frames=rule)
-    tracker, results = Tracker(network.eval(), objects, settings), []
+    tracker, results = ObjectTracker(network.eval(), objects, settings), []
     for step in steps:
         tracker.remove((removed or {}).get(step.index, []))
         results.append(tracker.advance(step, images[step.index], given.get(step.index)))
@@ -306,7 +306,7 @@ def test_bfloat16_stays_near(tiny_xmem: XMem) -> None:
     settings = InferenceSettings(memory_every=1, top_k=4, long_term=LONG_TERM, flip=True)
     steps = plan_frames(6, [0], settings, recurrent=True, updates_memory_frames=False)
     exact, half = (
-        dict(propagate(tiny_xmem, steps, clip(6), lambda _: squares(1), 1, settings, dtype=dtype))
+        dict(predict_frames(tiny_xmem, steps, clip(6), lambda _: squares(1), 1, settings, dtype=dtype))
         for dtype in (torch.float32, torch.bfloat16)
     )
     assert max((exact[t] - half[t]).abs().max() for t in exact) < 0.1

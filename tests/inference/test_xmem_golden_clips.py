@@ -14,7 +14,7 @@ from tests.golden import build_blank, find_cases, load_recipe, load_weights_of, 
 from oneshot_vos.inference.bank import Bank
 from oneshot_vos.inference.official import SharedLongTermBank
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
-from oneshot_vos.inference.propagate import Annotation, Tracker
+from oneshot_vos.inference.propagate import Annotation, ObjectTracker
 from oneshot_vos.networks.xmem.network import XMem
 
 pytestmark = pytest.mark.golden
@@ -94,7 +94,7 @@ def run(net: XMem, case: Case, settings: InferenceSettings) -> Result:
     steps = plan_frames(
         len(case.images), case.given, settings, recurrent=True, updates_memory_frames=net.updates_memory_frames
     )
-    tracker = Tracker(net, objects, settings)
+    tracker = ObjectTracker(net, objects, settings)
     (bank,) = tracker.banks
     probabilities, sizes = [], []
     for step in steps:

@@ -18,7 +18,7 @@ from torch import Tensor
 from oneshot_vos.inference.geometry import most_probable, resize_ids, resize_image, short_side_size
 from oneshot_vos.inference.plan import InferenceSettings, Memorise, Step, plan_frames
 from oneshot_vos.inference.prefetch import prefetched
-from oneshot_vos.inference.propagate import Annotation, Tracker
+from oneshot_vos.inference.propagate import Annotation, ObjectTracker
 from oneshot_vos.inference.snapshot import load_tracker, save_tracker
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.videos.frames import FrameSource
@@ -119,7 +119,7 @@ class Walk:
         self._probabilities = probabilities
         self._inner = short_side_size(*source.size, settings.short_side)
         permanent = sum(step.memorise is Memorise.PERMANENT for step in route.steps)
-        self.tracker = Tracker(network, len(given.ids), settings, frames=permanent, dtype=dtype)
+        self.tracker = ObjectTracker(network, len(given.ids), settings, frames=permanent, dtype=dtype)
 
     @property
     def output(self) -> list[int]:

@@ -145,24 +145,41 @@ def plan_frames(
     given = {t for t in annotated if t <= last}
     first = min(given, default=last + 1)
     steps = [Step(t, tracked=False) for t in sorted(wanted) if t < first]
-    offsets = _update_offsets(settings)
-    last_memory, last_deep = first, first - (settings.deep_update_every or 0)
+    rhythm = Rhythm(settings, updates_memory_frames=updates_memory_frames)
     for t in range(first, last + 1):
-        memorise, deep, offset = Memorise.NO, False, t - last_memory
-        if t < last and (t in given or offset >= settings.memory_every):
-            memorise, last_memory = Memorise.PERMANENT, t
-            # An update that falls due on another frame waits for the next one that is memorised.
-            deep = settings.deep_update_every is None or t - last_deep >= settings.deep_update_every
-            last_deep = t if deep else last_deep
-        elif t < last and settings.include_last:
-            memorise = Memorise.TEMPORARY
-        # With deep updates of their own rhythm, a state gets both, as the official XMem does it.
-        either = deep and settings.deep_update_every is None and not updates_memory_frames
-        update = t < last and offset in offsets and not either
-        step = Step(t, t in given, output=t in wanted, memorise=memorise, update=update, deep=deep)
-        if step.output or memorise is not Memorise.NO or recurrent:
+        step = rhythm.step(t, annotated=t in given, last=t == last, output=t in wanted)
+        if step.output or step.memorise is not Memorise.NO or recurrent:
             steps.append(step)
     return steps
+
+
+class Rhythm:
+    """Which frames are memorised and move a state on, decided frame by frame from the first annotated one on."""
+
+    def __init__(self, settings: InferenceSettings, *, updates_memory_frames: bool = True) -> None:
+        self._settings = settings
+        self._updates_memory_frames = updates_memory_frames
+        self._offsets = _update_offsets(settings)
+        self._last_memory: int | None = None
+        self._last_deep = 0
+
+    def step(self, t: int, *, annotated: bool, last: bool = False, output: bool = True) -> Step:
+        """What to do with frame `t`; nothing is kept of the `last` one. The first call is for an annotated frame."""
+        settings = self._settings
+        if self._last_memory is None:
+            self._last_memory, self._last_deep = t, t - (settings.deep_update_every or 0)
+        memorise, deep, offset = Memorise.NO, False, t - self._last_memory
+        if not last and (annotated or offset >= settings.memory_every):
+            memorise, self._last_memory = Memorise.PERMANENT, t
+            # An update that falls due on another frame waits for the next one that is memorised.
+            deep = settings.deep_update_every is None or t - self._last_deep >= settings.deep_update_every
+            self._last_deep = t if deep else self._last_deep
+        elif not last and settings.include_last:
+            memorise = Memorise.TEMPORARY
+        # With deep updates of their own rhythm, a state gets both, as the official XMem does it.
+        either = deep and settings.deep_update_every is None and not self._updates_memory_frames
+        update = not last and offset in self._offsets and not either
+        return Step(t, annotated, output=output, memorise=memorise, update=update, deep=deep)
 
 
 def _update_offsets(settings: InferenceSettings) -> set[int]:

@@ -35,7 +35,7 @@ class Annotation:
     masks: Tensor
 
 
-def propagate(
+def predict_frames(
     network: Network[Any],
     steps: Sequence[Step],
     frames: Iterable[Tensor],
@@ -52,7 +52,7 @@ def propagate(
     `dtype`: type of the network's arithmetic. The network must be in evaluation mode.
     """
     permanent = sum(step.memorise is Memorise.PERMANENT for step in steps)
-    tracker = Tracker(network, objects, settings, frames=permanent, dtype=dtype)
+    tracker = ObjectTracker(network, objects, settings, frames=permanent, dtype=dtype)
     for step, frame in zip(steps, frames, strict=True):
         probabilities = tracker.advance(step, frame, annotate(step.index) if step.annotated else None)
         if step.output:
@@ -74,11 +74,11 @@ def new_bank(network: Network[Any], settings: InferenceSettings, frames: int | N
     return MemoryBank(most, top_k, temporary=settings.include_last)
 
 
-class Tracker:
+class ObjectTracker:
     """One video on its way through a network, frame by frame.
 
     objects: most objects, the channels 1..objects of what comes out. frames: how many frames will be memorised for
-    good, None if nobody knows. The network must be in evaluation mode. See `propagate` for the rest.
+    good, None if nobody knows. The network must be in evaluation mode. See `predict_frames` for the rest.
     """
 
     def __init__(
@@ -166,6 +166,10 @@ class Tracker:
         for orientation in self._orientations:
             orientation.remove(numbers)
         self._enabled = [channel for channel in self._enabled if channel not in channels]
+
+    def make_room(self, objects: int) -> None:
+        """Let channels up to `objects` come; the first frame need not know how many there will be."""
+        self._objects = max(self._objects, objects)
 
     def _blank(self, size: Sequence[int], device: torch.device) -> Tensor:
         blank = torch.zeros(self._objects + 1, *size, dtype=torch.float32, device=device)

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from oneshot_vos.files import replacing
-from oneshot_vos.inference.propagate import Tracker
+from oneshot_vos.inference.propagate import ObjectTracker
 
 _PACKAGE = "oneshot_vos."
 _BUILTINS = frozenset({"set", "frozenset", "slice"})
 _PROTOCOL = 5
 
 
-def save_tracker(path: Path, tracker: Tracker, position: int) -> None:
+def save_tracker(path: Path, tracker: ObjectTracker, position: int) -> None:
     """Write a tracker that has passed `position` frames, atomically."""
     stream = io.BytesIO()
     pickler = _Pickler(stream)
@@ -32,7 +32,9 @@ def save_tracker(path: Path, tracker: Tracker, position: int) -> None:
         torch.save({"position": position, "objects": objects, "tensors": pickler.tensors}, temporary)
 
 
-def load_tracker(path: Path, fresh: Tracker, network: nn.Module, device: torch.device) -> tuple[Tracker, int] | None:
+def load_tracker(
+    path: Path, fresh: ObjectTracker, network: nn.Module, device: torch.device
+) -> tuple[ObjectTracker, int] | None:
     """The tracker and its position; None if there is no file, or none that can be read.
 
     fresh: a tracker made with the same arguments; it lends what is not stored.
@@ -41,7 +43,7 @@ def load_tracker(path: Path, fresh: Tracker, network: nn.Module, device: torch.d
         content = torch.load(path, map_location=device, weights_only=True)
         stream = io.BytesIO(content["objects"].cpu().numpy().tobytes())
         tracker = _Unpickler(stream, content["tensors"], network, fresh).load()
-        return (tracker, int(content["position"])) if isinstance(tracker, Tracker) else None
+        return (tracker, int(content["position"])) if isinstance(tracker, ObjectTracker) else None
     except FileNotFoundError:
         return None
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, pickle.UnpicklingError):
@@ -74,7 +76,7 @@ class _Pickler(pickle.Pickler):
 class _Unpickler(pickle.Unpickler):
     """Puts back what `_Pickler` left out, and knows the classes of this package alone."""
 
-    def __init__(self, stream: io.BytesIO, tensors: list[Tensor], network: nn.Module, fresh: Tracker) -> None:
+    def __init__(self, stream: io.BytesIO, tensors: list[Tensor], network: nn.Module, fresh: ObjectTracker) -> None:
         super().__init__(stream)
         self._tensors = tensors
         self._network = network

@@ -16,7 +16,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.inference.geometry import most_probable, resize_ids, resize_image, short_side_size
 from oneshot_vos.inference.plan import InferenceSettings, plan_frames
 from oneshot_vos.inference.prefetch import prefetched
-from oneshot_vos.inference.propagate import Annotation, propagate
+from oneshot_vos.inference.propagate import Annotation, predict_frames
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.registry import suggest
 from oneshot_vos.videos.images import normalise, read_frame
@@ -173,7 +173,7 @@ def segment_video(
 
     table = np.array([0, *masks.ids], np.int32)
     frames = prefetched(reader.read, [step.index for step in steps])
-    results = propagate(network, steps, _unwatched(frames, watch), annotate, len(masks.ids), settings, dtype=dtype)
+    results = predict_frames(network, steps, _unwatched(frames, watch), annotate, len(masks.ids), settings, dtype=dtype)
     try:
         while True:
             with watch.running():

@@ -17,7 +17,8 @@ from oneshot_vos import __version__
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, sha256_of
 from oneshot_vos.inference.both_ways import GivenFrames, Route, Walk, plan_routes
-from oneshot_vos.inference.plan import InferenceSettings, LongTerm
+from oneshot_vos.inference.plan import InferenceSettings
+from oneshot_vos.inference.tracker import settings_of
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
@@ -44,9 +45,7 @@ class Options:
 
     def settings(self, network: str, size: tuple[int, int]) -> InferenceSettings:
         """Inference settings for a video of this height and width."""
-        values = NETWORKS[network].inference
-        long_term = values.get("long_term")
-        settings = InferenceSettings(**{**values, "long_term": LongTerm(**long_term) if long_term else None})
+        settings = settings_of(NETWORKS[network].inference)
         if self.memory_every is not None:
             settings = replace(settings, memory_every=self.memory_every)
         if self.max_frames is not None:
