@@ -73,7 +73,7 @@ IMAGE, MASK = np.zeros((*SIZE, 3), np.uint8), np.ones(SIZE, np.uint8)
         (IMAGE[:20], None, "frame 1: 56x20 pixels, but the first frame was 56x40"),
         (IMAGE, MASK[:20], r"mask of frame 1: an array of uint8 \[20, 56\]; expected object ids"),
         (IMAGE, MASK.astype(np.float64), "mask of frame 1: an array of float64"),
-        (IMAGE, -MASK.astype(np.int32), "with values below 0"),
+        (IMAGE, -MASK.astype(np.int32), "with ids below 0"),
     ],
 )
 def test_what_is_no_frame_or_mask_is_named(folder: Path, image: Any, mask: Any, expected: str) -> None:
