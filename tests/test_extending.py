@@ -116,8 +116,7 @@ def train(strategy: Strategy, folder: Path, clips: Clips) -> list[float]:
     folder.mkdir(parents=True, exist_ok=True)
     world = World(0, 1, torch.device("cpu"))
     finished = fit(strategy, clips, recipe(), seed=3, state=StateFolder(folder, "k"), world=world, title="t")
-    assert finished.curves is not None
-    return [row["loss"] for row in finished.curves.rows]
+    return [row["loss"] for row in finished.curve]
 
 
 @pytest.mark.parametrize(

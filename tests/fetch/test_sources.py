@@ -52,9 +52,9 @@ def test_names_and_groups() -> None:
 
 
 def test_the_group_paper_gives_what_the_profile_paper_reads(repository: Path) -> None:
-    params = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
+    profile = yaml.safe_load((repository / "config/profiles/paper.yaml").read_text(encoding="utf-8"))
     wanted = set()
-    for entry in params["profiles"]["paper"]["data"]["sets"].values():
+    for entry in profile["data"]["sets"].values():
         if entry["kind"] == "youtube":
             parts = [entry.get(key) for key in ("images", "annotations", "all_frames")]
             folders = [*(PurePosixPath(part).parent.as_posix() for part in parts if part), entry["split"]]
