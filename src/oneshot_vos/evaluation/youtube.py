@@ -17,9 +17,9 @@ import numpy as np
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.measures import DAVIS_TOLERANCE, Measures, measure, pack, tolerance_radius
 from oneshot_vos.evaluation.parallel import map_longest_first
-from oneshot_vos.evaluation.png import Ids, decode_ids, read_ids
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.evaluation.results import ObjectScores
+from oneshot_vos.videos.masks import Color, Ids, inspect_mask, require_same_colors
 from oneshot_vos.videos.objects import ObjectVideo, TrackedObject, YouTubeSet
 
 MEASURES = ("G", "J_seen", "F_seen", "J_unseen", "F_unseen")
@@ -136,9 +136,13 @@ def _score(
     """Score one video frame by frame; one pair of masks is in memory at a time."""
     found: dict[int, list[Measures]] = {item.id: [] for item in each.objects}
     known = np.array([0, *found])
+    colors: dict[int, tuple[Color, str]] = {}
     for stem in _scored_stems(each):
         origin = predictions.origin(each.name, stem)
-        truth, predicted = read_ids(each.truth[stem]), decode_ids(predictions.read(each.name, stem), origin)
+        given, found_mask = inspect_mask(each.truth[stem]), predictions.read_mask(each.name, stem)
+        require_same_colors(colors, given, each.truth[stem])
+        require_same_colors(colors, found_mask, origin)
+        truth, predicted = given.ids, found_mask.ids
         _check_prediction(predicted, truth, known, origin, each.truth[stem])
         height, width = truth.shape
         radius = tolerance_radius(height, width, tolerance)
@@ -155,7 +159,7 @@ def _categorised(
     return CategorisedScores(each.name, item.category, item.category not in unseen, item.scored, scores)
 
 
-def _check_prediction(predicted: Ids, truth: Ids, known: np.ndarray, origin: str, truth_path: Path) -> None:
+def _check_prediction(predicted: Ids, truth: Ids, known: np.ndarray, origin: Path, truth_path: Path) -> None:
     if predicted.shape != truth.shape:
         sizes = [" x ".join(str(side) for side in reversed(ids.shape)) for ids in (predicted, truth)]
         raise UserError(

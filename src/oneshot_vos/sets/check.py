@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,8 +13,9 @@ import numpy as np
 from oneshot_vos.errors import UserError
 from oneshot_vos.sets.davis import list_videos
 from oneshot_vos.videos.images import frame_size, read_frame
-from oneshot_vos.videos.masks import Color, check_same_size, inspect_mask, object_ids
+from oneshot_vos.videos.masks import Color, check_same_size, inspect_mask, object_ids, require_same_colors
 from oneshot_vos.videos.pairs import ImagePair, read_objects
+from oneshot_vos.videos.scorable import VOID, require_scorable
 from oneshot_vos.videos.video import Video
 
 _MOST_PROBLEMS_SHOWN = 20
@@ -94,16 +95,19 @@ class CheckReport:
         raise UserError("\n".join([f"{count} in {len(self.items)} videos or images, checked file by file:", *lines]))
 
 
-def check_videos(videos: Iterable[Video], *, training: bool = False, thorough: bool = False) -> CheckReport:
+def check_videos(
+    videos: Iterable[Video], *, training: bool = False, scored: bool = False, thorough: bool = False
+) -> CheckReport:
     """Check every file of the videos, without ever stopping at the first problem.
 
     Of every frame: presence, size, and for JPEGs the end of the file; frames that look cut off, and the first of each
     video, are decoded in full (all frames with `thorough`). Every mask is decoded. `training` makes an empty first
-    mask an error, because a video without an object in its only label teaches nothing.
+    mask an error, because a video without an object in its only label teaches nothing. `scored` asks of masks what the
+    protocol of DAVIS does.
     """
     report = CheckReport()
     for video in videos:
-        summary, problems = _check_video(video, training, thorough)
+        summary, problems = _check_video(video, training, scored, thorough)
         report.items.append(summary)
         report.problems.extend(problems)
     return report
@@ -163,7 +167,7 @@ class _Log:
             self.caught(file, error)
 
 
-def _check_video(video: Video, training: bool, thorough: bool) -> tuple[Summary, list[Problem]]:
+def _check_video(video: Video, training: bool, scored: bool, thorough: bool) -> tuple[Summary, list[Problem]]:
     log = _Log(video.name)
     if not video.frames:
         log.error(Path(video.name), "a video without frames; expected at least one image. Take it out of the list")
@@ -173,6 +177,9 @@ def _check_video(video: Video, training: bool, thorough: bool) -> tuple[Summary,
     _check_equal_sizes(video, readable, log)
     _check_gaps(video, log)
     ids = _check_masks(video, readable, training, log)
+    if scored and len(ids) == len(video.masks):  # masks that cannot be read have been reported
+        with log.catching(Path(video.name)):
+            require_scorable(video)
     summary = Summary(
         name=video.name,
         frames=len(video.frames),
@@ -252,7 +259,8 @@ def _check_masks(video: Video, sizes: dict[int, tuple[int, int]], training: bool
     elif labelled and labelled[0] > 0:
         log.warning(video.masks[video.stem(labelled[0])], f"the first mask is at frame {labelled[0]}, not 0")
     found: list[set[int]] = []
-    colors: list[tuple[Path, dict[int, Color]]] = []
+    colored = []
+    known: dict[int, tuple[Color, str]] = {}
     for t in labelled:
         path = video.masks[video.stem(t)]
         with log.catching(path):
@@ -260,28 +268,20 @@ def _check_masks(video: Video, sizes: dict[int, tuple[int, int]], training: bool
             ids = set(object_ids(reading.ids))
             found.append({1} if video.single_object and ids else ids)
             if reading.colors is not None:
-                colors.append((path, reading.colors))
+                colored.append((path, reading.colors))
+                if not video.single_object:
+                    require_same_colors(known, reading, path)
             if t in sizes:
                 check_same_size(video.frames[t], path)
+            if VOID in ids and VOID - 1 not in ids and len(ids) > 1 and t == labelled[0] and not video.single_object:
+                log.error(
+                    path,
+                    f"value {VOID} beside the ids {sorted(ids - {VOID})}: a border to ignore, which would become an "
+                    "object; expected ids counted from 1. Set it to 0",
+                )
             if not ids and t == labelled[0]:
                 report = log.error if training else log.warning
                 report(path, "no object in the first mask; expected one. Draw it, or take the video out of the list")
-    _check_colors(colors, video.single_object, log)
+    if colored:
+        log.warning(colored[0][0], f"RGB masks ({len(colored)} files), colours read as ids: {colored[0][1]}")
     return found
-
-
-def _check_colors(readings: Sequence[tuple[Path, dict[int, Color]]], single_object: bool, log: _Log) -> None:
-    """RGB masks number the colours of each file: the same id must be the same colour throughout the video."""
-    if not readings:
-        return
-    first_path, first = readings[0]
-    log.warning(first_path, f"RGB masks ({len(readings)} files), colours read as ids: {first}")
-    for path, colors in readings[1:]:
-        clash = [object_id for object_id, color in colors.items() if first.get(object_id, color) != color]
-        if clash and not single_object:
-            log.error(
-                path,
-                f"id {clash[0]} is the colour {colors[clash[0]]} here and {first[clash[0]]} in {first_path.name}; "
-                "expected one colour per object in all masks. Convert the masks to palette PNG files",
-            )
-            return

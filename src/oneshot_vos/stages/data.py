@@ -97,7 +97,7 @@ def _index_videos(data: Data, name: str, folder: Path, *, training: bool) -> _Li
     if isinstance(chosen, YouTubeVideos):
         return _index_youtube(_root(data, name), name, chosen, folder, training=training)
     videos = _davis_videos(_root(data, name), name, chosen)
-    found = check_videos(videos, training=training)
+    found = check_videos(videos, training=training, scored=not training)
     write_index(folder / f"{name}.json", videos)
     return _Listed(found, videos)
 
