@@ -40,8 +40,8 @@ def count_objects(first: Ids, file: Path, *, single_object: bool) -> int:
     if count == 0:
         raise UserError(
             f"{file}: the annotation holds no value but 0 and 255, and 255 means void in DAVIS 2017, so the video "
-            "would have no object; expected ids 1, 2, ... If these are binary masks (DAVIS 2016), set `single_object: true` "
-            "for this set"
+            "would have no object; expected ids 1, 2, ... If these are binary masks (DAVIS 2016), set `single_object: "
+            "true` for this set"
         )
     return count
 
