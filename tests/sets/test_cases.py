@@ -1,5 +1,6 @@
 """Sets of users that went wrong late, or silently: refused before anything is trained, or read as they were meant."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from oneshot_vos.errors import UserError
 from oneshot_vos.sets.check import check_videos
 from oneshot_vos.sets.davis import read_davis
+from oneshot_vos.sets.own import import_videos
 from oneshot_vos.videos.images import frame_files
 from oneshot_vos.videos.scorable import require_scorable
 from oneshot_vos.videos.video import Video
@@ -47,3 +49,17 @@ def test_a_broken_link_is_named(tmp_path: Path) -> None:
     (tmp_path / "00002.jpg").symlink_to("../lost/00002.jpg")
     with pytest.raises(UserError, match=r"00002\.jpg: a broken link \(1 in the folder\)"):
         frame_files(tmp_path)
+
+
+def test_zeros_before_a_number_may_be_missing(cases_root: Path, tmp_path: Path) -> None:
+    list(import_videos(cases_root / "unpadded-mask", tmp_path))
+    assert [mask.name for mask in (tmp_path / "Annotations" / "a").iterdir()] == ["00000.png"]
+
+
+def test_no_message_names_a_file_inside_a_video(cases_root: Path, tmp_path: Path) -> None:
+    shutil.copytree(cases_root / "unpadded-mask", tmp_path / "own", copy_function=shutil.copyfile)
+    masks = tmp_path / "own" / "masks" / "a"
+    masks.chmod(0o755)
+    (masks / "0.png").rename(masks / "9999.png")
+    with pytest.raises(UserError, match=r"9999\.png is a mask without a frame; .*a\.mp4 has none of that name"):
+        list(import_videos(tmp_path / "own", tmp_path / "out"))

@@ -358,9 +358,9 @@ def test_the_parts_are_splits_of_their_own(root: Path) -> None:
 def test_scoring_what_was_trained_on_is_refused(root: Path) -> None:
     parts = {split: read_youtube(root, split=split) for split in ("train", "train-part", "held-out")}
     videos = {split: [each.video for each in chosen.videos] for split, chosen in parts.items()}
-    require_unseen_videos(parts["held-out"], videos["train-part"])
+    require_unseen_videos("set", parts["held-out"], videos["train-part"])
     with pytest.raises(UserError, match=r"videos are trained on, too .* Train on the split 'train-part'"):
-        require_unseen_videos(parts["held-out"], videos["train"])
+        require_unseen_videos("set", parts["held-out"], videos["train"])
 
 
 def test_the_parts_need_categories(root: Path) -> None:

@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.files import replacing, sha256_of, write_zip
 from oneshot_vos.videos.images import frame_size, natural_key
 from oneshot_vos.videos.objects import ObjectVideo, YouTubeSet
-from oneshot_vos.videos.problems import summary_of_problems
+from oneshot_vos.videos.problems import Problems
 
 TOP = "Annotations"
 _COLOURS = 256
@@ -50,11 +49,10 @@ def write_server_zip(chosen: YouTubeSet, masks: Path, out: Path) -> ServerZip:
             opened.require(each.name, each.required)
         with replacing(out) as temporary:
             write_zip(temporary, _members(ordered, opened))
-            problems = list(_problems(temporary, ordered))
-            if problems:
-                raise UserError(
-                    summary_of_problems(f"{masks} (masks to hand in as {out.name}, which was not written)", problems)
-                )
+            problems = Problems()
+            for finding in _problems(temporary, ordered):
+                problems.add(finding)
+            problems.raise_errors(f"{masks} (masks to hand in as {out.name}, which was not written)")
     frames = sum(len(each.required) for each in ordered)
     return ServerZip(out, len(ordered), frames, out.stat().st_size, sha256_of(out))
 
@@ -65,9 +63,10 @@ def check_server_zip(path: Path, chosen: YouTubeSet) -> None:
     Names: `Annotations/<video>/<stem>.png`, nothing else, every required frame once. Masks: 8-bit palette PNG of the
     size of the original frame, with no id but 0 and those of the objects whose first mask is at this frame or before.
     """
-    problems = list(_problems(path, sorted(chosen.videos, key=lambda each: each.name)))
-    if problems:
-        raise UserError(summary_of_problems(f"{path} (archive for the YouTube-VOS server)", problems))
+    problems = Problems()
+    for finding in _problems(path, sorted(chosen.videos, key=lambda each: each.name)):
+        problems.add(finding)
+    problems.raise_errors(f"{path} (archive for the YouTube-VOS server)")
 
 
 def _members(videos: Sequence[ObjectVideo], masks: Predictions) -> Iterator[tuple[str, bytes]]:

@@ -9,11 +9,11 @@ import numpy as np
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing_folder
-from oneshot_vos.sets.check import CheckReport, Problem, check_videos
+from oneshot_vos.sets.check import CheckReport, check_videos
 from oneshot_vos.videos.images import natural_key
 from oneshot_vos.videos.masks import inspect_mask, object_ids, write_mask
 from oneshot_vos.videos.objects import HELD_OUT, VALID, ObjectVideo, TrackedObject, YouTubeSet
-from oneshot_vos.videos.problems import summary_of_problems
+from oneshot_vos.videos.problems import Problem, Problems
 
 
 def check_youtube(chosen: YouTubeSet, *, training: bool = False) -> CheckReport:
@@ -108,13 +108,13 @@ def give_first_masks(chosen: YouTubeSet, folder: Path) -> YouTubeSet:
         raise UserError(
             f"split '{chosen.split}': first masks are made for the split '{HELD_OUT}' alone; use it as it is"
         )
-    videos, problems = [], []
+    videos, problems = [], Problems()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with replacing_folder(folder) as target:
         for each in chosen.videos:
             objects, masks = _first_masks(each)
             if not objects:
-                problems.append(
+                problems.add(
                     f"video '{each.name}': no mask shows any of its objects in the frames that meta.json lists; name "
                     "the video under 'exclude'"
                 )
@@ -127,8 +127,7 @@ def give_first_masks(chosen: YouTubeSet, folder: Path) -> YouTubeSet:
             videos.append(
                 replace(each, video=replace(each.video, masks=files), objects=tuple(objects), originals=originals)
             )
-        if problems:
-            raise UserError(summary_of_problems(f"YouTube-VOS, split '{HELD_OUT}'", problems))
+        problems.raise_errors(f"YouTube-VOS, split '{HELD_OUT}'")
     return replace(chosen, videos=tuple(videos))
 
 

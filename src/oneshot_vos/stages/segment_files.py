@@ -12,7 +12,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json, replacing, write_json
 from oneshot_vos.inference.both_ways import GivenFrames, Segmented
 from oneshot_vos.registry import suggest
-from oneshot_vos.videos.frames import FrameSource
+from oneshot_vos.videos.frames import FrameSource, frame_named
 from oneshot_vos.videos.images import frame_files
 from oneshot_vos.videos.masks import (
     Color,
@@ -41,8 +41,8 @@ def find_masks(texts: Sequence[str], source: FrameSource) -> dict[int, Path]:
     found: dict[int, Path] = {}
     for text in texts:
         for frame, path in _named_masks(text):
-            t = places.get(frame, places.get(frame.lstrip("0").zfill(len(source.names[0])), -1))
-            if t < 0:
+            t = frame_named(places, frame)
+            if t is None:
                 raise UserError(
                     f"{path}: the video {source.path} has no frame '{frame}'; {_nearest(frame, source.names)} Name the "
                     "mask like its frame, or write FRAME=PATH"
