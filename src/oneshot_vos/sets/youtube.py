@@ -104,10 +104,10 @@ def read_youtube(
 
 def require_unseen_videos(name: str, scored: YouTubeSet, trained: Iterable[Video]) -> None:
     """Raise `UserError` if a video that is scored is trained on: scores on it would mean nothing."""
-    both = sorted({each.name for each in scored.videos} & {video.name for video in trained})
+    both = sorted({video.name for video in scored.videos} & {video.name for video in trained})
     if both:
         raise UserError(
-            f"set '{name}' (YouTube-VOS, split '{scored.split}'): {len(both)} of its {len(scored.videos)} videos "
+            f"set '{name}': YouTube-VOS, split '{scored.split}': {len(both)} of its {len(scored.videos)} videos "
             f"are trained on, too ({_some(both)}); expected none. Train on the split '{TRAIN_PART}'"
         )
 
@@ -168,13 +168,13 @@ def _names_of(
         return sorted(listed), frozenset()
     if split == TRAIN:
         return without_faulty(listed), frozenset()
-    nameless = [name for name in without_faulty(listed) if any(not each.category for each in listed[name])]
+    nameless = [name for name in without_faulty(listed) if any(not item.category for item in listed[name])]
     if nameless:
         raise UserError(
             f"{meta_file}: objects without a category ({_some(nameless)}); expected one for every object, because the "
             f"split '{split}' is made by them. Take meta.json from the training package"
         )
-    parts: TrainingSplit = split_training({name: {each.category for each in listed[name]} for name in listed})
+    parts: TrainingSplit = split_training({name: {item.category for item in listed[name]} for name in listed})
     return list(parts.train if split == TRAIN_PART else parts.held_out), parts.unseen
 
 
@@ -216,15 +216,15 @@ def _read_video(name: str, objects: tuple[TrackedObject, ...], places: _Places) 
         lacking = sorted(set(originals) - {path.stem for path in frames}, key=natural_key)
         if lacking:
             problems.append(f"{frame_folder} lacks {_some(lacking)}; expected every frame of {image_folder} and more")
-    for each in objects:
-        lacking = [stem for stem in each.frames if stem not in originals]
+    for item in objects:
+        lacking = [stem for stem in item.frames if stem not in originals]
         if lacking:
             problems.append(
-                f"object {each.id} is listed in {_some(lacking)}, but {image_folder} has no such frame; expected one"
+                f"object {item.id} is listed in {_some(lacking)}, but {image_folder} has no such frame; expected one"
             )
     problems += _misplaced_masks(objects, masks, mask_folder, places.split)
     shown = {} if places.split == HELD_OUT else masks
-    required = {stem for each in objects for stem in each.frames}
+    required = {stem for item in objects for stem in item.frames}
     video = ObjectVideo(
         Video(name, tuple(frames), shown),
         objects,
@@ -240,14 +240,14 @@ def _misplaced_masks(
     """Masks that `meta.json` wants and the folder lacks, and (validation) masks of frames in which nothing begins."""
     if not masks:
         return  # already said of the folder
-    for each in objects:
-        wanted = [each.first] if split == VALID else each.frames
+    for item in objects:
+        wanted = [item.first] if split == VALID else item.frames
         lacking = [stem for stem in wanted if stem not in masks]
         if lacking:
             what = "is first listed in" if split == VALID else "is listed in"
-            yield f"object {each.id} {what} {_some(lacking)}, but {folder} has no mask of that name; expected one"
+            yield f"object {item.id} {what} {_some(lacking)}, but {folder} has no mask of that name; expected one"
     if split == VALID:
-        stray = sorted(set(masks) - {each.first for each in objects}, key=natural_key)
+        stray = sorted(set(masks) - {item.first for item in objects}, key=natural_key)
         if stray:
             yield f"{folder} has a mask for {_some(stray)}, where meta.json lets no object begin; expected none"
 

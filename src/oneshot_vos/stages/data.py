@@ -94,43 +94,43 @@ def _index_videos(data: Data, name: str, folder: Path, *, training: bool) -> _Li
 
     A set that is trained on, too, is there to be segmented: its masks need not suffice for scores.
     """
-    chosen = data.sets[name]
-    if isinstance(chosen, PairsSet):
+    settings = data.sets[name]
+    if isinstance(settings, PairsSet):
         raise UserError(f"set '{name}' holds image–mask pairs; expected videos")
-    if isinstance(chosen, YouTubeVideos):
-        return _index_youtube(_root(data, name), name, chosen, folder, training=training)
-    videos = _davis_videos(_root(data, name), name, chosen)
+    if isinstance(settings, YouTubeVideos):
+        return _index_youtube(_root(data, name), name, settings, folder, training=training)
+    videos = _davis_videos(_root(data, name), name, settings)
     found = check_videos(videos, training=training, scored=not training and name not in data.train)
     write_index(folder / f"{name}.json", videos)
     return _Listed(found, videos)
 
 
-def _davis_videos(root: Path, name: str, chosen: DavisSet) -> list[Video]:
+def _davis_videos(root: Path, name: str, settings: DavisSet) -> list[Video]:
     listed = read_davis(
         root,
-        images=chosen.images,
-        annotations=chosen.annotations,
-        list_file=chosen.list_file,
-        single_object=chosen.single_object,
+        images=settings.images,
+        annotations=settings.annotations,
+        list_file=settings.list_file,
+        single_object=settings.single_object,
     )
-    if chosen.videos is None:
+    if settings.videos is None:
         return listed
     by_name = Registry(f"video of set '{name}'", {video.name: video for video in listed})
-    return [by_name[wanted] for wanted in chosen.videos]
+    return [by_name[wanted] for wanted in settings.videos]
 
 
-def _index_youtube(root: Path, name: str, chosen: YouTubeVideos, folder: Path, *, training: bool) -> _Listed:
+def _index_youtube(root: Path, name: str, settings: YouTubeVideos, folder: Path, *, training: bool) -> _Listed:
     listed = read_youtube(
         root,
-        split=chosen.split,
-        images=chosen.images,
-        annotations=chosen.annotations,
-        meta=chosen.meta,
-        all_frames=chosen.all_frames,
-        exclude=chosen.exclude,
+        split=settings.split,
+        images=settings.images,
+        annotations=settings.annotations,
+        meta=settings.meta,
+        all_frames=settings.all_frames,
+        exclude=settings.exclude,
     )
     found = check_youtube(listed, training=training)
-    if chosen.split == HELD_OUT and not found.errors:
+    if settings.split == HELD_OUT and not found.errors:
         listed = give_first_masks(listed, folder / _SHOWN / name)
     write_youtube_index(folder / f"{name}.json", listed)
-    return _Listed(found, [each.video for each in listed.videos], listed)
+    return _Listed(found, [item.video for item in listed.videos], listed)

@@ -77,6 +77,13 @@ def frame_size(path: Path) -> tuple[int, int]:
     return (width, height) if lies_on_its_side else (height, width)
 
 
+def shorter_side_to(height: int, width: int, size: int) -> tuple[int, int]:
+    """(Height, width) after resizing so that the shorter side is `size`; the longer is rounded down."""
+    if height <= width:
+        return size, size * width // height
+    return size * height // width, size
+
+
 def _may_be_turned(path: Path, image: Image.Image) -> bool:
     """Whether asking for EXIF data is worth it: for a PNG, whose EXIF may stand at the end, it decodes the pixels."""
     if image.format != "PNG":
