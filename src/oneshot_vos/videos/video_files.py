@@ -7,9 +7,11 @@ with both, and decoded from the start of the file where a seek leads elsewhere.
 
 import warnings
 import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +49,16 @@ class _Index:
     checksums: list[int] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
 
+    @cached_property
+    def stamped(self) -> bool:
+        """Whether every frame has a time stamp; to be asked when all are there."""
+        return None not in self.times
+
     def seeks(self, t: int) -> Iterator[int | None]:
         """Time stamps to start from to reach frame `t`, the best first; the last is None, the start of the file."""
-        if all(time is not None for time in self.times):
-            before = [key for key in self.keys if key <= t][-2:]
-            yield from (self.times[key] for key in reversed(before) if key > 0)
+        if self.stamped:
+            last = bisect_right(self.keys, t)
+            yield from (self.times[key] for key in reversed(self.keys[max(0, last - 2) : last]) if key > 0)
         yield None
 
 
@@ -184,7 +191,7 @@ def _warn_of_doubts(path: Path, container: InputContainer, index: _Index, concea
             stacklevel=5,
         )
     stream = container.streams.video[0]
-    if stream.time_base is None or None in index.times:
+    if stream.time_base is None or not index.stamped:
         return
     seconds = [float(time * stream.time_base) for time in index.times if time is not None]
     if stream.duration is not None:
