@@ -4,7 +4,7 @@ import csv
 import json
 from pathlib import Path
 
-from oneshot_vos.evaluation.report import save_result
+from oneshot_vos.evaluation.davis_files import save_result
 from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
 from oneshot_vos.reporting.tables import write_tables
 

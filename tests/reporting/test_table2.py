@@ -12,7 +12,7 @@ import yaml
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.results import ObjectScores
 from oneshot_vos.evaluation.youtube import MEASURES, CategorisedScores, YouTubeResult
-from oneshot_vos.evaluation.youtube_report import save_youtube_result
+from oneshot_vos.evaluation.youtube_files import save_youtube_result
 from oneshot_vos.reporting.published import published_table
 from oneshot_vos.reporting.server_scores import read_server_scores
 from oneshot_vos.reporting.table2 import Table2, collect_table2, write_table2

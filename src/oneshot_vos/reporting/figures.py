@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.evaluation.png import decode_ids
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.registry import suggest
 from oneshot_vos.reporting.canvas import Pixels, Row, grid
@@ -217,7 +216,7 @@ def _predicted(archive: Path, video: Video, times: Sequence[int]) -> Iterator[tu
         predictions.require(video.name, stems)
         for t, stem in zip(times, stems, strict=True):
             frame, origin = read_frame(video.frames[t]), predictions.origin(video.name, stem)
-            ids = _as_objects(video, decode_ids(predictions.read(video.name, stem), origin))
+            ids = _as_objects(video, predictions.read_mask(video.name, stem).ids)
             if ids.shape != frame.shape[:2]:
                 raise UserError(
                     f"{origin}: {ids.shape[1]}x{ids.shape[0]} pixels; expected the frame's "

@@ -11,7 +11,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.evaluation.report import load_result
+from oneshot_vos.evaluation.davis_files import load_result
 from oneshot_vos.files import read_json
 
 MEASURES = ("JF", "J", "F")

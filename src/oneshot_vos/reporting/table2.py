@@ -16,7 +16,7 @@ from typing import Any
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.youtube import MEASURES
-from oneshot_vos.evaluation.youtube_report import load_youtube_result
+from oneshot_vos.evaluation.youtube_files import load_youtube_result
 from oneshot_vos.files import write_json, write_text
 from oneshot_vos.reporting.comparison import TABLE1_STRATEGY
 from oneshot_vos.reporting.labels import LabelCounts, read_label_counts

@@ -12,9 +12,17 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json, replacing, write_json
 from oneshot_vos.inference.both_ways import GivenFrames, Segmented
 from oneshot_vos.registry import suggest
-from oneshot_vos.videos.frames import FrameSource
+from oneshot_vos.videos.frames import FrameSource, frame_named
 from oneshot_vos.videos.images import frame_files
-from oneshot_vos.videos.masks import inspect_mask, mask_size, object_ids, read_mask, write_mask
+from oneshot_vos.videos.masks import (
+    Color,
+    inspect_mask,
+    mask_size,
+    object_ids,
+    read_mask,
+    require_same_colors,
+    write_mask,
+)
 
 Say = Callable[[str], None]
 
@@ -33,8 +41,8 @@ def find_masks(texts: Sequence[str], source: FrameSource) -> dict[int, Path]:
     found: dict[int, Path] = {}
     for text in texts:
         for frame, path in _named_masks(text):
-            t = places.get(frame, places.get(frame.lstrip("0").zfill(len(source.names[0])), -1))
-            if t < 0:
+            t = frame_named(places, frame)
+            if t is None:
                 raise UserError(
                     f"{path}: the video {source.path} has no frame '{frame}'; {_nearest(frame, source.names)} Name the "
                     "mask like its frame, or write FRAME=PATH"
@@ -45,7 +53,9 @@ def find_masks(texts: Sequence[str], source: FrameSource) -> dict[int, Path]:
                 )
             found[t] = path
             _check_mask(path, source)
-    _check_colours(list(found.values()))
+    known: dict[int, tuple[Color, str]] = {}
+    for path in found.values():
+        require_same_colors(known, inspect_mask(path), path)
     return dict(sorted(found.items()))
 
 
@@ -73,19 +83,6 @@ def _check_mask(path: Path, source: FrameSource) -> None:
         )
     if not object_ids(read_mask(path)):
         raise UserError(f"{path}: the mask is empty (no id above 0); expected an object. Draw one, or leave it out")
-
-
-def _check_colours(masks: Sequence[Path]) -> None:
-    """RGB masks number the colours of each file by itself: the same id must be the same colour in all of them."""
-    known: dict[int, tuple[object, Path]] = {}
-    for path in masks:
-        for number, colour in (inspect_mask(path).colors or {}).items():
-            before, where = known.setdefault(number, (colour, path))
-            if before != colour:
-                raise UserError(
-                    f"{path}: id {number} is the colour {colour} here and {before} in {where.name}; expected one "
-                    "colour per object in all masks. Convert the masks to palette PNG files"
-                )
 
 
 def _nearest(frame: str, names: Sequence[str]) -> str:

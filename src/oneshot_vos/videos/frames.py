@@ -1,6 +1,6 @@
 """The frames of one video, from a folder or a video file, read one after the other in either direction."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -72,6 +72,14 @@ class FolderFrames:
                     "frames, or split the video"
                 )
             yield frame
+
+
+def frame_named(places: Mapping[str, int], name: str) -> int | None:
+    """The number of the frame of that name, before which any number of zeros may stand or be missing.
+
+    places: the frames' names and numbers.
+    """
+    return places.get(name, places.get(name.lstrip("0").zfill(len(next(iter(places))))))
 
 
 def open_frames(path: Path, progress: Callable[[], None] | None = None) -> FrameSource:

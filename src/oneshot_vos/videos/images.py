@@ -1,6 +1,5 @@
 """Reading the frames of a video, and finding them in a folder."""
 
-import io
 import os
 import re
 import struct
@@ -10,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -38,8 +36,7 @@ _DECODING_ERRORS = (
     zlib.error,
     Image.DecompressionBombError,
 )
-_ORIENTATION_TAG = 0x0112
-_AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+ORIENTATION_TAG = 0x0112
 _PNG_ORIENTATION_MARKS = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L", "I", "F"})
 
@@ -61,7 +58,7 @@ def read_frame(path: Path) -> np.ndarray:
             )
         if image.mode == "CMYK":
             warnings.warn(f"{path}: CMYK frame, converted to RGB without a colour profile", stacklevel=2)
-        if image.getexif().get(_ORIENTATION_TAG, 1) != 1:
+        if image.getexif().get(ORIENTATION_TAG, 1) != 1:
             image = ImageOps.exif_transpose(image)
         return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
@@ -72,30 +69,19 @@ def normalise(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.ascontiguousarray(scaled.transpose(2, 0, 1))
 
 
-def read_frame_quickly(path: Path) -> np.ndarray:
-    """`read_frame`, with plain JPEG files decoded by OpenCV, in two thirds of the time.
-
-    Both libraries decode with libjpeg-turbo, so the pixels are equal where their versions are; a frame that must be
-    the same everywhere is read with `read_frame`. Anything but a complete, upright RGB JPEG is left to `read_frame`.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return read_frame(path)
-    if not content.startswith(b"\xff\xd8") or not content.rstrip(b"\0").endswith(b"\xff\xd9"):
-        return read_frame(path)
-    with decoding(path, "a JPEG or PNG image with 8 bits per channel"), Image.open(io.BytesIO(content)) as image:
-        plain = image.mode == "RGB" and image.getexif().get(_ORIENTATION_TAG, 1) == 1
-    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), _AS_STORED) if plain else None
-    return read_frame(path) if decoded is None else decoded
-
-
 def frame_size(path: Path) -> tuple[int, int]:
     """(height, width) in pixels of the upright frame, from the file's header alone (nothing is decoded)."""
     with decoding(path, "a JPEG or PNG image"), Image.open(path) as image:
         width, height = image.size
-        lies_on_its_side = _may_be_turned(path, image) and image.getexif().get(_ORIENTATION_TAG) in (5, 6, 7, 8)
+        lies_on_its_side = _may_be_turned(path, image) and image.getexif().get(ORIENTATION_TAG) in (5, 6, 7, 8)
     return (width, height) if lies_on_its_side else (height, width)
+
+
+def shorter_side_to(height: int, width: int, size: int) -> tuple[int, int]:
+    """(Height, width) after resizing so that the shorter side is `size`; the longer is rounded down."""
+    if height <= width:
+        return size, size * width // height
+    return size * height // width, size
 
 
 def _may_be_turned(path: Path, image: Image.Image) -> bool:
@@ -111,15 +97,22 @@ def frame_files(folder: Path) -> list[Path]:
 
     Hidden files and files that are no images are ignored, images of other kinds with a warning. Natural order is time
     order; where it differs from the alphabetical order that other tools would use, a warning says so. A missing folder
-    raises `UserError`.
+    and a broken link in it raise `UserError`.
     """
     try:
         with os.scandir(folder) as entries:
-            files = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()]
+            found = [entry for entry in entries if not entry.name.startswith(".")]
+            files = [entry.name for entry in found if entry.is_file()]
+            dead = sorted(entry.name for entry in found if entry.is_symlink() and not Path(entry.path).exists())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(
             f"{folder}: no such folder; expected a folder of .jpg or .png files. Check the name, or make it"
         ) from error
+    if dead:
+        raise UserError(
+            f"{folder / dead[0]}: a broken link ({len(dead)} in the folder); expected links to files that are there. "
+            "Restore the files, or take the links away"
+        )
     _warn_of_other_images(folder, files)
     names = [name for name in files if PurePath(name).suffix.lower() in IMAGE_SUFFIXES]
     names.sort(key=natural_key)
@@ -160,7 +153,7 @@ def decoding(path: Path, expected: str) -> Iterator[None]:
 def _finding(path: Path, error: Exception) -> str:
     if path.is_dir():
         return "is a folder"
-    if path.stat().st_size == 0:
+    if path.is_file() and path.stat().st_size == 0:
         return "the file is empty (0 bytes)"
     if isinstance(error, UnidentifiedImageError):
         return "not an image"

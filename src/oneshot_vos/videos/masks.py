@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing
@@ -85,8 +84,28 @@ def inspect_mask(path: Path, *, snap_colors: bool = False) -> MaskReading:
     """Like `read_mask`, with the ids as small integers (faster), and the colours of an RGB mask told, not warned of."""
     with decoding(path, "a mask as PNG file"):
         content = path.read_bytes()
+    return decode_mask(content, path, snap_colors=snap_colors)
+
+
+def decode_mask(content: bytes, origin: Path, *, snap_colors: bool = False) -> MaskReading:
+    """`inspect_mask` for a file's content; `origin` names the file, which may lie in an archive, in messages."""
+    with decoding(origin, "a mask as PNG file"):
         ids = decode_plain_png(content)
-        return _read_any_png(path, content, snap_colors) if ids is None else MaskReading(ids)
+        return _read_any_png(origin, content, snap_colors) if ids is None else MaskReading(ids)
+
+
+def require_same_colors(known: dict[int, tuple[Color, str]], reading: MaskReading, file: Path) -> None:
+    """Raise `UserError` if an id of an RGB mask is another colour than in the masks of the video read before.
+
+    RGB masks number the colours of each file by itself. `known` (id to colour and file name) gains what is new.
+    """
+    for number, color in (reading.colors or {}).items():
+        before, where = known.setdefault(number, (color, file.name))
+        if before != color:
+            raise UserError(
+                f"{file}: id {number} is the colour {color} here and {before} in {where}; expected one colour per "
+                "object in all masks. Convert the masks to palette PNG files"
+            )
 
 
 def mask_size(path: Path) -> tuple[int, int]:
@@ -109,8 +128,8 @@ def check_same_size(frame_path: Path, mask_path: Path) -> None:
 def object_ids(ids: np.ndarray) -> list[int]:
     """The ids above 0 in a mask of non-negative integers, in increasing order."""
     if ids.dtype == np.uint8:
-        counts = cv2.calcHist([ids], [0], None, [256], [0, 256])  # many times faster than sorting the pixels
-        return [object_id for object_id in np.flatnonzero(counts).tolist() if object_id]
+        counts = Image.fromarray(ids).histogram()  # many times faster than sorting the pixels
+        return [object_id for object_id in range(1, 256) if counts[object_id]]
     return [object_id for object_id in np.unique(ids).tolist() if object_id]
 
 
@@ -207,9 +226,10 @@ def _has_grey_edges(values: np.ndarray) -> bool:
 
     Masks with ids have few values, or areas of one value; both rules leave them alone.
     """
-    if values.max() < 255 or ((values == 0) | (values == 255)).all():
-        return False  # nearly every mask, found out many times faster than by counting values
-    counts = cv2.calcHist([values], [0], None, [256], [0, 256]).ravel()
+    # 255 + 1 wraps to 0, so that 0 and 255 alone become 1 and 0: many times faster than counting values.
+    if values.max() < 255 or not ((values + np.uint8(1)) >> np.uint8(1)).any():
+        return False  # nearly every mask
+    counts = np.array(Image.fromarray(values).histogram())
     between = np.flatnonzero(counts[1:255]) + 1
     if len(between) < 8 or counts[0] + counts[255] < 0.8 * values.size:
         return False
@@ -229,9 +249,17 @@ def _harden(path: Path, values: np.ndarray, snap: bool) -> np.ndarray:
 
 def _is_flat(codes: np.ndarray) -> np.ndarray:
     """Bool H x W: pixels whose 3 x 3 neighbourhood, as far as it lies in the image, has one value (int32 codes)."""
-    values = codes.astype(np.float32)  # exact up to 2^24, all a colour needs
-    square = np.ones((3, 3), np.uint8)
-    return np.asarray(cv2.erode(values, square) == cv2.dilate(values, square))
+    flat = np.ones(codes.shape, np.bool_)
+    for axis in (0, 1):  # a column of equal pixels first, then columns that are equal to their neighbours
+        before, after = [slice(None)] * 2, [slice(None)] * 2
+        before[axis], after[axis] = slice(None, -1), slice(1, None)
+        one, other = tuple(before), tuple(after)
+        equal = (codes[one] == codes[other]) & flat[one] & flat[other]
+        alike = flat.copy()
+        alike[one] &= equal
+        alike[other] &= equal
+        flat = alike
+    return flat
 
 
 def _ids_of_colors(path: Path, pixels: np.ndarray, snap_colors: bool) -> MaskReading:
@@ -296,11 +324,10 @@ def _edge_colors(found: np.ndarray, flat: np.ndarray) -> np.ndarray:
 
 def _snap(pixels: np.ndarray, codes: np.ndarray, flat: np.ndarray) -> np.ndarray:
     """Replace every colour that is not in `flat` by the most similar flat colour within two pixels (else of all)."""
-    square = np.ones((5, 5), np.uint8)
     best, best_cost = codes.copy(), np.full(codes.shape, np.inf)
     for code, color in zip(flat.tolist(), _colors(flat), strict=True):
         cost = np.abs(pixels.astype(np.int32) - np.array(color)).sum(axis=2).astype(np.float64)
-        near = cv2.dilate((codes == code).astype(np.uint8), square) > 0
+        near = np.asarray(Image.fromarray((codes == code).astype(np.uint8)).filter(ImageFilter.MaxFilter(5))) > 0
         cost[~near] += 1_000  # more than any difference of colours
         closer = cost < best_cost
         best[closer], best_cost[closer] = code, cost[closer]
