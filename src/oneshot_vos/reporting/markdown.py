@@ -91,8 +91,8 @@ def _notes(table: Table, name: str, printed: str | None, over: str, results: Res
         return [f"The paper's columns are over {title}, other videos: not comparable, so no difference is given."]
     if over and select(results.scores, set=name)["videos"].iloc[0] != videos:
         return [
-            f"Ours: {over.replace(' sequences', f' of the set {chr(39)}s {videos} sequences', 1)}. The printed numbers "
-            f"are over all {videos}, so no difference is given."
+            f"Ours are over {over}, a part of the set: the printed numbers are over all {videos} sequences, so no "
+            "difference is given."
         ]
     return []
 
@@ -155,7 +155,9 @@ def _seeds(row: pd.Series, name: str, main: str) -> str:
 
 def _paper_alone(table: Table, sets: list[str]) -> str:
     rows = table.rows[table.rows[f"paper_{sets[0]}_{table.measures[0]}"].notna()]
-    columns = {"method": list(rows["method"]), "labels %": _numbers(rows, "paper_labels_percent")}
+    columns = {"method": list(rows["method"])}
+    if "paper_labels_percent" in rows:
+        columns["labels %"] = _numbers(rows, "paper_labels_percent")
     for name in sets:
         for measure in table.measures:
             columns[f"{PAPER_SETS[name].title} {_title(measure)}"] = _numbers(rows, f"paper_{name}_{measure}")

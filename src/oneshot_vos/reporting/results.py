@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from oneshot_vos.errors import UserError
@@ -67,9 +68,10 @@ class Results:
 
 def select(table: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
     """The rows whose columns have these values."""
+    chosen = np.ones(len(table), bool)
     for column, value in wanted.items():
-        table = table.loc[table[column] == value]
-    return table
+        chosen &= table[column].to_numpy() == value
+    return table.loc[chosen]
 
 
 def spread(scores: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:

@@ -1,13 +1,13 @@
 """`summary.json`, for `dvc metrics diff`, and `summary.md`, for the person who opens the results."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
 from oneshot_vos.reporting.comparison import Table
-from oneshot_vos.reporting.markdown import runs_markdown, shows_youtube, table_markdown, variants_markdown
+from oneshot_vos.reporting.markdown import shows_youtube, variants_markdown
 from oneshot_vos.reporting.progress import curves_markdown
 from oneshot_vos.reporting.results import KINDS, LOCAL, Results, deviation, select
 from oneshot_vos.reporting.statements import by_seed, gain, leads, one_shot_rows, ratios
@@ -51,20 +51,20 @@ def metrics_summary(results: Results, tables: Mapping[int, Table]) -> dict[str, 
     return summary
 
 
-def summary_markdown(results: Results, tables: Mapping[int, Table], figures: str) -> str:
-    """What ran, what came out of it, on how many labels and on what hardware; `figures`: the folder of the figures."""
+def summary_markdown(results: Results, table1: Table, pages: Mapping[str, str]) -> str:
+    """What ran, what came out of it, on how many labels and on what hardware; `pages`: table1 to table4 and runs."""
     youtube = shows_youtube(results)
     parts = [
         f"# Results, profile `{results.profile}`",
-        _in_short(results, tables[1]),
+        _in_short(results, table1),
         "All scores are percent: J&F is the mean of region similarity J and contour accuracy F, each a mean over "
         "objects. `±` is the sample standard deviation over seeds; seeds share initial weights and pretraining.",
     ]
-    for number_, table in tables.items():
-        if number_ != 2 or youtube:
-            parts += [f"## Table {number_}: ours and the paper's", table_markdown(table, results)]
-    parts += ["## Figures", _figure_links(figures, [each for each in _FIGURES if youtube or each != 5])]
-    parts += ["## All runs", runs_markdown(results)]
+    for table in (1, 2, 3, 4) if youtube else (1, 3, 4):
+        parts += [f"## Table {table}: ours and the paper's", pages[f"table{table}"]]
+    shown = [figure for figure in _FIGURES if youtube or figure != 5]
+    parts += ["## Figures", "\n".join(f"- [Figure {n}](../figures/figure{n}.png): {_FIGURES[n]}." for n in shown)]
+    parts += ["## All runs", pages["runs"]]
     several = variants_markdown(results)
     if several:
         parts += ["## Over seeds", several]
@@ -73,10 +73,6 @@ def summary_markdown(results: Results, tables: Mapping[int, Table], figures: str
     if len(results.trainings):
         parts += ["## Training", _training_table(results.trainings), _training_commands(results.trainings)]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _figure_links(folder: str, numbers: Sequence[int]) -> str:
-    return "\n".join(f"- [Figure {each}]({folder}/figure{each}.png): {_FIGURES[each]}." for each in numbers)
 
 
 def _in_short(results: Results, table1: Table) -> str:

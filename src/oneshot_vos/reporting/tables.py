@@ -19,25 +19,22 @@ from oneshot_vos.reporting.summary import metrics_summary, summary_markdown
 from oneshot_vos.reporting.text import csv_text
 
 
-def write_tables(
-    results: Results, table1_strategy: Mapping[str, str], out_dir: Path, figures: str = "../figures"
-) -> None:
+def write_tables(results: Results, table1_strategy: Mapping[str, str], out_dir: Path) -> None:
     """Write the paper's four tables, those of all runs and of all curves, and the summary into `out_dir`.
 
     A run or set without scores is reported as not run. `table1_strategy` names the strategy that stands for one-shot
-    training, per network. `figures` is the folder of the figures as seen from `out_dir`, for the links to them.
+    training, per network.
     """
     tables = paper_tables(results, table1_strategy)
+    pages = {f"table{number}": table_markdown(table, results) for number, table in tables.items()}
+    pages["runs"] = runs_markdown(results)
+    for stem, text in pages.items():
+        title = stem.replace("table", "Table ").replace("runs", "All runs")
+        write_text(out_dir / f"{stem}.md", f"# {title}, profile `{results.profile}`\n\n{text}\n")
     for number, table in tables.items():
         write_text(out_dir / f"table{number}.csv", csv_text(table_csv(table)))
-        _write_page(out_dir / f"table{number}.md", f"Table {number}", table_markdown(table, results), results.profile)
     write_text(out_dir / "runs.csv", csv_text(runs_csv(results)))
-    _write_page(out_dir / "runs.md", "All runs", runs_markdown(results), results.profile)
     write_text(out_dir / "curves.csv", csv_text(results.curves[["run", "iteration", *MEASURES]]))
     save_png(out_dir / "curves.png", curves_image(results.runs, results.curves))
     write_json(out_dir / "summary.json", metrics_summary(results, tables))
-    write_text(out_dir / "summary.md", summary_markdown(results, tables, figures))
-
-
-def _write_page(path: Path, title: str, text: str, profile: str) -> None:
-    write_text(path, f"# {title}, profile `{profile}`\n\n{text}\n")
+    write_text(out_dir / "summary.md", summary_markdown(results, tables[1], pages))
