@@ -110,7 +110,7 @@ def test_seeds_give_mean_and_sample_deviation(project):
     project.write(["mini-val"], runs)
     row = project.rows(1)[ONE_SHOT]
     assert (row["mini-val_JF"], row["mini-val_JF_std"]) == ("73.00", f"{100 * stdev(scores):.2f}")
-    assert (row["seeds"], row["status"]) == ("0 1 2", "run")
+    assert (row["seeds"], row["mini-val_n"], row["status"]) == ("0 1 2", "3", "run")
     assert "73.0 ± 2.6" in project.text("summary.md")
     assert "| stcn | two_step | first | static | 73.0 ± 2.6 | 3 of 3 |" in project.text("summary.md")
 

@@ -127,8 +127,9 @@ def _with_scores(
     """Add our scores, those of runs that agree in `by` together.
 
     Per set: `<set>_<measure>` (mean), `…_std` and `…_n`, `<set>_videos` and `<set>_source` where there is a score,
-    `<set>_seeds`, `<set>_of_full` (of the first measure, as a fraction of full supervision's), `<set>_note`, and
-    `<set>_<measure>_minus_paper` where both are over the whole set that the paper prints.
+    `<set>_seeds` and how many they are, `<set>_n`, `<set>_of_full` (of the first measure, as a fraction of full
+    supervision's), `<set>_note`, and `<set>_<measure>_minus_paper` where both are over the whole set that the paper
+    prints.
     """
     scores = results.scores[results.scores["set"].isin(sets)]
     ends = {"mean": "", "std": "_std", "n": "_n"}
@@ -145,6 +146,7 @@ def _with_scores(
         there = rows.join(here.groupby(list(by))["seed"].agg(_seeds, separator=", ").rename("found"), on=list(by))
         scored = there["found"].notna()
         new[f"{name}_seeds"] = there["found"]
+        new[f"{name}_n"] = rows[f"{name}_{measures[0]}_n"].astype("Int64")
         new[f"{name}_source"] = pd.Series(here["source"].iloc[0] if len(here) else None, rows.index).where(scored)
         videos = here["videos"].iloc[0] if len(here) else None
         new[f"{name}_videos"] = pd.Series(videos, rows.index, dtype="Int64").where(scored)
@@ -184,7 +186,7 @@ def table_csv(table: Table) -> pd.DataFrame:
     columns = ["method", "strategy", "init", *rows.filter(regex="^paper_"), "labels_percent"]
     for name in table.sets:
         columns += [f"{name}_{measure}{end}" for measure in table.measures for end in ("", "_std")]
-        columns += [f"{name}_{each}" for each in ("videos", "source", "of_full", "note")]
+        columns += [f"{name}_{each}" for each in ("n", "videos", "source", "of_full", "note")]
         minus = [f"{name}_{measure}_minus_paper" for measure in table.measures]
         columns += [column for column in minus if column in rows]
     return rows[[*columns, "seeds", "runs", "status", "profile", "command"]]

@@ -120,7 +120,7 @@ def _cells(table: Table, rows: pd.DataFrame, name: str, printed: str | None) -> 
     if printed and paper_set(name) == printed:
         columns[f"difference {_title(main)}"] = _numbers(rows, f"{name}_{main}_minus_paper", "+.1f")
     columns["of full"] = _numbers(rows, f"{name}_of_full", ".3f")
-    columns["seeds"] = [_seeds(row, name, main) for _, row in rows.iterrows()]
+    columns["seeds"] = [_seeds(row, name) for _, row in rows.iterrows()]
     columns["note"] = list(rows[f"{name}_note"])
     return markdown_table({key: cells for key, cells in columns.items() if key != "note" or any(cells)}, left)
 
@@ -144,11 +144,11 @@ def _ours(rows: pd.DataFrame, name: str, measure: str, absent: str) -> list[str]
     return [mean_and_spread(mean, spread, blank) for mean, spread, blank in values]
 
 
-def _seeds(row: pd.Series, name: str, main: str) -> str:
+def _seeds(row: pd.Series, name: str) -> str:
     """The seeds that have been scored; of how many runs, where some have not."""
     if pd.isna(row[f"{name}_seeds"]):
         return ""
-    scored = row[f"{name}_{main}_n"]
+    scored = row[f"{name}_n"]
     waiting = 0 if pd.isna(scored) else int(row["listed"] - scored)
     return row[f"{name}_seeds"] + (f" ({waiting} {NOT_RUN})" if waiting else "")
 
