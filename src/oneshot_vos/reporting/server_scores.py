@@ -78,7 +78,9 @@ def read_server_scores(path: Path, runs: Collection[str]) -> list[dict[str, Any]
         try:
             entry = _Entry.model_validate(each)
         except ValidationError as error:
-            findings += [f"score {place}: {line.removeprefix('the file: ')}" for line in explain(error, _Entry)]
+            findings += [
+                f"score {place}: {f'{where}: ' if where else ''}{message}" for where, message in explain(error, _Entry)
+            ]
             continue
         if entry.run not in runs:
             findings.append(f"score {place}: run '{entry.run}' is not in params.yaml; {suggest(entry.run, list(runs))}")
