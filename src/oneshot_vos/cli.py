@@ -35,6 +35,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # importing Rich takes as long as all the rest of `--help`
     help="Train video object segmentation networks from one labelled frame per video.",
 )
 

@@ -92,6 +92,15 @@ def test_paper_profile_holds_the_official_recipe() -> None:
 
 STCN, SAID = "profiles.mini.train.stcn", "config/profiles/mini.yaml: train.stcn"
 MINI = "config/profiles/mini.yaml"
+# Another seed of stcn-full-static, trained otherwise.
+OTHER_CROP = {
+    "network": "stcn",
+    "strategy": "full",
+    "labels": "every",
+    "init": "static",
+    "seed": 1,
+    "train": {"crop": 48},
+}
 SKIP = {"values": [1, 2, 3, 2]}
 
 
@@ -182,7 +191,11 @@ SKIP = {"values": [1, 2, 3, 2]}
         (put("runs.stcn-full-static.strategy", {"steps": 3}), "strategy: must be a strategy's name, or {name: …}"),
         (put("runs.stcn-full-static.train", {"iteratons": 3}), "runs.stcn-full-static.train.iteratons: unknown key"),
         (put("runs.stcn-full-static.train", {"crop": 50}), "runs.stcn-full-static.train.crop: should be a multiple"),
-        (put("runs.stcn-full-static.train", {"crop": 48}), "name it 'stcn-full-static-WORD'"),
+        (put("runs.stcn-full-static-s1", OTHER_CROP), "runs.stcn-full-static-s1.train: differs from runs.stcn-full-st"),
+        (
+            lambda document: document["profiles"]["mini"]["pretrain"].pop("xmem"),
+            f"{MINI}: pretrain.xmem: missing; write",
+        ),
         (put("table1_strategy", {"stcn": "full"}), "table1_strategy: no entry for the network 'xmem'"),
         (
             put("profiles.mini.curve.set", "mini-train"),

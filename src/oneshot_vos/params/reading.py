@@ -143,7 +143,7 @@ class _Files:
 
     def _params(self, choices: Choices, recipes: dict[str, RecipeFile], file: str, own: ProfileFile) -> Params:
         """The parameters under one profile."""
-        self.findings += [f"{file}: {line}" for line in check_names(own)]
+        self.findings += [f"{file}: {line}" for line in check_names(own, recipes)]
         layers = {}
         for network, recipe in recipes.items():
             start = str(self._config("recipes") / f"{network}.yaml")

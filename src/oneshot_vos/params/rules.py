@@ -1,7 +1,8 @@
 """Rules that tie several parts of `params.yaml` together. Each function returns one line per finding."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.params.schema import (
@@ -18,6 +19,8 @@ from oneshot_vos.params.schema import (
 from oneshot_vos.registry import suggest
 from oneshot_vos.supervision import STRATEGIES
 
+_BY_NETWORK = ("networks", "pretrain", "train", "infer")  # sections of a profile with an entry per network
+
 
 def check_runs(params: Choices) -> list[str]:
     """Findings about the networks and the runs: names, and which goes with which."""
@@ -32,7 +35,22 @@ def check_runs(params: Choices) -> list[str]:
         lines += _check_table1(params, network)
     for key, run in params.runs.items():
         lines += _check_run(params, key, run)
-    return lines
+    return lines + list(_check_seeds(params))
+
+
+def _check_seeds(params: Choices) -> Iterator[str]:
+    """Tables average runs that differ in seed: nothing else may differ between them."""
+    firsts: dict[tuple[Any, ...], str] = {}
+    for key, run in params.runs.items():
+        experiment = tuple(value for name, value in run.described(key).items() if name != "seed")
+        first = firsts.setdefault(experiment, key)
+        other = params.runs[first]
+        for field, one, two in (("strategy", run.entry, other.entry), ("train", run.train, other.train)):
+            if one != two:
+                yield (
+                    f"runs.{key}.{field}: differs from runs.{first}, and tables average the two as seeds of one "
+                    f"experiment; make them equal, or name one '{run.key}-WORD'"
+                )
 
 
 def _check_table1(params: Choices, network: str) -> list[str]:
@@ -59,8 +77,6 @@ def _check_run(params: Choices, key: str, run: Run) -> list[str]:
             f"{where}: its fields spell the name '{run.key}'; rename it, to '{run.key}-WORD' for a variant, or change "
             "the fields"
         )
-    elif key == run.key and (run.train or run.strategy_settings):
-        lines.append(f"{where}: has values of its own; name it '{run.key}-WORD', to tell it from the run without them")
     if run.strategy not in STRATEGIES:
         lines.append(f"{where}.strategy: unknown '{run.strategy}'; {suggest(run.strategy, STRATEGIES)}")
         return lines
@@ -87,14 +103,25 @@ def _not_recurrent(strategy: str, network: str) -> str:
     )
 
 
-def check_names(profile: ProfileFile) -> list[str]:
-    """Findings about the names below the sections of a profile's file."""
-    return [
+def check_names(profile: ProfileFile, networks: Iterable[str]) -> list[str]:
+    """Findings about the names below the sections of a profile's file, in which every one of `networks` has to stand.
+
+    An empty entry says that nothing differs from the recipe; the engines refuse to depend on a place that is not there.
+    """
+    unknown = [
         f"{section}.{name}: unknown network; {suggest(name, [*NETWORKS, 'all'])}"
-        for section in ("networks", "pretrain", "train", "infer")
+        for section in _BY_NETWORK
         for name in getattr(profile, section)
         if name not in NETWORKS and (name != "all" or section == "networks")
     ]
+    needed = [(section, name) for name in dict.fromkeys(networks) if name in NETWORKS for section in _BY_NETWORK]
+    needed += [(section, "all") for section in _BY_NETWORK[1:]]
+    missing = [
+        f"{section}.{name}: missing; write `{name}: {{}}` there if nothing differs from the recipe"
+        for section, name in needed
+        if name not in getattr(profile, section)
+    ]
+    return unknown + missing
 
 
 def check_profile(params: Params) -> list[str]:
