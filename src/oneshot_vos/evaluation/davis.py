@@ -89,7 +89,7 @@ def _score_in_worker(task: _Task, predictions: Path, tolerance: float) -> Sequen
 
 def _score(task: _Task, predictions: Predictions, tolerance: float) -> SequenceScores:
     """Score one video frame by frame; one pair of masks is in memory at a time."""
-    colors: dict[int, tuple[Color, str]] = {}  # of all masks, if they are RGB
+    colors: dict[int, tuple[Color, Path]] = {}  # of all masks, if they are RGB
     first = _read(inspect_mask(task.truths[0]), task.truths[0], task, colors)
     count = count_objects(first, task.truths[0], single_object=task.single_object)
     frames = []
@@ -122,9 +122,9 @@ def _score(task: _Task, predictions: Predictions, tolerance: float) -> SequenceS
     return SequenceScores(task.name, task.scored, tuple(objects))
 
 
-def _read(reading: MaskReading, file: Path, task: _Task, colors: dict[int, tuple[Color, str]]) -> Ids:
+def _read(reading: MaskReading, file: Path, task: _Task, colors: dict[int, tuple[Color, Path]]) -> Ids:
     if not task.single_object:
-        require_same_colors(colors, reading, file)
+        require_same_colors(colors, reading.colors or {}, file)
     return reading.ids
 
 

@@ -136,12 +136,12 @@ def _score(
     """Score one video frame by frame; one pair of masks is in memory at a time."""
     found: dict[int, list[Measures]] = {item.id: [] for item in video.objects}
     known = np.array([0, *found])
-    colors: dict[int, tuple[Color, str]] = {}
+    colors: dict[int, tuple[Color, Path]] = {}
     for stem in _scored_stems(video):
         origin = predictions.origin(video.name, stem)
         given, found_mask = inspect_mask(video.truth[stem]), predictions.read_mask(video.name, stem)
-        require_same_colors(colors, given, video.truth[stem])
-        require_same_colors(colors, found_mask, origin)
+        require_same_colors(colors, given.colors or {}, video.truth[stem])
+        require_same_colors(colors, found_mask.colors or {}, origin)
         truth, predicted = given.ids, found_mask.ids
         _check_prediction(predicted, truth, known, origin, video.truth[stem])
         height, width = truth.shape

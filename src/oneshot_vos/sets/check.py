@@ -11,10 +11,11 @@ import numpy as np
 
 from oneshot_vos.sets.davis import list_videos
 from oneshot_vos.videos.images import frame_size, read_frame
-from oneshot_vos.videos.masks import Color, check_same_size, inspect_mask, object_ids, require_same_colors
+from oneshot_vos.videos.mask_rules import MaskRules
+from oneshot_vos.videos.masks import check_same_size, object_ids
 from oneshot_vos.videos.pairs import ImagePair, read_objects
 from oneshot_vos.videos.problems import Problems
-from oneshot_vos.videos.scorable import VOID, require_scorable
+from oneshot_vos.videos.scorable import require_scorable
 from oneshot_vos.videos.video import Video
 
 _JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
@@ -200,25 +201,17 @@ def _check_masks(video: Video, sizes: dict[int, tuple[int, int]], training: bool
         log.warning(video.masks[video.stem(labelled[0])], f"the first mask is at frame {labelled[0]}, not 0")
     found: list[set[int]] = []
     colored = []
-    known: dict[int, tuple[Color, str]] = {}
+    rules = MaskRules(video.single_object)
     for t in labelled:
         path = video.masks[video.stem(t)]
         with log.catching(path):
-            reading = inspect_mask(path)
+            reading = rules.read(path)
             ids = set(object_ids(reading.ids))
             found.append({1} if video.single_object and ids else ids)
             if reading.colors is not None:
                 colored.append((path, reading.colors))
-                if not video.single_object:
-                    require_same_colors(known, reading, path)
             if t in sizes:
                 check_same_size(video.frames[t], path)
-            if VOID in ids and VOID - 1 not in ids and len(ids) > 1 and t == labelled[0] and not video.single_object:
-                log.error(
-                    path,
-                    f"value {VOID} beside the ids {sorted(ids - {VOID})}: a border to ignore, which would become an "
-                    "object; expected ids counted from 1. Set it to 0",
-                )
             if not ids and t == labelled[0]:
                 report = log.error if training else log.warning
                 report(path, "no object in the first mask; expected one. Draw it, or take the video out of the list")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.videos.images import frame_files
+from oneshot_vos.videos.images import frame_files, frame_name
 from oneshot_vos.videos.problems import Problem, Problems, folder_problems, repeated
 from oneshot_vos.videos.video import Video
 
@@ -59,7 +59,7 @@ def list_videos(
             continue
         video, masks = _video(name, frame_folder, mask_folder, False)
         for files, folder, kind in ((list(video.frames), frame_folder, "frame"), (masks, mask_folder, "mask")):
-            if len({file.stem for file in files}) < len(files):
+            if len({frame_name(file) for file in files}) < len(files):
                 finding = f"{repeated(files)} in {folder}; expected one file per {kind}. Take one away"
                 problems.append(Problem("error", name, str(folder), finding))
         videos.append(video)
@@ -88,7 +88,9 @@ def _masks_without_frames(root: Path, images: str, annotations: str) -> list[Pro
 def _video(name: str, frame_folder: Path, mask_folder: Path, single_object: bool) -> tuple[Video, list[Path]]:
     """A video, and all its mask files, of which the video holds one per stem."""
     masks = frame_files(mask_folder) if mask_folder.is_dir() else []
-    return Video(name, tuple(frame_files(frame_folder)), {path.stem: path for path in masks}, single_object), masks
+    return Video(
+        name, tuple(frame_files(frame_folder)), {frame_name(path): path for path in masks}, single_object
+    ), masks
 
 
 def folder_names(folder: Path) -> list[str]:

@@ -20,7 +20,7 @@ from PIL import Image
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing_folder
 from oneshot_vos.videos.frames import FrameSource, frame_named, open_frames
-from oneshot_vos.videos.images import frame_files
+from oneshot_vos.videos.images import frame_files, frame_name
 from oneshot_vos.videos.masks import mask_size
 from oneshot_vos.videos.problems import Problems
 from oneshot_vos.videos.video_files import VIDEO_SUFFIXES
@@ -96,7 +96,7 @@ def _named_masks(
     places = {stem: t for t, stem in enumerate(frames.names)}
     named: dict[str, Path] = {}
     for mask in masks:
-        frame = frame_named(places, mask.stem)
+        frame = frame_named(places, frame_name(mask))
         if mask.suffix.lower() != ".png":
             problems.add(f"{mask} is a mask saved as {mask.suffix}, which loses the ids; expected PNG", video)
         elif frame is None:
@@ -145,7 +145,7 @@ def _is_there(frames: FrameSource, masks: dict[str, Path], images: Path, annotat
     if any(file.stat().st_mtime_ns > made for file in frames.files()):
         return False
     same_masks = found == {f"{stem}.png": mask.read_bytes() for stem, mask in masks.items()}
-    return same_masks and [file.stem for file in frame_files(images)] == list(frames.names)
+    return same_masks and [frame_name(file) for file in frame_files(images)] == list(frames.names)
 
 
 def _write_jpeg(path: Path, picture: np.ndarray, quality: int) -> None:

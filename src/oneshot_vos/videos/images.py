@@ -3,10 +3,12 @@
 import os
 import re
 import struct
+import unicodedata
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -38,6 +40,8 @@ _DECODING_ERRORS = (
 )
 ORIENTATION_TAG = 0x0112
 _PNG_ORIENTATION_MARKS = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
+_DECIMAL = re.compile(r"[0-9]+\.[0-9]+")
+_TIME_STAMP = re.compile(r"[0-9]{9,}\.([0-9]+)(?![0-9])")
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L", "I", "F"})
 
 
@@ -115,6 +119,7 @@ def frame_files(folder: Path) -> list[Path]:
         )
     _warn_of_other_images(folder, files)
     names = [name for name in files if PurePath(name).suffix.lower() in IMAGE_SUFFIXES]
+    require_one_order(names, folder)
     names.sort(key=natural_key)
     if names != sorted(names):
         warnings.warn(
@@ -125,10 +130,41 @@ def frame_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
-    """Sort key that compares runs of digits as numbers; the name itself settles ties such as 1 and 01."""
-    parts = re.split(r"([0-9]+)", name)
-    return tuple(int(part) if index % 2 else part for index, part in enumerate(parts)), name
+def frame_name(path: PurePath) -> str:
+    """What ties frame, mask and prediction together: the file's name without suffix, accents written one way (NFC)."""
+    return unicodedata.normalize("NFC", path.stem)
+
+
+def natural_key(name: str) -> tuple[tuple[str | int | Fraction, ...], str]:
+    """Sort key that compares runs of digits as numbers; the name itself settles ties such as 1 and 01.
+
+    What follows the point of a time stamp in seconds since 1970, such as 1403636579.05, is a fraction: .05 before .1.
+    """
+    parts: list[str | int | Fraction] = [
+        int(part) if index % 2 else part for index, part in enumerate(re.split(r"([0-9]+)", name))
+    ]
+    stamp = _TIME_STAMP.match(name)
+    if stamp:
+        parts[3] = Fraction(int(stamp[1]), 10 ** len(stamp[1]))
+    return tuple(parts), name
+
+
+def require_one_order(names: Iterable[str], folder: Path) -> None:
+    """Raise `UserError` if file names are numbers with a point whose order is not certain.
+
+    As decimal numbers 0.10 comes before 0.9, as pairs of numbers after it; which is meant the names do not tell.
+    """
+    stems = [PurePath(name).stem for name in names]
+    if not all(_DECIMAL.fullmatch(stem) and not _TIME_STAMP.match(stem) for stem in stems):
+        return
+    decimal, natural = sorted(stems, key=Fraction), sorted(stems, key=natural_key)
+    if decimal != natural:
+        differing = next(pair for pair in zip(decimal, natural, strict=True) if pair[0] != pair[1])
+        raise UserError(
+            f"{folder}: file names are numbers with a point, and their order is not certain: as decimal numbers "
+            f"{differing[0]} comes before {differing[1]}, as pairs of numbers after it; expected as many digits behind "
+            "the point in every name. Rename the frames, to 00000, 00001, … say"
+        )
 
 
 @contextmanager

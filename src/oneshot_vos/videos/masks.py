@@ -8,7 +8,9 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,8 @@ def read_mask(path: Path, *, snap_colors: bool = False) -> np.ndarray:
     """Read object ids: int32, H x W, values 0..65535; 0 is background.
 
     - palette: the palette index; grey of 8 or 16 bits: the value (a lone 255 stays 255); 1 bit: 0 and 1;
-    - RGB: black is background. Colours of the DAVIS palette mean their index if all colours of the file are in it;
+    - RGB: a `labelmap.txt` of CVAT beside the masks says which colour is background and numbers the others. Without
+      one, black is background, and colours of the DAVIS palette mean their index if all colours of the file are in it;
       otherwise each exact colour gets an id, 1 upwards in the order of (red, green, blue). A warning lists them;
     - alpha 0 is background, whatever the colour below.
 
@@ -94,17 +97,17 @@ def decode_mask(content: bytes, origin: Path, *, snap_colors: bool = False) -> M
         return _read_any_png(origin, content, snap_colors) if ids is None else MaskReading(ids)
 
 
-def require_same_colors(known: dict[int, tuple[Color, str]], reading: MaskReading, file: Path) -> None:
-    """Raise `UserError` if an id of an RGB mask is another colour than in the masks of the video read before.
+def require_same_colors(known: dict[int, tuple[Color, Path]], colors: Mapping[int, Color], file: Path) -> None:
+    """Raise `UserError` if an id is another colour than in the masks of the video read before.
 
-    RGB masks number the colours of each file by itself. `known` (id to colour and file name) gains what is new.
+    RGB masks number the colours of each file by itself. `known` (id to colour and file) gains what is new.
     """
-    for number, color in (reading.colors or {}).items():
-        before, where = known.setdefault(number, (color, file.name))
+    for number, color in colors.items():
+        before, where = known.setdefault(number, (color, file))
         if before != color:
             raise UserError(
                 f"{file}: id {number} is the colour {color} here and {before} in {where}; expected one colour per "
-                "object in all masks. Convert the masks to palette PNG files"
+                "object in all masks of a video. Save the masks with one palette, or as grey PNG files of ids"
             )
 
 
@@ -265,6 +268,7 @@ def _is_flat(codes: np.ndarray) -> np.ndarray:
 def _ids_of_colors(path: Path, pixels: np.ndarray, snap_colors: bool) -> MaskReading:
     """Ids of an RGB mask (uint8, H x W x 3)."""
     codes = (pixels.astype(np.int32) << np.array([16, 8, 0])).sum(axis=2, dtype=np.int32)
+    labels = read_label_map(path)
     found = np.unique(codes)
     flat = np.unique(np.append(codes[_is_flat(codes)], 0))
     edges = _edge_colors(found, flat)
@@ -282,19 +286,58 @@ def _ids_of_colors(path: Path, pixels: np.ndarray, snap_colors: bool) -> MaskRea
             f"{path}: {len(found)} colours in an RGB mask; expected one exact colour per object, at most "
             f"{_MOST_COLORS}. Save object ids as palette or 16-bit grey PNG"
         )
-    ids_found = _ids_for(found)
+    ids_found = _ids_for(found, labels)
     ids = ids_found[np.searchsorted(found, codes)].astype(np.uint16)
     pairs = zip(ids_found.tolist(), _colors(found), strict=True)
     return MaskReading(ids, {object_id: color for object_id, color in pairs if object_id})
 
 
-def _ids_for(codes: np.ndarray) -> np.ndarray:
-    """Id of each colour (sorted codes): its index in the DAVIS palette if all are in it, else its rank; black is 0."""
+def _ids_for(codes: np.ndarray, labels: Mapping[Color, int]) -> np.ndarray:
+    """Id of each colour (sorted codes): what the label map says if it has all of them, else the index in the DAVIS
+    palette if all are in that, else the rank; the label map's background, or black, is 0.
+    """
+    colors = _colors(codes)
+    background = next((color for color, number in labels.items() if number == 0), (0, 0, 0))
     palette = {color: index for index, color in enumerate(map(tuple, DAVIS_PALETTE.tolist()))}
-    indices = [palette.get(color) for color in _colors(codes)]
-    if all(index is not None for index in indices):
-        return np.array(indices)
-    return np.arange(len(codes)) + (0 if codes[0] == 0 else 1)
+    for table in (labels, {**palette, background: 0}):
+        indices = [table.get(color) for color in colors]
+        if all(index is not None for index in indices):
+            return np.array(indices)
+    rank = 0
+    ids = []
+    for color in colors:
+        rank += color != background
+        ids.append(rank if color != background else 0)
+    return np.array(ids)
+
+
+def read_label_map(mask: Path) -> dict[Color, int]:
+    """Colours and ids of CVAT's `labelmap.txt` beside a mask's folder or in it: background 0, others in order from 1.
+
+    Its lines are `label:R,G,B:parts:actions`. Empty if there is none.
+    """
+    places = [folder / "labelmap.txt" for folder in mask.parents[:3]]
+    file = next((place for place in places if place.is_file()), None)
+    return _parse_label_map(file, file.stat().st_mtime_ns) if file else {}
+
+
+@lru_cache(maxsize=16)
+def _parse_label_map(file: Path, changed: int) -> dict[Color, int]:
+    """`changed` makes an edited file another one."""
+    found: dict[Color, int] = {}
+    with decoding(file, "lines label:R,G,B:parts:actions, as CVAT writes them"):
+        lines = file.read_text(encoding="utf-8").splitlines()
+    for line in lines:
+        if not line.strip() or line.startswith("#"):
+            continue
+        label, _, rest = line.partition(":")
+        numbers = rest.partition(":")[0].split(",")
+        if len(numbers) != 3 or not all(number.strip().isdigit() and int(number) < 256 for number in numbers):
+            raise UserError(f"{file}: cannot read the line '{line}'; expected label:R,G,B:parts:actions. Mend it")
+        red, green, blue = map(int, numbers)
+        number = 0 if label.strip().lower() == "background" else 1 + sum(each > 0 for each in found.values())
+        found[red, green, blue] = number
+    return found
 
 
 def _colors(codes: np.ndarray) -> list[Color]:

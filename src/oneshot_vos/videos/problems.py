@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.videos.images import frame_name
 
 _MOST_PROBLEMS_SHOWN = 20
 
@@ -77,24 +78,24 @@ class Problems:
 
 def folder_problems(frames: list[Path], masks: list[Path], frame_folder: Path, mask_folder: Path) -> Iterator[str]:
     """What is wrong with the files of one video, one line each."""
-    stems = {path.stem for path in frames}
+    stems = {frame_name(path) for path in frames}
     if not frames:
         yield f"no .jpg or .png file in {frame_folder}; expected its frames"
     if len(stems) < len(frames):
         yield f"{repeated(frames)} in {frame_folder}; expected one file per frame. Take one away"
     if not masks:
         yield f"no mask in {mask_folder}; expected at least one, named like its frame"
-    if len({path.stem for path in masks}) < len(masks):
+    if len({frame_name(path) for path in masks}) < len(masks):
         yield f"{repeated(masks)} in {mask_folder}; expected one mask per frame. Take one away"
     for path in masks:
         if path.suffix.lower() != ".png":
             yield f"{path} is a mask saved as {path.suffix}, which loses the ids; expected PNG"
-        elif frames and path.stem not in stems:
+        elif frames and frame_name(path) not in stems:
             yield f"{path} is a mask without a frame; expected {frame_folder}/{path.stem}.jpg (or .png)"
 
 
 def repeated(files: list[Path]) -> str:
     """Say which name stands several times."""
-    stems = [path.stem for path in files]
+    stems = [frame_name(path) for path in files]
     stem = next(stem for stem in stems if stems.count(stem) > 1)
     return f"several files named '{stem}'"

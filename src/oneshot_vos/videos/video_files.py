@@ -22,7 +22,12 @@ from av.video.frame import VideoFrame
 
 from oneshot_vos.errors import UserError
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".mpg", ".mpeg", ".wmv", ".ts"})
+VIDEO_SUFFIXES = frozenset(
+    (
+        *(".3g2", ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
+        *(".mts", ".mxf", ".ogv", ".ts", ".webm", ".wmv"),
+    )
+)
 
 # FFmpeg's names of the formats that hold pictures themselves. Playlists and scripts, which name other files, are not
 # among them, and no protocol but that of plain files is open to any of them.
@@ -282,8 +287,12 @@ def _frames_from(path: Path, origin: int | None, start: int, time: int | None) -
 
 
 def _checksum(frame: VideoFrame) -> int:
-    """Of the brightness, or of all channels where they lie together."""
-    return zlib.crc32(memoryview(frame.planes[0]))
+    """Of the brightness, or of all channels where they lie together, without what decoders leave behind the rows."""
+    plane, form = frame.planes[0], frame.format
+    bits = form.components[0].bits if form.is_planar else form.padded_bits_per_pixel
+    used = plane.width * ((bits + 7) // 8)
+    rows = np.frombuffer(memoryview(plane), np.uint8)[: plane.height * plane.line_size].reshape(plane.height, -1)
+    return zlib.crc32(rows[:, :used].tobytes())
 
 
 def _to_rgb(frame: VideoFrame) -> np.ndarray:
