@@ -21,11 +21,11 @@ SECTIONS: dict[str, type[Training] | type[Infer]] = {"pretrain": Training, "trai
 
 
 def load_params(path: Path, profile: str | None = None) -> Params:
-    """Read and check `path` and all that lies in `config` beside it; `profile` takes the place of its own.
+    """Read and check `path` and what it uses of `config` beside it; `profile` takes the place of its own.
 
     Raises `UserError` with one line per finding.
     """
-    return next(iter(load_profiles(path, profile).values()))
+    return next(_load(path, profile))
 
 
 def load_profiles(path: Path, profile: str | None = None) -> dict[str, Params]:
@@ -34,15 +34,25 @@ def load_profiles(path: Path, profile: str | None = None) -> dict[str, Params]:
     The others are checked by themselves and have no runs: these are for the profile in force, and need not fit one with
     other data or lengths of training.
     """
-    try:
-        files = _Files(path)
-        loaded = files.profiles(profile)
-    except RecursionError as error:
-        raise UserError(
-            f"{path}: a value in it, or in a file beside it, contains itself; expected plain YAML"
-        ) from error
+    return {params.profile_name: params for params in _load(path, profile)}
+
+
+def _load(path: Path, profile: str | None) -> Iterator[Params]:
+    """Every profile, that in force first; what is wrong with it is raised before it is given."""
+    files = _Files(path)
+    profiles = files.profiles(profile)
+    while True:
+        try:
+            params = next(profiles, None)
+        except RecursionError as error:
+            raise UserError(
+                f"{path}: a value in it, or in a file beside it, contains itself; expected plain YAML"
+            ) from error
+        if params is None:
+            break
+        if not files.findings:
+            yield params
     require_none(path, files.findings)
-    return loaded
 
 
 def require_none(path: Path, findings: Iterable[str]) -> None:
@@ -78,11 +88,11 @@ class _Files:
     path: Path
     findings: list[str] = field(default_factory=list)
 
-    def profiles(self, wanted: str | None) -> dict[str, Params]:
-        """Everything, checked; incomplete where there are findings."""
+    def profiles(self, wanted: str | None) -> Iterator[Params]:
+        """Every profile, checked, that in force first; incomplete where there are findings."""
         choices = self._model(self.path, read_yaml(self.path), Choices)
         if choices is None:
-            return {}
+            return
         self.findings += [f"{self.path}: {line}" for line in check_runs(choices)]
         recipes = dict(self._recipes(choices))
         found = {file.stem: file for file in sorted(self._config("profiles").glob("*.yaml"))}
@@ -90,15 +100,13 @@ class _Files:
         if first not in found:
             known = suggest(first, found) if found else "there is none. Copy the folder config beside it"
             self.findings.append(f"{self.path}: profile: unknown '{first}'; {known} ({self._config('profiles')})")
-        loaded = {}
         for name in sorted(found, key=lambda name: name != first):
             own = self._file(found[name], ProfileFile)
             if own is None:
                 continue
             chosen = choices if name == first else _by_itself(choices, own)
             used = {network: recipe for network, recipe in recipes.items() if network in chosen.networks}
-            loaded[name] = self._params(chosen, used, str(found[name]), own)
-        return loaded
+            yield self._params(chosen, used, str(found[name]), own)
 
     def _config(self, kind: str) -> Path:
         return self.path.parent / "config" / kind
