@@ -223,11 +223,14 @@ def fetch(
     archive: Annotated[list[str] | None, typer.Option(help="NAME=PATH: an archive that you have already.")] = None,
     keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep what was downloaded.")] = False,
 ) -> None:
-    """Download the public data sets into the folders that the profile `paper` reads; goes on where it stopped."""
+    """Download the public data sets into the folders that the profile `paper` reads; rerun to resume."""
     from oneshot_vos.stages import fetch as stage
 
     archives = stage.parse_archives(archive or [])
-    stage.run(names or [], root, archives, typer.echo, dry_run=dry_run, keep=keep_archives)
+    if dry_run:
+        typer.echo(stage.report(names or [], root, archives))
+    else:
+        stage.run(names or [], root, archives, keep=keep_archives)
 
 
 @app.command()
@@ -237,10 +240,10 @@ def resize_youtube(
     quality: Annotated[int, typer.Option(help="JPEG quality; 75 is that of the official copy.")] = 75,
     processes: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
 ) -> None:
-    """Copy YouTube-VOS with a shorter side of 480 pixels, which training reads; goes on where it stopped."""
+    """Copy YouTube-VOS with a shorter side of 480 pixels, which training reads; rerun to resume."""
     from oneshot_vos.stages import resize_youtube as stage
 
-    stage.run(source, out, typer.echo, quality=quality, processes=processes)
+    stage.run(source, out, quality=quality, processes=processes)
 
 
 @app.command()
