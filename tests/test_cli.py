@@ -22,9 +22,9 @@ RUN = "stcn-two_step-static"
 STAGES: dict[str, tuple[list[str], list[object]]] = {
     "data": (["--out", "o"], [Path("o")]),
     "labels": (["--kind", "first", "--sets", "s", "--out", "o"], ["first", Path("s"), Path("o")]),
-    "init": (["--model", "stcn", "--out", "o"], ["stcn", Path("o")]),
+    "init": (["--network", "stcn", "--out", "o"], ["stcn", Path("o")]),
     "pretrain": (
-        ["--model", "stcn", "--weights", "w", "--sets", "s", "--out", "o", "--curves", "c"],
+        ["--network", "stcn", "--weights", "w", "--sets", "s", "--out", "o", "--curves", "c"],
         ["stcn", Path("w"), Path("s"), Path("o"), Path("c")],
     ),
     "train": (
@@ -101,7 +101,7 @@ def test_an_interrupt_ends_with_code_130(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["init", "--model", "sctn", "--out", "o"], "unknown model 'sctn': did you mean 'stcn'?"),
+        (["init", "--network", "sctn", "--out", "o"], "unknown network 'sctn': did you mean 'stcn'?"),
         (["infer", "--run", "x", "--weights", "w", "--snapshots", "n", "--sets", "s", "--out", "o"], "unknown run 'x'"),
         (["data", "--profile", "papr", "--out", "o"], "unknown 'papr'; did you mean 'paper'?"),
         (["data", "--params", "none.yaml", "--out", "o"], "none.yaml: cannot be read"),

@@ -37,8 +37,10 @@ def test_pins_record_no_download_address(repository: Path, name: str) -> None:
 def test_pins_lie_within_the_declared_ranges(repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
     user, developer = (pins(repository / name) for name in REQUIREMENTS)
-    declared = [(user, line) for line in [*project["project"]["dependencies"], *project["build-system"]["requires"]]]
-    declared += [(developer, line) for line in project["dependency-groups"]["dev"]]
+    extras = project["project"]["optional-dependencies"]
+    needed = [*project["project"]["dependencies"], *extras["pipeline"], *extras["fetch"]]
+    declared = [(user, line) for line in [*needed, *project["build-system"]["requires"]]]
+    declared += [(developer, line) for line in extras["dev"]]
     for pinned, line in declared:
         requirement = Requirement(line)
         assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), line
@@ -80,7 +82,7 @@ def test_an_old_python_is_refused_with_a_remedy(repository: Path, tmp_path: Path
 
 
 def test_training_state_is_an_output_of_neither_engine(repository: Path) -> None:
-    for place in ("dvc.yaml", "workflow/rules/train.smk"):
+    for place in ("dvc.yaml", "workflow/Snakefile", "workflow/stages.py"):
         assert "state/" not in (repository / place).read_text(encoding="utf-8")
     for place in (".gitignore", ".dvcignore"):
         assert "/state/" in (repository / place).read_text(encoding="utf-8").splitlines()

@@ -5,13 +5,15 @@ command runs: help and wrong parameters answer at once, without torch.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.params import Labels, load_params, show_run
+
+if TYPE_CHECKING:
+    from oneshot_vos.params import Params
 
 
 class _Commands(TyperGroup):
@@ -24,7 +26,7 @@ class _Commands(TyperGroup):
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt as interrupt:
-            typer.echo("interrupted; the same command goes on where it can", err=True)
+            typer.echo("interrupted; rerun to resume", err=True)
             raise typer.Exit(130) from interrupt
 
 
@@ -57,6 +59,14 @@ MaxFrames = Annotated[int | None, typer.Option(min=2, help="Most frames in memor
 WeightsOut = Annotated[Path, typer.Option("--out", help="File for the weights.")]
 
 DEFAULT_PARAMS = Path("params.yaml")
+Labels = Literal["first", "every"]
+
+
+def load_params(path: Path, profile: str | None) -> "Params":
+    """The parameters, read only by the commands that want them: help should not wait for their schema."""
+    from oneshot_vos import params
+
+    return params.load_params(path, profile)
 
 
 @app.command()
@@ -315,6 +325,8 @@ def check_params(
     """Check the parameters and do nothing else."""
     chosen = load_params(params, profile)
     if show is not None:
+        from oneshot_vos.params import show_run
+
         typer.echo("\n".join(show_run(params, show, profile)))
         return
     from oneshot_vos.stages.init import check_arguments

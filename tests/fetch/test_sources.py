@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 
 import pytest
-from tests.parameters import read_document
+import yaml
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.fetch.sources import DRIVE, SOURCES, chosen
@@ -52,8 +52,9 @@ def test_names_and_groups() -> None:
 
 
 def test_the_group_paper_gives_what_the_profile_paper_reads(repository: Path) -> None:
+    profile = yaml.safe_load((repository / "config/profiles/paper.yaml").read_text(encoding="utf-8"))
     wanted = set()
-    for entry in read_document(repository)["profiles"]["paper"]["data"]["sets"].values():
+    for entry in profile["data"]["sets"].values():
         if entry["kind"] == "youtube":
             parts = [entry.get(key) for key in ("images", "annotations", "all_frames")]
             folders = [*(PurePosixPath(part).parent.as_posix() for part in parts if part), entry["split"]]

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from oneshot_vos.errors import UserError
+
 # Stands for Snakemake: told to stop, it needs a moment to put things in order.
 ENGINE = """
 import signal, sys, time
@@ -27,7 +29,7 @@ time.sleep(60)
 """
 
 
-@pytest.mark.parametrize(("name", "whole_group"), [("SIGINT", True), ("SIGTERM", False)])
+@pytest.mark.parametrize(("name", "whole_group"), [("SIGINT", True), ("SIGTERM", False), ("SIGTERM", True)])
 def test_an_interrupted_engine_puts_its_things_in_order(tmp_path: Path, repository: Path, name, whole_group) -> None:
     engine = ENGINE.format(signal=name)
     program = f"import sys, repro; repro.run(sys.executable, '-c', {engine!r})"
@@ -46,6 +48,59 @@ def test_an_interrupted_engine_puts_its_things_in_order(tmp_path: Path, reposito
         process.kill()
         process.wait()
     assert (tmp_path / "in order").exists()
+
+
+@pytest.fixture
+def script(repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    monkeypatch.syspath_prepend(str(repository / "workflow/scripts"))
+    monkeypatch.chdir(tmp_path)
+    import repro
+
+    (tmp_path / ".snakemake/locks").mkdir(parents=True)
+    (tmp_path / ".snakemake/locks/0.output.lock").write_text("results/x\n", encoding="utf-8")
+    return repro
+
+
+def test_locks_of_a_killed_run_are_removed(script: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script.clear_locks()
+    assert not list((tmp_path / ".snakemake/locks").iterdir())
+    assert "that was killed" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="asks Linux's /proc who works in a folder")
+def test_a_run_that_is_at_work_is_named(script: Any, tmp_path: Path) -> None:
+    (tmp_path / "snakemake").write_text("import time\nprint(flush=True)\ntime.sleep(60)\n", encoding="utf-8")
+    with subprocess.Popen([sys.executable, tmp_path / "snakemake"], cwd=tmp_path, stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout is not None
+            other.stdout.readline()  # it is there
+            with pytest.raises(UserError, match="another Snakemake is at work"):
+                script.clear_locks()
+        finally:
+            other.kill()
+    assert list((tmp_path / ".snakemake/locks").iterdir())
+
+
+def test_what_does_not_end_is_killed_with_its_jobs(tmp_path: Path, repository: Path) -> None:
+    job = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    engine = (
+        "import signal, subprocess, sys, time; from pathlib import Path;"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        f"job = subprocess.Popen([sys.executable, '-c', {job!r}]);"
+        "Path('job').write_text(str(job.pid)); time.sleep(60)"
+    )
+    program = f"import sys, repro; repro.PATIENCE = 0.5; repro.run(sys.executable, '-c', {engine!r})"
+    environment = {**os.environ, "PYTHONPATH": str(repository / "workflow/scripts")}
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, env=environment, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not ((tmp_path / "job").exists() and (tmp_path / "job").read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    pid = int((tmp_path / "job").read_text())
+    state = Path(f"/proc/{pid}/stat")
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 @pytest.mark.parametrize("content", ["profile: [", "profile: mini\n"], ids=["no YAML", "keys missing"])

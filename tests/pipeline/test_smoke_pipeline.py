@@ -76,7 +76,7 @@ def test_both_engines_build_everything_and_hand_over(make_project: Make) -> None
     assert {stage.partition("@")[0] for stage in again} == {"evaluate", "baseline", "tables"}
     assert json.loads((tables / "summary.json").read_text(encoding="utf-8")) != before
     project.edit_params(*reversed(tolerance), PROFILE)
-    assert stages_run(project.run("dvc", "repro")) == again
+    assert stages_run(project.run("dvc", "repro")) == {"tables"}  # scores come from the cache, tables lie in git
     assert json.loads((tables / "summary.json").read_text(encoding="utf-8")) == before
     assert results(project.root) == built
 

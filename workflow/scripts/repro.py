@@ -6,16 +6,20 @@ contents with dvc.lock. Where both engines are used in turn only the second know
 1. what DVC has in its cache for today's parameters, code and inputs is restored from there;
 2. Snakemake is told that everything DVC holds for done is done, and made to repeat what DVC holds for out of date;
 3. DVC records what was made, and has the last word: it would run any stage that were still missing.
+
+Locks that a killed run has left are removed first, if nobody holds them: a start that ends early never blocks the next.
 """
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from hashlib import sha256
 from pathlib import Path
+from types import FrameType
 
 import networkx as nx
 from dvc.exceptions import ConfirmRemoveError, DvcException
@@ -28,11 +32,13 @@ from oneshot_vos.params import load_params
 
 # Lies there while steps 2 and 3 are under way, so that a start after an interruption goes on.
 BEGAN = Path(".dvc/tmp/repro-began")
+PATIENCE = 8.0  # seconds that an engine and its jobs have to end
 
 
 def main(options: list[str]) -> None:
     """Bring the project in the current folder up to date; exits with the code of the first engine that fails."""
     load_params(Path("params.yaml"))  # every problem in it is named before anything is asked of an engine
+    clear_locks()
     since = interrupted_start() or time.time()
     stale, done = take_stock()
     BEGAN.write_text(json.dumps({"since": since, "lock": lock_checksum()}), encoding="utf-8")
@@ -43,7 +49,39 @@ def main(options: list[str]) -> None:
         run("snakemake", *options, *(["--forcerun", *again] if again else []))
         run("dvc", "commit", "--force", "--no-relink")  # a new link would be a new time
     BEGAN.unlink()
-    run("dvc", "repro")
+    if stale:
+        run("dvc", "repro")  # the last word: it would run any stage that were still missing
+    else:
+        print("everything is up to date")
+
+
+def clear_locks() -> None:
+    """Remove what a killed Snakemake has left locked; raise `UserError` if one may still be at work here."""
+    locks = sorted(Path(".snakemake/locks").glob("*.lock"))
+    if not locks:
+        return
+    if at_work("snakemake"):
+        raise UserError(
+            f"{locks[0].parent}: another Snakemake is at work in this folder; expected none. Wait for it, or end it, "
+            "then rerun to resume"
+        )
+    for lock in locks:
+        lock.unlink()
+    print("removed the locks of a Snakemake run that was killed")
+
+
+def at_work(program: str) -> bool:
+    """Whether a process of this name works in the current folder; where the system does not tell, it may."""
+    processes = [entry for entry in Path("/proc").glob("[0-9]*") if int(entry.name) != os.getpid()]
+    if not processes:
+        return True
+    here, found = Path.cwd(), False
+    for entry in processes:
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            named = any(Path(os.fsdecode(word)).name == program for word in words[:3])
+            found = found or (named and (entry / "cwd").readlink() == here)
+    return found
 
 
 def interrupted_start() -> float | None:
@@ -108,17 +146,41 @@ def youngest(path: Path) -> float:
 def run(*command: str) -> None:
     """Run an engine; its messages are the user's, and so is its exit code.
 
-    An engine that is interrupted ends its jobs and puts its own things in order, and is waited for.
+    The engine and its jobs are a process group of their own, so that each of them hears once that it is to end, however
+    it was said: to this process or to its whole group. Trainings save their state then. What has not ended after
+    `PATIENCE` seconds is killed: nothing is left running.
     """
-    with subprocess.Popen(command) as engine:
-        signal.signal(signal.SIGTERM, lambda *_: engine.terminate())
-        code = None
-        while code is None:
-            with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches the engine as well
-                code = engine.wait()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    asked: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if not asked:
+            asked.append(number)
+            signal_group(engine.pid, number)
+
+    engine = subprocess.Popen(command, start_new_session=True)
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        while not asked and engine.poll() is None:
+            time.sleep(0.1)
+        if asked:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                engine.wait(PATIENCE)
+            signal_group(engine.pid, signal.SIGKILL)
+        code = engine.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if asked:
+        print(f"ended by {signal.Signals(asked[0]).name}; rerun to resume", file=sys.stderr)
+        sys.exit(code if code > 0 else 128 + asked[0])
     if code != 0:
         sys.exit(code if code > 0 else 128 - code)
+
+
+def signal_group(leader: int, number: int) -> None:
+    """Send a signal to every process of a group that is still there."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, number)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import recognise
 from oneshot_vos.videos.images import normalise
+from oneshot_vos.videos.masks import LARGEST_ID
 
 
 def load_network(weights: str | Path, device: str | torch.device | None = None) -> Network[Any]:
@@ -53,15 +54,18 @@ class Tracker:
     """Follows objects through one video, a frame at a time, from the masks of any frames.
 
     network: from `load_network`, in evaluation mode. settings: memory and resolution; None: `default_settings`.
-    A video needs a tracker of its own. `step` gives what `segment_video` gives for the same frames and masks.
+    dtype: type of the arithmetic; None: bfloat16 where that is surely faster, else float32. A video needs a tracker of
+    its own. `step` gives what `segment_video` gives for the same frames and masks, up to rounding.
     """
 
-    def __init__(self, network: Network[Any], settings: InferenceSettings | None = None) -> None:
+    def __init__(
+        self, network: Network[Any], settings: InferenceSettings | None = None, *, dtype: torch.dtype | None = None
+    ) -> None:
         self._network = network.eval()
         self._settings = settings if settings is not None else default_settings(network)
         self._device = next(network.parameters()).device
-        dtype = choose_precision(self._device, "auto")
-        self._objects = ObjectTracker(network, 0, self._settings, dtype=dtype)
+        chosen = choose_precision(self._device, "auto") if dtype is None else dtype
+        self._objects = ObjectTracker(network, 0, self._settings, dtype=chosen)
         self._rhythm = Rhythm(self._settings, updates_memory_frames=network.updates_memory_frames)
         self._ids: list[int] = []  # the object of channel k is ids[k - 1]
         self._size: tuple[int, int] | None = None
@@ -102,7 +106,8 @@ class Tracker:
 
     def _checked(self, image: NDArray[np.uint8], mask: NDArray[Any] | None) -> tuple[int, int]:
         """Height and width of the frame."""
-        if not (isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8):
+        plain = isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
+        if not plain or image.size == 0:
             raise UserError(f"frame {self._frames}: {_kind(image)}; expected an RGB image, uint8 [H, W, 3]")
         size = (image.shape[0], image.shape[1])
         if self._size is not None and size != self._size:
@@ -110,20 +115,20 @@ class Tracker:
                 f"frame {self._frames}: {size[1]}x{size[0]} pixels, but the first frame was "
                 f"{self._size[1]}x{self._size[0]}; expected one size. Another video wants another tracker"
             )
-        self._size = size
         if mask is not None:
             integral = isinstance(mask, np.ndarray) and np.issubdtype(mask.dtype, np.integer)
-            if not integral or mask.shape != size or mask.min() < 0:
+            if not integral or mask.shape != size or mask.min() < 0 or mask.max() > LARGEST_ID:
                 raise UserError(
-                    f"mask of frame {self._frames}: {_kind(mask)}; expected object ids from 0 on, integers "
+                    f"mask of frame {self._frames}: {_kind(mask)}; expected object ids, 0 to {LARGEST_ID}, integers "
                     f"[{size[0]}, {size[1]}] as the frame has pixels"
                 )
+        self._size = size
         return size
 
 
 def _kind(value: object) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} {list(value.shape)}" + (
-            " with ids below 0" if value.size and value.min() < 0 else ""
+            " with values below 0" if value.size and value.min() < 0 else ""
         )
     return f"a {type(value).__name__}"

@@ -1,13 +1,9 @@
 """Command `segment`: the masks of a whole video from one or more given ones. It stands outside the pipeline."""
 
-import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -19,6 +15,7 @@ from oneshot_vos.files import fingerprint, sha256_of
 from oneshot_vos.inference.both_ways import GivenFrames, Route, Walk, plan_routes
 from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.tracker import settings_of
+from oneshot_vos.interrupts import stop_requests
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
@@ -138,7 +135,7 @@ class Segmenter:
         self._say(f"{source.path}: {len(source.names)} masks of {len(given.ids)} object(s) in {out}")
 
     def _walk(self, source: FrameSource, given: GivenFrames, settings: InferenceSettings, folder: Output) -> None:
-        with tqdm(total=len(source.names), desc=source.path.name, unit="frame") as bar, _stopping() as stop:
+        with tqdm(total=len(source.names), desc=source.path.name, unit="frame") as bar, stop_requests() as stop:
             for route in plan_routes(len(source.names), given, settings, self._network):
                 done = folder.state / f"{route.name}.done"
                 if done.exists():
@@ -219,34 +216,3 @@ def _write_overlay(source: FrameSource, out: Path) -> None:
     masks = (read_mask(out / MASKS / f"{name}.png") for name in source.names)
     pairs = tqdm(zip(frames, masks, strict=True), total=len(source.names), desc="overlay video", unit="frame")
     write_overlay(out / OVERLAY, pairs, source.rate)
-
-
-class _Stop:
-    """Which signal, if any, asked to end after the current frame."""
-
-    requested: int = 0
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.requested = number
-
-    def leave(self) -> None:
-        """End if that was asked for."""
-        if self.requested == signal.SIGINT:
-            raise KeyboardInterrupt
-        if self.requested:
-            raise SystemExit(128 + self.requested)
-
-
-@contextmanager
-def _stopping() -> Iterator[_Stop]:
-    """Turn SIGINT and SIGTERM into a request to save and leave; the handlers before are put back."""
-    stop = _Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # only the main thread hears signals
-        return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

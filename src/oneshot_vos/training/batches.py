@@ -58,7 +58,11 @@ def load_batches(
 
 
 def _prepare_worker(worker: int) -> None:
-    """The training process decides when to stop; its workers end when it tells them to."""
+    """The training process decides when to stop; its workers end when it tells them to, or when it is gone.
+
+    A signal to the whole group must not take the clips away from the iteration that is finished before saving.
+    PyTorch's workers look for their parent every few seconds.
+    """
     keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

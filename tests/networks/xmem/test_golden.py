@@ -298,7 +298,9 @@ def _checked_gradients(case: Case, iteration: int, net: XMem, loss: Tensor) -> d
 
 def _check_step(case: Case, iteration: int, net: XMem, gradients: Mapping[str, Tensor]) -> None:
     """One step of the optimiser from the initial weights, which are put back afterwards."""
-    recipe = Optimiser(name="adamw", learning_rate=case.meta["lr"], weight_decay=case.meta["weight_decay"], clip=None)
+    recipe = Optimiser(
+        name="adamw", epsilon=1e-8, learning_rate=case.meta["lr"], weight_decay=case.meta["weight_decay"], clip=None
+    )
     optimiser = build_optimiser(recipe, net)
     parameters = dict(net.named_parameters())
     for name, gradient in gradients.items():  # the others have no gradient and stay
