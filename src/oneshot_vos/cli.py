@@ -4,6 +4,9 @@ Every path is an argument, so that the pipeline's files alone decide what lies w
 command runs: help and wrong parameters answer at once, without torch.
 """
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,12 +19,34 @@ if TYPE_CHECKING:
     from oneshot_vos.params import Params
 
 
+class _Plain(logging.Handler):
+    """Prints messages as they are; asks for standard output each time, since tests replace it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(self.format(record))
+
+
+@contextmanager
+def _messages_printed() -> Iterator[None]:
+    """Print what the library logs at INFO and above, for the time of the block."""
+    logger, handler = logging.getLogger("oneshot_vos"), _Plain()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
 class _Commands(TyperGroup):
     """Ends every command in an orderly way: 0 done, 2 something for the user to mend, 130 interrupted."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _messages_printed():
+                return super().invoke(ctx)
         except UserError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(2) from error

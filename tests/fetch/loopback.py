@@ -29,7 +29,9 @@ class Site:
 
     def __init__(self, content: bytes) -> None:
         self.content = content
-        self.etag = '"one"'
+        self.etag: str | None = '"one"'
+        self.last_modified: str | None = None
+        self.head_status = 200
         self.faults: list[Fault] = []
         self.ranges: list[str | None] = []  # one entry per request
         self.url = ""
@@ -37,6 +39,17 @@ class Site:
 
 class _Handler(BaseHTTPRequestHandler):
     site: Site
+
+    def do_HEAD(self) -> None:
+        self.send_response(self.site.head_status)
+        self.send_header("Content-Length", str(len(self.site.content)))
+        self._send_validators()
+        self.end_headers()
+
+    def _send_validators(self) -> None:
+        for name, value in (("ETag", self.site.etag), ("Last-Modified", self.site.last_modified)):
+            if value is not None:
+                self.send_header(name, value)
 
     def do_GET(self) -> None:
         site, asked = self.site, self.headers.get("Range")
@@ -53,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = site.content[start:]
         self.send_response(206 if partial else 200)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", site.etag)
+        self._send_validators()
         if partial:
             self.send_header("Content-Range", f"bytes {start}-{len(site.content) - 1}/{len(site.content)}")
         self.end_headers()

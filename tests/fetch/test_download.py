@@ -10,6 +10,7 @@ from typing import Any
 
 import gdown
 import pytest
+import requests
 from tests.fetch.loopback import Fault, Site, served
 
 from oneshot_vos.errors import UserError
@@ -40,6 +41,40 @@ def test_a_later_call_resumes_what_an_overloaded_server_began(site: Site, tmp_pa
         fetch(site.url, tmp_path)
     assert fetch(site.url, tmp_path) == site.content
     assert site.ranges[-1] == f"bytes={BLOCK}-"
+
+
+@pytest.mark.parametrize("validator", ["etag", "last_modified", "length"])
+def test_a_file_that_was_replaced_is_noticed_before_it_is_resumed(site: Site, tmp_path: Path, validator: str) -> None:
+    changed = bytes(reversed(site.content)) + b"more" * (validator == "length")
+    site.etag = '"one"' if validator == "etag" else None
+    site.last_modified = "Mon, 01 Jan 2018 00:00:00 GMT" if validator == "last_modified" else None
+    site.faults = [Fault(cut_after=BLOCK + 1000), *[Fault(status=503)] * 3]
+    with pytest.raises(MirrorError):
+        fetch(site.url, tmp_path)
+    site.content, site.ranges, site.faults = changed, [], []
+    if validator == "etag":
+        site.etag = '"two"'
+    if validator == "last_modified":
+        site.last_modified = "Tue, 02 Jan 2018 00:00:00 GMT"
+    assert fetch(site.url, tmp_path) == changed
+    assert site.ranges == [None]
+
+
+def test_a_server_that_answers_no_head_is_resumed_all_the_same(site: Site, tmp_path: Path) -> None:
+    site.head_status = 405
+    site.faults = [Fault(cut_after=BLOCK + 1000)]
+    assert fetch(site.url, tmp_path) == site.content
+    assert site.ranges[-1] == f"bytes={BLOCK}-"
+
+
+def test_a_redirection_out_of_https_is_refused_before_it_is_followed(site: Site, tmp_path: Path) -> None:
+    answer = requests.Response()
+    answer.status_code, answer.url = 302, "https://example.org/data.zip"
+    answer.headers["Location"] = "/elsewhere.zip"
+    download._refuse_downgrade(answer)
+    answer.headers["Location"] = "http://example.org/data.zip"
+    with pytest.raises(MirrorError, match=r"redirects to http://example\.org/data\.zip; expected an https address"):
+        download._refuse_downgrade(answer)
 
 
 def test_a_server_without_ranges_starts_over_and_is_given_up_if_it_always_cuts(site: Site, tmp_path: Path) -> None:

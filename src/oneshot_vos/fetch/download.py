@@ -1,19 +1,22 @@
 """Download of one file from a web server or Google Drive through gdown, resumed after a cut or a kill.
 
-gdown continues its `.part` with a Range and checks that the answer fits; here are patience, room and plain words. A
-file that changes on the server between two attempts is not noticed here, but by its checksum or its archive's CRC.
+gdown continues its `.part` with a Range and checks that the answer fits; here are patience, room and plain words. A web
+server is asked before each attempt what it has: a part of a file that was replaced in between is thrown away.
 """
 
 import errno
 import importlib
+import json
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from tqdm import tqdm
 
 from oneshot_vos.fetch.disk import on_disk, require_space
 from oneshot_vos.fetch.sources import DRIVE
+from oneshot_vos.files import write_json
 
 ATTEMPTS = 5  # in a row that bring nothing new
 TIMEOUT = 60.0  # seconds that a server may be silent
@@ -45,6 +48,8 @@ def download(url: str, target: Path, *, size: int | None, title: str) -> None:
         while not target.is_file():
             arrived = _Arrived(url, target, size, bar)
             try:
+                if not url.startswith(DRIVE):
+                    _discard_if_replaced(url, target)
                 _ask(gdown, url, target, arrived)
             except gdown.exceptions.FileURLRetrievalError as error:
                 raise MirrorError(
@@ -65,6 +70,7 @@ def download(url: str, target: Path, *, size: int | None, title: str) -> None:
                     reason = f"{_first_line(error)}; {failures} attempts got no further than byte {best}"
                     raise MirrorError(f"{url}: {reason}. Rerun to resume") from error
                 time.sleep(PAUSE * 2 ** (failures - 1))
+    _record(target).unlink(missing_ok=True)
 
 
 class _Arrived:
@@ -83,6 +89,37 @@ class _Arrived:
             self._bar.total = total
         self.bytes = so_far
         self._bar.update(so_far - self._bar.n)
+
+
+def _discard_if_replaced(url: str, target: Path) -> None:
+    """Record what the server says of the file; if it said otherwise before, drop what has arrived.
+
+    Refusals are left to the download itself, since some servers answer no HEAD.
+    """
+    options = {"headers": {"Accept-Encoding": "identity"}, "hooks": {"response": _refuse_downgrade}}
+    response = importlib.import_module("requests").head(url, allow_redirects=True, timeout=TIMEOUT, **options)
+    if not response.ok:
+        return
+    now = {name: response.headers.get(name) for name in ("ETag", "Last-Modified", "Content-Length")}
+    try:
+        before = json.loads(_record(target).read_text(encoding="utf-8"))
+        same = all(before[name] in (None, value) or value is None for name, value in now.items())
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        same = False
+    if not same:
+        _discard(target)
+        write_json(_record(target), now)
+
+
+def _refuse_downgrade(response: Any, **_: Any) -> None:
+    """Raise `MirrorError` for a redirection from https to http, before it is followed."""
+    to = urljoin(response.url, response.headers.get("Location", ""))
+    if response.is_redirect and response.url.startswith("https:") and not to.startswith("https:"):
+        raise MirrorError(f"{response.url}: the server redirects to {to}; expected an https address")
+
+
+def _record(target: Path) -> Path:
+    return target.with_name(f"{target.name}.json")
 
 
 def _ask(gdown: Any, url: str, target: Path, progress: _Arrived) -> None:
@@ -104,6 +141,7 @@ def _ask(gdown: Any, url: str, target: Path, progress: _Arrived) -> None:
 def _discard(target: Path) -> None:
     for part in target.parent.glob(f"{target.name}*.part"):
         part.unlink()
+    _record(target).unlink(missing_ok=True)
 
 
 def _first_line(error: Exception) -> str:
