@@ -141,10 +141,15 @@ def test_wrong_arguments_end_in_a_message(tmp_path: Path, arguments: list[str], 
     assert "Traceback" not in result.stderr
 
 
-def test_resize_youtube_is_a_command(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
+def test_resize_youtube_is_a_command_that_says_what_it_made_once_per_call(tmp_path: Path) -> None:
     fake_trees.make_youtube_train(tmp_path / "train", frames=6)
-    result = CliRunner().invoke(app, ["resize-youtube", str(tmp_path / "train"), "--quality", "90", "--processes", "1"])
-    assert result.exit_code == 0, result.output
-    assert "train_480p: 4 videos, 7 frames, 7 masks" in caplog.text
+    command = ["resize-youtube", str(tmp_path / "train"), "--quality", "90", "--processes", "1"]
+    copy = tmp_path / "train_480p"
+    expected = (
+        f"{copy}: 4 videos, 7 frames, 7 masks; settings in resize.json\n",
+        f"{copy}: there already, 4 videos; used as it is\n",
+    )
+    for text in expected:
+        result = CliRunner().invoke(app, command)
+        assert (result.exit_code, result.stdout) == (0, text), result.output
     assert json.loads((tmp_path / "train_480p/resize.json").read_text())["images"]["jpeg_quality"] == 90

@@ -74,7 +74,7 @@ def _downloaded(source: Source, work: Path, pin: Pin | None) -> tuple[Path, Pin]
     folders = {mirror: work / f"{source.name}.{number}" for number, mirror in enumerate(source.mirrors)}
     earlier = ["an earlier download"] if done.exists() else []
     problems = []
-    for mirror in earlier + sorted(folders, key=lambda mirror: not folders[mirror].exists()):
+    for mirror in earlier + sorted(folders, key=lambda mirror: not any(folders[mirror].glob("*.part"))):
         try:
             if mirror not in earlier:
                 log.info("%s: from %s", source.name, mirror)
@@ -83,8 +83,10 @@ def _downloaded(source: Source, work: Path, pin: Pin | None) -> tuple[Path, Pin]
                 download(mirror, folders[mirror] / done.name, size=source.size, title=source.name)
                 with on_disk(done):
                     os.replace(folders[mirror] / done.name, done)
-                    folders[mirror].rmdir()
-            return done, _right(source, done, pin, mirror)
+            right = _right(source, done, pin, mirror)
+            for folder in folders.values():  # parts from other mirrors are of no use now
+                shutil.rmtree(folder, ignore_errors=True)
+            return done, right
         except MirrorError as error:
             log.info("%s: %s", source.name, error)
             problems.append(str(error))
