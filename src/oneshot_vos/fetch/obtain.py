@@ -74,7 +74,8 @@ def _downloaded(source: Source, work: Path, pin: Pin | None) -> tuple[Path, Pin]
     folders = {mirror: work / f"{source.name}.{number}" for number, mirror in enumerate(source.mirrors)}
     earlier = ["an earlier download"] if done.exists() else []
     problems = []
-    for mirror in earlier + sorted(folders, key=lambda mirror: not any(folders[mirror].glob("*.part"))):
+    begun = {mirror for mirror, folder in folders.items() if any(each.suffix != ".json" for each in folder.glob("*"))}
+    for mirror in earlier + sorted(folders, key=lambda mirror: mirror not in begun):
         try:
             if mirror not in earlier:
                 log.info("%s: from %s", source.name, mirror)
