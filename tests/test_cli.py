@@ -28,16 +28,16 @@ STAGES: dict[str, tuple[list[str], list[object]]] = {
         ["stcn", Path("w"), Path("s"), Path("o"), Path("c")],
     ),
     "train": (
-        ["--run", RUN, "--weights", "w", "--labels", "l", "--out", "o", "--snapshots", "n", "--curves", "c"],
+        [RUN, "--weights", "w", "--labels", "l", "--out", "o", "--snapshots", "n", "--curves", "c"],
         [RUN, Path("w"), Path("l"), Path("o"), Path("n"), Path("c")],
     ),
     "infer": (
-        ["--run", RUN, "--weights", "w", "--snapshots", "n", "--sets", "s", "--out", "o"],
+        [RUN, "--weights", "w", "--snapshots", "n", "--sets", "s", "--out", "o"],
         [RUN, Path("w"), Path("n"), Path("s"), Path("o")],
     ),
     "baseline": (["--sets", "s", "--masks", "k", "--metrics", "m"], [Path("s"), Path("k"), Path("m")]),
     "evaluate": (
-        ["--run", RUN, "--masks", "k", "--sets", "s", "--out", "o"],
+        [RUN, "--masks", "k", "--sets", "s", "--out", "o"],
         [RUN, Path("k"), Path("s"), Path("o")],
     ),
     "tables": (
@@ -102,7 +102,7 @@ def test_an_interrupt_ends_with_code_130(monkeypatch: pytest.MonkeyPatch) -> Non
     ("arguments", "expected"),
     [
         (["init", "--network", "sctn", "--out", "o"], "unknown network 'sctn': did you mean 'stcn'?"),
-        (["infer", "--run", "x", "--weights", "w", "--snapshots", "n", "--sets", "s", "--out", "o"], "unknown run 'x'"),
+        (["infer", "x", "--weights", "w", "--snapshots", "n", "--sets", "s", "--out", "o"], "unknown run 'x'"),
         (["data", "--profile", "papr", "--out", "o"], "unknown 'papr'; did you mean 'paper'?"),
         (["data", "--params", "none.yaml", "--out", "o"], "none.yaml: cannot be read"),
     ],

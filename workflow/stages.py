@@ -4,7 +4,9 @@ Of DVC's templates this reads what dvc.yaml uses: `${dotted.name}`, `foreach` ov
 by file. tests/pipeline/test_stages.py compares the outcome with DVC's own resolver.
 """
 
+import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +27,6 @@ class Stage:
         self._scope, self._root = scope, root
         items = fill(entry["foreach"], scope) if "foreach" in entry else {"": ""}
         self.items: dict[str, Any] = dict(items) if isinstance(items, Mapping) else {item: item for item in items}
-        self.gpu = int(self._template.get("meta", {}).get("gpu", 0))
 
     @property
     def single(self) -> bool:
@@ -61,6 +62,17 @@ class Stage:
         """Paths of the outputs."""
         declared = self.declared(item)
         return [path_of(out) for kind in _KINDS for out in declared.get(kind, [])]
+
+    def gpus(self, item: str = "") -> int:
+        """How many cards a job asks for: none, one, or as many as its training has processes."""
+        wanted = self._template.get("meta", {}).get("gpu", 0)
+        if wanted != "processes":
+            return int(wanted)
+        entry = self.items[item]
+        network = entry["network"] if isinstance(entry, Mapping) else entry
+        profile = read_yaml(self._root / f"config/profiles/{self._scope['profile']}.yaml")
+        processes = profile.get("processes") or read_yaml(self._root / f"config/recipes/{network}.yaml")["processes"]
+        return visible_gpus() if processes == "auto" else int(processes)
 
     def values(self, item: str = "") -> dict[str, Any]:
         """The parameters that the stage depends on, by file and dotted place."""
@@ -106,6 +118,18 @@ class Pipeline:
             )
         else:
             yield dep
+
+
+def visible_gpus() -> int:
+    """The cards of this machine that may be used, and 1 if there are none: such a job takes the place of one."""
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if seen:
+        return len(seen.split(","))
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        return 1
+    return max(1, sum(line.startswith("GPU ") for line in listed.splitlines()))
 
 
 def item_of(wildcards: Any) -> str:

@@ -67,7 +67,7 @@ app = typer.Typer(
 ProfileName = Annotated[str | None, typer.Option("--profile", help="Profile; default: the one that --params names.")]
 ParamsFile = Annotated[Path, typer.Option("--params", help="The parameters.")]
 ModelName = Annotated[str, typer.Option("--network", help="Network, one of `networks` in the parameters.")]
-RunName = Annotated[str, typer.Option("--run", help="Trained network, one of `runs` in the parameters.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="Trained network, one of `runs` in the parameters.")]
 SetsFolder = Annotated[Path, typer.Option("--sets", help="Folder with the index <set>.json of every set.")]
 WeightsFile = Annotated[Path, typer.Option("--weights", help="Weights to start from.")]
 CurvesOut = Annotated[Path, typer.Option("--curves", help="Folder for the training curves.")]

@@ -187,8 +187,16 @@ class _Files:
             train=resolved["train"],
             infer=resolved["infer"],
         )
+        processes = {network: own.processes or recipe.processes for network, recipe in recipes.items()}
         params = Params(
-            Path(file).stem, choices.networks, choices.table1_strategy, choices.runs, profile, trainings, layers
+            profile_name=Path(file).stem,
+            networks=choices.networks,
+            table1_strategy=choices.table1_strategy,
+            runs=choices.runs,
+            profile=profile,
+            trainings=trainings,
+            processes=processes,
+            layers=layers,
         )
         self.findings += [f"{file}: {line}" for line in check_profile(params)]
         self.findings += check_trainings(params)

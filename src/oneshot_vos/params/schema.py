@@ -31,6 +31,7 @@ def _relative(path: str) -> str:
 
 
 Positive = Annotated[int, Field(ge=1)]
+Processes = Literal["auto"] | Positive
 NonNegative = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
 # YAML has lists where a frozen model wants tuples.
@@ -341,11 +342,13 @@ class ProfileFile(Strict):
     evaluate: Evaluate
     curve: Curve
     figures: Figures
+    processes: Processes | None = None  # in the place of the recipes'
 
 
 class RecipeFile(Strict):
     """`config/recipes/<network>.yaml`: the official values, complete."""
 
+    processes: Processes  # of a training; auto: one per GPU. Up to rounding it changes no number
     network: dict[str, Any]  # keyword arguments of the network; {} is the official size
     pretrain: dict[str, Any]
     train: dict[str, Any]
@@ -362,6 +365,7 @@ class Params:
     runs: dict[str, Run]
     profile: Profile
     trainings: dict[str, Training]  # of every run
+    processes: dict[str, Literal["auto"] | int]  # how many train, by network
     layers: dict[str, Layered]  # where values are from: networks.<n>, pretrain.<n>, infer.<n>, runs.<run>, train.<run>
 
     def run(self, key: str) -> Run:

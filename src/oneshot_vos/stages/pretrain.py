@@ -24,4 +24,4 @@ def run(params: Params, network: str, weights: Path, sets: Path, out: Path, curv
     dataset = StaticDataset(sources, transform, objects=recipe.objects, seed=_SEED)
     job = Job(f"pretrain-{network}", network, profile.networks[network], "full", {}, recipe, _SEED)
     state = Path("state") / params.profile_name / job.name
-    train_network(job, weights, dataset, list(files.values()), state, Outputs(out, curves))
+    train_network(job, weights, dataset, list(files.values()), state, Outputs(out, curves), params.processes[network])

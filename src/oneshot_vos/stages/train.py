@@ -49,4 +49,4 @@ def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, sn
     )
     state = Path("state") / params.profile_name / run_key
     outputs = Outputs(out, curves, Snapshots(snapshots, profile.curve.points))
-    train_network(job, weights, dataset, list(files.values()), state, outputs)
+    train_network(job, weights, dataset, list(files.values()), state, outputs, params.processes[chosen.network])

@@ -1,6 +1,7 @@
-"""One process or several (`torchrun`): who am I, and which part of the batch is mine."""
+"""One process or several: who am I, and which part of the batch is mine. `launch` or `torchrun` starts several."""
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,14 +9,17 @@ from dataclasses import dataclass
 import torch
 from torch import distributed, nn
 
+PARENT = "ONESHOT_VOS_PARENT"  # environment: number of the process that started the processes of a training
+
 
 @dataclass(frozen=True)
 class World:
-    """The place of this process among those that train together."""
+    """The place of this process among those that train together. control: where they agree on when to end."""
 
     rank: int
     size: int
     device: torch.device
+    control: distributed.ProcessGroup | None = None
 
     @property
     def leads(self) -> bool:
@@ -34,6 +38,20 @@ class World:
         each = batch_size // self.size
         return slice(self.rank * each, (self.rank + 1) * each)
 
+    def agree_to_stop(self, requested: int) -> int:
+        """The signal that asked any of the processes to end, 0 if none did; all have to ask after the same iteration.
+
+        `requested`: the signal that asked this one. That its starter is gone counts as SIGTERM.
+        """
+        parent = os.environ.get(PARENT)
+        if parent is not None and os.getppid() != int(parent):
+            requested = requested or signal.SIGTERM
+        if self.size == 1:
+            return requested
+        asked = torch.tensor(requested)
+        distributed.all_reduce(asked, distributed.ReduceOp.MAX, self.control)
+        return int(asked)
+
     def wait(self) -> None:
         """Until every process has come here."""
         if self.size > 1:
@@ -42,7 +60,7 @@ class World:
 
 @contextmanager
 def joined_world() -> Iterator[World]:
-    """Join the processes that `torchrun` started, or be the only one."""
+    """Join the processes that `launch` or `torchrun` started, or be the only one."""
     cuda = torch.cuda.is_available()
     size = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
@@ -50,8 +68,11 @@ def joined_world() -> Iterator[World]:
     if size == 1:
         yield World(0, 1, device)
         return
+    if cuda:
+        torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if cuda else "gloo")
     try:
-        yield World(distributed.get_rank(), size, device)
+        # On the side of the processor: to agree on ending must not wait for the GPU.
+        yield World(distributed.get_rank(), size, device, distributed.new_group(backend="gloo"))
     finally:
         distributed.destroy_process_group()

@@ -28,6 +28,7 @@ from oneshot_vos.training.batches import EndlessClips
 from oneshot_vos.training.checkpoint import StateFolder
 from oneshot_vos.training.curves import write_curves
 from oneshot_vos.training.distributed import World, joined_world
+from oneshot_vos.training.launch import Processes, company
 from oneshot_vos.training.loop import Finished, fit
 
 
@@ -90,13 +91,28 @@ class Outputs:
 
 
 def train_network(
-    job: Job, weights: Path, dataset: EndlessClips, data_files: Sequence[Path], state: Path, outputs: Outputs
+    job: Job,
+    weights: Path,
+    dataset: EndlessClips,
+    data_files: Sequence[Path],
+    state: Path,
+    outputs: Outputs,
+    processes: Processes,
 ) -> None:
     """Do `job`, starting from `weights`, and write `outputs`; rerun to resume from the folder `state`.
 
     `data_files` are what the data set was read from (an index, say): with other ones, a checkpoint in `state` is not
-    used.
+    used. `processes`: how many train; see `launch.company`.
     """
+    with company(processes, job.recipe.batch_size // job.recipe.accumulation) as here:
+        if here:
+            _train(job, weights, dataset, data_files, state, outputs)
+
+
+def _train(
+    job: Job, weights: Path, dataset: EndlessClips, data_files: Sequence[Path], state: Path, outputs: Outputs
+) -> None:
+    """The part of one process."""
     keep_freed_memory()
     strategy = job.build(weights)
     folder = StateFolder(state, job.fingerprint(weights, data_files))

@@ -1,0 +1,233 @@
+"""Processes that a training starts for itself: how many, on which cards, and what happens when one dies."""
+
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.parameters import read_document, write_document
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.training.launch import company, count_processes, free_cards
+
+RUN = "stcn-two_step-backbone"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cards", "clips", "expected"),
+    [("auto", 0, 8, 1), ("auto", 2, 8, 2), ("auto", 3, 8, 2), ("auto", 4, 6, 3), (2, 0, 8, 2), (1, 4, 8, 1)],
+)
+def test_how_many(wanted: Any, cards: int, clips: int, expected: int) -> None:
+    assert count_processes(wanted, cards, clips) == expected
+
+
+def test_more_processes_than_cards_are_refused() -> None:
+    with pytest.raises(UserError, match=r"processes is 3, but 2 GPU\(s\) can be seen"):
+        count_processes(3, 2, 6)
+
+
+def test_one_of_several_starts_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with company(2, 8) as here:
+        assert here
+
+
+def hold(cards: list[str], count: int, folder: Path) -> None:
+    """Say in a file which cards were got, and keep them until there is a file `end`."""
+    os.environ["TMPDIR"] = str(folder)
+    with free_cards(cards, count) as own:
+        (folder / f"{os.getpid()}.got").write_text(" ".join(own))
+        while not (folder / "end").exists():
+            time.sleep(0.05)
+
+
+def got(folder: Path, count: int) -> list[str]:
+    """What was got, when so many have got some."""
+    limit = time.monotonic() + 60
+    while len(files := list(folder.glob("*.got"))) < count or not all(file.read_text() for file in files):
+        assert time.monotonic() < limit, "waited too long"
+        time.sleep(0.05)
+    return sorted(file.read_text() for file in files)
+
+
+def test_two_trainings_never_share_a_card(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    holders = [context.Process(target=hold, args=(["0", "1", "2"], 1, tmp_path)) for _ in range(3)]
+    for process in holders:
+        process.start()
+    assert got(tmp_path, 3) == ["0", "1", "2"]
+    late = context.Process(target=hold, args=(["0", "1", "2"], 2, tmp_path))
+    late.start()
+    time.sleep(1)
+    assert got(tmp_path, 3) == ["0", "1", "2"]  # the fourth waits
+    for process in holders[:2]:
+        process.kill()  # the system frees the cards of a dead one
+    assert len(got(tmp_path, 4)) == 4
+    (tmp_path / "end").touch()
+    for process in (*holders, late):
+        process.join(timeout=60)
+
+
+# --- trainings in two processes on this machine's cores -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+    """The profile `smoke` with one run in two processes, made ready up to its training."""
+    folder = tmp_path_factory.mktemp("launch")
+    document = read_document(repository)
+    smoke = document["profiles"]["smoke"]
+    smoke["processes"] = 2
+    smoke["training"] |= {"iterations": 40, "checkpoint_every": 1}
+    document["runs"] = {RUN: document["runs"][RUN]}
+    document |= {"profile": "smoke", "networks": ["stcn"], "table1_strategy": {"stcn": "two_step"}}
+    write_document(folder / "params.yaml", document)
+    for words in (
+        *(["data", "--out", "data/smoke/sets"], ["init", "--network", "stcn", "--out", "backbone.safetensors"]),
+        ["labels", "--kind", "first", "--sets", "data/smoke/sets/train", "--out", "labels"],
+    ):
+        subprocess.run([*ONESHOT, *words], cwd=folder, check=True, env=environment())
+    return folder
+
+
+ONESHOT = [sys.executable, "-c", "from oneshot_vos.cli import app; app()"]
+OPTIONS = [
+    *("--weights", "backbone.safetensors", "--labels", "labels", "--out", "out.safetensors"),
+    *("--snapshots", "snapshots", "--curves", "curves"),
+]
+
+
+def environment() -> dict[str, str]:
+    scripts = Path(sys.executable).parent
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+
+
+def start(folder: Path, *command: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [*command, "train", RUN, *OPTIONS],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def copy(prepared: Path, target: Path) -> Path:
+    shutil.copytree(prepared, target)
+    return target
+
+
+def ranks(parent: int) -> dict[int, int]:
+    """Process number of every rank that a process has started, by rank."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (entry / "status").read_text()
+            words = (entry / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if re.search(rf"^PPid:\s{parent}$", status, re.MULTILINE):
+            values = dict(word.split(b"=", 1) for word in words if b"=" in word)
+            if b"RANK" in values:
+                found[int(values[b"RANK"])] = int(entry.name)
+    return found
+
+
+def wait_for_checkpoint(folder: Path, process: "subprocess.Popen[str]") -> None:
+    checkpoint = folder / f"state/smoke/{RUN}/checkpoint.pt"
+    limit = time.monotonic() + 120
+    while not checkpoint.exists():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < limit, "no checkpoint"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def unbroken(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = copy(prepared, tmp_path_factory.mktemp("unbroken") / "p")
+    process = start(folder, *ONESHOT)
+    said = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, said
+    assert "starting 2 processes" in said
+    return (folder / "out.safetensors").read_bytes()
+
+
+def test_a_rank_that_is_killed_ends_all_and_the_training_resumes(
+    prepared: Path, tmp_path: Path, unbroken: bytes
+) -> None:
+    folder = copy(prepared, tmp_path / "p")
+    process = start(folder, *ONESHOT)
+    wait_for_checkpoint(folder, process)
+    started = ranks(process.pid)
+    os.kill(started[1], signal.SIGKILL)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 2
+    assert "process 2 of 2 of this training was ended by SIGKILL" in said
+    assert "Rerun to resume" in said
+    assert not any(Path(f"/proc/{pid}").exists() for pid in started.values())
+    assert not (folder / "out.safetensors").exists()
+    again = start(folder, *ONESHOT)
+    said = again.communicate(timeout=300)[0]
+    assert again.returncode == 0, said
+    assert (folder / "out.safetensors").read_bytes() == unbroken
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_request_to_end_is_one_for_all(
+    prepared: Path, tmp_path: Path, unbroken: bytes, number: int, code: int
+) -> None:
+    folder = copy(prepared, tmp_path / "p")
+    process = start(folder, *ONESHOT)
+    wait_for_checkpoint(folder, process)
+    started = ranks(process.pid)
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == code, said
+    assert not any(Path(f"/proc/{pid}").exists() for pid in started.values())
+    assert "Traceback" not in said
+    again = start(folder, *ONESHOT)
+    said = again.communicate(timeout=300)[0]
+    assert again.returncode == 0, said
+    assert (folder / "out.safetensors").read_bytes() == unbroken
+
+
+def test_processes_end_when_the_one_that_started_them_is_killed(prepared: Path, tmp_path: Path) -> None:
+    folder = copy(prepared, tmp_path / "p")
+    process = start(folder, *ONESHOT)
+    wait_for_checkpoint(folder, process)
+    started = ranks(process.pid)
+    process.kill()
+    process.wait()
+    limit = time.monotonic() + 30
+    while any(running(pid) for pid in started.values()):
+        assert time.monotonic() < limit, "still at work"
+        time.sleep(0.1)
+    process.stdout.close()  # type: ignore[union-attr]
+
+
+def running(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def test_the_documented_line_of_torchrun(prepared: Path, tmp_path: Path, repository: Path, unbroken: bytes) -> None:
+    text = (repository / "docs/pipeline.md").read_text(encoding="utf-8")
+    line = re.search(r"^torchrun (.*) RUN --profile paper …$", text, re.MULTILINE)
+    assert line is not None
+    *options, command, stage = line[1].split()
+    assert (command, stage) == ("oneshot-vos", "train")
+    folder = copy(prepared, tmp_path / "p")
+    process = start(folder, "torchrun", "--master-addr", "127.0.0.1", "--master-port", "0", *options, command)
+    said = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, said
+    assert (folder / "out.safetensors").read_bytes() == unbroken
