@@ -195,9 +195,9 @@ def test_copies_and_skip_divisor(videos):
     asked = []
 
     class Recording(OneShotSampler):
-        def sample(self, frames, labelled, length, max_skip, rng):
+        def sample(self, frames, labelled, length, max_skip, rng, start=None):
             asked.append(max_skip)
-            return super().sample(frames, labelled, length, max_skip, rng)
+            return super().sample(frames, labelled, length, max_skip, rng, start)
 
     sources = [ClipSource("davis", videos[:1], copies=5), ClipSource("youtube", videos[1:], skip_divisor=5)]
     dataset = ClipDataset(

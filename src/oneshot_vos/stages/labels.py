@@ -11,7 +11,7 @@ from oneshot_vos.videos.index import read_index
 def run(params: Params, kind: Labels, sets: Path, out: Path) -> None:
     """Write `out/<set>.json` for every training set and `out/label_ratio.json`."""
     keep = {"first": keep_first, "every": keep_every}[kind]
-    ratios = {name: keep(read_index(sets / f"{name}.json"), out, name) for name in params.profile.data.train}
+    ratios = {name: keep(read_index(sets / f"{name}.json"), out, name) for name in params.profile.data.training_sets}
     labelled = sum(ratio.labelled for ratio in ratios.values())
     annotated = sum(ratio.annotated for ratio in ratios.values())
     write_json(

@@ -16,6 +16,7 @@ A network says once how it differs from others: by the class attributes of `Netw
 from abc import ABC, abstractmethod
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from oneshot_vos.networks.common.aggregation import aggregate
@@ -146,6 +147,9 @@ class Network(nn.Module, ABC, Generic[F]):
         decoded, state = self.decode(features, memory, state, previous, present, update=update)
         logits = self.combine(decoded.logits, present)
         return Prediction(logits, logits.softmax(1)[:, 1:], decoded.auxiliary), state
+
+    def start_as_published(self, generator: torch.Generator) -> None:
+        """Draw anew what the official program initialises otherwise than this class does; goes with ImageNet trunks."""
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """How the parameters are optimised: all alike, unless a network's recipe says otherwise."""
