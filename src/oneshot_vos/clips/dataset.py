@@ -132,7 +132,7 @@ class StaticDataset(Dataset[Clip]):
 
     An image with several instances lends up to `objects` random ones; its other instances are background. All frames
     are labelled. Frame 0's masks are soft, or `hard` (0 or 1); targets are masks > 0.5. An object that leaves frame 0
-    is drawn again, at most five times; after that the clip is kept with whatever is left, `present` saying what that is.
+    is drawn again, at most five times; after that the clip is kept with what is left, `present` saying what that is.
     """
 
     def __init__(

@@ -177,7 +177,7 @@ _ALL = (
         licence=_DAVIS_LICENCE,
         page="https://davischallenge.org/davis2016/code.html",
         about=1_900_000_000,
-        groups=("davis",),
+        groups=("davis", "paper"),
     ),
     Source(
         name="davis2017",

@@ -16,8 +16,8 @@ def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, sn
     """Train the run `run_key` from `weights` on the videos and masks that `labels` names.
 
     Writes the trained weights `out`, the folder `snapshots` with the weights after each part of the training but the
-    last (`<iteration>.safetensors`), and the folder `curves`. Of a run that is shown no object, `snapshots/figure6` has the
-    weights that Figure 6 asks for.
+    last (`<iteration>.safetensors`), and the folder `curves`. Of a run that is shown no object,
+    `snapshots/figure6` has the weights that Figure 6 asks for.
     """
     profile, chosen = params.profile, params.run(run_key)
     recipe = params.training(run_key)
