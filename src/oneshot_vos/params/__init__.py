@@ -21,8 +21,10 @@ from oneshot_vos.params.layers import Layer, Layered, put_together
 from oneshot_vos.params.rules import check_profile, check_runs
 from oneshot_vos.params.schema import (
     Choices,
+    ClipChoices,
     Data,
     DavisSet,
+    EmptyFigure,
     FigureChoice,
     Infer,
     Labels,
@@ -43,8 +45,10 @@ from oneshot_vos.strict_yaml import explain, read_yaml
 
 __all__ = [
     "Choices",
+    "ClipChoices",
     "Data",
     "DavisSet",
+    "EmptyFigure",
     "FigureChoice",
     "Infer",
     "Labels",
