@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors import safe_open
 from tests.parameters import read_document, write_document
 from tests.sets import fake_trees
 from typer.testing import CliRunner
@@ -25,7 +26,7 @@ from oneshot_vos.evaluation.youtube_report import load_youtube_result
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Params, load_params
-from oneshot_vos.stages import baseline, data, evaluate, figures, infer, labels, tables
+from oneshot_vos.stages import baseline, data, evaluate, figures, infer, init, labels, pretrain, tables, train
 from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.objects_index import read_youtube_index
 
@@ -277,6 +278,46 @@ def test_cutie_reads_youtube_at_its_original_size(finished: Finished) -> None:
         for path in (*video.frames, *video.masks.values())
     }
     assert root == "train"
+
+
+def train_briefly(profile: dict[str, Any]) -> None:
+    """Two iterations of small clips; all else is the recipes'."""
+    profile["training"] = {
+        "iterations": 2,
+        "batch_size": 2,
+        "crop": 32,
+        "workers": 0,
+        "precision": "float32",
+        "schedule": {"name": "multistep", "milestones": [], "factor": 0.1, "warmup": 0},
+        "clips": {"affine_until": 1},
+    }
+    profile["train"]["all"] = {"frames": 4, "max_skip": {"values": [5], "at": [0.0]}}
+    profile["train"]["cutie"] = profile["pretrain"]["cutie"] = {"loss": {"points": 64}}
+    profile["figures"]["figure6"]["iteration"] = 1
+
+
+@pytest.mark.parametrize("network", ["stcn", "xmem", "cutie"])
+def test_static_weights_know_one_object_and_videos_add_the_others(
+    network: str, finished: Finished, raw: Path, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = paper(repository, raw, tmp_path / "params.yaml", add_held_out, train_on_a_part, train_briefly)
+    monkeypatch.chdir(tmp_path)
+    backbone, static, trained = (tmp_path / f"{name}.safetensors" for name in ("backbone", "static", "trained"))
+    init.run(params, network, backbone)
+    pretrain.run(params, network, backbone, finished.root / "sets/pretrain", static, tmp_path / "curves")
+    inputs = []
+    for labels_kind, strategy in (("every", "full"), ("first", "two_step")):
+        run, folder = f"{network}-{strategy}-static", finished.root / "labels" / labels_kind
+        train.run(params, run, static, folder, trained, tmp_path / "snapshots", tmp_path / "curves")
+        assert not (tmp_path / "snapshots/figure6").exists()
+    if network == "cutie":
+        train.run(params, EMPTY, backbone, folder, trained, tmp_path / "snapshots", tmp_path / "curves")
+        assert (tmp_path / "snapshots/figure6/0000001.safetensors").is_file()
+    name = build_network(network, params.profile.networks[network]).others_channels[0]
+    for path in (backbone, static, trained):
+        with safe_open(path, framework="pt") as file:
+            inputs.append(file.get_tensor(name).shape[1])
+    assert inputs == [5, 4, 5]
 
 
 def test_a_profile_without_youtube_says_so(finished: Finished, repository: Path, tmp_path: Path) -> None:
