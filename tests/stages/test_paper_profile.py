@@ -269,6 +269,12 @@ def test_davis_2016_is_scored_with_its_own_masks(finished: Finished) -> None:
             assert set(np.unique(np.asarray(mask)).tolist()) == {0, 255}
 
 
+def test_masks_are_counted_once(finished: Finished) -> None:
+    for kind in ("first", "every"):
+        ratio = json.loads((finished.root / f"labels/{kind}/label_ratio.json").read_text(encoding="utf-8"))
+        assert list(ratio["sets"]) == ["davis17-train", TRAIN]
+
+
 def test_cutie_reads_youtube_at_its_original_size(finished: Finished) -> None:
     sources = finished.params.profile.data.train_sources("cutie")
     assert list(sources) == ["davis17-train", ORIGINAL]
