@@ -163,6 +163,10 @@ def test_the_weights_of_figure_6_are_kept_apart_from_those_of_the_curve(tmp_path
     snapshots.copy(StateFolder(tmp_path / "state", "k"), 6)
     found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.safetensors"))
     assert found == ["0000002.safetensors", "0000004.safetensors", "figure6/0000003.safetensors"]
+    late = Snapshots(tmp_path / "late", 1, figure6=5)
+    with pytest.warns(UserWarning, match="no weights were kept at iteration 5"):
+        late.copy(StateFolder(tmp_path / "state", "k"), 6)
+    assert [path.name for path in (tmp_path / "late").rglob("*")] == ["figure6"]
 
 
 def test_a_training_starts_from_single_object_weights(tmp_path: Path) -> None:

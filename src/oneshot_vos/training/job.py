@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -53,14 +54,21 @@ class Snapshots:
         return {*self.iterations(total), *([] if self.figure6 is None else [self.figure6])}
 
     def copy(self, state: StateFolder, total: int) -> None:
-        """Write `folder` from what a training of `total` iterations has kept in its state."""
+        """Write `folder` from what a training of `total` iterations has kept in its state.
+
+        An iteration that was asked for when the training had passed it is left out, with a warning.
+        """
         with replacing_folder(self.folder) as folder:
-            for iteration in self.iterations(total):
-                shutil.copyfile(state.snapshot(iteration), folder / state.snapshot(iteration).name)
+            wanted = [(iteration, folder) for iteration in self.iterations(total)]
             if self.figure6 is not None:
                 (folder / "figure6").mkdir()
-                file = state.snapshot(self.figure6)
-                shutil.copyfile(file, folder / "figure6" / file.name)
+                wanted.append((self.figure6, folder / "figure6"))
+            for iteration, target in wanted:
+                file = state.snapshot(iteration)
+                if file.is_file():
+                    shutil.copyfile(file, target / file.name)
+                else:
+                    warnings.warn(f"no weights were kept at iteration {iteration}: asked for too late", stacklevel=2)
 
 
 @dataclass(frozen=True)
