@@ -5,7 +5,7 @@
 Works in a copy of the checkout, whose params.yaml lists each run (that `--vary` matches) once per seed. Data, initial
 weights and pretraining are made once and shared, as the pipeline does for runs of different seeds. Snakemake builds
 it (several trainings at a time where there are cores; one thread each, so that they do not wait for one another). A
-second start goes on where the first was stopped. The tables end up in results/<profile>/seeds.
+second start resumes where the first was stopped. The tables end up in results/<profile>/seeds.
 """
 
 import argparse
@@ -16,10 +16,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 from oneshot_vos.files import replacing_folder
 from oneshot_vos.params import load_params
-
-RUN = re.compile(r"^  (?P<key>[\w-]+): \{(?P<fields>network: .*, seed: )0\}$")
 
 
 def copy_checkout(target: Path) -> None:
@@ -33,18 +33,19 @@ def copy_checkout(target: Path) -> None:
             shutil.copy2(name, target / name)
 
 
-def with_seeds(text: str, profile: str, seeds: list[int], vary: str) -> str:
-    """params.yaml with every run of seed 0 whose name `vary` matches listed once per seed, and `profile` in force."""
-    lines: list[str] = []
-    for line in text.splitlines():
-        run = RUN.match(line)
-        if run is None or not re.search(vary, run["key"]):
-            lines.append(line)
-            continue
-        for seed in seeds:
-            key = run["key"] + (f"-s{seed}" if seed else "")
-            lines.append(f"  {key}: {{{run['fields']}{seed}}}")
-    return re.sub(r"(?m)^profile: \S+", f"profile: {profile}", "\n".join(lines) + "\n", count=1)
+def list_seeds(file: Path, profile: str, seeds: list[int], vary: str) -> list[str]:
+    """Rewrite params.yaml: every run of seed 0 whose name `vary` matches once per seed, and `profile` in force."""
+    yaml = YAML()
+    document, known = yaml.load(file), load_params(file, profile).runs
+    runs = {}
+    for key, entry in document["runs"].items():
+        run = known[key]
+        word = key.removeprefix(run.key)  # of a variant
+        for seed in seeds if run.seed == 0 and re.search(vary, key) else [run.seed]:
+            runs[run.model_copy(update={"seed": seed}).key + word] = {**entry, "seed": seed}
+    document["profile"], document["runs"] = profile, runs
+    yaml.dump(document, file)
+    return list(load_params(file).runs)
 
 
 def main() -> None:
@@ -58,10 +59,8 @@ def main() -> None:
     options = parser.parse_args()
 
     copy_checkout(options.work)
-    params = options.work / "params.yaml"
-    text = params.read_text(encoding="utf-8")
-    params.write_text(with_seeds(text, options.profile, options.seeds, options.vary), encoding="utf-8")
-    print(f"{len(load_params(params).runs)} runs: {', '.join(load_params(params).runs)}", flush=True)
+    runs = list_seeds(options.work / "params.yaml", options.profile, options.seeds, options.vary)
+    print(f"{len(runs)} runs: {', '.join(runs)}", flush=True)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "snakemake", "--cores", str(options.cores)]
     command += ["--resources", f"gpu={options.gpus or options.cores}"]

@@ -26,6 +26,12 @@ def data_root() -> Path:
     return _outside("ONESHOT_VOS_DATA", "../shared/data", "real videos")
 
 
+@pytest.fixture(scope="session")
+def cases_root() -> Path:
+    """The folder of files that went wrong for their users; the test is skipped where there is none."""
+    return _outside("ONESHOT_VOS_CASES", "../shared/cases", "cases of users")
+
+
 def _outside(variable: str, default: str, what: str) -> Path:
     """A folder named by an environment variable, or the default beside the repository.
 

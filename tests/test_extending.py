@@ -1,6 +1,8 @@
 """The examples of docs/extending.md, run as they stand there."""
 
 import re
+import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.parameters import CLIPS
+from tests.parameters import CLIPS, read_document, write_document
 from torch import Tensor
 
 from oneshot_vos import networks, supervision
+from oneshot_vos.cli import app
 from oneshot_vos.clips.dataset import Clip, ClipBatch, collate
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.plan import InferenceSettings
@@ -211,3 +214,92 @@ def test_the_new_network_segments_a_video(tmp_path: Path) -> None:
     results = dict(segment_video(network, video, InferenceSettings(), device=torch.device("cpu")))
     assert list(results) == ["00000", "00001", "00002"]
     assert np.array_equal(results["00000"], ids)
+
+
+NAMES = {
+    "nearest-full-static": "full",
+    "nearest-k_step-static": {"name": "k_step", "steps": 3},
+    "nearest-k_step-backbone": {"name": "k_step", "steps": 3},
+    "nearest-ema_teacher-backbone": {"name": "ema_teacher", "decay": 0.9},
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The pipeline for the new network alone: its recipe, and an entry in the sections of one profile."""
+    document = read_document(repository)
+    document["recipes"]["nearest"] = {**document["recipes"]["stcn"], "network": {"key_dim": 8}}
+    smoke = document["profiles"]["smoke"]
+    training = {"frames": 4, "loss": {"start": 1, "end": 3}}
+    for section, values in (("networks", {}), ("pretrain", training), ("train", training), ("infer", {})):
+        smoke[section]["nearest"] = values
+    runs = {
+        key: {
+            "network": "nearest",
+            "strategy": strategy,
+            "init": key.rpartition("-")[2],
+            "seed": 0,
+            "labels": "every" if strategy == "full" else "first",
+        }
+        for key, strategy in NAMES.items()
+    }
+    document |= {"profile": "smoke", "networks": ["nearest"], "table1_strategy": {"nearest": "k_step"}, "runs": runs}
+    write_document(tmp_path / "params.yaml", document)
+    for file in ("dvc.yaml", "server_scores.yaml"):
+        shutil.copy2(repository / file, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(repository / "workflow")
+    return tmp_path
+
+
+def commands(project: Path) -> dict[str, list[str]]:
+    """What the engines run for every job, in the order of dvc.yaml, which puts nothing before what it reads."""
+    from stages import Pipeline  # type: ignore[import-not-found]  # lies beside the Snakefile
+
+    return {
+        f"{stage.name}@{item}": shlex.split(stage.command(item))[1:]
+        for stage in Pipeline(project).stages
+        for item in stage.items
+    }
+
+
+def run_command(arguments: list[str]) -> int:
+    """The exit code of `oneshot-vos` with these arguments, 0 if all went well."""
+    return int(app(arguments, standalone_mode=False) or 0)
+
+
+def test_the_examples_go_through_the_whole_pipeline(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_command(["check-params"]) == 0
+    for name, arguments in commands(project).items():
+        if name == "train@nearest-ema_teacher-backbone":
+            with monkeypatch.context() as patch:
+                stop_in_iteration(patch, 3)
+                assert run_command(arguments) == 130
+        assert run_command(arguments) == 0
+        if name == "train@nearest-ema_teacher-backbone":
+            weights = project / "results/smoke/train/nearest-ema_teacher-backbone/weights.safetensors"
+            resumed = weights.read_bytes()
+            shutil.rmtree(project / "state")
+            assert run_command(arguments) == 0
+            assert weights.read_bytes() == resumed
+    tables = project / "results/smoke/tables"
+    table1 = (tables / "table1.csv").read_text(encoding="utf-8")
+    table4 = (tables / "table4.csv").read_text(encoding="utf-8")
+    assert re.search(r"^1-shot nearest,k_step,.*nearest-k_step-static", table1, re.MULTILINE), table1
+    for run in ("nearest-k_step-backbone", "nearest-ema_teacher-backbone"):
+        assert re.search(rf"^1-shot nearest,.*{run}", table4, re.MULTILINE), table4
+
+
+def stop_in_iteration(patch: pytest.MonkeyPatch, iteration: int) -> None:
+    """Ctrl-C arrives when the optimiser has made its step of this iteration, from 1."""
+    step, made = torch.optim.Adam.step, 0
+
+    def interrupted(self: Any, *arguments: Any, **named: Any) -> Any:
+        nonlocal made
+        made += 1
+        result = step(self, *arguments, **named)
+        if made == iteration:
+            raise KeyboardInterrupt
+        return result
+
+    patch.setattr(torch.optim.Adam, "step", interrupted)

@@ -94,7 +94,7 @@ def run_script(installed: Path, folder: Path, code: str, *, hide: bool = True) -
 
 def test_the_engines_are_no_part_of_the_core() -> None:
     assert {"dvc", "snakemake", "gdown", "pytest"} <= hidden_packages()
-    assert not {"torch", "numpy", "typer", "yaml"} & hidden_packages()
+    assert not {"torch", "numpy", "typer", "ruamel", "av"} & hidden_packages()
 
 
 def test_the_example_of_the_readme_runs_from_the_wheel(installed: Path, tmp_path: Path, repository: Path) -> None:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
 
 _NAME = re.compile(r"\$\{([\w.]+)\}")
 _KINDS = ("outs", "metrics", "plots")
@@ -139,4 +139,4 @@ def lookup(scope: Any, place: str) -> Any:
 
 def read_yaml(path: Path) -> Any:
     """What a YAML file holds."""
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))

@@ -35,6 +35,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # importing Rich takes as long as all the rest of `--help`
     help="Train video object segmentation networks from one labelled frame per video.",
 )
 
@@ -320,19 +321,16 @@ def check_params(
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Check the parameters and do nothing else."""
-    chosen = load_params(params, profile)
+    from oneshot_vos.params import load_profiles, require_none, show_run
+
+    profiles = load_profiles(params, profile)
+    chosen = next(iter(profiles.values()))
     if show is not None:
-        from oneshot_vos.params import show_run
-
-        typer.echo("\n".join(show_run(params, show, profile)))
+        typer.echo("\n".join(show_run(chosen, show)))
         return
-    from oneshot_vos.stages.init import check_arguments
-    from oneshot_vos.supervision.build import check_settings
+    from oneshot_vos.stages.check_params import find_wrong_choices
 
-    for network in chosen.networks:
-        check_arguments(chosen, network)
-    for key, run in chosen.runs.items():
-        check_settings(run.strategy, run.strategy_settings, f"runs.{key}.strategy")
+    require_none(params, find_wrong_choices(profiles.values()))
     typer.echo(f"{params}: in order; profile {chosen.profile_name}, {len(chosen.runs)} runs")
 
 

@@ -51,18 +51,20 @@ class Registry(Mapping[str, T], Generic[T]):
         return len(self._entries)
 
 
-def require_arguments(constructor: Callable[..., object], settings: Mapping[str, Any], where: str) -> None:
-    """Raise `UserError` if `settings` holds a keyword unknown to `constructor` or lacks one that it needs.
-
-    `where` is the place of the settings in the file.
-    """
+def wrong_arguments(constructor: Callable[..., object], settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and message of every keyword in `settings` that `constructor` does not know, or that it needs and lacks."""
     known = inspect.signature(constructor).parameters
-    findings = [f"{where}.{name}: unknown key; {_expected(name, known)}" for name in settings if name not in known]
-    findings += [
-        f"{where}.{name}: missing; expected a value"
+    unknown = [(name, f"unknown key; {_expected(name, known)}") for name in settings if name not in known]
+    return unknown + [
+        (name, "missing; expected a value")
         for name, parameter in known.items()
         if parameter.default is inspect.Parameter.empty and name not in settings
     ]
+
+
+def require_arguments(constructor: Callable[..., object], settings: Mapping[str, Any], where: str) -> None:
+    """Raise `UserError` with what `wrong_arguments` finds; `where` is the place of the settings in the file."""
+    findings = [f"{where}.{name}: {message}" for name, message in wrong_arguments(constructor, settings)]
     if findings:
         raise UserError("\n  ".join(findings))
 

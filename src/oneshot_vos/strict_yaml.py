@@ -1,78 +1,72 @@
 """Reading YAML strictly: no surprises of the format, and every finding in the words of the file."""
 
-import re
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.tokens import DirectiveToken, TagToken
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.registry import suggest
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which a key stands once and no tag changes what a value is."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()
-        if getattr(event, "tag", None) is not None:
-            raise yaml.composer.ComposerError(
-                None, None, f"tags such as {event.tag} are not used here", event.start_mark
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key '{key.value}' stands twice", key.start_mark
-                    )
-                seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
-
-
 def read_yaml(path: Path) -> Any:
-    """What the file holds; `UserError` if it is missing, not YAML, or names a key twice."""
+    """What the file holds; `UserError` if it is missing, not YAML 1.2, names a key twice or has tags."""
     try:
-        with path.open(encoding="utf-8") as stream:
-            return yaml.load(stream, Loader=_Loader)  # noqa: S506 - a subclass of SafeLoader
+        text = path.read_text(encoding="utf-8")
+        if any(mark in text for mark in "!%") and any(_changes_values(token) for token in _yaml().scan(text)):
+            raise UserError(f"{path}: tags such as !!str, and directives such as %YAML, are not used here; remove them")
+        return _yaml().load(text)
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror or error}); expected the parameters of the project. Run the "
             "command from the repository's root, or name the file with --params"
         ) from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    except (ValueError, RecursionError) as error:  # not UTF-8, numbers without digits, lists in lists in lists …
+    except DuplicateKeyError as error:
+        raise UserError(f"{path}: a key stands twice: {_problem(error)}; expected each once") from error
+    except YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {_problem(error)}") from error
+    except (ValueError, LookupError, RecursionError) as error:  # not UTF-8, numbers without digits, lists in lists …
         raise UserError(f"{path}: not readable as YAML parameters: {error}") from error
 
 
-def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
-    """One line per finding of pydantic about a document that should be a `root`."""
+def _yaml() -> YAML:
+    return YAML(typ="safe", pure=True)
+
+
+def _problem(error: YAMLError) -> str:
+    """What is wrong and in which line, without the library's advice to programmers."""
+    mark = getattr(error, "problem_mark", None)
+    text = getattr(error, "problem", None) or str(error)
+    return " ".join(text.split()) + (f" (line {mark.line + 1})" if mark else "")
+
+
+def _changes_values(token: object) -> bool:
+    return isinstance(token, TagToken | DirectiveToken)
+
+
+def explain(error: ValidationError, root: type[BaseModel]) -> list[tuple[str, str]]:
+    """Dotted path and message of every finding of pydantic about a document that should be a `root`."""
     return [_explain(detail, root) for detail in error.errors(include_url=False)]
 
 
-def _explain(detail: Any, root: type[BaseModel]) -> str:
+def _explain(detail: Any, root: type[BaseModel]) -> tuple[str, str]:
     location = tuple(detail["loc"])
     path, known, admitted = _walk(location, root)
-    kind, given = detail["type"], detail["input"]
+    kind = detail["type"]
     if kind == "extra_forbidden":
-        return f"{path}: unknown key; {suggest(str(location[-1]), known)}"
+        return path, f"unknown key; {suggest(str(location[-1]), known)}"
     if kind == "missing":
-        return f"{path}: missing"
+        return path, "missing"
     if kind == "value_error":
-        return f"{path or 'the file'}: {detail['ctx']['error']}"
+        return path, str(detail["ctx"]["error"])
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        return f"{path}.kind: must be {_kinds(admitted)}"
-    message = str(detail["msg"]).removeprefix("Input ")
-    hint = ""
-    if isinstance(given, str) and re.fullmatch(r"[-+]?[0-9.]+[eE][-+]?[0-9]+", given):
-        hint = " (YAML reads numbers in this form as text: write a point and a sign, as in 1.0e-5)"
-    return f"{path or 'the file'}: {message}, not {_shorten(given)}{hint}"
+        return f"{path}.kind", f"must be {_kinds(admitted)}"
+    return path, f"{str(detail['msg']).removeprefix('Input ')}, not {_shorten(detail['input'])}"
 
 
 def _kinds(models: list[Any]) -> str:

@@ -53,9 +53,9 @@ class Accepted(NamedTuple):
 
 
 def many_objects() -> np.ndarray:
-    """300 objects of a few pixels each: more than 8 bits can tell apart."""
+    """300 objects of a few pixels each, more than 8 bits can tell apart, and some background."""
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
-    return np.minimum((rows // 3) * 20 + columns // 3 + 1, 300).astype(np.int32)
+    return np.minimum((rows // 3) * 20 + columns // 3, 300).astype(np.int32)
 
 
 def transparent(clip: Clip) -> None:

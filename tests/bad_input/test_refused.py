@@ -126,9 +126,9 @@ REFUSED = {
         colours_that_clash,
         (check, train, segment),
         r"00001\.png",
-        r"id 1 is the colour \(250, 20, 40\) here and \(10, 200, 250\) in 00000\.png",
+        r"id 1 is the colour \(250, 20, 40\) here and \(10, 200, 250\) in .*00000\.png",
         "expected one colour per object in all masks",
-        "Convert the masks to palette PNG",
+        "Save the masks with one palette",
     ),
     "mask half the frame's size": Refused(
         lambda clip: clip.put_mask("00000.png", TWO[::2, ::2]),
@@ -376,7 +376,7 @@ WRITTEN = {
         r"w\.safetensors",
         "not readable",
         "expected safetensors weights",
-        "delete it and make or download it again",
+        "make or download it again",
     ),
     "weights of another network": Written(
         lambda root: tiny_weights(root / "w.safetensors", "xmem"),
@@ -400,7 +400,7 @@ WRITTEN = {
         r"w\.pth",
         "not readable",
         "expected an official weight file",
-        "delete it",
+        "name another file",
     ),
     "a list in place of weights": Written(
         lambda root: torch.save([torch.zeros(2)], root / "w.pth"),
@@ -408,7 +408,7 @@ WRITTEN = {
         r"w\.pth",
         "not a table from names to tensors",
         "expected an official weight file",
-        "delete it",
+        "name another file",
     ),
 }
 
@@ -445,4 +445,4 @@ def test_damaged_weights_are_read_or_refused(
     try:
         recognise(path)
     except UserError as error:
-        require_four_parts(str(error), re.escape(str(path)), "not readable", "expected", "delete it")
+        require_four_parts(str(error), re.escape(str(path)), "not readable", "expected", "name another file")

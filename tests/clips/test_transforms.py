@@ -18,9 +18,8 @@ from oneshot_vos.clips.transforms import (
     ClipTransform,
     StaticTransform,
     draw_box,
-    shorter_side_to,
 )
-from oneshot_vos.videos.images import FILL, MEAN, STD
+from oneshot_vos.videos.images import FILL, MEAN, STD, shorter_side_to
 
 HEIGHT, WIDTH = 120, 200
 

@@ -10,7 +10,10 @@ import pytest
 from PIL import Image
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.evaluation.davis import evaluate_set, natural_key, scored_stems
+from oneshot_vos.evaluation.davis import evaluate_set
+from oneshot_vos.videos.images import natural_key
+from oneshot_vos.videos.masks import DAVIS_PALETTE
+from oneshot_vos.videos.scorable import scored_stems
 from oneshot_vos.videos.video import Video
 
 FIRST, LAST = "00000", "00005"
@@ -169,7 +172,7 @@ def test_processes_and_archive_make_no_difference(tree, moving_squares) -> None:
 def test_error_in_a_worker_reaches_the_user(tree, moving_squares) -> None:
     videos = [tree.add(f"clip-{n}", *moving_squares) for n in range(3)]
     tree.write("clip-1", "00002", b"no image")
-    with pytest.raises(UserError, match=r"clip-1/00002\.png: not an image \(8 bytes\)"):
+    with pytest.raises(UserError, match=r"clip-1/00002\.png: not an image; expected a mask as PNG"):
         evaluate_set(videos, tree.predictions, processes=2)
 
 
@@ -270,10 +273,22 @@ def test_two_frames(tree, moving_squares) -> None:
     refused(tree, tree.add("clip", *(ids[:2] for ids in moving_squares)), "'clip': 2 annotated frame(s)", "at least 3")
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
-def test_colours_are_no_ids(tree, video, moving_squares, mode) -> None:
-    tree.write("clip", "00003", png(frame(moving_squares, 3), mode))
-    refused(tree, video, "clip/00003.png", f"mode {mode}", "object ids")
+def test_forms_that_training_reads_score_alike(tree, video, moving_squares) -> None:
+    """RGB and grey with alpha, in the annotations and in the predictions."""
+    expected = evaluate_set([video], tree.predictions)
+    for path in [*video.masks.values(), *tree.predictions.rglob("*.png")]:
+        ids = np.asarray(Image.open(path))
+        opaque = np.full_like(ids, 255)
+        pixels = DAVIS_PALETTE[ids] if path.stem < "00003" else np.stack([ids, opaque], 2)
+        Image.fromarray(pixels).save(path)
+    assert evaluate_set([video], tree.predictions) == expected
+
+
+def test_an_id_of_two_colours_is_refused(tree, video, moving_squares) -> None:
+    for t, first in ((2, (9, 200, 30)), (3, (200, 9, 30))):
+        colours = np.array([(0, 0, 0), first, (250, 250, 90)], np.uint8)
+        Image.fromarray(colours[frame(moving_squares, t)]).save(tree.predictions / "clip" / f"{t:05}.png")
+    refused(tree, video, "clip/00003.png: id 1 is the colour (200, 9, 30) here and (9, 200, 30) in ")
 
 
 def test_lossy_prediction(tree, video, moving_squares) -> None:
@@ -282,10 +297,10 @@ def test_lossy_prediction(tree, video, moving_squares) -> None:
     refused(tree, video, "clip/00003.png", "JPEG")
 
 
-@pytest.mark.parametrize("content", [b"", b"hello"])
-def test_prediction_that_is_no_image(tree, video, content) -> None:
+@pytest.mark.parametrize(("content", "found"), [(b"", "the file is empty (0 bytes)"), (b"hello", "not an image")])
+def test_prediction_that_is_no_image(tree, video, content, found) -> None:
     tree.write("clip", "00003", content)
-    refused(tree, video, "clip/00003.png: not an image", f"{len(content)} bytes")
+    refused(tree, video, f"clip/00003.png: {found}")
 
 
 @pytest.mark.parametrize("kept", [40, 60, 0.5, 0.9])
@@ -297,7 +312,7 @@ def test_truncated_prediction(tree, video, moving_squares, kept) -> None:
 
 def test_annotation_that_is_gone(tree, video) -> None:
     video.masks["00003"].unlink()
-    refused(tree, video, "00003.png: not readable")
+    refused(tree, video, "00003.png: no such file")
 
 
 def test_video_listed_twice(tree, video) -> None:

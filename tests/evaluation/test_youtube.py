@@ -12,7 +12,7 @@ from tests.evaluation.conftest import mask_png
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.youtube import YouTubeResult, evaluate_youtube
-from oneshot_vos.evaluation.youtube_report import load_youtube_result, save_youtube_result, write_youtube_csv
+from oneshot_vos.evaluation.youtube_files import load_youtube_result, save_youtube_result, write_youtube_csv
 from oneshot_vos.files import write_zip
 from oneshot_vos.videos.objects import ObjectVideo, TrackedObject, YouTubeSet
 from oneshot_vos.videos.video import Video
@@ -277,7 +277,7 @@ def test_unusable_predictions_are_named(tmp_path: Path, content: bytes | None, f
 def test_sets_without_ground_truth_or_objects_are_refused(tmp_path: Path) -> None:
     chosen, archive = write_cases(random_cases(0), tmp_path, UNSEEN)
     hidden = replace(chosen, split="valid", videos=tuple(replace(each, truth={}) for each in chosen.videos))
-    with pytest.raises(UserError, match=r"no ground truth for frame '00005'.*the benchmark's server scores it"):
+    with pytest.raises(UserError, match=r"no ground truth for frame '00005'.*the server scores it"):
         evaluate_youtube(hidden, archive)
     short = tuple(
         replace(each, objects=tuple(replace(item, frames=item.frames[:1]) for item in each.objects))

@@ -2,33 +2,40 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
-from oneshot_vos.evaluation.report import save_result
+from oneshot_vos.evaluation.davis_files import save_result
 from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
+from oneshot_vos.params import Run
+from oneshot_vos.reporting.results import read_results
 from oneshot_vos.reporting.tables import write_tables
 
-FULL = {"network": "stcn", "strategy": "full", "labels": "every", "init": "static", "seed": 0}
-ONE_SHOT = {"network": "stcn", "strategy": "two_step", "labels": "first", "init": "static", "seed": 0}
-RUNS = {
-    "stcn-full-static": FULL,
-    "stcn-two_step-static": ONE_SHOT,
-    "stcn-one_step-backbone": ONE_SHOT | {"strategy": "one_step", "init": "backbone"},
-}
+TABLE1_STRATEGY = {"stcn": "two_step", "xmem": "t_step", "cutie": "t_step", "other": "two_step"}
 
 
-def matrix():
+def run(network, strategy, init, seed=0):
+    labels, given = "every" if strategy == "full" else "first", "empty" if strategy == "empty" else "first"
+    return Run(network=network, strategy=strategy, labels=labels, init=init, seed=seed, given=given)
+
+
+def named(*runs):
+    """The list of runs of params.yaml."""
+    return {each.key: each for each in runs}
+
+
+RUNS = named(run("stcn", "full", "static"), run("stcn", "two_step", "static"), run("stcn", "one_step", "backbone"))
+
+
+def matrix(seed=0):
     """The list of runs of the paper's whole matrix."""
-    runs = {}
+    runs = []
     for network in ("stcn", "xmem", "cutie"):
         kinds = [("full", "static"), ("two_step", "static"), ("two_step", "backbone")]
         kinds += [("one_step", "backbone")] if network == "stcn" else [("t_step", "static"), ("t_step", "backbone")]
         kinds += [("empty", "backbone")] if network == "cutie" else []
-        for strategy, init in kinds:
-            labels = "every" if strategy == "full" else "first"
-            entry = {"network": network, "strategy": strategy, "labels": labels, "init": init, "seed": 0}
-            runs[f"{network}-{strategy}-{init}"] = entry
-    return runs
+        runs += [run(network, *kind, seed) for kind in kinds]
+    return named(*runs)
 
 
 class Project:
@@ -63,16 +70,12 @@ class Project:
         content = {"set": name, "videos": videos, "iterations": iterations}
         self._write(self.root / "metrics" / run / "curve.json", content | dict.fromkeys(("JF", "J", "F"), scores))
 
-    def write(self, sets, runs=RUNS, **options):
-        folders = [self.root / part for part in ("metrics", "labels", "curves")]
-        write_tables(runs, *folders, sets, "test", self.out, **options)
+    def write(self, sets, runs=RUNS, labels="labels", table1_strategy=TABLE1_STRATEGY, **options):
+        folders = [self.root / part for part in ("metrics", labels, "curves")]
+        write_tables(read_results(runs, *folders, sets, "test", **options), table1_strategy, self.out)
 
-    def table1(self):
-        """Rows of table1.csv by method."""
-        return {row["method"]: row for row in self.csv("table1.csv")}
-
-    def ablation(self, number):
-        """Rows of table3.csv or table4.csv by method, strategy and initial weights."""
+    def rows(self, number):
+        """Rows of a table by method, strategy and initial weights."""
         return {(row["method"], row["strategy"], row["init"]): row for row in self.csv(f"table{number}.csv")}
 
     def csv(self, name):
@@ -83,7 +86,12 @@ class Project:
         return json.loads((self.out / name).read_text())
 
     def text(self, name):
-        return (self.out / name).read_text()
+        """The text of a file, without the blanks that align its columns."""
+        return re.sub(" +", " ", (self.out / name).read_text())
+
+    def line(self, name, start):
+        """The first line of a file that begins so."""
+        return next(line for line in self.text(name).splitlines() if line.startswith(start))
 
     @staticmethod
     def _write(path, content):

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
-from tests.reporting.results_folder import matrix
+from tests.reporting.results_folder import TABLE1_STRATEGY, matrix, run
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import write_zip
 from oneshot_vos.reporting.figures import Scenes, draw_figure4, draw_figure6, draw_figure7, most_motion, spaced
-from oneshot_vos.reporting.results import parse_runs
+from oneshot_vos.reporting.results import run_list
 from oneshot_vos.stages import figures as stage
 from oneshot_vos.videos.index import read_index, write_index
 from oneshot_vos.videos.masks import DAVIS_PALETTE, encode_mask, write_mask
@@ -76,7 +76,7 @@ def scene(tmp_path):
 
 
 def specs(*names):
-    return parse_runs({name: RUNS[name] for name in names or RUNS})
+    return run_list({name: RUNS[name] for name in names or RUNS})
 
 
 def count(image, colour):
@@ -91,28 +91,28 @@ def test_predictions_appear_where_the_masks_are(scene):
     scene.add("a")
     scene.predict("stcn-full-static", lambda video, t: box(100))
     runs = specs("stcn-full-static", "stcn-two_step-static")
-    image = draw_figure4(scene.scenes(), runs, {})
+    image = draw_figure4(scene.scenes(), runs, TABLE1_STRATEGY)
     assert count(image, FIRST_OBJECT) == 3 * EDGE  # one run, three frames
     rows = rows_with(image, FIRST_OBJECT)
     assert (rows.max() - rows.min() + 1, len(rows)) == (20, 20)  # one row of panels, in the place of the box
     other = draw_figure4(scene.scenes(), runs, {"stcn": "t_step"})
     assert count(other, FIRST_OBJECT) == 3 * EDGE
     scene.predict("stcn-two_step-static", lambda video, t: box(100))
-    assert count(draw_figure4(scene.scenes(), runs, {}), FIRST_OBJECT) == 6 * EDGE
-    assert len(rows_with(draw_figure4(scene.scenes(), runs, {}), FIRST_OBJECT)) == 40
+    assert count(draw_figure4(scene.scenes(), runs, TABLE1_STRATEGY), FIRST_OBJECT) == 6 * EDGE
+    assert len(rows_with(draw_figure4(scene.scenes(), runs, TABLE1_STRATEGY), FIRST_OBJECT)) == 40
 
 
 def test_objects_keep_their_colours(scene):
     scene.add("a")
     scene.predict("stcn-full-static", lambda video, t: box(0, 1) + box(100, 2))
-    image = draw_figure4(scene.scenes(), specs("stcn-full-static"), {})
+    image = draw_figure4(scene.scenes(), specs("stcn-full-static"), TABLE1_STRATEGY)
     assert count(image, DAVIS_PALETTE[2]) == count(image, DAVIS_PALETTE[1]) == 3 * EDGE
 
 
 def test_objects_that_are_one_have_one_colour(scene):
     scene.add("a", single_object=True)
     scene.predict("stcn-full-static", lambda video, t: box(0, 1) + box(100, 255))
-    image = draw_figure4(scene.scenes(), specs("stcn-full-static"), {})
+    image = draw_figure4(scene.scenes(), specs("stcn-full-static"), TABLE1_STRATEGY)
     assert count(image, FIRST_OBJECT) == 6 * EDGE
 
 
@@ -121,19 +121,19 @@ def test_networks_show_different_videos_spread_over_the_set(scene):
         scene.add(name)
     scene.predict("stcn-full-static", lambda video, t: box(100, 1 + "abcde".index(video.name)))
     scene.predict("cutie-full-static", lambda video, t: box(100, 1 + "abcde".index(video.name)))
-    image = draw_figure4(scene.scenes(), specs(), {})
+    image = draw_figure4(scene.scenes(), specs(), TABLE1_STRATEGY)
     shown = [index for index in range(1, 6) if count(image, DAVIS_PALETTE[index])]
     assert shown == [1, 5]  # the first for STCN, the last for Cutie, c for XMem has not run
-    image = draw_figure4(scene.scenes(chosen=("d",)), specs(), {})
+    image = draw_figure4(scene.scenes(chosen=("d",)), specs(), TABLE1_STRATEGY)
     assert [index for index in range(1, 6) if count(image, DAVIS_PALETTE[index])] == [4]
 
 
 def test_the_first_seed_is_shown(scene):
     scene.add("a")
-    runs = parse_runs({f"stcn-full-static-s{seed}": RUNS["stcn-full-static"] | {"seed": seed} for seed in (2, 1)})
+    runs = run_list({f"stcn-full-static-s{seed}": run("stcn", "full", "static", seed) for seed in (2, 1)})
     scene.predict("stcn-full-static-s2", lambda video, t: box(100, 2))
     scene.predict("stcn-full-static-s1", lambda video, t: box(100, 1))
-    image = draw_figure4(scene.scenes(), runs, {})
+    image = draw_figure4(scene.scenes(), runs, TABLE1_STRATEGY)
     assert count(image, DAVIS_PALETTE[1])
     assert not count(image, DAVIS_PALETTE[2])
 
@@ -175,11 +175,11 @@ def test_only_frames_with_a_true_mask_are_judged(scene):
     assert count(image, GREEN) == count(image, RED) == 2 * EDGE
 
 
-@pytest.mark.parametrize("draw", [lambda *a: draw_figure4(*a, {}), draw_figure6, draw_figure7])
+@pytest.mark.parametrize("draw", [lambda *a: draw_figure4(*a, TABLE1_STRATEGY), draw_figure6, draw_figure7])
 def test_what_has_not_run_is_a_placeholder(scene, draw):
     scene.add("a")
     nothing = draw(scene.scenes(), specs())
-    empty = draw(scene.scenes(), ())
+    empty = draw(scene.scenes(), run_list({}))
     for image in (nothing, empty):
         assert image.size[1] > 20
         assert not count(image, FIRST_OBJECT)
@@ -191,10 +191,10 @@ def test_masks_that_cannot_be_shown_are_named(scene):
     scene.add("a")
     scene.predict("stcn-full-static", lambda video, t: box(0)[:100])
     with pytest.raises(UserError, match=r"val\.zip/a/00000\.png: 180x100 pixels; expected the frame's 180x136"):
-        draw_figure4(scene.scenes(), specs(), {})
+        draw_figure4(scene.scenes(), specs(), TABLE1_STRATEGY)
     write_zip(scene.root / "masks/stcn-full-static/val.zip", [("a/00000.png", encode_mask(box(0)))])
     with pytest.raises(UserError, match="prediction not found"):
-        draw_figure4(scene.scenes(), specs(), {})
+        draw_figure4(scene.scenes(), specs(), TABLE1_STRATEGY)
 
 
 def test_an_unknown_video_is_refused_with_the_nearest_name(scene):
@@ -215,9 +215,8 @@ def make_params(**choice):
     figure = SimpleNamespace(**{"set": "val", "videos": None, "frames": 3} | choice)
     figure6 = SimpleNamespace(**vars(figure), iteration=None)
     figures = SimpleNamespace(figure4=figure, figure5=None, figure6=figure6, figure7=figure)
-    runs = {name: SimpleNamespace(described=lambda key, entry=entry: entry) for name, entry in RUNS.items()}
     chosen = {"profile_name": "test", "profile": SimpleNamespace(figures=figures)}
-    return SimpleNamespace(runs=runs, table1_strategy={"stcn": "two_step"}, **chosen)
+    return SimpleNamespace(runs=RUNS, table1_strategy=TABLE1_STRATEGY, **chosen)
 
 
 def test_the_stage_always_writes_four_files_with_equal_bytes(scene):
@@ -227,8 +226,8 @@ def test_the_stage_always_writes_four_files_with_equal_bytes(scene):
     stage.run(make_params(), scene.root / "masks", scene.index(), out)
     assert sorted(path.name for path in out.iterdir()) == names
     empty = {name: (out / name).read_bytes() for name in names}
-    for run in ("stcn-full-static", "cutie-empty-backbone", "cutie-t_step-backbone"):
-        scene.predict(run, lambda video, t: box(20 * t))
+    for name in ("stcn-full-static", "cutie-empty-backbone", "cutie-t_step-backbone"):
+        scene.predict(name, lambda video, t: box(20 * t))
     written = []
     for _ in range(2):
         stage.run(make_params(), scene.root / "masks", scene.index(), out)

@@ -32,8 +32,8 @@ def _spread(total: int, videos: int) -> list[int]:
 
 def test_davis_label_ratio(tmp_path):
     ratio = keep_first(_tree(tmp_path / "davis", _spread(4209, 60)), tmp_path / "out", "davis17")
-    assert (ratio.labelled, ratio.annotated) == (60, 4209)
-    assert f"{100 * ratio.ratio:.1f}" == "1.4"
+    assert (ratio["labelled"], ratio["annotated"]) == (60, 4209)
+    assert f"{100 * ratio['ratio']:.1f}" == "1.4"
     assert len(list((tmp_path / "out").rglob("*.png"))) == 60
 
 
@@ -47,8 +47,8 @@ def test_youtube_label_ratio(tmp_path):
         folder.mkdir(parents=True)
         (folder / "00000.png").touch()
     ratio = keep_first(videos, tmp_path / "out", "youtube18")
-    assert (ratio.labelled, ratio.annotated) == (3471, 94_588)
-    assert f"{100 * ratio.ratio:.1f}" == "3.7"
+    assert (ratio["labelled"], ratio["annotated"]) == (3471, 94_588)
+    assert f"{100 * ratio['ratio']:.1f}" == "3.7"
 
 
 def test_first_index_knows_one_mask_per_video_and_no_other(tmp_path):
@@ -77,7 +77,7 @@ def test_first_mask_may_come_later(tmp_path):
 def test_every_index_lists_all_masks_where_they_lie(tmp_path):
     videos = _tree(tmp_path / "set", [3, 2])
     ratio = keep_every(videos, tmp_path / "out", "set")
-    assert ratio.ratio == 1
+    assert ratio["ratio"] == 1
     assert read_index(tmp_path / "out" / "set.json") == videos
     assert not list((tmp_path / "out").rglob("*.png"))
 

@@ -15,7 +15,7 @@ from tests.sets import fake_trees
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.sets import youtube_split
-from oneshot_vos.sets.labels import LabelRatio, keep_first, label_ratio
+from oneshot_vos.sets.labels import keep_first, label_ratio
 from oneshot_vos.sets.youtube import ALL_FRAMES, read_youtube, require_unseen_videos
 from oneshot_vos.sets.youtube_masks import check_youtube, give_first_masks
 from oneshot_vos.sets.youtube_split import FAULTY_VIDEOS, is_official_list, split_training, without_faulty
@@ -358,9 +358,9 @@ def test_the_parts_are_splits_of_their_own(root: Path) -> None:
 def test_scoring_what_was_trained_on_is_refused(root: Path) -> None:
     parts = {split: read_youtube(root, split=split) for split in ("train", "train-part", "held-out")}
     videos = {split: [each.video for each in chosen.videos] for split, chosen in parts.items()}
-    require_unseen_videos(parts["held-out"], videos["train-part"])
+    require_unseen_videos("set", parts["held-out"], videos["train-part"])
     with pytest.raises(UserError, match=r"videos are trained on, too .* Train on the split 'train-part'"):
-        require_unseen_videos(parts["held-out"], videos["train"])
+        require_unseen_videos("set", parts["held-out"], videos["train"])
 
 
 def test_the_parts_need_categories(root: Path) -> None:
@@ -480,24 +480,24 @@ def one_each(videos: list[Video]) -> list[Video]:
 def test_one_label_per_video_is_1_4_percent_of_davis() -> None:
     videos = counted(60, sum(DAVIS_FRAMES))
     ratio = label_ratio(one_each(videos), videos)
-    assert (ratio.labelled, ratio.annotated) == (60, 4209)
-    assert f"{100 * ratio.ratio:.1f}" == "1.4"
+    assert (ratio["labelled"], ratio["annotated"]) == (60, 4209)
+    assert f"{100 * ratio['ratio']:.1f}" == "1.4"
 
 
 @pytest.mark.parametrize("masks", [*YOUTUBE_MASKS, 94_588])
 def test_one_label_per_video_is_3_7_percent_of_youtube(masks: int) -> None:
     videos = counted(YOUTUBE_VIDEOS, masks)
     ratio = label_ratio(one_each(videos), videos)
-    assert f"{100 * ratio.ratio:.1f}" == "3.7"
+    assert f"{100 * ratio['ratio']:.1f}" == "3.7"
     # Two frames per video are the 7.3 % of another paper, which bounds the same count.
-    assert f"{200 * ratio.ratio:.1f}" == "7.3"
+    assert f"{200 * ratio['ratio']:.1f}" == "7.3"
     # Without the seven faulty videos, which have 201 of the frames (95 163 - 94 962), the share is the same.
-    subset = LabelRatio(len(without_faulty([*FAULTY_VIDEOS, *(each.name for each in videos[7:])])), masks - 201)
-    assert subset.labelled == 3464
-    assert f"{100 * subset.ratio:.1f}" == "3.7"
+    kept = without_faulty([*FAULTY_VIDEOS, *(video.name for video in videos[7:])])
+    assert len(kept) == 3464
+    assert f"{100 * len(kept) / (masks - 201):.1f}" == "3.7"
 
 
 def test_the_share_is_counted_from_the_files(root: Path, tmp_path: Path) -> None:
     videos = [each.video for each in read_youtube(root, split="train").videos]
     ratio = keep_first(videos, tmp_path / "labels", "train")
-    assert (ratio.labelled, ratio.annotated) == (3, 5 + 4 + 5)
+    assert (ratio["labelled"], ratio["annotated"]) == (3, 5 + 4 + 5)

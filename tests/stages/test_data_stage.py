@@ -87,3 +87,10 @@ def test_labels_of_first_frames_lead_to_no_other_mask(repository: Path, tmp_path
     assert (ratio["labelled"], ratio["annotated"], ratio["ratio"]) == (3, 12, 0.25)
     every = json.loads((tmp_path / "every" / "label_ratio.json").read_text(encoding="utf-8"))
     assert every["ratio"] == 1.0
+
+
+def test_what_cannot_be_scored_is_refused_before_training(repository: Path, tmp_path: Path, tree: Path) -> None:
+    for name in ("00000.png", "00001.png"):
+        (tree / "Annotations/480p/val-0001" / name).unlink()
+    with pytest.raises(UserError, match=r"val-0001: .*2 annotated frame\(s\), so no frame to score"):
+        data.run(params_for(repository, tmp_path, tree), tmp_path / "out")

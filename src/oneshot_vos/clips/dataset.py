@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from oneshot_vos.clips.frames import read_frame_quickly
 from oneshot_vos.clips.merging import Cut, paste
 from oneshot_vos.clips.sampling import ClipSampler
 from oneshot_vos.clips.transforms import ClipTransform, StaticTransform
 from oneshot_vos.errors import UserError
-from oneshot_vos.videos.images import read_frame, read_frame_quickly
+from oneshot_vos.videos.images import read_frame
 from oneshot_vos.videos.masks import Ids, read_small_mask
 from oneshot_vos.videos.pairs import ImagePair, read_objects
 from oneshot_vos.videos.video import Video

@@ -25,6 +25,7 @@ from oneshot_vos.clips.colours import Colours, draw_gray, draw_jitter
 from oneshot_vos.clips.draws import ClipDraw, FrameDraw, StillDraw, StillFrameDraw
 from oneshot_vos.clips.warps import Box, draw_spline
 from oneshot_vos.registry import Registry
+from oneshot_vos.videos.images import shorter_side_to
 from oneshot_vos.videos.masks import Ids
 
 Interpolation = Literal["bicubic", "bilinear"]
@@ -157,13 +158,6 @@ STATIC_RECIPES: Registry[Callable[..., StaticTransform]] = Registry(
         "cutie": partial(StaticTransform, scale=(0.5, 2.0), copy_scale=(0.5, 2.0)),
     },
 )
-
-
-def shorter_side_to(height: int, width: int, size: int) -> tuple[int, int]:
-    """(Height, width) after resizing so that the shorter side is `size`; the longer is rounded down."""
-    if height <= width:
-        return size, size * width // height
-    return size * height // width, size
 
 
 def draw_box(rng: np.random.Generator, height: int, width: int, area: tuple[float, float]) -> Box:

@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from oneshot_vos.errors import UserError
-from oneshot_vos.evaluation.davis import annotated_stems, scored_stems
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.evaluation.results import SequenceScores, SetResult
+from oneshot_vos.videos.masks import Ids, inspect_mask, write_mask
+from oneshot_vos.videos.scorable import annotated_stems, scored_stems
 from oneshot_vos.videos.video import Video
 
 INSTALL = "pip install --no-deps --group official-eval && pip install opencv-python-headless scikit-image scipy tqdm"
@@ -114,21 +112,14 @@ def _write_tree(videos: Sequence[Video], predictions: Predictions, root: Path, r
         image.parent.mkdir(parents=True)
         image.touch()
         for position, stem in enumerate(annotated_stems(video)):
-            truth = video.masks[stem].read_bytes()
-            _write_mask(root / "Annotations" / "480p" / video.name / f"{position:05d}.png", truth, video.single_object)
+            name = f"{position:05d}.png"
+            _write_ids(root / "Annotations" / "480p" / video.name / name, inspect_mask(video.masks[stem]).ids, video)
             if stem in scored:
-                content = predictions.read(video.name, stem)
-                _write_mask(results / video.name / f"{position:05d}.png", content, video.single_object)
+                _write_ids(results / video.name / name, predictions.read_mask(video.name, stem).ids, video)
     listing = root / "ImageSets" / "2017" / "val.txt"
     listing.parent.mkdir(parents=True)
     listing.write_text("".join(f"{video.name}\n" for video in videos), encoding="utf-8")
 
 
-def _write_mask(path: Path, content: bytes, single_object: bool) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not single_object:
-        path.write_bytes(content)
-        return
-    with Image.open(io.BytesIO(content)) as image:
-        binary = (np.asarray(image) != 0).astype(np.uint8)
-    Image.fromarray(binary).save(path)
+def _write_ids(path: Path, ids: Ids, video: Video) -> None:
+    write_mask(path, ids != 0 if video.single_object else ids)

@@ -8,7 +8,6 @@ is an empty mask. Value 255 in the ground truth is void, which in this task coun
 annotation has ids above 255. With `single_object` (DAVIS 2016) every id above 0 is object 1 in both.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,12 +16,11 @@ from pathlib import Path
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.measures import DAVIS_TOLERANCE, measure, pack, tolerance_radius
 from oneshot_vos.evaluation.parallel import map_longest_first
-from oneshot_vos.evaluation.png import Ids, decode_ids, read_ids
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
+from oneshot_vos.videos.masks import Color, Ids, MaskReading, inspect_mask, require_same_colors
+from oneshot_vos.videos.scorable import VOID, annotated_stems, count_objects
 from oneshot_vos.videos.video import Video
-
-VOID = 255
 
 
 def evaluate_set(
@@ -57,22 +55,6 @@ def evaluate_set(
     return SetResult(tuple(sequences), tolerance)
 
 
-def annotated_stems(video: Video) -> tuple[str, ...]:
-    """Stems of the annotated frames of `video`, in time order."""
-    return _task(video).stems
-
-
-def scored_stems(video: Video) -> tuple[str, ...]:
-    """Stems of the frames that enter the scores of `video`, in time order."""
-    return _task(video).scored
-
-
-def natural_key(stem: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key under which runs of digits compare as numbers: frame 2 before frame 10."""
-    parts = re.findall(r"\d+|\D+", stem)
-    return tuple((0, int(part), part) if part.isdigit() else (1, 0, part) for part in parts)
-
-
 @dataclass(frozen=True)
 class _Task:
     """One video to score: plain values, cheap to send to a worker."""
@@ -88,12 +70,7 @@ class _Task:
 
 
 def _task(video: Video) -> _Task:
-    stems = tuple(sorted(video.masks, key=natural_key))
-    if len(stems) < 3:
-        raise UserError(
-            f"video '{video.name}': {len(stems)} annotated frame(s), so no frame to score; expected at least 3, as the "
-            "first and the last are left out. Take the video out of the evaluation set"
-        )
+    stems = annotated_stems(video)
     return _Task(video.name, stems, tuple(video.masks[stem] for stem in stems), video.single_object)
 
 
@@ -112,12 +89,14 @@ def _score_in_worker(task: _Task, predictions: Path, tolerance: float) -> Sequen
 
 def _score(task: _Task, predictions: Predictions, tolerance: float) -> SequenceScores:
     """Score one video frame by frame; one pair of masks is in memory at a time."""
-    first = read_ids(task.truths[0])
-    count = _object_count(task, first)
+    colors: dict[int, tuple[Color, Path]] = {}  # of all masks, if they are RGB
+    first = _read(inspect_mask(task.truths[0]), task.truths[0], task, colors)
+    count = count_objects(first, task.truths[0], single_object=task.single_object)
     frames = []
     for stem, path in zip(task.scored, task.truths[1:-1], strict=True):
         origin = predictions.origin(task.name, stem)
-        truth, predicted = read_ids(path), decode_ids(predictions.read(task.name, stem), origin)
+        truth = _read(inspect_mask(path), path, task, colors)
+        predicted = _read(predictions.read_mask(task.name, stem), origin, task, colors)
         if truth.shape != first.shape:
             raise UserError(
                 f"{path}: annotation of {_size(truth)} pixels, but {task.truths[0]} of the same video has "
@@ -143,28 +122,17 @@ def _score(task: _Task, predictions: Predictions, tolerance: float) -> SequenceS
     return SequenceScores(task.name, task.scored, tuple(objects))
 
 
-def _object_count(task: _Task, first: Ids) -> int:
-    """K: the largest id of the first annotation (0: no object), 255 excluded where it is void."""
-    largest = int(first.max())
-    if task.single_object or largest < VOID:
-        return min(largest, 1) if task.single_object else largest
-    if largest > VOID:
-        return largest
-    count = int(first[first != VOID].max(initial=0))
-    if count == 0:
-        raise UserError(
-            f"{task.truths[0]}: the annotation holds no value but 0 and 255, and 255 means void in DAVIS 2017, so "
-            f"video '{task.name}' would have no object; expected ids 1, 2, ... If these are binary masks (DAVIS 2016), "
-            "set `single_object: true` for this set"
-        )
-    return count
+def _read(reading: MaskReading, file: Path, task: _Task, colors: dict[int, tuple[Color, Path]]) -> Ids:
+    if not task.single_object:
+        require_same_colors(colors, reading.colors or {}, file)
+    return reading.ids
 
 
 def _size(ids: Ids) -> str:
     return " x ".join(str(side) for side in reversed(ids.shape))
 
 
-def _check_ids(predicted: Ids, count: int, origin: str, task: _Task) -> None:
+def _check_ids(predicted: Ids, count: int, origin: Path, task: _Task) -> None:
     largest = int(predicted.max())
     if largest <= count:
         return

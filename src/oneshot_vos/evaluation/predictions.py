@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.videos.masks import MaskReading, decode_mask
 
 LAYOUT = "<video>/<frame>.png"
 
@@ -20,9 +21,9 @@ class Predictions:
         self._archive = None if path.is_dir() else _open_archive(path)
         self._members = frozenset(self._archive.namelist() if self._archive else ())
 
-    def origin(self, video: str, stem: str) -> str:
+    def origin(self, video: str, stem: str) -> Path:
         """Name of one mask file for messages."""
-        return f"{self.path}/{video}/{stem}.png"
+        return self.path / video / f"{stem}.png"
 
     def require(self, video: str, stems: Sequence[str]) -> None:
         """Raise `UserError` naming the first absent mask unless `stems` are all there."""
@@ -39,14 +40,18 @@ class Predictions:
         try:
             if self._archive:
                 return self._archive.read(f"{video}/{stem}.png")
-            return (self.path / video / f"{stem}.png").read_bytes()
+            return self.origin(video, stem).read_bytes()
         except (OSError, zipfile.BadZipFile, KeyError) as error:
             raise UserError(f"{self.origin(video, stem)}: not readable ({error}); run `infer` again") from error
+
+    def read_mask(self, video: str, stem: str) -> MaskReading:
+        """Ids of one mask file, of any form that training and inference read."""
+        return decode_mask(self.read(video, stem), self.origin(video, stem))
 
     def _has(self, video: str, stem: str) -> bool:
         if self._archive:
             return f"{video}/{stem}.png" in self._members
-        return (self.path / video / f"{stem}.png").is_file()
+        return self.origin(video, stem).is_file()
 
     def __enter__(self) -> Self:
         return self

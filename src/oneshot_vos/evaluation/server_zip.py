@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.files import replacing, sha256_of, write_zip
 from oneshot_vos.videos.images import frame_size, natural_key
 from oneshot_vos.videos.objects import ObjectVideo, YouTubeSet
-from oneshot_vos.videos.problems import summary_of_problems
+from oneshot_vos.videos.problems import Problems
 
 TOP = "Annotations"
 _COLOURS = 256
@@ -37,43 +36,43 @@ class ServerZip:
     sha256: str
 
 
-def write_server_zip(chosen: YouTubeSet, masks: Path, out: Path) -> ServerZip:
+def write_server_zip(dataset: YouTubeSet, masks: Path, out: Path) -> ServerZip:
     """Pack the required frames of `masks` (zip or folder of `<video>/<stem>.png`, as `infer` writes it) into `out`.
 
     The files go in as they are. `out` appears only when the archive has passed `check_server_zip`; an older one is
     left alone until then. Equal masks give equal bytes. Raises `UserError` for a missing mask and for all that is
     wrong with the masks.
     """
-    ordered = sorted(chosen.videos, key=lambda each: each.name)
+    ordered = sorted(dataset.videos, key=lambda video: video.name)
     with Predictions(masks) as opened:
-        for each in ordered:
-            opened.require(each.name, each.required)
+        for video in ordered:
+            opened.require(video.name, video.required)
         with replacing(out) as temporary:
             write_zip(temporary, _members(ordered, opened))
-            problems = list(_problems(temporary, ordered))
-            if problems:
-                raise UserError(
-                    summary_of_problems(f"{masks} (masks to hand in as {out.name}, which was not written)", problems)
-                )
-    frames = sum(len(each.required) for each in ordered)
+            problems = Problems()
+            for finding in _problems(temporary, ordered):
+                problems.add(finding)
+            problems.raise_errors(f"{masks} (masks to hand in as {out.name}, which was not written)")
+    frames = sum(len(video.required) for video in ordered)
     return ServerZip(out, len(ordered), frames, out.stat().st_size, sha256_of(out))
 
 
-def check_server_zip(path: Path, chosen: YouTubeSet) -> None:
+def check_server_zip(path: Path, dataset: YouTubeSet) -> None:
     """Raise one `UserError` for all by which an archive differs from what the server expects for this set.
 
     Names: `Annotations/<video>/<stem>.png`, nothing else, every required frame once. Masks: 8-bit palette PNG of the
     size of the original frame, with no id but 0 and those of the objects whose first mask is at this frame or before.
     """
-    problems = list(_problems(path, sorted(chosen.videos, key=lambda each: each.name)))
-    if problems:
-        raise UserError(summary_of_problems(f"{path} (archive for the YouTube-VOS server)", problems))
+    problems = Problems()
+    for finding in _problems(path, sorted(dataset.videos, key=lambda video: video.name)):
+        problems.add(finding)
+    problems.raise_errors(f"{path} (archive for the YouTube-VOS server)")
 
 
 def _members(videos: Sequence[ObjectVideo], masks: Predictions) -> Iterator[tuple[str, bytes]]:
-    for each in videos:
-        for stem in each.required:
-            yield f"{TOP}/{each.name}/{stem}.png", masks.read(each.name, stem)
+    for video in videos:
+        for stem in video.required:
+            yield f"{TOP}/{video.name}/{stem}.png", masks.read(video.name, stem)
 
 
 def _problems(path: Path, videos: Sequence[ObjectVideo]) -> Iterator[str]:
@@ -85,7 +84,7 @@ def _problems(path: Path, videos: Sequence[ObjectVideo]) -> Iterator[str]:
         return
     with archive:
         names = Counter(name for name in archive.namelist() if not name.endswith("/"))
-        expected = {f"{TOP}/{each.name}/{stem}.png" for each in videos for stem in each.required}
+        expected = {f"{TOP}/{video.name}/{stem}.png" for video in videos for stem in video.required}
         missing, strange = sorted(expected - names.keys()), sorted(names.keys() - expected)
         yield from (f"{name} is missing; expected every frame that meta.json lists" for name in missing)
         yield from (
@@ -94,14 +93,14 @@ def _problems(path: Path, videos: Sequence[ObjectVideo]) -> Iterator[str]:
             for name in strange
         )
         yield from (f"{name} is there {count} times; expected once" for name, count in names.items() if count > 1)
-        for each in videos:
-            for stem in each.required:
-                name = f"{TOP}/{each.name}/{stem}.png"
+        for video in videos:
+            for stem in video.required:
+                name = f"{TOP}/{video.name}/{stem}.png"
                 if name in names:
-                    yield from (f"{name}: {finding}" for finding in _mask_problems(archive, name, each, stem))
+                    yield from (f"{name}: {finding}" for finding in _mask_problems(archive, name, video, stem))
 
 
-def _mask_problems(archive: zipfile.ZipFile, name: str, each: ObjectVideo, stem: str) -> Iterator[str]:
+def _mask_problems(archive: zipfile.ZipFile, name: str, video: ObjectVideo, stem: str) -> Iterator[str]:
     try:
         content = archive.read(name)
         with Image.open(io.BytesIO(content)) as image:
@@ -114,14 +113,14 @@ def _mask_problems(archive: zipfile.ZipFile, name: str, each: ObjectVideo, stem:
         hint = " (ids above 255 cannot be handed in)" if mode.startswith("I") else ""
         yield f"a {kind} image of mode {mode} with {depth} bits; expected an 8-bit palette PNG{hint}"
         return
-    wanted = frame_size(each.originals[stem])
+    wanted = frame_size(video.originals[stem])
     if size != wanted:
         yield (
-            f"{size[1]}x{size[0]} pixels, but the frame {each.originals[stem]} has {wanted[1]}x{wanted[0]}; expected "
+            f"{size[1]}x{size[0]} pixels, but the frame {video.originals[stem]} has {wanted[1]}x{wanted[0]}; expected "
             "the size of the original"
         )
     present = np.flatnonzero(np.bincount(ids.ravel(), minlength=_COLOURS)).tolist()
-    begun = [item.id for item in each.objects if natural_key(item.first) <= natural_key(stem)]
+    begun = [item.id for item in video.objects if natural_key(item.first) <= natural_key(stem)]
     strange = sorted(set(present) - {0, *begun})
     if strange:
         yield f"object ids {strange}; expected 0 and those of the objects that have begun, {begun}"

@@ -17,9 +17,9 @@ import numpy as np
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.measures import DAVIS_TOLERANCE, Measures, measure, pack, tolerance_radius
 from oneshot_vos.evaluation.parallel import map_longest_first
-from oneshot_vos.evaluation.png import Ids, decode_ids, read_ids
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.evaluation.results import ObjectScores
+from oneshot_vos.videos.masks import Color, Ids, inspect_mask, require_same_colors
 from oneshot_vos.videos.objects import ObjectVideo, TrackedObject, YouTubeSet
 
 MEASURES = ("G", "J_seen", "F_seen", "J_unseen", "F_unseen")
@@ -53,9 +53,9 @@ class YouTubeResult:
         """The benchmark's five numbers by `MEASURES`; None for a group without objects, and then for G."""
         numbers: dict[str, float | None] = {}
         for group, seen in (("seen", True), ("unseen", False)):
-            chosen = [each.scores for each in self.objects if each.seen == seen]
-            numbers[f"J_{group}"] = float(np.mean([each.region.mean for each in chosen])) if chosen else None
-            numbers[f"F_{group}"] = float(np.mean([each.contour.mean for each in chosen])) if chosen else None
+            scores = [scored.scores for scored in self.objects if scored.seen == seen]
+            numbers[f"J_{group}"] = float(np.mean([item.region.mean for item in scores])) if scores else None
+            numbers[f"F_{group}"] = float(np.mean([item.contour.mean for item in scores])) if scores else None
         four = [numbers[name] for name in MEASURES[1:]]
         known = [number for number in four if number is not None]
         total = sum(known) / 4 if len(known) == 4 else None
@@ -64,9 +64,9 @@ class YouTubeResult:
     @property
     def counts(self) -> dict[str, int]:
         """How many videos, and how many objects of either group, the scores are over."""
-        seen = sum(each.seen for each in self.objects)
+        seen = sum(scored.seen for scored in self.objects)
         return {
-            "videos": len({each.video for each in self.objects}),
+            "videos": len({scored.video for scored in self.objects}),
             "objects_seen": seen,
             "objects_unseen": len(self.objects) - seen,
             "objects_unscored": len(self.unscored),
@@ -74,7 +74,7 @@ class YouTubeResult:
 
 
 def evaluate_youtube(
-    chosen: YouTubeSet, predictions: Path, *, processes: int = 1, tolerance: float = DAVIS_TOLERANCE
+    dataset: YouTubeSet, predictions: Path, *, processes: int = 1, tolerance: float = DAVIS_TOLERANCE
 ) -> YouTubeResult:
     """Score the predicted masks of a set with ground truth (`held-out`, after `give_first_masks`).
 
@@ -87,75 +87,79 @@ def evaluate_youtube(
     """
     if processes < 1:
         raise UserError(f"evaluate: processes is {processes}, expected 1 or more")
-    for each in chosen.videos:
-        lacking = [stem for stem in _scored_stems(each) if stem not in each.truth]
+    for video in dataset.videos:
+        lacking = [stem for stem in _scored_stems(video) if stem not in video.truth]
         if lacking:
             raise UserError(
-                f"video '{each.name}': no ground truth for frame '{lacking[0]}'; expected a mask for every scored "
-                f"frame. Where the masks of a split ('{chosen.split}') are not public, the benchmark's server scores it"
+                f"video '{video.name}': no ground truth for frame '{lacking[0]}'; expected a mask for every scored "
+                f"frame. Where the masks of a split ('{dataset.split}') are not public, the server scores it"
             )
     with Predictions(predictions) as opened:
-        for each in chosen.videos:
-            opened.require(each.name, _scored_stems(each))
-    ordered = sorted(chosen.videos, key=lambda each: -len(each.required))
+        for video in dataset.videos:
+            opened.require(video.name, _scored_stems(video))
+    ordered = sorted(dataset.videos, key=lambda video: -len(video.required))
     count = min(len(ordered), processes * _BATCHES_PER_PROCESS) if processes > 1 else 1
     batches = [ordered[start::count] for start in range(count)]  # dealt out, so that all have long and short videos
-    score = partial(_score_batch, predictions=predictions, unseen=chosen.unseen, tolerance=tolerance)
+    score = partial(_score_batch, predictions=predictions, unseen=dataset.unseen, tolerance=tolerance)
     if count == 1:
         results = [score(batch) for batch in batches]
     else:
-        lengths = [sum(len(each.required) for each in batch) for batch in batches]
+        lengths = [sum(len(video.required) for video in batch) for batch in batches]
         results = map_longest_first(score, batches, lengths, processes)
     by_video = {name: scores for result in results for name, scores in result.items()}
-    objects = tuple(each for video in chosen.videos for each in by_video[video.name])
+    objects = tuple(scores for video in dataset.videos for scores in by_video[video.name])
     if not objects:
         raise UserError(
-            f"{predictions}: nothing to score, no object of the {len(chosen.videos)} video(s) has a frame after its "
+            f"{predictions}: nothing to score, no object of the {len(dataset.videos)} video(s) has a frame after its "
             "first mask; expected at least one"
         )
-    unscored = tuple(f"{video.name}_{each.id}" for video in chosen.videos for each in video.objects if not each.scored)
+    unscored = tuple(f"{video.name}_{item.id}" for video in dataset.videos for item in video.objects if not item.scored)
     return YouTubeResult(objects, unscored, tolerance)
 
 
-def _scored_stems(each: ObjectVideo) -> list[str]:
+def _scored_stems(video: ObjectVideo) -> list[str]:
     """Stems of the frames in which any object is scored, in time order."""
-    scored = {stem for item in each.objects for stem in item.scored}
-    return [stem for stem in each.required if stem in scored]
+    scored = {stem for item in video.objects for stem in item.scored}
+    return [stem for stem in video.required if stem in scored]
 
 
 def _score_batch(
     batch: Sequence[ObjectVideo], predictions: Path, unseen: Collection[str], tolerance: float
 ) -> dict[str, list[CategorisedScores]]:
     with Predictions(predictions) as opened:
-        return {each.name: _score(each, opened, unseen, tolerance) for each in batch}
+        return {video.name: _score(video, opened, unseen, tolerance) for video in batch}
 
 
 def _score(
-    each: ObjectVideo, predictions: Predictions, unseen: Collection[str], tolerance: float
+    video: ObjectVideo, predictions: Predictions, unseen: Collection[str], tolerance: float
 ) -> list[CategorisedScores]:
     """Score one video frame by frame; one pair of masks is in memory at a time."""
-    found: dict[int, list[Measures]] = {item.id: [] for item in each.objects}
+    found: dict[int, list[Measures]] = {item.id: [] for item in video.objects}
     known = np.array([0, *found])
-    for stem in _scored_stems(each):
-        origin = predictions.origin(each.name, stem)
-        truth, predicted = read_ids(each.truth[stem]), decode_ids(predictions.read(each.name, stem), origin)
-        _check_prediction(predicted, truth, known, origin, each.truth[stem])
+    colors: dict[int, tuple[Color, Path]] = {}
+    for stem in _scored_stems(video):
+        origin = predictions.origin(video.name, stem)
+        given, found_mask = inspect_mask(video.truth[stem]), predictions.read_mask(video.name, stem)
+        require_same_colors(colors, given.colors or {}, video.truth[stem])
+        require_same_colors(colors, found_mask.colors or {}, origin)
+        truth, predicted = given.ids, found_mask.ids
+        _check_prediction(predicted, truth, known, origin, video.truth[stem])
         height, width = truth.shape
         radius = tolerance_radius(height, width, tolerance)
-        for item in each.objects:
+        for item in video.objects:
             if stem in item.scored:
                 found[item.id].append(measure(pack(predicted == item.id), pack(truth == item.id), width, radius))
-    return [_categorised(each, item, found[item.id], unseen) for item in each.objects if item.scored]
+    return [_categorised(video, item, found[item.id], unseen) for item in video.objects if item.scored]
 
 
 def _categorised(
-    each: ObjectVideo, item: TrackedObject, values: Sequence[Measures], unseen: Collection[str]
+    video: ObjectVideo, item: TrackedObject, values: Sequence[Measures], unseen: Collection[str]
 ) -> CategorisedScores:
     scores = ObjectScores(item.id, tuple(value.j for value in values), tuple(value.f for value in values))
-    return CategorisedScores(each.name, item.category, item.category not in unseen, item.scored, scores)
+    return CategorisedScores(video.name, item.category, item.category not in unseen, item.scored, scores)
 
 
-def _check_prediction(predicted: Ids, truth: Ids, known: np.ndarray, origin: str, truth_path: Path) -> None:
+def _check_prediction(predicted: Ids, truth: Ids, known: np.ndarray, origin: Path, truth_path: Path) -> None:
     if predicted.shape != truth.shape:
         sizes = [" x ".join(str(side) for side in reversed(ids.shape)) for ids in (predicted, truth)]
         raise UserError(
@@ -173,6 +177,6 @@ def _check_prediction(predicted: Ids, truth: Ids, known: np.ndarray, origin: str
 def group_names(result: YouTubeResult) -> Mapping[str, tuple[str, ...]]:
     """The categories of the scored objects: `seen` and `unseen`, in alphabetical order."""
     return {
-        group: tuple(sorted({each.category for each in result.objects if each.seen == seen}))
+        group: tuple(sorted({scored.category for scored in result.objects if scored.seen == seen}))
         for group, seen in (("seen", True), ("unseen", False))
     }

@@ -19,49 +19,67 @@ class Layer:
 
 @dataclass(frozen=True)
 class Layered:
-    """The values of all layers together; `origins` has the file and the place of each by its dotted path."""
+    """The values of all `layers` together; `origins` has file and place of each by its dotted path."""
 
+    layers: tuple[Layer, ...]
     values: dict[str, Any]
-    origins: dict[str, tuple[str, str]]
+    origins: dict[str, str]
 
-    def origin(self, path: str) -> tuple[str, str] | None:
-        """File and place of the value at `path`, or of the innermost block above it that one layer gave."""
-        parts = path.split(".")
-        below: list[str] = []
-        while parts:
-            found = self.origins.get(".".join(parts))
+    def place(self, path: str) -> str:
+        """`file: place` of the value at `path`, for messages.
+
+        Of a block that several layers share, it is the last of them; of a value that is missing, the first layer, which
+        is the one that has to be complete.
+        """
+        parts = path.split(".") if path else []
+        for length in range(len(parts), 0, -1):
+            found = self.origins.get(".".join(parts[:length]))
             if found:
-                return found[0], ".".join([found[1], *below])
-            below.insert(0, parts.pop())
-        return None
+                return ".".join([found, *parts[length:]])
+        sharing = [layer for layer in self.layers if layer.values and _has(layer.values, parts)]
+        chosen = sharing[-1] if sharing else self.layers[0]
+        return f"{chosen.file}: {'.'.join([chosen.place, *parts])}"
 
     def lines(self) -> Iterator[tuple[str, Any, str]]:
-        """Dotted path, value, and file of every value, in order."""
-        for path, (file, place) in self.origins.items():
+        """Dotted path, value, and `file: place` of every value, in order."""
+        for path, origin in self.origins.items():
             value: Any = self.values
             for part in path.split("."):
                 value = value[part]
-            yield path, value, f"{file}: {place}"
+            yield path, value, origin
 
 
-def put_together(layers: Sequence[Layer]) -> Layered:
+def put_together(*layers: Layer) -> Layered:
     """Merge `layers`, later ones over earlier ones, key by key; lists and the blocks of `WHOLE` are replaced whole."""
-    result = Layered({}, {})
+    result = Layered(layers, {}, {})
     for layer in layers:
-        _merge(result.values, layer.values, layer, "", result.origins)
+        _merge(result.values, layer.values, layer, (), result.origins)
     return result
 
 
-def _merge(into: dict[str, Any], values: Mapping[str, Any], layer: Layer, path: str, origins: dict[str, Any]) -> None:
+def _merge(
+    into: dict[str, Any], values: Mapping[str, Any], layer: Layer, above: Sequence[str], origins: dict[str, str]
+) -> None:
     for key, value in values.items():
-        own = f"{path}{key}"
-        if isinstance(value, Mapping) and key not in WHOLE:
+        parts = [*above, str(key)]
+        own = ".".join(parts)
+        if isinstance(value, Mapping) and value and key not in WHOLE:
             if not isinstance(into.get(key), dict):
                 into[key] = {}
                 origins.pop(own, None)
-            _merge(into[key], value, layer, f"{own}.", origins)
-            continue
-        for former in [each for each in origins if each.startswith(f"{own}.")]:
-            del origins[former]
-        into[key] = value
-        origins[own] = (layer.file, f"{layer.place}.{own}" if layer.place else own)
+            _merge(into[key], value, layer, parts, origins)
+        elif isinstance(value, Mapping) and key not in WHOLE and isinstance(into.get(key), dict):
+            continue  # nothing to merge
+        else:
+            for former in [each for each in origins if each.startswith(f"{own}.")]:
+                del origins[former]
+            into[key] = value
+            origins[own] = f"{layer.file}: {layer.place}.{own}"
+
+
+def _has(values: Any, parts: Sequence[str]) -> bool:
+    for part in parts:
+        if not isinstance(values, Mapping) or part not in values:
+            return False
+        values = values[part]
+    return True

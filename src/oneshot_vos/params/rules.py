@@ -1,24 +1,56 @@
 """Rules that tie several parts of `params.yaml` together. Each function returns one line per finding."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from oneshot_vos.networks import NETWORKS
-from oneshot_vos.params.schema import Choices, Data, FigureChoice, Params, Profile, Run, YouTubeVideos
+from oneshot_vos.params.schema import (
+    Choices,
+    Data,
+    FigureChoice,
+    Params,
+    Profile,
+    ProfileFile,
+    Run,
+    Training,
+    YouTubeVideos,
+)
 from oneshot_vos.registry import suggest
 from oneshot_vos.supervision import STRATEGIES
+
+_BY_NETWORK = ("networks", "pretrain", "train", "infer")  # sections of a profile with an entry per network
 
 
 def check_runs(params: Choices) -> list[str]:
     """Findings about the networks and the runs: names, and which goes with which."""
-    lines = []
+    lines = [
+        f"networks: unknown network '{name}'; {suggest(name, NETWORKS)}"
+        for name in dict.fromkeys(params.networks)
+        if name not in NETWORKS
+    ]
     if len(set(params.networks)) != len(params.networks):
         lines.append("networks: a network is named twice")
     for network in dict.fromkeys(params.networks):
         lines += _check_table1(params, network)
     for key, run in params.runs.items():
         lines += _check_run(params, key, run)
-    return lines
+    return lines + list(_check_seeds(params))
+
+
+def _check_seeds(params: Choices) -> Iterator[str]:
+    """Tables average runs that differ in seed: nothing else may differ between them."""
+    firsts: dict[tuple[Any, ...], str] = {}
+    for key, run in params.runs.items():
+        experiment = tuple(value for name, value in run.described(key).items() if name != "seed")
+        first = firsts.setdefault(experiment, key)
+        other = params.runs[first]
+        for field, one, two in (("strategy", run.entry, other.entry), ("train", run.train, other.train)):
+            if one != two:
+                yield (
+                    f"runs.{key}.{field}: differs from runs.{first}, and tables average the two as seeds of one "
+                    f"experiment; make them equal, or name one '{run.key}-WORD'"
+                )
 
 
 def _check_table1(params: Choices, network: str) -> list[str]:
@@ -31,7 +63,7 @@ def _check_table1(params: Choices, network: str) -> list[str]:
     if not spec.one_shot:
         known = ", ".join(f"'{name}'" for name, each in STRATEGIES.items() if each.one_shot)
         return [f"{where}: '{strategy}' is no one-shot training from a first mask; expected one of {known}"]
-    if not spec.recurrent and NETWORKS[network].recurrent:
+    if not spec.recurrent and network in NETWORKS and NETWORKS[network].recurrent:
         return [f"{where}: {_not_recurrent(strategy, network)}"]
     return []
 
@@ -71,45 +103,80 @@ def _not_recurrent(strategy: str, network: str) -> str:
     )
 
 
-def check_profile(params: Params, file: str) -> list[str]:
-    """Findings about the profile in `file`: what its blocks must have for the networks and the runs, and its sets."""
+def check_names(profile: ProfileFile, networks: Iterable[str]) -> list[str]:
+    """Findings about the names below the sections of a profile's file, in which every one of `networks` has to stand.
+
+    An empty entry says that nothing differs from the recipe; the engines refuse to depend on a place that is not there.
+    """
+    unknown = [
+        f"{section}.{name}: unknown network; {suggest(name, [*NETWORKS, 'all'])}"
+        for section in _BY_NETWORK
+        for name in getattr(profile, section)
+        if name not in NETWORKS and (name != "all" or section == "networks")
+    ]
+    needed = [(section, name) for name in dict.fromkeys(networks) if name in NETWORKS for section in _BY_NETWORK]
+    needed += [(section, "all") for section in _BY_NETWORK[1:]]
+    missing = [
+        f"{section}.{name}: missing; write `{name}: {{}}` there if nothing differs from the recipe"
+        for section, name in needed
+        if name not in getattr(profile, section)
+    ]
+    return unknown + missing
+
+
+def check_profile(params: Params) -> list[str]:
+    """Findings about a profile's sets and initial weights."""
     profile = params.profile
-    where = f"{file}: "
-    lines = _check_data(profile.data, f"{where}data")
-    lines += _check_shown(profile, where)
-    for key, run in params.runs.items():
-        recipe, own = params.trainings[key], f"train.{run.network}"
-        shortest = STRATEGIES[run.strategy].shortest_clip
-        if recipe.max_skip is None:
-            lines.append(f"{where}{own}.max_skip: training on videos needs values, not null")
-        early = profile.figures.figure6.iteration
-        if run.given == "empty" and early is not None and early >= recipe.iterations:
-            lines.append(
-                f"{where}figures.figure6.iteration: {early}, but the run {key} ends after {recipe.iterations}; name an "
-                "earlier one, or null for the finished weights"
-            )
-        if recipe.frames < shortest:
-            lines.append(
-                f"{where}{own}.frames: the run {key} needs at least {shortest} frames per clip, not {recipe.frames}"
-            )
-    if not profile.data.pretrain:
-        lines += [
-            f"{where}data.pretrain: empty, but the run {key} starts from static pretraining; name a set, or choose "
+    lines = _check_data(profile.data, "data") + _check_shown(profile)
+    pretrained = [key for key, run in params.runs.items() if run.init == "static"]
+    if pretrained and not profile.data.pretrain:
+        lines.append(
+            f"data.pretrain: empty, but {_named(pretrained, 'start')} from static pretraining; name a set, or choose "
             "init 'backbone'"
-            for key, run in params.runs.items()
-            if run.init == "static"
-        ]
+        )
     if profile.init.backbone == "imagenet":
         lines += [
-            f"{where}init.backbone: 'imagenet' fits the official architecture only; empty networks.{network} or "
-            "choose 'random'"
+            f"init.backbone: 'imagenet' fits the official architecture only; empty networks.{network} or choose "
+            "'random'"
             for network, settings in profile.networks.items()
             if settings
         ]
-    return list(dict.fromkeys(lines))
+    early = profile.figures.figure6.iteration
+    trainings: Mapping[str, Training | None] = params.trainings
+    for key, recipe in trainings.items():
+        if early is not None and recipe and params.runs[key].given == "empty" and early >= recipe.iterations:
+            lines.append(
+                f"figures.figure6.iteration: {early}, but the run {key} ends after {recipe.iterations}; name an "
+                "earlier one, or null for the finished weights"
+            )
+    return lines
 
 
-def _check_shown(profile: Profile, where: str) -> list[str]:
+def check_trainings(params: Params) -> list[str]:
+    """Findings, each with its file, about what the runs need of their trainings."""
+    endless: dict[str, None] = {}
+    short: dict[tuple[str, int, int], list[str]] = {}
+    trainings: Mapping[str, Training | None] = params.trainings
+    for key, recipe in trainings.items():
+        strategy, layered = params.runs[key].strategy, params.layers[f"train.{key}"]
+        if recipe is None:
+            continue  # found above
+        if recipe.max_skip is None:
+            endless[layered.place("max_skip")] = None
+        if strategy in STRATEGIES and recipe.frames < STRATEGIES[strategy].shortest_clip:
+            place = layered.place("frames")
+            short.setdefault((place, STRATEGIES[strategy].shortest_clip, recipe.frames), []).append(key)
+    return [f"{place}: training on videos needs values, not null" for place in endless] + [
+        f"{place}: {_named(keys, 'need')} at least {needed} frames per clip, not {frames}"
+        for (place, needed, frames), keys in short.items()
+    ]
+
+
+def _named(keys: list[str], verb: str) -> str:
+    return f"the run {keys[0]} {verb}s" if len(keys) == 1 else f"the run {keys[0]} and {len(keys) - 1} more {verb}"
+
+
+def _check_shown(profile: Profile) -> list[str]:
     """Sets of the curve and of the figures: which are evaluated, and of a kind that the place can use."""
     data = profile.data
     shown = {"curve": profile.curve.set} | {
@@ -120,9 +187,9 @@ def _check_shown(profile: Profile, where: str) -> list[str]:
         wanted = "youtube" if place == "figures.figure5" else "davis"
         if name not in data.evaluate:
             known = suggest(name, list(data.evaluate))
-            lines.append(f"{where}{place}.set: '{name}' is not among data.evaluate; {known}")
+            lines.append(f"{place}.set: '{name}' is not among data.evaluate; {known}")
         elif name in data.sets and data.sets[name].kind != wanted:
-            lines.append(f"{where}{place}.set: '{name}' is of kind '{data.sets[name].kind}', not '{wanted}'")
+            lines.append(f"{place}.set: '{name}' is of kind '{data.sets[name].kind}', not '{wanted}'")
     return lines
 
 

@@ -3,14 +3,19 @@
 A value that can change a result has no default here: it stands in a file, where DVC tracks it.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.params.layers import Layered
 from oneshot_vos.registry import suggest
 
 Labels = Literal["first", "every"]
+
+# Keys, wherever they stand, whose values change no number, but how fast and how visibly it is reached.
+NEUTRAL = frozenset({"workers", "checkpoint_every", "log_every", "processes"})
 
 
 class Strict(BaseModel):
@@ -64,16 +69,16 @@ class PairsSet(Strict):
 
 
 class YouTubeVideos(Strict):
-    """A split of YouTube-VOS, as `meta.json` lists it. Paths without a value are those of the official package."""
+    """A split of YouTube-VOS, as `meta.json` lists it. null for `images`, `annotations`, `meta`: as in the package."""
 
     kind: Literal["youtube"]
     path: RelativePath  # below the root: holds train, valid and all_frames
     split: Literal["train", "train-part", "held-out", "valid"]
-    images: RelativePath | None = None  # below path, like the next three
-    annotations: RelativePath | None = None
-    meta: RelativePath | None = None
-    all_frames: RelativePath | None = None  # every frame, which the network then runs on; null: those of images
-    exclude: Annotated[tuple[str, ...], Field(strict=False)] = ()  # further videos to leave out
+    images: RelativePath | None  # below path, like the next three
+    annotations: RelativePath | None
+    meta: RelativePath | None
+    all_frames: RelativePath | None  # every frame, which the network then runs on; null: those of images
+    exclude: Annotated[tuple[str, ...], Field(strict=False)]  # further videos to leave out
 
 
 class VideoSource(Strict):
@@ -379,8 +384,9 @@ class RecipeFile(Strict):
     infer: dict[str, Any]
 
 
-class Params(Strict):
-    """All parameters, with the layers put together."""
+@dataclass(frozen=True)
+class Params:
+    """All parameters under one profile, with the layers put together."""
 
     profile_name: str
     networks: tuple[str, ...]
@@ -388,6 +394,7 @@ class Params(Strict):
     runs: dict[str, Run]
     profile: Profile
     trainings: dict[str, Training]  # of every run
+    layers: dict[str, Layered]  # where values are from: networks.<n>, pretrain.<n>, infer.<n>, runs.<run>, train.<run>
 
     def run(self, key: str) -> Run:
         """The run of this name; `UserError` with the nearest name if there is none."""

@@ -1,159 +1,216 @@
-"""Tables 1, 3 and 4 of the paper: which of our runs stands beside which printed row."""
+"""Tables 1 to 4 and the table of all runs: pivots of the long table of scores, the paper's numbers beside ours."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from oneshot_vos.reporting.experiments import Experiment, experiments
-from oneshot_vos.reporting.published import (
-    DAVIS17,
-    PUBLISHED_SETS,
-    PublishedRow,
-    PublishedSet,
-    published_set,
-    published_table,
-)
-from oneshot_vos.reporting.results import RunResult
-from oneshot_vos.supervision import STRATEGIES
+import numpy as np
+import pandas as pd
 
-# The strategy behind the paper's one-shot rows. It is not said outright: STCN's row equals Table 3's two-step
-# row, those of XMem and Cutie do not, and section 3.4 calls T-step the best after pretraining.
-TABLE1_STRATEGY: Mapping[str, str] = {"stcn": "two_step", "xmem": "t_step", "cutie": "t_step"}
-_FALLBACK_STRATEGY = "two_step"  # of a network that is not in the paper: works for every network
+from oneshot_vos.evaluation.youtube import MEASURES as YOUTUBE_MEASURES
+from oneshot_vos.reporting.published import MEASURES, PAPER_SETS, SWAPPED, paper_set, paper_table
+from oneshot_vos.reporting.results import COPY_FIRST, EXPERIMENT, Results, select, spread, with_baseline
+from oneshot_vos.reporting.text import NOT_RUN
 
-
-def is_one_shot(strategy: str) -> bool:
-    """Whether a row's strategy, a name or that of a variant (`two_step-long`), is one-shot training."""
-    name = strategy.partition("-")[0]
-    return name in STRATEGIES and STRATEGIES[name].one_shot
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """A row of a table: the printed numbers and ours, never mixed. Systems that the paper cites have `ours` None."""
-
-    method: str
-    network: str | None
-    supervision: str  # full, or the strategy of one-shot training
-    init: str  # static | backbone: what training started from
-    published: PublishedRow | None
-    ours: Experiment | None
-
-    def difference(self, name: str, measure: str) -> float | None:
-        """Ours minus the paper's in percentage points; None unless both are over the whole published set."""
-        counterpart = published_set(name)
-        if counterpart is None or self.published is None or self.ours is None:
-            return None
-        score, sizes = self.ours.score(name, measure), self.ours.sizes(name)
-        printed = self.printed(counterpart.name, measure)
-        if score is None or sizes is None or printed is None or sizes[0] != counterpart.sequences:
-            return None
-        return score.mean - printed
-
-    def printed(self, name: str, measure: str) -> float | None:
-        """The paper's number for its set `name` (davis16, davis17), in percent."""
-        return self.published.scores.get(name, {}).get(measure) if self.published else None
+BELOW = "below repeating the first mask"
+PAPER_NETWORKS = ("stcn", "xmem", "cutie")
+TITLES = {
+    1: "full supervision and one-shot training, after static pretraining",
+    2: "YouTube-VOS, full supervision and one-shot training, after static pretraining",
+    3: "one-shot training with and without static pretraining",
+    4: "strategies of one-shot training, without static pretraining",
+}
 
 
 @dataclass(frozen=True)
 class Table:
-    """Table `number` of the paper with our runs in it; `published_sets` are those that the paper prints there."""
+    """Table `number` of the paper with our runs in it.
+
+    rows: what tells rows apart, the paper's numbers, ours; see `_with_scores`. Systems that the paper only cites have
+    an empty network. sets: the sets with scores of ours. paper_sets: the sets that the paper prints there. measures:
+    the first is the one that is compared.
+    """
 
     number: int
-    title: str
-    rows: tuple[TableRow, ...]
-    published_sets: tuple[PublishedSet, ...]
-
-    def sizes(self, name: str) -> tuple[int, int] | None:
-        """Sequences and objects that our scores on set `name` are over; None if there are none."""
-        sizes = [row.ours.sizes(name) for row in self.rows if row.ours]
-        return next((size for size in sizes if size), None)
-
-    def experiment(self, network: str, strategy: str, init: str) -> Experiment:
-        """Our runs of one row; an empty experiment if there is no such row."""
-        found = (row for row in self.rows if (row.network, row.supervision, row.init) == (network, strategy, init))
-        row = next(found, None)
-        return row.ours if row and row.ours else Experiment(())
+    rows: pd.DataFrame
+    sets: tuple[str, ...]
+    measures: tuple[str, ...]
+    paper_sets: tuple[str, ...]
 
     def printed(self, network: str, strategy: str, init: str) -> float | None:
-        """The paper's J&F of one row on the table's last set; None if the paper has no such row."""
-        for row in self.rows:
-            if (row.network, row.supervision, row.init) == (network, strategy, init):
-                return row.printed(self.published_sets[-1].name, "JF")
-        return None
-
-    def corresponds(self, name: str) -> bool:
-        """Whether set `name` is one that the paper prints in this table."""
-        return published_set(name) in self.published_sets
+        """The paper's number of one row on the table's last set; None if the paper has no such row."""
+        found = select(self.rows, network=network, strategy=strategy, init=init)
+        value = found[f"paper_{self.paper_sets[-1]}_{self.measures[0]}"].dropna()
+        return value.iloc[0] if len(value) else None
 
     @property
     def networks(self) -> list[str]:
         """The networks of the rows: those of the paper in the order of Table 1, then the others."""
-        present = dict.fromkeys(row.network for row in self.rows if row.network)
-        return sorted(
-            present, key=lambda network: list(TABLE1_STRATEGY).index(network) if network in TABLE1_STRATEGY else 99
-        )
+        present = [network for network in self.rows["network"].unique() if network]
+        return sorted(present, key=lambda name: PAPER_NETWORKS.index(name) if name in PAPER_NETWORKS else 99)
 
 
-def table1(results: Sequence[RunResult], strategy: Mapping[str, str]) -> Table:
-    """Table 1: the paper's rows in its order, then networks of the list that the paper does not have.
-
-    Ours are the runs after static pretraining, as in the paper: full supervision with every label, and one-shot with
-    the strategy `strategy[network]`.
-    """
-    grouped = experiments(results)
-    chosen = {**TABLE1_STRATEGY, **strategy}
-    rows = []
-    for printed in published_table(1):
-        if printed.network is None:
-            rows.append(TableRow(printed.method, None, "full", "static", printed, None))
-            continue
-        supervision = "full" if printed.supervision == "full" else chosen[printed.network]
-        ours = _find(grouped, printed.network, supervision, "static")
-        rows.append(TableRow(printed.method, printed.network, supervision, "static", printed, ours))
-    for network in dict.fromkeys(result.spec.network for result in results):
-        if network not in TABLE1_STRATEGY:
-            for method, supervision in (
-                (network, "full"),
-                (f"1-shot {network}", chosen.get(network, _FALLBACK_STRATEGY)),
-            ):
-                ours = _find(grouped, network, supervision, "static")
-                rows.append(TableRow(method, network, supervision, "static", None, ours))
-    return Table(1, "full supervision and one-shot training", tuple(rows), PUBLISHED_SETS)
+def paper_tables(results: Results, table1_strategy: Mapping[str, str]) -> dict[int, Table]:
+    """Tables 1 to 4. `table1_strategy`: the strategy that stands for one-shot training, per network."""
+    return {number: _table(number, results, table1_strategy) for number in TITLES}
 
 
-def table3(results: Sequence[RunResult]) -> Table:
-    """Table 3: one-shot training with two steps back, after static pretraining and without it."""
-    title = "one-shot training with and without static pretraining (two_step)"
-    return Table(
-        3, title, _ablation(3, results, lambda strategy: strategy == "two_step", ("static", "backbone")), (DAVIS17,)
+def _table(number: int, results: Results, table1_strategy: Mapping[str, str]) -> Table:
+    youtube = number == 2
+    printed = [name for name in PAPER_SETS if name.startswith("youtube") == youtube]
+    sets = (*printed, *results.held_out) if youtube else results.sets
+    measures = YOUTUBE_MEASURES if youtube else MEASURES
+    rows = _rows(number, results.runs, table1_strategy)
+    scored = results.scores[results.scores["set"].isin(sets)]
+    if (scored["run"] == COPY_FIRST).any():
+        rows = pd.concat([rows, pd.DataFrame([{"method": COPY_FIRST, **dict.fromkeys(EXPERIMENT, "")}])])
+    rows = rows.assign(comparable=True).reset_index(drop=True)
+    rows = _with_scores(_with_runs(rows, results, sets), results, sets, measures, EXPERIMENT)
+    paper_sets = [name for name in printed if f"paper_{name}_{measures[0]}" in rows]
+    return Table(number, rows, tuple(sets), measures, tuple(paper_sets))
+
+
+def _rows(number: int, runs: pd.DataFrame, table1_strategy: Mapping[str, str]) -> pd.DataFrame:
+    """The paper's rows of table `number`, then rows for runs that answer its question beyond the paper's."""
+    rows = paper_table(number)
+    others = [network for network in runs["network"].unique() if network not in PAPER_NETWORKS]
+    chosen = {name: table1_strategy.get(name, "one_shot") for name in (*PAPER_NETWORKS, *others)}
+    if number in (1, 2):
+        more = [(name, strategy, "static") for name in others for strategy in ("full", chosen[name])]
+        one_shot = rows["network"].map(chosen)
+        rows = rows.assign(strategy=one_shot.where(rows["supervision"] == "one_shot", "full"), init="static")
+    elif number == 3:
+        more = [(name, chosen[name], init) for name in others for init in ("static", "backbone")]
+    else:
+        wanted = select(runs, one_shot=True, init="backbone").drop_duplicates(["network", "strategy"])
+        present = set(zip(rows["network"], rows["strategy"], strict=True))
+        more = list(zip(wanted["network"], wanted["strategy"], wanted["init"], strict=True))
+        more = [row for row in more if row[:2] not in present]
+    added = pd.DataFrame(more, columns=["network", "strategy", "init"])
+    added["method"] = added["network"].where(added["strategy"] == "full", "1-shot " + added["network"])
+    rows = pd.concat([rows, added], ignore_index=True)
+    return rows.assign(labels=np.where(rows["strategy"] == "full", "every", "first"))
+
+
+def _with_runs(rows: pd.DataFrame, results: Results, sets: Sequence[str]) -> pd.DataFrame:
+    """Add which runs make a row: labels_percent, seeds, runs, status, profile, command."""
+    listed = with_baseline(results.runs).groupby(EXPERIMENT, sort=False)
+    made = listed.agg(runs=("run", " ".join), command=("run", _commands), listed=("run", "size")).reset_index()
+    pairs = results.scores[results.scores["set"].isin(sets)].drop_duplicates(["run", "set"])
+    scored = pairs.groupby(EXPERIMENT, sort=False).agg(seeds=("seed", _seeds), scored=("run", "size")).reset_index()
+    rows = rows.merge(made, how="left", on=EXPERIMENT).merge(scored, how="left", on=EXPERIMENT)
+    cited = (rows["network"] == "") & (rows["method"] != COPY_FIRST)
+    percent = rows["labels"].map(results.labels_percent)
+    return rows.assign(
+        cited=cited,
+        labels_percent=percent.where(rows["scored"] > 0),
+        status=_status(rows["scored"], rows["listed"] * len(sets)).mask(cited, "published only"),
+        profile=results.profile,
     )
 
 
-def table4(results: Sequence[RunResult]) -> Table:
-    """Table 4: the ways back of one-shot training, all from the backbone alone."""
-    title = "strategies of one-shot training, without static pretraining"
-    return Table(4, title, _ablation(4, results, is_one_shot, ("backbone",)), (DAVIS17,))
+def _status(scored: pd.Series, expected: pd.Series) -> pd.Series:
+    return pd.Series(np.select([scored >= expected, scored > 0], ["run", "partly run"], NOT_RUN), scored.index)
 
 
-def _ablation(
-    number: int, results: Sequence[RunResult], wanted: Callable[[str], bool], init: Sequence[str]
-) -> tuple[TableRow, ...]:
-    """The paper's rows of table `number`, then runs of the list that answer its question beyond the paper's."""
-    grouped = experiments(results)
-    rows = []
-    for printed in published_table(number):
-        key = (printed.network or "", printed.strategy or "", printed.init or "")
-        rows.append(TableRow(printed.method, *key, printed, _find(grouped, *key)))
-    present = {(row.network, row.supervision, row.init) for row in rows}
-    for network, supervision, _, start in grouped:
-        key = (network, supervision, start)
-        if key not in present and wanted(supervision) and start in init:
-            rows.append(TableRow(f"1-shot {network}", *key, None, _find(grouped, *key)))
-    return tuple(rows)
+def _seeds(seeds: pd.Series, separator: str = " ") -> str:
+    return separator.join(str(seed) for seed in seeds.dropna().unique())
 
 
-def _find(
-    grouped: Mapping[tuple[str, str, str, str], Experiment], network: str, supervision: str, init: str
-) -> Experiment:
-    labels = "every" if supervision == "full" else "first"
-    return grouped.get((network, supervision, labels, init), Experiment(()))
+def _commands(runs: Sequence[str]) -> str:
+    return " && ".join("dvc repro baseline" if run == COPY_FIRST else f"dvc repro evaluate@{run}" for run in runs)
+
+
+def _with_scores(
+    rows: pd.DataFrame, results: Results, sets: Sequence[str], measures: Sequence[str], by: Sequence[str]
+) -> pd.DataFrame:
+    """Add our scores, those of runs that agree in `by` together.
+
+    Per set: `<set>_<measure>` (mean), `…_std` and `…_n`, `<set>_videos` and `<set>_source` where there is a score,
+    `<set>_seeds` and how many they are, `<set>_n`, `<set>_of_full` (of the first measure, as a fraction of full
+    supervision's), `<set>_note`, and `<set>_<measure>_minus_paper` where both are over the whole set that the paper
+    prints.
+    """
+    scores = results.scores[results.scores["set"].isin(sets)]
+    ends = {"mean": "", "std": "_std", "n": "_n"}
+    found = spread(scores, [*by, "set", "measure"]).reset_index()
+    wide = found.pivot(index=list(by), columns=["set", "measure"], values=list(ends))
+    triples: list[Any] = wide.columns.to_list()
+    wide.columns = [f"{name}_{measure}{ends[kind]}" for kind, name, measure in triples]
+    expected = [f"{name}_{measure}{end}" for name in sets for measure in measures for end in ends.values()]
+    rows = rows.join(wide.reindex(columns=expected), on=list(by))
+    new = {}
+    for name in sets:
+        here = select(scores, set=name)
+        ours = rows[f"{name}_{measures[0]}"]
+        there = rows.join(here.groupby(list(by))["seed"].agg(_seeds, separator=", ").rename("found"), on=list(by))
+        scored = there["found"].notna()
+        new[f"{name}_seeds"] = there["found"]
+        new[f"{name}_n"] = rows[f"{name}_{measures[0]}_n"].astype("Int64")
+        new[f"{name}_source"] = pd.Series(here["source"].iloc[0] if len(here) else None, rows.index).where(scored)
+        videos = here["videos"].iloc[0] if len(here) else None
+        new[f"{name}_videos"] = pd.Series(videos, rows.index, dtype="Int64").where(scored)
+        full = select(results.scores, set=name, measure=measures[0], strategy="full", init="static", labels="every")
+        full_mean = spread(full, ["network"])["mean"].astype(float)
+        new[f"{name}_of_full"] = (ours / rows["network"].map(full_mean[full_mean > 0])).where(rows["comparable"])
+        below = rows["comparable"] & (ours < results.baseline(name, measures[0]))
+        new[f"{name}_note"] = pd.Series("", rows.index).mask(below, BELOW)
+        new |= _differences(rows, name, measures, videos)
+    return rows.assign(**new)
+
+
+def _differences(rows: pd.DataFrame, name: str, measures: Sequence[str], videos: int | None) -> dict[str, pd.Series]:
+    """Ours minus the paper's, in percentage points; not for printed numbers that are most likely swapped."""
+    printed = paper_set(name)
+    if printed is None or f"paper_{printed}_{measures[0]}" not in rows:
+        return {}
+    whole = PAPER_SETS[printed].videos in (None, videos)
+    none = pd.Series(float("nan"), rows.index)
+    differences = {}
+    for measure in measures:
+        minus = rows[f"{name}_{measure}"] - rows[f"paper_{printed}_{measure}"] if whole else none
+        differences[f"{name}_{measure}_minus_paper"] = minus.mask(swapped(rows, measure))
+    return differences
+
+
+def swapped(rows: pd.DataFrame, measure: str) -> pd.Series:
+    """Whether the printed number of each row is most likely in the wrong column."""
+    if measure not in SWAPPED or "paper_note" not in rows:
+        return pd.Series(False, rows.index)
+    return rows["paper_note"].fillna("").str.contains("swapped")
+
+
+def table_csv(table: Table) -> pd.DataFrame:
+    """The columns of the CSV file: what tells rows apart, the paper's numbers, ours, what makes them."""
+    rows = table.rows
+    columns = ["method", "strategy", "init", *rows.filter(regex="^paper_"), "labels_percent"]
+    for name in table.sets:
+        columns += [f"{name}_{measure}{end}" for measure in table.measures for end in ("", "_std")]
+        columns += [f"{name}_{each}" for each in ("n", "videos", "source", "of_full", "note")]
+        minus = [f"{name}_{measure}_minus_paper" for measure in table.measures]
+        columns += [column for column in minus if column in rows]
+    return rows[[*columns, "seeds", "runs", "status", "profile", "command"]]
+
+
+def runs_table(results: Results) -> pd.DataFrame:
+    """Every run of the list, the baseline last, with its scores and the record of its training."""
+    runs = _with_scores(with_baseline(results.runs), results, results.sets, MEASURES, ["run"])
+    scored = sum(runs[f"{name}_{MEASURES[0]}"].notna().astype(int) for name in results.sets)
+    runs = runs.assign(
+        labels_percent=runs["labels"].map(results.labels_percent),
+        comparable=np.where(runs["comparable"], "yes", "no"),
+        status=_status(pd.Series(scored, runs.index), pd.Series(max(len(results.sets), 1), runs.index)),
+        profile=results.profile,
+        command=[_commands([run]) for run in runs["run"]],
+    )
+    records = results.trainings.rename(columns=lambda name: name if name == "run" else f"train_{name}")
+    return runs.merge(records, how="left", on="run")
+
+
+def runs_csv(results: Results) -> pd.DataFrame:
+    """The columns of runs.csv."""
+    runs = runs_table(results)
+    columns = ["run", *EXPERIMENT, "seed", "labels_percent", "comparable", "status"]
+    for name in results.sets:
+        columns += [*(f"{name}_{measure}" for measure in MEASURES), f"{name}_of_full", f"{name}_note"]
+    return runs[[*columns, "profile", "command", *runs.filter(regex="^train_")]]

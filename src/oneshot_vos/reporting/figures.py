@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.evaluation.png import decode_ids
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.registry import suggest
 from oneshot_vos.reporting.canvas import Pixels, Row, grid
-from oneshot_vos.reporting.comparison import TABLE1_STRATEGY
 from oneshot_vos.reporting.overlay import fit_height, fit_ids, intersection_over_union, overlay, overlay_one
-from oneshot_vos.reporting.results import EMPTY, RunSpec
+from oneshot_vos.reporting.results import EXPERIMENT, select
 from oneshot_vos.reporting.text import NOT_RUN
 from oneshot_vos.videos.images import read_frame
 from oneshot_vos.videos.masks import read_mask
@@ -57,24 +56,19 @@ class Scenes:
         present = tuple(name for name in preferred if name in self.videos)
         return self.chosen or present or tuple(otherwise)
 
-    def archive(self, run: RunSpec | None) -> Path | None:
+    def archive(self, run: str | None) -> Path | None:
         """The masks of a run; None if it is not in the list or has not been inferred."""
-        if run is None:
-            return None
-        path = self.masks / run.name / f"{self.archive_name or self.set}.zip"
-        return path if path.exists() else None
+        path = self.masks / run / f"{self.archive_name or self.set}.zip" if run else None
+        return path if path and path.exists() else None
 
 
-def draw_figure4(
-    scenes: Scenes, runs: Sequence[RunSpec], one_shot: Mapping[str, str], *, number: int = 4
-) -> Image.Image:
+def draw_figure4(scenes: Scenes, runs: pd.DataFrame, one_shot: Mapping[str, str], *, number: int = 4) -> Image.Image:
     """Full supervision above one-shot training, the same frames, for each network; one video per network.
 
     Figure 5 is the same on YouTube-VOS, with another `number`. `one_shot` is the strategy per network that stands
     for one-shot training. Videos: the chosen ones in turn, or spread evenly over the names of the set.
     """
-    networks = list(dict.fromkeys(run.network for run in runs))
-    one_shot = {**TABLE1_STRATEGY, **one_shot}
+    networks = runs["network"].unique()
     names = sorted(scenes.videos)
     spread = [names[index] for index in spaced(len(names), max(len(networks), 2))]
     chosen = scenes.choose((), spread)
@@ -82,7 +76,7 @@ def draw_figure4(
     for index, network in enumerate(networks):
         video = scenes.videos[chosen[index % len(chosen)]]
         times = _spaced_times(video, scenes.frames)
-        for title, strategy in (("full", "full"), ("1-shot", one_shot.get(network, "two_step"))):
+        for title, strategy in (("full", "full"), ("1-shot", one_shot[network])):
             run = find_run(runs, network, strategy, "static")
             label = (f"{network}, {title}", f"({strategy})" if title != strategy else "", video.name)
             rows.append(_row(scenes, run, label, video, times))
@@ -95,20 +89,20 @@ def draw_nothing(title: str, reason: str) -> Image.Image:
     return grid(title, [], height=_HEIGHT, notes=[reason])
 
 
-def draw_figure6(scenes: Scenes, runs: Sequence[RunSpec], iteration: int | None = None) -> Image.Image:
+def draw_figure6(scenes: Scenes, runs: pd.DataFrame, iteration: int | None = None) -> Image.Image:
     """Masks of the networks that were trained with an empty reference and get an empty one; up to two videos each.
 
     `iteration`: after which the masks were made, for the title; None: at the end.
     Videos: the chosen ones, else the paper's where the set has them, else the first two by name.
     """
     chosen = scenes.choose(FIGURE6_VIDEOS, sorted(scenes.videos)[:2])[:2]
-    trained = [run for run in runs if run.strategy == EMPTY and run.seed == _first_seed(runs, run)]
+    trained = select(runs, comparable=False).sort_values("seed").drop_duplicates(EXPERIMENT).sort_index()
+    shown = list(zip(trained["run"], trained["network"] + ", " + trained["strategy"], strict=True))
     rows = []
-    shown: Sequence[RunSpec | None] = trained or [None]
-    for run in shown:
+    for run, title in shown or [(None, "empty")]:
         for name in chosen:
             video = scenes.videos[name]
-            label = (f"{run.network}, empty" if run else "empty", "reference", name)
+            label = (title, "reference", name)
             rows.append(_row(scenes, run, label, video, _spaced_times(video, scenes.frames), merged=True))
     notes = ["No mask is given, not even on the first frame; all objects count as one."]
     when = "" if iteration is None else f" for {iteration:,} iterations"
@@ -117,7 +111,7 @@ def draw_figure6(scenes: Scenes, runs: Sequence[RunSpec], iteration: int | None 
     )
 
 
-def draw_figure7(scenes: Scenes, runs: Sequence[RunSpec], network: str = "cutie") -> Image.Image:
+def draw_figure7(scenes: Scenes, runs: pd.DataFrame, network: str = "cutie") -> Image.Image:
     """T-step from scratch: the truth in green, the prediction in red, one row per video.
 
     Videos: the chosen ones, else drift-chicane if the set has it, else the one whose objects move most, that is, whose
@@ -138,14 +132,10 @@ def draw_figure7(scenes: Scenes, runs: Sequence[RunSpec], network: str = "cutie"
     return grid(f"Figure 7: T-step from scratch, {scenes.set}", rows, height=_HEIGHT, notes=notes)
 
 
-def find_run(runs: Sequence[RunSpec], network: str, strategy: str, init: str) -> RunSpec | None:
+def find_run(runs: pd.DataFrame, network: str, strategy: str, init: str) -> str | None:
     """The run with the first seed among those of this description; None if the list has none."""
-    found = [run for run in runs if (run.network, run.strategy, run.init) == (network, strategy, init)]
-    return min(found, key=lambda run: run.seed, default=None)
-
-
-def _first_seed(runs: Sequence[RunSpec], like: RunSpec) -> int:
-    return min(run.seed for run in runs if run.variant == like.variant)
+    found = select(runs, network=network, strategy=strategy, init=init).sort_values("seed")
+    return found["run"].iloc[0] if len(found) else None
 
 
 def spaced(count: int, wanted: int) -> list[int]:
@@ -176,7 +166,7 @@ def _spaced_times(video: Video, wanted: int) -> list[int]:
 
 def _row(
     scenes: Scenes,
-    run: RunSpec | None,
+    run: str | None,
     label: tuple[str, ...],
     video: Video,
     times: Sequence[int],
@@ -196,7 +186,7 @@ def _row(
     return Row(lines, tuple(panels), captions)
 
 
-def _truth_row(scenes: Scenes, run: RunSpec | None, label: tuple[str, ...], video: Video, times: Sequence[int]) -> Row:
+def _truth_row(scenes: Scenes, run: str | None, label: tuple[str, ...], video: Video, times: Sequence[int]) -> Row:
     """Truth and prediction over the same frames, or `not run` for each of them."""
     archive = scenes.archive(run)
     if archive is None:
@@ -223,7 +213,7 @@ def _predicted(archive: Path, video: Video, times: Sequence[int]) -> Iterator[tu
         predictions.require(video.name, stems)
         for t, stem in zip(times, stems, strict=True):
             frame, origin = read_frame(video.frames[t]), predictions.origin(video.name, stem)
-            ids = _as_objects(video, decode_ids(predictions.read(video.name, stem), origin))
+            ids = _as_objects(video, predictions.read_mask(video.name, stem).ids)
             if ids.shape != frame.shape[:2]:
                 raise UserError(
                     f"{origin}: {ids.shape[1]}x{ids.shape[0]} pixels; expected the frame's "

@@ -1,17 +1,17 @@
-"""Scores over the course of training, as one CSV and one picture."""
+"""Scores over the course of training: read, and drawn as one picture."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 from PIL import Image
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json
 from oneshot_vos.reporting.plot import Line, Panel, draw_panels
-from oneshot_vos.reporting.results import MEASURES, RunSpec
-from oneshot_vos.reporting.text import Cell
+from oneshot_vos.reporting.published import MEASURES
 
 CURVE_FILE = "curve.json"
 _EXPECTED = "the scores of a run over its training: 'set', 'videos', 'iterations' and as many 'JF', 'J' and 'F'"
@@ -26,28 +26,20 @@ _COLOURS: Mapping[str, tuple[int, int, int]] = {
 _OTHER = (204, 121, 167)
 
 
-@dataclass(frozen=True)
-class Curve:
-    """Scores in percent after `iterations` (rising) of training, on `videos` videos of a set."""
-
-    set: str
-    videos: int
-    iterations: tuple[int, ...]
-    scores: Mapping[str, tuple[float, ...]]  # by MEASURES
+def read_curves(runs: Sequence[str], metrics: Path) -> pd.DataFrame:
+    """`<metrics>/<run>/curve.json` of the runs that have one: run, iteration, JF, J, F (percent), set, videos."""
+    paths = {run: metrics / run / CURVE_FILE for run in runs}
+    rows = [{"run": run, **point} for run, path in paths.items() if path.exists() for point in _read(path)]
+    return pd.DataFrame(rows, columns=["run", "iteration", *MEASURES, "set", "videos"])
 
 
-def read_curves(runs: Sequence[RunSpec], metrics: Path) -> dict[str, Curve]:
-    """`<metrics>/<run>/curve.json` of the runs of the list that have one; its scores are percent."""
-    paths = {run.name: metrics / run.name / CURVE_FILE for run in runs}
-    return {name: _read(path) for name, path in paths.items() if path.exists()}
-
-
-def _read(path: Path) -> Curve:
+def _read(path: Path) -> list[dict[str, Any]]:
+    """The points of one curve; their iterations rise."""
     content = read_json(path, _EXPECTED)
     try:
-        iterations = tuple(int(value) for value in content["iterations"])
-        scores = {measure: tuple(float(value) for value in content[measure]) for measure in MEASURES}
-        curve = Curve(str(content["set"]), int(content["videos"]), iterations, scores)
+        shown = {"set": str(content["set"]), "videos": int(content["videos"])}
+        iterations = [int(value) for value in content["iterations"]]
+        scores = {measure: [float(value) for value in content[measure]] for measure in MEASURES}
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: incomplete ({type(error).__name__}: {error}); expected {_EXPECTED}. Run the evaluate stage again"
@@ -60,57 +52,50 @@ def _read(path: Path) -> Curve:
         wrong = [value for value in values if not (math.isfinite(value) and 0.0 <= value <= 100.0)]
         if wrong:
             raise UserError(f"{path}: {measure} is {wrong[0]}; expected percent from 0 to 100")
-    if not iterations or list(iterations) != sorted(set(iterations)):
-        raise UserError(f"{path}: iterations {list(iterations)}; expected at least one, in rising order")
-    return curve
-
-
-def curves_csv(curves: Mapping[str, Curve]) -> tuple[list[str], list[list[Cell]]]:
-    """Header and one row per run and point: run, iteration, JF, J, F in percent."""
-    rows: list[list[Cell]] = [
-        [run, iteration, *(curve.scores[measure][index] for measure in MEASURES)]
-        for run, curve in curves.items()
-        for index, iteration in enumerate(curve.iterations)
+    if not iterations or iterations != sorted(set(iterations)):
+        raise UserError(f"{path}: iterations {iterations}; expected at least one, in rising order")
+    points = zip(*scores.values(), strict=True)
+    return [
+        {"iteration": iteration, **dict(zip(MEASURES, point, strict=True)), **shown}
+        for iteration, point in zip(iterations, points, strict=True)
     ]
-    return ["run", "iteration", *MEASURES], rows
 
 
-def curves_image(runs: Sequence[RunSpec], curves: Mapping[str, Curve]) -> Image.Image:
+def curves_image(runs: pd.DataFrame, curves: pd.DataFrame) -> Image.Image:
     """J&F over iterations: one panel per network, one line per run; dashed without static pretraining."""
     panels = []
-    for network in dict.fromkeys(run.network for run in runs):
-        drawn = [run for run in runs if run.network == network and run.name in curves]
-        lines = [
-            Line(
-                _label(run),
-                curves[run.name].iterations,
-                curves[run.name].scores["JF"],
-                _COLOURS.get(run.strategy, _OTHER),
-                dashed=run.init == "backbone",
-            )
-            for run in drawn
-        ]
-        sets = dict.fromkeys(f"{curves[run.name].set}, {curves[run.name].videos} videos" for run in drawn)
+    for network in runs["network"].unique():
+        lines = []
+        drawn = curves[curves["run"].isin(runs["run"][runs["network"] == network])]
+        for run in runs[runs["run"].isin(drawn["run"])].to_dict("records"):
+            points = drawn[drawn["run"] == run["run"]]
+            colour = _COLOURS.get(run["strategy"], _OTHER)
+            xs, ys = tuple(points["iteration"].tolist()), tuple(points["JF"].tolist())
+            lines.append(Line(_label(run), xs, ys, colour, dashed=run["init"] == "backbone"))
+        sets = _sets(drawn, "{}, {} videos")
         panels.append(Panel(f"{network}  ({'; '.join(sets)})" if sets else network, tuple(lines)))
     return draw_panels(panels, x_title="iteration", y_title="J&F in percent", empty="not run")
 
 
-def _label(run: RunSpec) -> str:
-    start = "pretrained" if run.init == "static" else "from scratch"
-    merged = "" if run.comparable else " (all objects as one)"
-    return f"{run.strategy}, {start}{merged}" + (f", seed {run.seed}" if run.seed else "")
+def _sets(curves: pd.DataFrame, form: str) -> list[str]:
+    return [form.format(*row) for row in curves[["set", "videos"]].drop_duplicates().itertuples(index=False)]
 
 
-def curves_markdown(runs: Sequence[RunSpec], curves: Mapping[str, Curve]) -> str:
+def _label(run: Mapping[Any, Any]) -> str:
+    start = "pretrained" if run["init"] == "static" else "from scratch"
+    merged = "" if run["comparable"] else " (all objects as one)"
+    return f"{run['strategy']}, {start}{merged}" + (f", seed {run['seed']}" if run["seed"] else "")
+
+
+def curves_markdown(runs: pd.DataFrame, curves: pd.DataFrame) -> str:
     """The picture with what it shows, and which runs have no curve."""
     parts = []
-    if curves:
-        sets = dict.fromkeys(f"`{curve.set}` ({curve.videos} videos)" for curve in curves.values())
+    if len(curves):
         parts.append(
-            f"J&F in the course of training, on {' and '.join(sets)}: [curves.csv](curves.csv).\n\n"
-            "![J&F over iterations, one panel per network](curves.png)"
+            f"J&F in the course of training, on {' and '.join(_sets(curves, '`{}` ({} videos)'))}: "
+            "[curves.csv](curves.csv).\n\n![J&F over iterations, one panel per network](curves.png)"
         )
-    missing = [f"`{run.name}`" for run in runs if run.name not in curves]
+    missing = [f"`{run}`" for run in runs["run"] if run not in set(curves["run"])]
     if missing:
         parts.append(f"Without a curve: {', '.join(missing)}.")
     return "\n\n".join(parts)

@@ -1,126 +1,154 @@
-"""What the pipeline measured, read back from the files of its stages.
+"""What the pipeline measured, read once from the files of its stages into one long table.
 
-A number that no stage has written is `None` here and stays `None` up to the tables, where it reads "not run".
+A score that no stage has written has no row; in the tables it reads "not run".
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from oneshot_vos.errors import UserError
-from oneshot_vos.evaluation.report import load_result
+from oneshot_vos.evaluation.davis_files import load_result
+from oneshot_vos.evaluation.youtube_files import load_youtube_result
 from oneshot_vos.files import read_json
+from oneshot_vos.params import Run
+from oneshot_vos.reporting.progress import read_curves
+from oneshot_vos.reporting.server_scores import read_server_scores
+from oneshot_vos.supervision import STRATEGIES
 
-MEASURES = ("JF", "J", "F")
 COPY_FIRST = "copy_first"  # the baseline that repeats the first mask; named like a run below the metrics folder
-EMPTY = "empty"  # the way of training with an empty reference mask
-# The same measures as the evaluation names them.
-_GLOBAL_NAMES = {"JF": "J&F-Mean", "J": "J-Mean", "F": "F-Mean"}
+EXPERIMENT = ["network", "strategy", "labels", "init"]  # runs that agree in these repeat one experiment
+KINDS = ("first", "every")  # of labels
+SERVER, LOCAL = "server", "local"
+_GLOBAL_NAMES = {"JF": "J&F-Mean", "J": "J-Mean", "F": "F-Mean"}  # our measures as the evaluation names them
+_RECORD = (
+    *("hardware", "processes", "threads", "precision", "torch"),
+    *("iterations", "seconds", "images_per_second", "command", "finished"),
+)
 
 
 @dataclass(frozen=True)
-class RunSpec:
-    """One entry of the list of runs: what tells a trained network from the others."""
+class Results:
+    """Everything that the tables are written from.
 
-    name: str
-    network: str
-    strategy: str  # full | two_step | t_step | one_step | empty
-    labels: str  # every | first
-    init: str  # static | backbone
-    seed: int
+    runs: one row per run of the list, in its order (`run_list`). scores: one row per run, set and measure, in percent:
+    the columns of `runs`, then set, source (`local`, or `server` for entries of server_scores.yaml), measure, value
+    (NaN: a group without objects), videos and over (what the score is over, in words). The baseline is run
+    `copy_first`, with empty texts for what it is not. labels: kind, set, labelled and annotated masks. curves: run,
+    iteration, JF, J, F, set, videos. trainings: one row per training that left a record.
+    """
 
-    @property
-    def variant(self) -> tuple[str, str, str, str]:
-        """Everything but the seed: runs of equal variant are repetitions of one experiment."""
-        return (self.network, self.strategy, self.labels, self.init)
+    profile: str
+    sets: tuple[str, ...]  # scored as DAVIS is
+    held_out: tuple[str, ...]  # of YouTube-VOS, with ground truth at hand
+    submits: bool  # whether the profile segments a set that the YouTube-VOS server scores
+    runs: pd.DataFrame
+    scores: pd.DataFrame
+    labels: pd.DataFrame
+    curves: pd.DataFrame
+    trainings: pd.DataFrame
+    server: pd.DataFrame  # run, set, date, source of the server's scores
 
-    @property
-    def comparable(self) -> bool:
-        """Whether scores may be set against other runs': not those of a network that gets no mask of any object.
+    def labels_percent(self, kind: str) -> float:
+        """Percent of the masks of all training sets together that `kind` of labels offers; NaN if not counted."""
+        counts = self.labels[self.labels["kind"] == kind]
+        return 100.0 * counts["labelled"].sum() / counts["annotated"].sum() if len(counts) else math.nan
 
-        Trained with an empty reference, it is given an empty mask in scoring too, and all objects count as one.
-        """
-        return self.strategy != EMPTY
-
-
-@dataclass(frozen=True)
-class SetScores:
-    """Global scores of one run on one set, in percent, over `sequences` sequences with `objects` objects in all."""
-
-    scores: Mapping[str, float]  # by MEASURES
-    sequences: int
-    objects: int
-
-
-@dataclass(frozen=True)
-class TrainingRecord:
-    """What the training stage noted in `run.json`; a field that it did not note is None."""
-
-    hardware: str | None = None
-    processes: int | None = None
-    threads: int | None = None  # per process
-    precision: str | None = None  # of the arithmetic: float32 or bfloat16
-    torch: str | None = None
-    iterations: int | None = None
-    seconds: float | None = None
-    images_per_second: float | None = None
-    command: str | None = None
-    finished: str | None = None
+    def baseline(self, name: str, measure: str) -> float:
+        """The score of repeating the first mask; NaN if there is none."""
+        found = select(self.scores, run=COPY_FIRST, set=name, measure=measure)["value"]
+        return found.iloc[0] if len(found) else math.nan
 
 
-@dataclass(frozen=True)
-class RunResult:
-    """A run with all that is known of it. A set that has not been scored is absent from `scores`."""
-
-    spec: RunSpec
-    scores: Mapping[str, SetScores] = field(default_factory=dict)
-    training: TrainingRecord | None = None
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and sample standard deviation over seeds; the deviation of a single seed is not defined."""
-
-    mean: float
-    deviation: float | None
+def select(table: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
+    """The rows whose columns have these values."""
+    chosen = np.ones(len(table), bool)
+    for column, value in wanted.items():
+        chosen &= table[column].to_numpy() == value
+    return table.loc[chosen]
 
 
-def spread(values: Sequence[float]) -> Spread | None:
-    """Mean and sample standard deviation (n - 1) of `values`; None when there are none."""
-    if not values:
-        return None
-    return Spread(fmean(values), stdev(values) if len(values) > 1 else None)
+def spread(scores: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Mean, sample standard deviation (NaN for a single value) and number n of the scores that agree in `by`."""
+    groups = scores.dropna(subset="value").groupby(list(by), sort=False)
+    return groups.agg(mean=("value", fmean), std=("value", deviation), n=("value", "size"))
 
 
-def parse_runs(runs: Mapping[str, Mapping[str, Any]]) -> tuple[RunSpec, ...]:
-    """The list of runs of params.yaml, in its order."""
-    known = [item.name for item in fields(RunSpec) if item.name != "name"]
-    specs = []
-    for name, entry in runs.items():
-        missing = [key for key in known if key not in entry]
-        if missing:
-            raise UserError(f"run '{name}': {', '.join(missing)} missing; a run has {', '.join(known)}")
-        specs.append(RunSpec(name=name, **{key: entry[key] for key in known}))
-    return tuple(specs)
+def deviation(values: Sequence[float] | pd.Series) -> float:
+    """Sample standard deviation (n - 1); NaN for a single value, of which it is not defined."""
+    return stdev(values) if len(values) > 1 else math.nan
 
 
-def read_results(runs: Sequence[RunSpec], metrics: Path, curves: Path, sets: Sequence[str]) -> tuple[RunResult, ...]:
-    """Scores and training record of every run of the list; files of other runs in the folders are not looked at."""
-    return tuple(
-        RunResult(run, read_run_scores(metrics / run.name, sets), _read_training(curves / run.name / "run.json"))
-        for run in runs
+def run_list(runs: Mapping[str, Run]) -> pd.DataFrame:
+    """One row per run, in the order of the list: run, network, strategy, labels, init, seed, one_shot, comparable.
+
+    `strategy` of a variant ends with its word. `one_shot`: trained as the paper's one-shot tables compare it.
+    `comparable`: not a network that is shown no mask of any object; in its scores all objects count as one.
+    """
+    columns = ["run", *EXPERIMENT, "seed", "one_shot", "comparable"]
+    return pd.DataFrame([_described(name, run) for name, run in runs.items()], columns=columns)
+
+
+def _described(name: str, run: Run) -> dict[str, Any]:
+    one_shot = STRATEGIES[run.strategy].one_shot
+    return {"run": name, **run.described(name), "one_shot": one_shot, "comparable": run.given != "empty"}
+
+
+def with_baseline(runs: pd.DataFrame) -> pd.DataFrame:
+    """The list of runs and the baseline that repeats the first mask."""
+    baseline = {"run": COPY_FIRST, **dict.fromkeys(EXPERIMENT, ""), "one_shot": False, "comparable": True}
+    return pd.concat([runs.astype(object), pd.DataFrame([baseline], dtype=object)], ignore_index=True)
+
+
+def read_results(
+    runs: Mapping[str, Run],
+    metrics: Path,
+    labels: Path,
+    curves: Path,
+    sets: Sequence[str],
+    profile: str,
+    held_out: Sequence[str] = (),
+    server_file: Path | None = None,
+) -> Results:
+    """Read what the stages wrote for the runs of the list; files of other runs in the folders are not looked at.
+
+    Scores lie in `metrics/<run>/<set>.json`, those over training in `metrics/<run>/curve.json`, records of trainings in
+    `curves/{<run>,pretrain-<network>}/run.json`, label counts in `label_ratio.json` of `labels` or its folders `first`
+    and `every`. `server_file` holds the server's scores; None: the profile has no set that the server scores.
+    """
+    listed = run_list(runs)
+    server = read_server_scores(server_file, list(runs)) if server_file else []
+    found = [{**entry, "source": SERVER} for entry in server]
+    for run in (*runs, COPY_FIRST):
+        for read, names in ((_read_davis, sets), (_read_youtube, held_out)):
+            paths = {name: metrics / run / f"{name}.json" for name in names}
+            there = {name: read(path) for name, path in paths.items() if path.exists()}
+            found += [{"run": run, "set": name, "source": LOCAL, **content} for name, content in there.items()]
+    columns = ["run", "set", "source", "measure", "value", "videos", "over"]
+    rows = [{**entry, "measure": key, "value": value} for entry in found for key, value in entry["scores"].items()]
+    scores = with_baseline(listed).merge(pd.DataFrame(rows, columns=columns), on="run")
+    _require_equal_sizes(scores)
+    return Results(
+        profile,
+        tuple(sets),
+        tuple(held_out),
+        server_file is not None,
+        listed,
+        scores.astype({"value": float}),
+        _read_labels(labels),
+        read_curves(list(runs), metrics),
+        _read_trainings(listed, curves),
+        pd.DataFrame(server, columns=["run", "set", "date", "origin"]),
     )
 
 
-def read_run_scores(folder: Path, sets: Sequence[str]) -> dict[str, SetScores]:
-    """The scores `<folder>/<set>.json` of those of `sets` that have been evaluated."""
-    return {name: _read_set(folder / f"{name}.json") for name in sets if (folder / f"{name}.json").exists()}
-
-
-def _read_set(path: Path) -> SetScores:
+def _read_davis(path: Path) -> dict[str, Any]:
     result = load_result(path)
     summary = result.summary
     for name in _GLOBAL_NAMES.values():
@@ -128,29 +156,72 @@ def _read_set(path: Path) -> SetScores:
             raise UserError(
                 f"{path}: {name} is {summary[name]}; expected a fraction from 0 to 1. Run the evaluate stage again"
             )
-    return SetScores(
-        scores={measure: 100.0 * summary[name] for measure, name in _GLOBAL_NAMES.items()},
-        sequences=len(result.sequences),
-        objects=sum(len(sequence.objects) for sequence in result.sequences),
+    videos, objects = len(result.sequences), sum(len(sequence.objects) for sequence in result.sequences)
+    scores = {measure: 100.0 * summary[name] for measure, name in _GLOBAL_NAMES.items()}
+    return {"scores": scores, "videos": videos, "over": f"{videos} sequences, {objects} objects"}
+
+
+def _read_youtube(path: Path) -> dict[str, Any]:
+    result = load_youtube_result(path)
+    scores = {name: math.nan if value is None else 100.0 * value for name, value in result.summary.items()}
+    counts = result.counts
+    over = (
+        f"{counts['videos']} videos, {counts['objects_seen']} objects of seen and {counts['objects_unseen']} of "
+        "unseen categories"
     )
+    return {"scores": scores, "videos": counts["videos"], "over": over}
 
 
-def read_pretrainings(runs: Sequence[RunSpec], curves: Path) -> dict[str, TrainingRecord]:
-    """Records of the static pretrainings that the runs start from: `pretrain-<network>` to its record."""
-    names = dict.fromkeys(f"pretrain-{run.network}" for run in runs if run.init == "static")
-    records = {name: _read_training(curves / name / "run.json") for name in names}
-    return {name: record for name, record in records.items() if record}
+def _require_equal_sizes(scores: pd.DataFrame) -> None:
+    """Runs that are set against each other must be scored on the same videos and objects."""
+    compared = scores[scores["comparable"] & scores["over"].notna()]
+    for name, group in compared.groupby("set"):
+        different = group.drop_duplicates("over")
+        if len(different) > 1:
+            raise UserError(
+                f"set '{name}': {' and '.join(different['run'])} were scored on different numbers of videos or objects "
+                f"({'; '.join(different['over'])}); expected the same. Run their evaluate stages again"
+            )
 
 
-def _read_training(path: Path) -> TrainingRecord | None:
-    if not path.exists():
-        return None
-    content = read_json(path, "the record of a training, written by the train stage")
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected one JSON object, found {type(content).__name__}")
-    return TrainingRecord(**{item.name: content.get(item.name) for item in fields(TrainingRecord)})
+def _read_labels(folder: Path) -> pd.DataFrame:
+    """`label_ratio.json` of the kinds of labels below `folder`, or of the one kind that `folder` itself is."""
+    candidates = [folder, *(folder / kind for kind in KINDS)]
+    paths = {path.name: path / "label_ratio.json" for path in candidates if (path / "label_ratio.json").exists()}
+    if not paths:
+        raise UserError(f"{folder}: no label_ratio.json in it or in its {' or '.join(KINDS)}. Run the labels stage")
+    rows = [(kind, *count) for kind, path in paths.items() for count in _read_counts(path)]
+    return pd.DataFrame(rows, columns=["kind", "set", "labelled", "annotated"])
 
 
-def reproduce(run: str) -> str:
-    """The command that makes the scores of a run from nothing, in the profile that params.yaml names."""
-    return f"dvc repro evaluate@{run}"
+def _read_counts(path: Path) -> list[tuple[str, int, int]]:
+    content = read_json(path, "the label counts of the labels stage")
+    try:
+        counts = [(name, int(entry["labelled"]), int(entry["annotated"])) for name, entry in content["sets"].items()]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{path}: not a label count ({type(error).__name__}: {error}); expected 'sets' with 'labelled' and "
+            "'annotated' per training set. Run the labels stage again"
+        ) from error
+    for name, labelled, annotated in counts:
+        if not 0 < labelled <= annotated:
+            raise UserError(
+                f"{path}: set '{name}' has {labelled} labelled of {annotated} annotated frames; expected at least one, "
+                "and no more than there are. Run the labels stage again"
+            )
+    return counts
+
+
+def _read_trainings(runs: pd.DataFrame, curves: Path) -> pd.DataFrame:
+    """The records of the pretrainings that runs start from, then of the runs; what a record lacks is None."""
+    pretrained = select(runs, init="static")["network"].unique()
+    names = [*(f"pretrain-{network}" for network in pretrained), *runs["run"]]
+    rows = []
+    for name in names:
+        path = curves / name / "run.json"
+        if path.exists():
+            content = read_json(path, "the record of a training, written by the train stage")
+            if not isinstance(content, dict):
+                raise UserError(f"{path}: expected one JSON object, found {type(content).__name__}")
+            rows.append({"run": name, **{key: content.get(key) for key in _RECORD}})
+    return pd.DataFrame(rows, columns=["run", *_RECORD], dtype=object)

@@ -16,9 +16,8 @@ The numbers here are an example. No number of this file is ever mixed with one t
 
 import datetime as dt
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -59,25 +58,16 @@ class _Entry(Strict):
         return self
 
 
-@dataclass(frozen=True)
-class ServerScore:
-    """The server's verdict on one run: `scores` in percent by G, J_seen, F_seen, J_unseen, F_unseen."""
-
-    run: str
-    set: str
-    scores: dict[str, float]
-    date: dt.date
-    source: str
-
-
-def read_server_scores(path: Path, runs: Collection[str]) -> tuple[ServerScore, ...]:
+def read_server_scores(path: Path, runs: Collection[str]) -> list[dict[str, Any]]:
     """The entries of the file, in its order; none if there is no file at `path`.
+
+    An entry: run, set, scores (percent by G, J_seen, F_seen, J_unseen, F_unseen), date, and origin, the file's source.
 
     `runs` are the known runs. Raises one `UserError` with every finding: unknown or missing keys, numbers that are no
     percent or do not average to G, unknown runs, two scores for one run and set.
     """
     if not path.exists():
-        return ()
+        return []
     content = read_yaml(path)
     listed = content.get("scores") if isinstance(content, dict) and set(content) == {"scores"} else None
     if not isinstance(listed, list):
@@ -88,7 +78,9 @@ def read_server_scores(path: Path, runs: Collection[str]) -> tuple[ServerScore, 
         try:
             entry = _Entry.model_validate(each)
         except ValidationError as error:
-            findings += [f"score {place}: {line.removeprefix('the file: ')}" for line in explain(error, _Entry)]
+            findings += [
+                f"score {place}: {f'{where}: ' if where else ''}{message}" for where, message in explain(error, _Entry)
+            ]
             continue
         if entry.run not in runs:
             findings.append(f"score {place}: run '{entry.run}' is not in params.yaml; {suggest(entry.run, list(runs))}")
@@ -99,13 +91,13 @@ def read_server_scores(path: Path, runs: Collection[str]) -> tuple[ServerScore, 
         entries.append(entry)
     if findings:
         raise UserError("\n".join([f"{path}: {len(findings)} problem(s) in the server's scores:", *findings]))
-    return tuple(
-        ServerScore(
-            entry.run,
-            entry.set,
-            {name: float(getattr(entry, short)) for short, name in MEASURES.items()},
-            entry.date,
-            entry.source,
-        )
+    return [
+        {
+            "run": entry.run,
+            "set": entry.set,
+            "scores": {name: float(getattr(entry, short)) for short, name in MEASURES.items()},
+            "date": entry.date.isoformat(),
+            "origin": entry.source,
+        }
         for entry in entries
-    )
+    ]

@@ -1,16 +1,17 @@
 """`summary.json`, for `dvc metrics diff`, and `summary.md`, for the person who opens the results."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from statistics import fmean
 from typing import Any
 
-from oneshot_vos.reporting.labels import KINDS, LabelCounts
-from oneshot_vos.reporting.markdown import ablation_markdown, runs_markdown, table1_markdown, variants_markdown
+import pandas as pd
+
+from oneshot_vos.reporting.comparison import Table
+from oneshot_vos.reporting.markdown import shows_youtube, variants_markdown
 from oneshot_vos.reporting.progress import curves_markdown
-from oneshot_vos.reporting.report import Report
-from oneshot_vos.reporting.results import COPY_FIRST, MEASURES, TrainingRecord
-from oneshot_vos.reporting.statements import lead, pretraining_gain, scratch_scores
-from oneshot_vos.reporting.table2 import Table2, table2_markdown
-from oneshot_vos.reporting.text import duration, markdown_table, mean_and_spread, percent
+from oneshot_vos.reporting.results import KINDS, LOCAL, Results, deviation, select
+from oneshot_vos.reporting.statements import by_seed, gain, leads, one_shot_rows, ratios
+from oneshot_vos.reporting.text import duration, markdown_table, mean_and_spread, number
 
 _FIGURES = {
     4: "full supervision beside one-shot training, on the same frames",
@@ -20,175 +21,110 @@ _FIGURES = {
 }
 
 
-def metrics_summary(report: Report, table2: Table2 | None = None) -> dict[str, Any]:
-    """`{run: {set: {JF, J, F}}}` in percent, and what is compared, per network and set.
+def metrics_summary(results: Results, tables: Mapping[int, Table]) -> dict[str, Any]:
+    """`{run: {set: {measure: …}}}` in percent, and what is compared, per network and set: nothing but numbers.
 
-    Held-out sets of YouTube-VOS, which `table2` has, have `{G, J_seen, …}` instead, of the groups that they show.
+    Measures are JF, J, F, or those of YouTube-VOS on its held-out sets, of the groups that they show.
 
-    `ratio`: one-shot / full. `table3`: J&F after pretraining minus without. `table4`: J&F of two_step minus each other
-    strategy. `labels_percent: {kind: …}`. What has not been run is absent, so that `dvc metrics diff` shows it as new
-    once it is there.
+    `ratio`: one-shot / full. `table3`: J&F after pretraining minus without. `table4`: J&F of two_step minus each
+    other strategy. `labels_percent: {kind: …}`. What has not been run is absent, so that `dvc metrics diff` shows it as
+    new once it is there.
     """
-    scored = {result.spec.name: result.scores for result in report.runs} | {COPY_FIRST: report.baseline}
-    summary: dict[str, Any] = {
-        run: {name: {key: round(entry.scores[key], 2) for key in MEASURES} for name, entry in scores.items()}
-        for run, scores in scored.items()
-        if scores
-    }
-    for name, by_run in (table2.local if table2 else {}).items():
-        for run, entry in by_run.items():
-            measured = {key: round(value, 2) for key, value in entry.scores.items() if value is not None}
-            summary.setdefault(run, {})[name] = measured
-    summary["ratio"] = {
-        network: {name: round(ratio.mean, 4) for name, ratio in by_set.items()}
-        for network, by_set in report.ratios().items()
-    }
-    summary["table3"] = _table3_metrics(report)
-    summary["table4"] = _table4_metrics(report)
-    used = {kind: report.labels.percent(kind) for kind in KINDS}
-    summary["labels_percent"] = {kind: round(value, 3) for kind, value in used.items() if value is not None}
+    summary: dict[str, Any] = {}
+    for row in select(results.scores, source=LOCAL).dropna(subset="value").to_dict("records"):
+        summary.setdefault(row["run"], {}).setdefault(row["set"], {})[row["measure"]] = round(row["value"], 2)
+    summary |= {"ratio": {}, "table3": {}, "table4": {}}
+    for network, name, _, ratio, _ in ratios(results, tables[1]):
+        summary["ratio"].setdefault(network, {})[name] = round(ratio, 4)
+    for name in results.sets:
+        for network in tables[3].networks:
+            difference = gain(results, tables[3], network, name)
+            if difference:
+                entry = summary["table3"].setdefault(network, {}).setdefault(name, {})
+                entry["static_minus_backbone"] = round(difference.mean, 2)
+        for network in tables[4].networks:
+            for other, lead in leads(results, tables[4], network, name, "two_step").items():
+                entry = summary["table4"].setdefault(network, {}).setdefault(name, {})
+                entry[f"two_step_minus_{other}"] = round(lead.mean, 2)
+    used = {kind: results.labels_percent(kind) for kind in KINDS}
+    summary["labels_percent"] = {kind: round(value, 3) for kind, value in used.items() if pd.notna(value)}
     return summary
 
 
-def _table3_metrics(report: Report) -> dict[str, Any]:
-    metrics: dict[str, Any] = {}
-    for name in report.sets:
-        for network in report.table3.networks:
-            gain = pretraining_gain(report.table3, network, name)
-            if gain:
-                entry = {"static_minus_backbone": round(gain.mean, 2)}
-                metrics.setdefault(network, {})[name] = entry
-    return metrics
-
-
-def _table4_metrics(report: Report) -> dict[str, Any]:
-    """Against two_step, not against the best: the sign of a metric should not depend on who leads."""
-    metrics: dict[str, Any] = {}
-    table = report.table4
-    for network in table.networks:
-        for name in report.sets:
-            for other in scratch_scores(table, network, name):
-                ahead = lead(table, network, name, "two_step", other)
-                if ahead and other != "two_step":
-                    entry = metrics.setdefault(network, {}).setdefault(name, {})
-                    entry[f"two_step_minus_{other}"] = round(ahead.mean, 2)
-    return metrics
-
-
-def summary_markdown(report: Report, figures: str, table2: Table2 | None = None) -> str:
-    """What ran, what came out of it, on how many labels and on what hardware.
-
-    `figures`: the folder of the figures. `table2`: shown, and Figure 5 with it, if the profile has such a set.
-    """
-    youtube = table2 if table2 and not table2.note else None
+def summary_markdown(results: Results, table1: Table, pages: Mapping[str, str]) -> str:
+    """What ran, what came out of it, on how many labels and on what hardware; `pages`: table1 to table4 and runs."""
+    youtube = shows_youtube(results)
     parts = [
-        f"# Results, profile `{report.profile}`",
-        _in_short(report),
-        "## Table 1: ours and the paper's",
+        f"# Results, profile `{results.profile}`",
+        _in_short(results, table1),
         "All scores are percent: J&F is the mean of region similarity J and contour accuracy F, each a mean over "
         "objects. `±` is the sample standard deviation over seeds; seeds share initial weights and pretraining.",
-        table1_markdown(report),
     ]
-    if youtube:
-        parts += ["## Table 2: ours and the paper's", table2_markdown(youtube)]
-    for table in (report.table3, report.table4):
-        parts += [f"## Table {table.number}: ours and the paper's", ablation_markdown(table, report)]
-    parts += ["## Figures", _figure_links(figures, [number for number in _FIGURES if youtube or number != 5])]
-    parts += [
-        "## All runs",
-        "`of full` is J&F divided by that of full supervision of the same network (mean over seeds).",
-        runs_markdown(report),
-    ]
-    several = variants_markdown(report)
+    for table in (1, 2, 3, 4) if youtube else (1, 3, 4):
+        parts += [f"## Table {table}: ours and the paper's", pages[f"table{table}"]]
+    shown = [figure for figure in _FIGURES if youtube or figure != 5]
+    parts += ["## Figures", "\n".join(f"- [Figure {n}](../figures/figure{n}.png): {_FIGURES[n]}." for n in shown)]
+    parts += ["## All runs", pages["runs"]]
+    several = variants_markdown(results)
     if several:
         parts += ["## Over seeds", several]
-    parts += ["## Over training", curves_markdown(report.specs, report.curves)]
-    if report.labels.counts:
-        parts += ["## Labels", _labels_table(report.labels)]
-    trained = {**report.pretrainings, **{run.spec.name: run.training for run in report.runs if run.training}}
-    if trained:
-        parts += ["## Training", _training_table(trained), _training_commands(trained)]
+    parts += ["## Over training", curves_markdown(results.runs, results.curves)]
+    parts += ["## Labels", _labels_table(results.labels)]
+    if len(results.trainings):
+        parts += ["## Training", _training_table(results.trainings), _training_commands(results.trainings)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _figure_links(folder: str, numbers: Sequence[int]) -> str:
-    return "\n".join(f"- [Figure {number}]({folder}/figure{number}.png): {_FIGURES[number]}." for number in numbers)
-
-
-def _in_short(report: Report) -> str:
-    scored = sum(all(name in result.scores for name in report.sets) for result in report.runs)
+def _in_short(results: Results, table1: Table) -> str:
+    pairs = results.scores[results.scores["set"].isin(results.sets)].drop_duplicates(["run", "set"])
+    complete = pairs[pairs["run"].isin(results.runs["run"])].groupby("run").size() == len(results.sets)
     lines = [
-        f"- {scored} of {len(report.runs)} runs are scored on every set of the profile ({', '.join(report.sets)})."
+        f"- {complete.sum()} of {len(results.runs)} runs are scored on every set of the profile "
+        f"({', '.join(results.sets)})."
     ]
-    lines += _ratio_lines(report)
-    for name, entry in report.baseline.items():
-        lines.append(f"- Repeating the first mask, `{name}`: J&F {percent(entry.scores['JF'])}.")
-    used = report.labels.percent("first")
-    if used is not None:
+    lines += _ratio_lines(results, table1)
+    for name in results.sets:
+        if pd.notna(results.baseline(name, "JF")):
+            lines.append(f"- Repeating the first mask, `{name}`: J&F {results.baseline(name, 'JF'):.1f}.")
+    used = results.labels_percent("first")
+    if pd.notna(used):
         lines.append(f"- One-shot training uses {used:.2f} % of the training labels.")
     return "\n".join(lines)
 
 
-def _ratio_lines(report: Report) -> list[str]:
-    """One line per network and set of Table 1; once per network where there is no ratio on any set."""
-    ratios, lines = report.ratios(), []
-    for row in report.table1.rows:
-        if row.network is None or row.supervision == "full" or row.ours is None:
-            continue
-        full = report.table1.experiment(row.network, "full", "static")
-        for name, ratio in ratios.get(row.network, {}).items():
-            lines.append(
-                f"- {row.network}, `{name}`: one-shot ({row.supervision}) J&F "
-                f"{mean_and_spread(row.ours.score(name, 'JF'))}, full supervision "
-                f"{mean_and_spread(full.score(name, 'JF'))}: ratio {mean_and_spread(ratio, digits=3)}."
-            )
-        if row.network not in ratios:
-            lines.append(
-                f"- {row.network}: no ratio yet, full or one-shot ({row.supervision}) after pretraining is not run."
-            )
-    return lines
-
-
-def _labels_table(labels: LabelCounts) -> str:
-    table = [
-        [kind, name, str(count.labelled), str(count.annotated), f"{count.percent:.2f}"]
-        for kind, by_set in labels.counts.items()
-        for name, count in by_set.items()
-    ]
-    return markdown_table(["labels", "training set", "masks used", "masks there are", "percent"], table, left=2)
-
-
-def _training_table(trained: dict[str, TrainingRecord]) -> str:
-    header = [
-        "run",
-        "hardware",
-        "processes x threads",
-        "precision",
-        "torch",
-        "iterations",
-        "wall time",
-        "images/s",
-        "finished",
-    ]
-    table = []
-    for name, record in trained.items():
-        parallel = "" if record.threads is None else f"{record.processes or 1} x {record.threads}"
-        table.append(
-            [
-                name,
-                record.hardware or "",
-                parallel,
-                record.precision or "",
-                record.torch or "",
-                "" if record.iterations is None else str(record.iterations),
-                "" if record.seconds is None else duration(record.seconds),
-                "" if record.images_per_second is None else f"{record.images_per_second:.1f}",
-                record.finished or "",
-            ]
+def _ratio_lines(results: Results, table1: Table) -> list[str]:
+    """One line per network and set of Table 1; one per network where there is no ratio on any set."""
+    lines: dict[str, list[str]] = {}
+    for network, name, strategy, ratio, spread in ratios(results, table1):
+        scores = [by_seed(results, network, each, "static", name) for each in (strategy, "full")]
+        one_shot, full = (mean_and_spread(fmean(each), deviation(each)) for each in scores)
+        lines.setdefault(network, []).append(
+            f"- {network}, `{name}`: one-shot ({strategy}) J&F {one_shot}, full supervision {full}: ratio "
+            f"{mean_and_spread(ratio, spread, form='.3f')}."
         )
-    return markdown_table(header, table, left=2)
+    chosen = one_shot_rows(table1)
+    for network, strategy in chosen.items():
+        missing = f"- {network}: no ratio yet, full or one-shot ({strategy}) after pretraining is not run."
+        lines.setdefault(network, [missing])
+    return [line for network in chosen for line in lines[network]]
 
 
-def _training_commands(trained: dict[str, TrainingRecord]) -> str:
-    commands = [record.command for record in trained.values() if record.command]
+def _labels_table(labels: pd.DataFrame) -> str:
+    texts = labels.assign(percent=(100.0 * labels["labelled"] / labels["annotated"]).map("{:.2f}".format)).astype(str)
+    titles = ["labels", "training set", "masks used", "masks there are", "percent"]
+    return markdown_table({title: list(texts[column]) for title, column in zip(titles, texts, strict=True)}, left=2)
+
+
+def _training_table(trainings: pd.DataFrame) -> str:
+    cells = trainings.fillna("").astype(str)
+    threads = [f"{p or 1} x {t}" if t else "" for p, t in zip(cells["processes"], cells["threads"], strict=True)]
+    columns = {"run": list(cells["run"]), "hardware": list(cells["hardware"]), "processes x threads": threads}
+    columns |= {key: list(cells[key]) for key in ("precision", "torch", "iterations")}
+    columns["wall time"] = ["" if pd.isna(each) else duration(each) for each in trainings["seconds"]]
+    columns["images/s"] = [number(each) for each in trainings["images_per_second"]]
+    return markdown_table({**columns, "finished": list(cells["finished"])}, left=2)
+
+
+def _training_commands(trainings: pd.DataFrame) -> str:
+    commands = list(trainings["command"].dropna())
     return "\n".join(["```bash", *commands, "```"]) if commands else ""

@@ -1,48 +1,44 @@
-"""Tables as text: CSV for programs, Markdown for people."""
+"""Tables and numbers as text: CSV for programs, Markdown for people."""
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from oneshot_vos.reporting.results import Spread
+import pandas as pd
 
 NOT_RUN = "not run"
-Cell = str | int | float | None
 
 
-def csv_text(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """CSV with one header line; floats with two decimals, None as an empty cell."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    for row in rows:
-        writer.writerow([f"{cell:.2f}" if isinstance(cell, float) else cell for cell in row])
-    return stream.getvalue()
+def csv_text(table: pd.DataFrame) -> str:
+    """CSV with one header line; floats with two decimals, those of columns `…_of_full` with four; empty if missing."""
+    decimals = {name: 4 if str(name).endswith("_of_full") else 2 for name in table}
+    cells = {name: [_cell(value, decimals[name]) for value in table[name]] for name in table}
+    return pd.DataFrame(cells, columns=table.columns).to_csv(index=False, lineterminator="\n")
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """A Markdown table; the first `left` columns are aligned left, the others right."""
-    rule = ["---" if index < left else "---:" for index in range(len(header))]
-    cells = [header, rule, *rows]
-    return "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in row) + " |" for row in cells)
+def _cell(value: Any, decimals: int) -> str:
+    if pd.isna(value):
+        return ""
+    return f"{value:.{decimals}f}" if isinstance(value, float) else str(value)
 
 
-def percent(value: float | None, absent: str = "") -> str:
-    """One decimal, as papers print scores."""
-    return absent if value is None else f"{value:.1f}"
+def markdown_table(columns: Mapping[str, Sequence[str]], left: int = 1) -> str:
+    """A Markdown table of columns by title; the first `left` are aligned left, the others right."""
+    table = pd.DataFrame({name: [text.replace("|", "\\|") for text in cells] for name, cells in columns.items()})
+    if table.empty:
+        return ""
+    align = ["left" if index < left else "right" for index in range(len(columns))]
+    return table.to_markdown(index=False, tablefmt="pipe", disable_numparse=True, colalign=align)
 
 
-def signed(value: float | None) -> str:
-    """A difference in percentage points, with its sign."""
-    return "" if value is None else f"{value:+.1f}"
+def number(value: float | None, form: str = ".1f", absent: str = "") -> str:
+    """One decimal, as papers print scores; `form` `+.1f` for differences."""
+    return absent if value is None or pd.isna(value) else f"{value:{form}}"
 
 
-def mean_and_spread(value: Spread | None, absent: str = NOT_RUN, digits: int = 1) -> str:
+def mean_and_spread(mean: float | None, deviation: float | None, absent: str = NOT_RUN, form: str = ".1f") -> str:
     """`72.4 ± 0.8`, or `72.4` for a single seed."""
-    if value is None:
-        return absent
-    text = f"{value.mean:.{digits}f}"
-    return text if value.deviation is None else f"{text} ± {value.deviation:.{digits}f}"
+    spread = number(deviation, form)
+    return number(mean, form, absent) + (f" ± {spread}" if spread else "")
 
 
 def duration(seconds: float) -> str:

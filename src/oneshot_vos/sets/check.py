@@ -2,38 +2,25 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from oneshot_vos.errors import UserError
 from oneshot_vos.sets.davis import list_videos
 from oneshot_vos.videos.images import frame_size, read_frame
-from oneshot_vos.videos.masks import Color, check_same_size, inspect_mask, object_ids
+from oneshot_vos.videos.mask_rules import MaskRules
+from oneshot_vos.videos.masks import check_same_size, object_ids
 from oneshot_vos.videos.pairs import ImagePair, read_objects
+from oneshot_vos.videos.problems import Problems
+from oneshot_vos.videos.scorable import require_scorable
 from oneshot_vos.videos.video import Video
 
-_MOST_PROBLEMS_SHOWN = 20
 _JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
 _JPEG_END = b"\xff\xd9"
 _TAIL_BYTES = 1024  # some cameras append padding or a preview behind the end marker
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing to mend. `message` says what was found, what was expected and how to mend it.
-
-    An error makes training or scoring fail or silently wrong; a warning may be meant.
-    """
-
-    level: Literal["error", "warning"]
-    item: str  # name of the video or image
-    file: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -50,22 +37,11 @@ class Summary:
     empty_masks: int
 
 
-@dataclass(frozen=True)
-class CheckReport:
+@dataclass
+class CheckReport(Problems):
     """All problems of a data set and a summary per item, both in the order of the items."""
 
     items: list[Summary] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-
-    @property
-    def errors(self) -> list[Problem]:
-        """The problems that must be mended."""
-        return [problem for problem in self.problems if problem.level == "error"]
-
-    @property
-    def warnings(self) -> list[Problem]:
-        """The problems that may be meant."""
-        return [problem for problem in self.problems if problem.level == "warning"]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `files.write_json`: counts, problems, items."""
@@ -84,28 +60,24 @@ class CheckReport:
 
     def raise_for_errors(self) -> None:
         """Raise one `UserError` that lists the errors, if there are any."""
-        errors = self.errors
-        if not errors:
-            return
-        lines = [f"  - {problem.item}: {problem.message}" for problem in errors[:_MOST_PROBLEMS_SHOWN]]
-        if len(errors) > _MOST_PROBLEMS_SHOWN:
-            lines.append(f"  … and {len(errors) - _MOST_PROBLEMS_SHOWN} more")
-        count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
-        raise UserError("\n".join([f"{count} in {len(self.items)} videos or images, checked file by file:", *lines]))
+        self.raise_errors(f"{len(self.items)} videos or images, checked file by file", remedy="")
 
 
-def check_videos(videos: Iterable[Video], *, training: bool = False, thorough: bool = False) -> CheckReport:
+def check_videos(
+    videos: Iterable[Video], *, training: bool = False, scored: bool = False, thorough: bool = False
+) -> CheckReport:
     """Check every file of the videos, without ever stopping at the first problem.
 
     Of every frame: presence, size, and for JPEGs the end of the file; frames that look cut off, and the first of each
     video, are decoded in full (all frames with `thorough`). Every mask is decoded. `training` makes an empty first
-    mask an error, because a video without an object in its only label teaches nothing.
+    mask an error, because a video without an object in its only label teaches nothing. `scored` asks of masks what the
+    protocol of DAVIS does.
     """
     report = CheckReport()
     for video in videos:
-        summary, problems = _check_video(video, training, thorough)
+        summary, log = _check_video(video, training, scored, thorough)
         report.items.append(summary)
-        report.problems.extend(problems)
+        report.problems.extend(log.problems)
     return report
 
 
@@ -115,7 +87,7 @@ def check_folder(
     """Check the videos of a folder in the layout of DAVIS: folders, names and every file, in one report."""
     videos, problems = list_videos(root, images=images, annotations=annotations, list_file=list_file)
     report = check_videos(videos, thorough=thorough)
-    report.problems.extend(Problem("error", name, str(file), message) for name, file, message in problems)
+    report.problems.extend(problems)
     return report
 
 
@@ -123,7 +95,7 @@ def check_pairs(pairs: Iterable[ImagePair], *, thorough: bool = False) -> CheckR
     """Check still images and their masks, like `check_videos`; a mask without any object is an error."""
     report = CheckReport()
     for pair in pairs:
-        log = _Log(pair.name)
+        log = Problems(pair.name)
         height, width = _check_frame(pair.image, thorough, log) or (0, 0)
         ids: list[int] = []
         with log.catching(pair.mask):
@@ -137,34 +109,8 @@ def check_pairs(pairs: Iterable[ImagePair], *, thorough: bool = False) -> CheckR
     return report
 
 
-class _Log:
-    """Collects the problems of one video or image."""
-
-    def __init__(self, item: str) -> None:
-        self.problems: list[Problem] = []
-        self._item = item
-
-    def error(self, file: Path, message: str) -> None:
-        self.problems.append(Problem("error", self._item, str(file), f"{file}: {message}"))
-
-    def warning(self, file: Path, message: str) -> None:
-        self.problems.append(Problem("warning", self._item, str(file), f"{file}: {message}"))
-
-    def caught(self, file: Path, error: UserError) -> None:
-        """Record an error whose message names the file."""
-        self.problems.append(Problem("error", self._item, str(file), str(error)))
-
-    @contextmanager
-    def catching(self, file: Path) -> Iterator[None]:
-        """Record a `UserError` raised inside the block, and go on behind the block."""
-        try:
-            yield
-        except UserError as error:
-            self.caught(file, error)
-
-
-def _check_video(video: Video, training: bool, thorough: bool) -> tuple[Summary, list[Problem]]:
-    log = _Log(video.name)
+def _check_video(video: Video, training: bool, scored: bool, thorough: bool) -> tuple[Summary, Problems]:
+    log = Problems(video.name)
     if not video.frames:
         log.error(Path(video.name), "a video without frames; expected at least one image. Take it out of the list")
     sizes = {t: _check_frame(path, thorough or t == 0, log) for t, path in enumerate(video.frames)}
@@ -173,6 +119,9 @@ def _check_video(video: Video, training: bool, thorough: bool) -> tuple[Summary,
     _check_equal_sizes(video, readable, log)
     _check_gaps(video, log)
     ids = _check_masks(video, readable, training, log)
+    if scored and len(ids) == len(video.masks):  # masks that cannot be read have been reported
+        with log.catching(Path(video.name)):
+            require_scorable(video)
     summary = Summary(
         name=video.name,
         frames=len(video.frames),
@@ -181,21 +130,20 @@ def _check_video(video: Video, training: bool, thorough: bool) -> tuple[Summary,
         width=width,
         ids=sorted(set().union(*ids)),
         ids_in_first_mask=sorted(ids[0]) if ids else [],
-        empty_masks=sum(not each for each in ids),
+        empty_masks=sum(not present for present in ids),
     )
-    return summary, log.problems
+    return summary, log
 
 
-def _check_frame(path: Path, decode: bool, log: _Log) -> tuple[int, int] | None:
+def _check_frame(path: Path, decode: bool, log: Problems) -> tuple[int, int] | None:
     """(height, width) of a frame that can be read, else None and a problem."""
-    try:
+    sizes: list[tuple[int, int]] = []
+    with log.catching(path):
         size = frame_size(path)
         if decode or (path.suffix.lower() in _JPEG_SUFFIXES and not _has_jpeg_end(path)):
             read_frame(path)
-    except UserError as error:
-        log.caught(path, error)
-        return None
-    return size
+        sizes.append(size)
+    return sizes[0] if sizes else None
 
 
 def _has_jpeg_end(path: Path) -> bool:
@@ -206,7 +154,7 @@ def _has_jpeg_end(path: Path) -> bool:
         return _JPEG_END in stream.read()
 
 
-def _check_equal_sizes(video: Video, sizes: dict[int, tuple[int, int]], log: _Log) -> None:
+def _check_equal_sizes(video: Video, sizes: dict[int, tuple[int, int]], log: Problems) -> None:
     expected = Counter(sizes.values()).most_common(1)
     differing = [t for t, size in sizes.items() if size != expected[0][0]]
     if differing:
@@ -218,7 +166,7 @@ def _check_equal_sizes(video: Video, sizes: dict[int, tuple[int, int]], log: _Lo
         )
 
 
-def _check_gaps(video: Video, log: _Log) -> None:
+def _check_gaps(video: Video, log: Problems) -> None:
     """Warn where frame numbers jump further than usual in this video (YouTube-VOS counts in fives)."""
     numbers = [re.search(r"([0-9]+)$", video.stem(t)) for t in range(len(video))]
     if len(numbers) < 3 or not all(numbers):
@@ -237,7 +185,7 @@ def _check_gaps(video: Video, log: _Log) -> None:
         )
 
 
-def _check_masks(video: Video, sizes: dict[int, tuple[int, int]], training: bool, log: _Log) -> list[set[int]]:
+def _check_masks(video: Video, sizes: dict[int, tuple[int, int]], training: bool, log: Problems) -> list[set[int]]:
     """Ids above 0 of every readable mask in time order."""
     labelled = video.labelled
     stray = sorted(video.masks.keys() - {video.stem(t) for t in labelled})
@@ -252,36 +200,21 @@ def _check_masks(video: Video, sizes: dict[int, tuple[int, int]], training: bool
     elif labelled and labelled[0] > 0:
         log.warning(video.masks[video.stem(labelled[0])], f"the first mask is at frame {labelled[0]}, not 0")
     found: list[set[int]] = []
-    colors: list[tuple[Path, dict[int, Color]]] = []
+    colored = []
+    rules = MaskRules(video.single_object)
     for t in labelled:
         path = video.masks[video.stem(t)]
         with log.catching(path):
-            reading = inspect_mask(path)
+            reading = rules.read(path)
             ids = set(object_ids(reading.ids))
             found.append({1} if video.single_object and ids else ids)
             if reading.colors is not None:
-                colors.append((path, reading.colors))
+                colored.append((path, reading.colors))
             if t in sizes:
                 check_same_size(video.frames[t], path)
             if not ids and t == labelled[0]:
                 report = log.error if training else log.warning
                 report(path, "no object in the first mask; expected one. Draw it, or take the video out of the list")
-    _check_colors(colors, video.single_object, log)
+    if colored:
+        log.warning(colored[0][0], f"RGB masks ({len(colored)} files), colours read as ids: {colored[0][1]}")
     return found
-
-
-def _check_colors(readings: Sequence[tuple[Path, dict[int, Color]]], single_object: bool, log: _Log) -> None:
-    """RGB masks number the colours of each file: the same id must be the same colour throughout the video."""
-    if not readings:
-        return
-    first_path, first = readings[0]
-    log.warning(first_path, f"RGB masks ({len(readings)} files), colours read as ids: {first}")
-    for path, colors in readings[1:]:
-        clash = [object_id for object_id, color in colors.items() if first.get(object_id, color) != color]
-        if clash and not single_object:
-            log.error(
-                path,
-                f"id {clash[0]} is the colour {colors[clash[0]]} here and {first[clash[0]]} in {first_path.name}; "
-                "expected one colour per object in all masks. Convert the masks to palette PNG files",
-            )
-            return

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.videos.images import frame_files
-from oneshot_vos.videos.problems import folder_problems, repeated, summary_of_problems
+from oneshot_vos.videos.images import frame_files, frame_name
+from oneshot_vos.videos.problems import Problem, Problems, folder_problems, repeated
 from oneshot_vos.videos.video import Video
 
 
@@ -25,46 +25,43 @@ def read_davis(
     Only names are read here, so that listing thousands of videos is fast; `check.check_videos` looks into the files.
     All that is wrong with the folders comes in one `UserError`.
     """
-    videos: list[Video] = []
-    problems: list[str] = []
+    videos, problems = [], Problems()
     for name in _names(root, images, list_file):
         frame_folder, mask_folder = root / images / name, root / annotations / name
         if not frame_folder.is_dir():
-            problems.append(_no_folder(name, frame_folder))
+            problems.add(_no_folder(name, frame_folder))
             continue
         video, masks = _video(name, frame_folder, mask_folder, single_object)
-        found = folder_problems(list(video.frames), masks, frame_folder, mask_folder)
-        problems.extend(f"video '{name}': {problem}" for problem in found)
+        for finding in folder_problems(list(video.frames), masks, frame_folder, mask_folder):
+            problems.add(finding, f"video '{name}'")
         videos.append(video)
     if list_file is None:
-        problems.extend(problem for _, _, problem in _masks_without_frames(root, images, annotations))
-    if problems:
-        source = f"{root} (videos of {list_file})" if list_file is not None else str(root)
-        raise UserError(summary_of_problems(source, problems))
+        for found in _masks_without_frames(root, images, annotations):
+            problems.add(found.message)
+    problems.raise_errors(f"{root} (videos of {list_file})" if list_file is not None else root)
     return videos
 
 
 def list_videos(
     root: Path, *, images: str, annotations: str, list_file: str | None = None
-) -> tuple[list[Video], list[tuple[str, Path, str]]]:
+) -> tuple[list[Video], list[Problem]]:
     """The videos below `root`, also those that `read_davis` refuses, for a look into every file.
 
-    Beside them, as (video, file, message), what the videos do not show by themselves: folders that are missing, and
-    names that occur twice. A missing root or list raises `UserError`.
+    Beside them, what the videos do not show by themselves: folders that are missing, and names that occur twice. A
+    missing root or list raises `UserError`.
     """
     videos: list[Video] = []
     problems = _masks_without_frames(root, images, annotations) if list_file is None else []
     for name in _names(root, images, list_file):
         frame_folder, mask_folder = root / images / name, root / annotations / name
         if not frame_folder.is_dir():
-            problems.append((name, frame_folder, _no_folder(name, frame_folder)))
+            problems.append(Problem("error", name, str(frame_folder), _no_folder(name, frame_folder)))
             continue
         video, masks = _video(name, frame_folder, mask_folder, False)
         for files, folder, kind in ((list(video.frames), frame_folder, "frame"), (masks, mask_folder, "mask")):
-            if len({file.stem for file in files}) < len(files):
-                problems.append(
-                    (name, folder, f"{repeated(files)} in {folder}; expected one file per {kind}. Take one away")
-                )
+            if len({frame_name(file) for file in files}) < len(files):
+                finding = f"{repeated(files)} in {folder}; expected one file per {kind}. Take one away"
+                problems.append(Problem("error", name, str(folder), finding))
         videos.append(video)
     return videos, problems
 
@@ -77,12 +74,12 @@ def _no_folder(name: str, folder: Path) -> str:
     return f"video '{name}': no folder {folder}; expected the frames of the video there"
 
 
-def _masks_without_frames(root: Path, images: str, annotations: str) -> list[tuple[str, Path, str]]:
+def _masks_without_frames(root: Path, images: str, annotations: str) -> list[Problem]:
     """Where no list says which videos there are: folders of masks whose frames are not there."""
     masks, frames = root / annotations, root / images
     names = folder_names(masks) if masks.is_dir() and any(entry.is_dir() for entry in masks.iterdir()) else []
     return [
-        (name, masks / name, f"{_no_folder(name, frames / name)}, since {masks / name} has masks")
+        Problem("error", name, str(masks / name), f"{_no_folder(name, frames / name)}, since {masks / name} has masks")
         for name in names
         if not (frames / name).is_dir()
     ]
@@ -91,7 +88,9 @@ def _masks_without_frames(root: Path, images: str, annotations: str) -> list[tup
 def _video(name: str, frame_folder: Path, mask_folder: Path, single_object: bool) -> tuple[Video, list[Path]]:
     """A video, and all its mask files, of which the video holds one per stem."""
     masks = frame_files(mask_folder) if mask_folder.is_dir() else []
-    return Video(name, tuple(frame_files(frame_folder)), {path.stem: path for path in masks}, single_object), masks
+    return Video(
+        name, tuple(frame_files(frame_folder)), {frame_name(path): path for path in masks}, single_object
+    ), masks
 
 
 def folder_names(folder: Path) -> list[str]:

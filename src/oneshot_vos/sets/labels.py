@@ -5,8 +5,8 @@ Training reads videos through the index written here and through nothing else.
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing_folder
@@ -14,21 +14,12 @@ from oneshot_vos.videos.index import write_index
 from oneshot_vos.videos.video import Video
 
 
-@dataclass(frozen=True)
-class LabelRatio:
-    """How many of a set's mask files are offered to training."""
+class LabelRatio(TypedDict):
+    """How many of a set's mask files are offered to training, and their share between 0 and 1."""
 
     labelled: int
     annotated: int
-
-    @property
-    def ratio(self) -> float:
-        """`labelled` / `annotated`, between 0 and 1."""
-        return self.labelled / self.annotated
-
-    def as_dict(self) -> dict[str, float]:
-        """For JSON."""
-        return {"labelled": self.labelled, "annotated": self.annotated, "ratio": self.ratio}
+    ratio: float
 
 
 def keep_first(videos: Sequence[Video], out_dir: Path, name: str) -> LabelRatio:
@@ -51,7 +42,7 @@ def keep_first(videos: Sequence[Video], out_dir: Path, name: str) -> LabelRatio:
         for video, stem in firsts
     ]
     ratio = label_ratio(kept, videos)
-    write_index(out_dir / f"{name}.json", kept, {"labels": ratio.as_dict()})
+    write_index(out_dir / f"{name}.json", kept, {"labels": ratio})
     return ratio
 
 
@@ -59,13 +50,14 @@ def keep_every(videos: Sequence[Video], out_dir: Path, name: str) -> LabelRatio:
     """Index the set with all its masks, where they lie, as `out_dir/NAME.json`; copies nothing."""
     _require_videos(videos, name)
     ratio = label_ratio(videos, videos)
-    write_index(out_dir / f"{name}.json", videos, {"labels": ratio.as_dict()})
+    write_index(out_dir / f"{name}.json", videos, {"labels": ratio})
     return ratio
 
 
 def label_ratio(kept: Sequence[Video], videos: Sequence[Video]) -> LabelRatio:
     """Count the mask files of `kept` against those of `videos`; nothing is opened."""
-    return LabelRatio(sum(len(video.masks) for video in kept), sum(len(video.masks) for video in videos))
+    labelled, annotated = (sum(len(video.masks) for video in part) for part in (kept, videos))
+    return {"labelled": labelled, "annotated": annotated, "ratio": labelled / annotated}
 
 
 def _require_videos(videos: Sequence[Video], name: str) -> None:
@@ -73,7 +65,7 @@ def _require_videos(videos: Sequence[Video], name: str) -> None:
         raise UserError(f"set '{name}': no videos; expected at least one. Check the set's path and list")
     names = [video.name for video in videos]
     if len(set(names)) != len(names):
-        twice = next(each for each in names if names.count(each) > 1)
+        twice = next(name for name in names if names.count(name) > 1)
         raise UserError(f"set '{name}': video '{twice}' is listed more than once; expected each once")
 
 

@@ -19,10 +19,10 @@ from PIL import Image
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing_folder
-from oneshot_vos.videos.frames import FrameSource, open_frames
-from oneshot_vos.videos.images import frame_files
+from oneshot_vos.videos.frames import FrameSource, frame_named, open_frames
+from oneshot_vos.videos.images import frame_files, frame_name
 from oneshot_vos.videos.masks import mask_size
-from oneshot_vos.videos.problems import folder_problems, summary_of_problems
+from oneshot_vos.videos.problems import Problems
 from oneshot_vos.videos.video_files import VIDEO_SUFFIXES
 
 IMAGES, ANNOTATIONS = "JPEGImages", "Annotations"
@@ -47,65 +47,76 @@ def import_videos(source: Path, out: Path, *, quality: int = JPEG_QUALITY) -> It
     with the same names of frames, the same masks and no newer source, is left alone; any other is replaced. `source`
     is never written to.
     """
-    videos, problems = _find(source)
-    if problems:
-        raise UserError(summary_of_problems(str(source), problems))
+    problems = Problems()
+    videos = _find(source, problems)
+    problems.raise_errors(source)
     for name, (frames, masks) in videos.items():
         yield _copy(name, frames, masks, out, quality)
 
 
-def _find(source: Path) -> tuple[dict[str, tuple[FrameSource, list[Path]]], list[str]]:
-    """Frames and masks of every video, and what is wrong with them."""
+def _find(source: Path, problems: Problems) -> dict[str, tuple[FrameSource, dict[str, Path]]]:
+    """Frames of every video, and masks by the names of their frames; what is wrong with them goes to `problems`."""
     folder = source / "videos"
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; expected a folder of frames, or a video file, per video")
-    problems: list[str] = []
     places: dict[str, Path] = {}
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
         name = entry.name if entry.is_dir() else entry.stem
         if not entry.is_dir() and entry.suffix.lower() not in VIDEO_SUFFIXES:
-            problems.append(f"{entry}: neither a folder of frames nor a video file. Take it away")
+            problems.add(f"{entry}: neither a folder of frames nor a video file. Take it away")
         elif name in places:
-            problems.append(f"{entry}: the video '{name}' is there already, {places[name]}; expected each name once")
+            problems.add(f"{entry}: the video '{name}' is there already, {places[name]}; expected each name once")
         else:
             places[name] = entry
     videos = {}
     for name, place in places.items():
-        try:
+        folder_of_masks = source / "masks" / name
+        with problems.catching(place):
             frames = open_frames(place)
-            masks = frame_files(source / "masks" / name) if (source / "masks" / name).is_dir() else []
-        except UserError as error:
-            problems.append(str(error))
-            continue
-        problems += [f"video '{name}': {problem}" for problem in _mask_problems(frames, masks, source / "masks" / name)]
-        videos[name] = (frames, masks)
+            masks = frame_files(folder_of_masks) if folder_of_masks.is_dir() else []
+            videos[name] = (frames, _named_masks(name, frames, masks, folder_of_masks, problems))
     if (source / "masks").is_dir():
-        strays = sorted(entry for entry in (source / "masks").iterdir() if not entry.name.startswith("."))
-        problems += [f"{entry}: masks of no video in {folder}" for entry in strays if entry.name not in places]
+        for entry in sorted(entry for entry in (source / "masks").iterdir() if not entry.name.startswith(".")):
+            if entry.name not in places:
+                problems.add(f"{entry}: masks of no video in {folder}")
     if not places:
-        problems.append(f"no video in {folder}")
-    return videos, problems
+        problems.add(f"no video in {folder}")
+    return videos
 
 
-def _mask_problems(frames: FrameSource, masks: list[Path], folder: Path) -> Iterator[str]:
-    stand_ins = [frames.path / f"{name}.jpg" for name in frames.names]
-    yield from folder_problems(stand_ins, masks, frames.path, folder)
+def _named_masks(
+    name: str, frames: FrameSource, masks: list[Path], folder: Path, problems: Problems
+) -> dict[str, Path]:
+    """Masks by the names of their frames."""
+    video = f"video '{name}'"
+    if not masks:
+        problems.add(f"no mask in {folder}; expected at least one, named like its frame", video)
+    places = {stem: t for t, stem in enumerate(frames.names)}
+    named: dict[str, Path] = {}
     for mask in masks:
-        try:
-            height, width = mask_size(mask)
-        except UserError as error:
-            yield str(error)
-            continue
-        if (height, width) != frames.size:
-            yield (
-                f"{mask} is {width}x{height} pixels, but the video is {frames.size[1]}x{frames.size[0]}; expected the "
-                "same size"
-            )
+        frame = frame_named(places, frame_name(mask))
+        if mask.suffix.lower() != ".png":
+            problems.add(f"{mask} is a mask saved as {mask.suffix}, which loses the ids; expected PNG", video)
+        elif frame is None:
+            problems.add(f"{mask} is a mask without a frame; {frames.path} has none of that name", video)
+        elif (stem := frames.names[frame]) in named:
+            problems.add(f"{mask} is a mask of the same frame as {named[stem]}; expected one. Take one away", video)
+        else:
+            named[stem] = mask
+            with problems.catching(mask):
+                height, width = mask_size(mask)
+                if (height, width) != frames.size:
+                    problems.add(
+                        f"{mask} is {width}x{height} pixels, but the video is {frames.size[1]}x{frames.size[0]}; "
+                        "expected the same size",
+                        video,
+                    )
+    return named
 
 
-def _copy(name: str, frames: FrameSource, masks: list[Path], out: Path, quality: int) -> Imported:
+def _copy(name: str, frames: FrameSource, masks: dict[str, Path], out: Path, quality: int) -> Imported:
     images, annotations = out / IMAGES / name, out / ANNOTATIONS / name
     result = Imported(name, len(frames.names), len(masks), kept=False)
     if _is_there(frames, masks, images, annotations):
@@ -121,20 +132,20 @@ def _copy(name: str, frames: FrameSource, masks: list[Path], out: Path, quality:
             for stem, picture in zip(frames.names, pictures, strict=True):
                 _write_jpeg(folder / f"{stem}.jpg", picture, quality)
     with replacing_folder(annotations) as folder:
-        for mask in masks:
-            shutil.copyfile(mask, folder / mask.name)
+        for stem, mask in masks.items():
+            shutil.copyfile(mask, folder / f"{stem}.png")
     return result
 
 
-def _is_there(frames: FrameSource, masks: list[Path], images: Path, annotations: Path) -> bool:
+def _is_there(frames: FrameSource, masks: dict[str, Path], images: Path, annotations: Path) -> bool:
     if not images.is_dir() or not annotations.is_dir():
         return False
     found = {file.name: file.read_bytes() for file in frame_files(annotations)}
     made = images.stat().st_mtime_ns
     if any(file.stat().st_mtime_ns > made for file in frames.files()):
         return False
-    same_masks = found == {mask.name: mask.read_bytes() for mask in masks}
-    return same_masks and [file.stem for file in frame_files(images)] == list(frames.names)
+    same_masks = found == {f"{stem}.png": mask.read_bytes() for stem, mask in masks.items()}
+    return same_masks and [frame_name(file) for file in frame_files(images)] == list(frames.names)
 
 
 def _write_jpeg(path: Path, picture: np.ndarray, quality: int) -> None:

@@ -32,7 +32,7 @@ from oneshot_vos.videos.objects import (
     TrackedObject,
     YouTubeSet,
 )
-from oneshot_vos.videos.problems import folder_problems, summary_of_problems
+from oneshot_vos.videos.problems import Problems, folder_problems
 from oneshot_vos.videos.video import Video
 
 ALL_FRAMES = "all_frames/valid_all_frames/JPEGImages"  # where the official package of all validation frames lies
@@ -77,11 +77,11 @@ def read_youtube(
     on_disk = folder_names(image_root)
     names, unseen = _names_of(split, listed, meta_file)
     left_out = {*exclude, *(() if split == VALID else FAULTY_VIDEOS)}
-    problems = _mismatches(set(listed) - left_out, set(on_disk) - left_out, meta_file, image_root)
-    problems += [
-        f"video '{name}' is to be left out, but the set has no such video; {suggest(name, list(listed))}"
-        for name in sorted(set(exclude) - set(listed) - set(on_disk))
-    ]
+    problems = Problems()
+    for finding in _mismatches(set(listed) - left_out, set(on_disk) - left_out, meta_file, image_root):
+        problems.add(finding)
+    for name in sorted(set(exclude) - set(listed) - set(on_disk)):
+        problems.add(f"video '{name}' is to be left out, but the set has no such video; {suggest(name, list(listed))}")
     missing = set(names) - set(on_disk)
     places = _Places(split, image_root, mask_root, root / all_frames if all_frames is not None else None)
     if places.all_frames is not None and not places.all_frames.is_dir():
@@ -93,22 +93,22 @@ def read_youtube(
     for name in names:
         if name not in left_out and name not in missing:
             video, found = _read_video(name, listed[name], places)
-            problems += [f"video '{name}': {problem}" for problem in found]
+            for finding in found:
+                problems.add(finding, f"video '{name}'")
             videos.append(video)
-    if problems:
-        raise UserError(summary_of_problems(f"{root} (YouTube-VOS, split '{split}')", problems))
+    problems.raise_errors(f"{root} (YouTube-VOS, split '{split}')")
     if not videos:
         raise UserError(f"{meta_file}: no video of split '{split}' is left; expected at least one. Check 'exclude'")
     return YouTubeSet(split, tuple(videos), unseen)
 
 
-def require_unseen_videos(scored: YouTubeSet, trained: Iterable[Video]) -> None:
+def require_unseen_videos(name: str, scored: YouTubeSet, trained: Iterable[Video]) -> None:
     """Raise `UserError` if a video that is scored is trained on: scores on it would mean nothing."""
-    both = sorted({each.name for each in scored.videos} & {video.name for video in trained})
+    both = sorted({video.name for video in scored.videos} & {video.name for video in trained})
     if both:
         raise UserError(
-            f"YouTube-VOS, split '{scored.split}': {len(both)} of its {len(scored.videos)} videos are trained on, too "
-            f"({_some(both)}); expected none. Train on the split '{TRAIN_PART}'"
+            f"set '{name}': YouTube-VOS, split '{scored.split}': {len(both)} of its {len(scored.videos)} videos "
+            f"are trained on, too ({_some(both)}); expected none. Train on the split '{TRAIN_PART}'"
         )
 
 
@@ -124,21 +124,24 @@ def _read_meta(path: Path) -> dict[str, tuple[TrackedObject, ...]]:
             f'{path}: no videos in it; expected {{"videos": {{<name>: {{"objects": …}}}}}}. Take meta.json from the '
             "package of this split"
         )
-    problems: list[str] = []
-    listed = {}
+    problems, listed = Problems(), {}
     for name in sorted(videos):
+        problems.item = f"video '{name}'"
         objects = videos[name].get("objects") if isinstance(videos[name], dict) else None
         if not isinstance(objects, dict) or not objects:
-            problems.append(f"video '{name}': no objects; expected at least one")
+            problems.add("no objects; expected at least one")
             continue
-        found = [_read_object(key, entry) for key, entry in objects.items()]
-        problems += [f"video '{name}': {each}" for each in found if isinstance(each, str)]
-        kept = [each for each in found if isinstance(each, TrackedObject)]
-        if len({each.id for each in kept}) < len(kept):
-            problems.append(f"video '{name}': an object id is listed twice; expected each once")
-        listed[name] = tuple(sorted(kept, key=lambda each: each.id))
-    if problems:
-        raise UserError(summary_of_problems(str(path), problems))
+        kept = []
+        for key, entry in objects.items():
+            found = _read_object(key, entry)
+            if isinstance(found, TrackedObject):
+                kept.append(found)
+            else:
+                problems.add(found)
+        if len({item.id for item in kept}) < len(kept):
+            problems.add("an object id is listed twice; expected each once")
+        listed[name] = tuple(sorted(kept, key=lambda item: item.id))
+    problems.raise_errors(path)
     return listed
 
 
@@ -165,13 +168,13 @@ def _names_of(
         return sorted(listed), frozenset()
     if split == TRAIN:
         return without_faulty(listed), frozenset()
-    nameless = [name for name in without_faulty(listed) if any(not each.category for each in listed[name])]
+    nameless = [name for name in without_faulty(listed) if any(not item.category for item in listed[name])]
     if nameless:
         raise UserError(
             f"{meta_file}: objects without a category ({_some(nameless)}); expected one for every object, because the "
             f"split '{split}' is made by them. Take meta.json from the training package"
         )
-    parts: TrainingSplit = split_training({name: {each.category for each in listed[name]} for name in listed})
+    parts: TrainingSplit = split_training({name: {item.category for item in listed[name]} for name in listed})
     return list(parts.train if split == TRAIN_PART else parts.held_out), parts.unseen
 
 
@@ -213,15 +216,15 @@ def _read_video(name: str, objects: tuple[TrackedObject, ...], places: _Places) 
         lacking = sorted(set(originals) - {path.stem for path in frames}, key=natural_key)
         if lacking:
             problems.append(f"{frame_folder} lacks {_some(lacking)}; expected every frame of {image_folder} and more")
-    for each in objects:
-        lacking = [stem for stem in each.frames if stem not in originals]
+    for item in objects:
+        lacking = [stem for stem in item.frames if stem not in originals]
         if lacking:
             problems.append(
-                f"object {each.id} is listed in {_some(lacking)}, but {image_folder} has no such frame; expected one"
+                f"object {item.id} is listed in {_some(lacking)}, but {image_folder} has no such frame; expected one"
             )
     problems += _misplaced_masks(objects, masks, mask_folder, places.split)
     shown = {} if places.split == HELD_OUT else masks
-    required = {stem for each in objects for stem in each.frames}
+    required = {stem for item in objects for stem in item.frames}
     video = ObjectVideo(
         Video(name, tuple(frames), shown),
         objects,
@@ -237,14 +240,14 @@ def _misplaced_masks(
     """Masks that `meta.json` wants and the folder lacks, and (validation) masks of frames in which nothing begins."""
     if not masks:
         return  # already said of the folder
-    for each in objects:
-        wanted = [each.first] if split == VALID else each.frames
+    for item in objects:
+        wanted = [item.first] if split == VALID else item.frames
         lacking = [stem for stem in wanted if stem not in masks]
         if lacking:
             what = "is first listed in" if split == VALID else "is listed in"
-            yield f"object {each.id} {what} {_some(lacking)}, but {folder} has no mask of that name; expected one"
+            yield f"object {item.id} {what} {_some(lacking)}, but {folder} has no mask of that name; expected one"
     if split == VALID:
-        stray = sorted(set(masks) - {each.first for each in objects}, key=natural_key)
+        stray = sorted(set(masks) - {item.first for item in objects}, key=natural_key)
         if stray:
             yield f"{folder} has a mask for {_some(stray)}, where meta.json lets no object begin; expected none"
 

@@ -48,7 +48,7 @@ def is_official_list(names: Iterable[str]) -> bool:
     """Whether `names` are the 3464 videos that STCN, XMem and Cutie train on."""
     text = "".join(f"{name}\n" for name in sorted(names))
     # The file may end with or without a line break.
-    return TRAINING_LIST_SHA256 in (hashlib.sha256(each.encode()).hexdigest() for each in (text, text[:-1]))
+    return TRAINING_LIST_SHA256 in (hashlib.sha256(content.encode()).hexdigest() for content in (text, text[:-1]))
 
 
 def split_training(categories: Mapping[str, Collection[str]]) -> TrainingSplit:

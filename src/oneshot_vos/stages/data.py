@@ -18,6 +18,7 @@ from oneshot_vos.videos.index import write_index
 from oneshot_vos.videos.objects import HELD_OUT, YouTubeSet
 from oneshot_vos.videos.objects_index import write_youtube_index
 from oneshot_vos.videos.pairs import write_pairs
+from oneshot_vos.videos.problems import Problems
 from oneshot_vos.videos.video import Video
 
 _SHOWN = "shown"  # folder of the masks that are made for held-out videos
@@ -37,18 +38,19 @@ def run(params: Params, out: Path) -> None:
     else:
         generate(out / "generated", **data.generate.model_dump())
     report: dict[str, Any] = {"sets": {}}
-    problems: list[str] = []
+    problems = Problems()
     trained: list[Video] = []
     for use, names, training in (("train", data.training_sets, True), ("evaluate", data.evaluate, False)):
         with replacing_folder(out / use) as folder:
             for name in names:
                 listed = _index_videos(data, name, out / use, training=training)
                 report["sets"][f"{use}/{name}"] = listed.found.to_json()
-                problems += [problem.message for problem in listed.found.errors]
+                problems.problems += listed.found.errors
                 if training:
                     trained += listed.videos
                 elif listed.youtube:
-                    problems += _trained_on(name, listed.youtube, trained)
+                    with problems.catching(out / use / f"{name}.json"):
+                        require_unseen_videos(name, listed.youtube, trained)
                 # Indices are written in place of the final folder, because their paths are relative to it.
                 _move(out / use, folder, f"{name}.json", f"{_SHOWN}/{name}")
     with replacing_folder(out / "pretrain") as folder:
@@ -56,12 +58,10 @@ def run(params: Params, out: Path) -> None:
             pairs = read_pairs(_root(data, name))
             found = check_pairs(pairs)
             report["sets"][f"pretrain/{name}"] = found.to_json()
-            problems += [problem.message for problem in found.errors]
+            problems.problems += found.errors
             write_pairs(out / "pretrain" / f"{name}.json", pairs)
             _move(out / "pretrain", folder, f"{name}.json")
-    if problems:
-        found_in = f"{len(problems)} problem(s) in the data of profile '{params.profile_name}'"
-        raise UserError("\n".join([f"{found_in}:", *problems]))
+    problems.raise_errors(f"data of profile '{params.profile_name}'", remedy="")
     write_json(out / "report.json", report)
 
 
@@ -90,52 +90,47 @@ class _Listed:
 
 
 def _index_videos(data: Data, name: str, folder: Path, *, training: bool) -> _Listed:
-    """Check one set of videos and write `folder/<name>.json`."""
-    chosen = data.sets[name]
-    if isinstance(chosen, PairsSet):
+    """Check one set of videos and write `folder/<name>.json`.
+
+    A set that is trained on, too, is there to be segmented: its masks need not suffice for scores.
+    """
+    settings = data.sets[name]
+    if isinstance(settings, PairsSet):
         raise UserError(f"set '{name}' holds image–mask pairs; expected videos")
-    if isinstance(chosen, YouTubeVideos):
-        return _index_youtube(_root(data, name), name, chosen, folder, training=training)
-    videos = _davis_videos(_root(data, name), name, chosen)
-    found = check_videos(videos, training=training)
+    if isinstance(settings, YouTubeVideos):
+        return _index_youtube(_root(data, name), name, settings, folder, training=training)
+    videos = _davis_videos(_root(data, name), name, settings)
+    found = check_videos(videos, training=training, scored=not training and name not in data.train)
     write_index(folder / f"{name}.json", videos)
     return _Listed(found, videos)
 
 
-def _davis_videos(root: Path, name: str, chosen: DavisSet) -> list[Video]:
+def _davis_videos(root: Path, name: str, settings: DavisSet) -> list[Video]:
     listed = read_davis(
         root,
-        images=chosen.images,
-        annotations=chosen.annotations,
-        list_file=chosen.list_file,
-        single_object=chosen.single_object,
+        images=settings.images,
+        annotations=settings.annotations,
+        list_file=settings.list_file,
+        single_object=settings.single_object,
     )
-    if chosen.videos is None:
+    if settings.videos is None:
         return listed
     by_name = Registry(f"video of set '{name}'", {video.name: video for video in listed})
-    return [by_name[wanted] for wanted in chosen.videos]
+    return [by_name[wanted] for wanted in settings.videos]
 
 
-def _index_youtube(root: Path, name: str, chosen: YouTubeVideos, folder: Path, *, training: bool) -> _Listed:
+def _index_youtube(root: Path, name: str, settings: YouTubeVideos, folder: Path, *, training: bool) -> _Listed:
     listed = read_youtube(
         root,
-        split=chosen.split,
-        images=chosen.images,
-        annotations=chosen.annotations,
-        meta=chosen.meta,
-        all_frames=chosen.all_frames,
-        exclude=chosen.exclude,
+        split=settings.split,
+        images=settings.images,
+        annotations=settings.annotations,
+        meta=settings.meta,
+        all_frames=settings.all_frames,
+        exclude=settings.exclude,
     )
     found = check_youtube(listed, training=training)
-    if chosen.split == HELD_OUT and not found.errors:
+    if settings.split == HELD_OUT and not found.errors:
         listed = give_first_masks(listed, folder / _SHOWN / name)
     write_youtube_index(folder / f"{name}.json", listed)
-    return _Listed(found, [each.video for each in listed.videos], listed)
-
-
-def _trained_on(name: str, scored: YouTubeSet, trained: list[Video]) -> list[str]:
-    try:
-        require_unseen_videos(scored, trained)
-    except UserError as error:
-        return [f"set '{name}': {error}"]
-    return []
+    return _Listed(found, [item.video for item in listed.videos], listed)

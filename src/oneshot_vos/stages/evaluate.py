@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from oneshot_vos.evaluation.davis import evaluate_set
-from oneshot_vos.evaluation.report import save_result, write_official_csv
+from oneshot_vos.evaluation.davis_files import save_result, write_official_csv
 from oneshot_vos.evaluation.results import SetResult
 from oneshot_vos.evaluation.server_zip import write_server_zip
 from oneshot_vos.evaluation.youtube import evaluate_youtube
-from oneshot_vos.evaluation.youtube_report import save_youtube_result, write_youtube_csv
+from oneshot_vos.evaluation.youtube_files import save_youtube_result, write_youtube_csv
 from oneshot_vos.files import replacing_folder, write_json
 from oneshot_vos.params import Params
 from oneshot_vos.videos.index import read_index
@@ -58,20 +58,20 @@ def _score_youtube(params: Params, masks: Path, sets: Path, folder: Path) -> Non
     """Score the sets of YouTube-VOS, or pack their masks for the server."""
     settings = params.profile.evaluate
     for name in params.profile.data.evaluate:
-        chosen = read_youtube_index(sets / f"{name}.json")
-        if chosen is None:
+        dataset = read_youtube_index(sets / f"{name}.json")
+        if dataset is None:
             continue
         archive = masks / f"{name}.zip"
-        if _has_truth(chosen):
-            result = evaluate_youtube(chosen, archive, processes=settings.processes, tolerance=settings.tolerance)
+        if _has_truth(dataset):
+            result = evaluate_youtube(dataset, archive, processes=settings.processes, tolerance=settings.tolerance)
             save_youtube_result(folder / f"{name}.json", result)
             write_youtube_csv(folder, name, result)
         else:
-            write_server_zip(chosen, archive, folder / f"{name}-server.zip")
+            write_server_zip(dataset, archive, folder / f"{name}-server.zip")
 
 
-def _has_truth(chosen: YouTubeSet) -> bool:
-    return any(each.truth for each in chosen.videos)
+def _has_truth(dataset: YouTubeSet) -> bool:
+    return any(video.truth for video in dataset.videos)
 
 
 def score_sets(params: Params, masks: Path, sets: Path, folder: Path, given: str = "first") -> dict[str, SetResult]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from oneshot_vos.params import FigureChoice, Params
 from oneshot_vos.reporting.canvas import save_png
 from oneshot_vos.reporting.figures import Scenes, draw_figure4, draw_figure6, draw_figure7, draw_nothing
-from oneshot_vos.reporting.results import parse_runs
-from oneshot_vos.reporting.table2 import no_youtube
+from oneshot_vos.reporting.markdown import no_youtube
+from oneshot_vos.reporting.results import run_list
 from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.objects import ObjectVideo
 from oneshot_vos.videos.objects_index import read_youtube_index
@@ -20,7 +20,7 @@ def run(params: Params, masks: Path, sets: Path, out: Path) -> None:
 
     What has not been run is shown as such; all four files are always written.
     """
-    runs = parse_runs({key: run.described(key) for key, run in params.runs.items()})
+    runs = run_list(params.runs)
 
     def scenes(choice: FigureChoice) -> Scenes:
         videos = {video.name: video for video in _videos(sets / f"{choice.set}.json")}

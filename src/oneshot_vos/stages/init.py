@@ -10,7 +10,7 @@ from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.imagenet import load_imagenet
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Params
-from oneshot_vos.registry import require_arguments, resolve
+from oneshot_vos.registry import resolve, wrong_arguments
 
 _SEED = 14159265  # of the published training
 
@@ -30,16 +30,27 @@ def run(params: Params, network: str, out: Path) -> None:
 
 def check_arguments(params: Params, network: str) -> None:
     """Raise `UserError` if an argument of the network or of its losses is wrong; the files alone cannot tell."""
-    profile = params.profile
-    where = f"{network} in profile '{params.profile_name}': "
-    require_arguments(resolve(NETWORKS[network].network), profile.networks[network], f"{where}networks.{network}")
-    recipes = {f"pretrain.{network}": profile.pretrain[network]} | {
-        f"train of {key}": params.training(key) for key, run in params.runs.items() if run.network == network
-    }
-    for section, recipe in recipes.items():
-        place = f"{where}{section}.loss"
-        require_arguments(resolve(NETWORKS[network].loss), recipe.loss, place)
+    findings = find_arguments(params, network)
+    if findings:
+        raise UserError("\n  ".join(findings))
+
+
+def find_arguments(params: Params, network: str) -> list[str]:
+    """One line, with its file, for every wrong argument of the network and of its losses."""
+    spec, layers = NETWORKS[network], params.layers
+    architecture = layers[f"networks.{network}"]
+    lines = [
+        f"{architecture.place(name)}: {message}"
+        for name, message in wrong_arguments(resolve(spec.network), architecture.values)
+    ]
+    runs = [f"train.{key}" for key, run in params.runs.items() if run.network == network]
+    for recipe in (layers[place] for place in (f"pretrain.{network}", f"train.{network}", *runs)):
+        settings = recipe.values["loss"]
+        wrong = wrong_arguments(resolve(spec.loss), settings)
+        lines += [f"{recipe.place(f'loss.{name}')}: {message}" for name, message in wrong]
         try:
-            build_loss(network, recipe.loss)
+            if not wrong:
+                build_loss(network, settings)
         except (UserError, TypeError) as error:
-            raise UserError(f"{place}: {error}") from error
+            lines.append(f"{recipe.place('loss')}: {error}")
+    return list(dict.fromkeys(lines))

@@ -17,14 +17,14 @@ def run(params: Params, kind: Labels, sets: Path, out: Path) -> None:
     data = params.profile.data
     every = {name: keep(read_index(sets / f"{name}.json"), out, name) for name in data.training_sets}
     ratios = {name: every[name] for name in data.train}
-    labelled = sum(ratio.labelled for ratio in ratios.values())
-    annotated = sum(ratio.annotated for ratio in ratios.values())
+    labelled = sum(ratio["labelled"] for ratio in ratios.values())
+    annotated = sum(ratio["annotated"] for ratio in ratios.values())
     write_json(
         out / "label_ratio.json",
         {
             "labelled": labelled,
             "annotated": annotated,
             "ratio": labelled / annotated,
-            "sets": {name: ratio.as_dict() for name, ratio in ratios.items()},
+            "sets": ratios,
         },
     )

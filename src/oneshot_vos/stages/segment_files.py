@@ -1,6 +1,7 @@
 """What `segment` reads and writes besides the video: the masks that are given, and the folder of results."""
 
 import shutil
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json, replacing, write_json
 from oneshot_vos.inference.both_ways import GivenFrames, Segmented
 from oneshot_vos.registry import suggest
-from oneshot_vos.videos.frames import FrameSource
-from oneshot_vos.videos.images import frame_files
-from oneshot_vos.videos.masks import inspect_mask, mask_size, object_ids, read_mask, write_mask
+from oneshot_vos.videos.frames import FrameSource, frame_named
+from oneshot_vos.videos.images import frame_files, frame_name
+from oneshot_vos.videos.mask_rules import MaskRules
+from oneshot_vos.videos.masks import mask_size, object_ids, write_mask
 
 Say = Callable[[str], None]
 
@@ -31,10 +33,11 @@ def find_masks(texts: Sequence[str], source: FrameSource) -> dict[int, Path]:
     """
     places = {name: t for t, name in enumerate(source.names)}
     found: dict[int, Path] = {}
+    rules = MaskRules()
     for text in texts:
         for frame, path in _named_masks(text):
-            t = places.get(frame, places.get(frame.lstrip("0").zfill(len(source.names[0])), -1))
-            if t < 0:
+            t = frame_named(places, frame)
+            if t is None:
                 raise UserError(
                     f"{path}: the video {source.path} has no frame '{frame}'; {_nearest(frame, source.names)} Name the "
                     "mask like its frame, or write FRAME=PATH"
@@ -44,48 +47,42 @@ def find_masks(texts: Sequence[str], source: FrameSource) -> dict[int, Path]:
                     f"{path}: frame '{frame}' has a mask already, {found[t]}; expected one per frame. Take one away"
                 )
             found[t] = path
-            _check_mask(path, source)
-    _check_colours(list(found.values()))
+            _check_mask(path, source, rules)
     return dict(sorted(found.items()))
 
 
 def _named_masks(text: str) -> Iterator[tuple[str, Path]]:
     """Names of frames and their masks."""
     frame, separator, rest = text.partition("=")
-    path = Path(text)
+    path = Path(text).expanduser()
     if path.is_dir():
         files = frame_files(path)
         if not files:
             raise UserError(f"{path}: no mask in it; expected .png files named like their frames. Draw one")
-        yield from ((file.stem, file) for file in files)
+        yield from ((frame_name(file), file) for file in files)
     elif separator and not path.exists():
-        yield frame, Path(rest)
+        yield unicodedata.normalize("NFC", frame), _existing(Path(rest).expanduser())
     else:
-        yield path.stem, path
+        yield frame_name(path), _existing(path)
 
 
-def _check_mask(path: Path, source: FrameSource) -> None:
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        near = [entry.name for entry in path.parent.glob("*.png")] if path.parent.is_dir() else []
+        hint = f"; {suggest(path.name, near)}" if near else ""
+        raise UserError(f"{path}: no such file{hint}; expected a mask as PNG file. Check the name")
+    return path
+
+
+def _check_mask(path: Path, source: FrameSource, rules: MaskRules) -> None:
     height, width = mask_size(path)
     if (height, width) != source.size:
         raise UserError(
             f"{path}: the mask is {width}x{height} pixels, but the video {source.path} is "
             f"{source.size[1]}x{source.size[0]}; expected the same size. Resize the mask with nearest neighbour"
         )
-    if not object_ids(read_mask(path)):
+    if not object_ids(rules.read(path).ids):
         raise UserError(f"{path}: the mask is empty (no id above 0); expected an object. Draw one, or leave it out")
-
-
-def _check_colours(masks: Sequence[Path]) -> None:
-    """RGB masks number the colours of each file by itself: the same id must be the same colour in all of them."""
-    known: dict[int, tuple[object, Path]] = {}
-    for path in masks:
-        for number, colour in (inspect_mask(path).colors or {}).items():
-            before, where = known.setdefault(number, (colour, path))
-            if before != colour:
-                raise UserError(
-                    f"{path}: id {number} is the colour {colour} here and {before} in {where.name}; expected one "
-                    "colour per object in all masks. Convert the masks to palette PNG files"
-                )
 
 
 def _nearest(frame: str, names: Sequence[str]) -> str:
@@ -114,7 +111,7 @@ class Output:
 
     def has(self, frames: Sequence[int]) -> bool:
         """Whether the masks of these frames are there."""
-        files = {file.stem for file in (self.path / MASKS).glob("*.png")}
+        files = {frame_name(file) for file in (self.path / MASKS).glob("*.png")}
         return all(self._names[t] in files for t in frames)
 
     def write(self, result: Segmented) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from oneshot_vos.params import Params
-from oneshot_vos.reporting.table2 import collect_table2
+from oneshot_vos.reporting.results import read_results
 from oneshot_vos.reporting.tables import write_tables
 
 
@@ -12,25 +12,15 @@ def run(params: Params, metrics: Path, labels: Path, curves: Path, server_scores
 
     `server_scores` are the scores that the YouTube-VOS server gave; they are read if the profile has such a set.
     """
-    runs = {key: run.described(key) for key, run in params.runs.items()}
     data = params.profile.data
-    table2 = collect_table2(
-        runs,
-        metrics,
-        labels,
-        data.youtube_sets("held-out"),
-        params.profile_name,
-        server_scores if data.youtube_sets("valid") else None,
-        params.table1_strategy,
-    )
-    write_tables(
-        runs,
+    results = read_results(
+        params.runs,
         metrics,
         labels,
         curves,
         data.davis_sets,
         params.profile_name,
-        out,
-        table1_strategy=params.table1_strategy,
-        table2=table2,
+        held_out=data.youtube_sets("held-out"),
+        server_file=server_scores if data.youtube_sets("valid") else None,
     )
+    write_tables(results, params.table1_strategy, out)

@@ -1,6 +1,6 @@
 """The frames of one video, from a folder or a video file, read one after the other in either direction."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.registry import suggest
-from oneshot_vos.videos.images import frame_files, frame_size, read_frame
-from oneshot_vos.videos.video_files import VideoFrames
+from oneshot_vos.videos.images import frame_files, frame_name, frame_size, read_frame
+from oneshot_vos.videos.video_files import VIDEO_SUFFIXES, VideoFrames
 
 
 class FrameSource(Protocol):
@@ -51,7 +51,7 @@ class FolderFrames:
         self._files = frame_files(path)
         if not self._files:
             raise UserError(f"{path}: no .jpg or .png file in it; expected the frames of a video. Convert them")
-        self.names = tuple(file.stem for file in self._files)
+        self.names = tuple(frame_name(file) for file in self._files)
         if len(set(self.names)) < len(self.names):
             twice = next(name for name in self.names if self.names.count(name) > 1)
             raise UserError(f"{path}: several images are named '{twice}'; expected one per frame. Take one away")
@@ -74,6 +74,20 @@ class FolderFrames:
             yield frame
 
 
+def frame_named(places: Mapping[str, int], name: str) -> int | None:
+    """The number of the frame of that name, before which any number of zeros may stand or be missing.
+
+    places: the frames' names and numbers.
+    """
+    return places.get(name, places.get(name.lstrip("0").zfill(len(next(iter(places))))))
+
+
+def videos_in(folder: Path) -> list[str]:
+    """Names of the video files and folders in a folder, hidden ones apart; empty if there is none."""
+    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")] if folder.is_dir() else []
+    return [entry.name for entry in entries if entry.is_dir() or entry.suffix.lower() in VIDEO_SUFFIXES]
+
+
 def open_frames(path: Path, progress: Callable[[], None] | None = None) -> FrameSource:
     """The frames of a folder of images or of a video file; `progress` is called per frame as a file is indexed.
 
@@ -82,7 +96,6 @@ def open_frames(path: Path, progress: Callable[[], None] | None = None) -> Frame
     if path.is_dir():
         return FolderFrames(path)
     if not path.exists():
-        near = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        hint = f"; {suggest(path.name, near)}" if near else ""
-        raise UserError(f"{path}: no such video; expected a folder of frames or a video file{hint}")
+        near = suggest(path.name, videos_in(path.parent))
+        raise UserError(f"{path}: no such video; expected a folder of frames or a video file; {near}")
     return VideoFrames(path, progress)

@@ -1,16 +1,16 @@
 """Reading the frames of a video, and finding them in a folder."""
 
-import io
 import os
 import re
 import struct
+import unicodedata
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path, PurePath
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -38,9 +38,10 @@ _DECODING_ERRORS = (
     zlib.error,
     Image.DecompressionBombError,
 )
-_ORIENTATION_TAG = 0x0112
-_AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+ORIENTATION_TAG = 0x0112
 _PNG_ORIENTATION_MARKS = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
+_DECIMAL = re.compile(r"[0-9]+\.[0-9]+")
+_TIME_STAMP = re.compile(r"[0-9]{9,}\.([0-9]+)(?![0-9])")
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L", "I", "F"})
 
 
@@ -61,7 +62,7 @@ def read_frame(path: Path) -> np.ndarray:
             )
         if image.mode == "CMYK":
             warnings.warn(f"{path}: CMYK frame, converted to RGB without a colour profile", stacklevel=2)
-        if image.getexif().get(_ORIENTATION_TAG, 1) != 1:
+        if image.getexif().get(ORIENTATION_TAG, 1) != 1:
             image = ImageOps.exif_transpose(image)
         return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
@@ -72,30 +73,19 @@ def normalise(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.ascontiguousarray(scaled.transpose(2, 0, 1))
 
 
-def read_frame_quickly(path: Path) -> np.ndarray:
-    """`read_frame`, with plain JPEG files decoded by OpenCV, in two thirds of the time.
-
-    Both libraries decode with libjpeg-turbo, so the pixels are equal where their versions are; a frame that must be
-    the same everywhere is read with `read_frame`. Anything but a complete, upright RGB JPEG is left to `read_frame`.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return read_frame(path)
-    if not content.startswith(b"\xff\xd8") or not content.rstrip(b"\0").endswith(b"\xff\xd9"):
-        return read_frame(path)
-    with decoding(path, "a JPEG or PNG image with 8 bits per channel"), Image.open(io.BytesIO(content)) as image:
-        plain = image.mode == "RGB" and image.getexif().get(_ORIENTATION_TAG, 1) == 1
-    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), _AS_STORED) if plain else None
-    return read_frame(path) if decoded is None else decoded
-
-
 def frame_size(path: Path) -> tuple[int, int]:
     """(height, width) in pixels of the upright frame, from the file's header alone (nothing is decoded)."""
     with decoding(path, "a JPEG or PNG image"), Image.open(path) as image:
         width, height = image.size
-        lies_on_its_side = _may_be_turned(path, image) and image.getexif().get(_ORIENTATION_TAG) in (5, 6, 7, 8)
+        lies_on_its_side = _may_be_turned(path, image) and image.getexif().get(ORIENTATION_TAG) in (5, 6, 7, 8)
     return (width, height) if lies_on_its_side else (height, width)
+
+
+def shorter_side_to(height: int, width: int, size: int) -> tuple[int, int]:
+    """(Height, width) after resizing so that the shorter side is `size`; the longer is rounded down."""
+    if height <= width:
+        return size, size * width // height
+    return size * height // width, size
 
 
 def _may_be_turned(path: Path, image: Image.Image) -> bool:
@@ -111,17 +101,25 @@ def frame_files(folder: Path) -> list[Path]:
 
     Hidden files and files that are no images are ignored, images of other kinds with a warning. Natural order is time
     order; where it differs from the alphabetical order that other tools would use, a warning says so. A missing folder
-    raises `UserError`.
+    and a broken link in it raise `UserError`.
     """
     try:
         with os.scandir(folder) as entries:
-            files = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()]
+            found = [entry for entry in entries if not entry.name.startswith(".")]
+            files = [entry.name for entry in found if entry.is_file()]
+            dead = sorted(entry.name for entry in found if entry.is_symlink() and not Path(entry.path).exists())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(
             f"{folder}: no such folder; expected a folder of .jpg or .png files. Check the name, or make it"
         ) from error
+    if dead:
+        raise UserError(
+            f"{folder / dead[0]}: a broken link ({len(dead)} in the folder); expected links to files that are there. "
+            "Restore the files, or take the links away"
+        )
     _warn_of_other_images(folder, files)
     names = [name for name in files if PurePath(name).suffix.lower() in IMAGE_SUFFIXES]
+    require_one_order(names, folder)
     names.sort(key=natural_key)
     if names != sorted(names):
         warnings.warn(
@@ -132,10 +130,41 @@ def frame_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
-    """Sort key that compares runs of digits as numbers; the name itself settles ties such as 1 and 01."""
-    parts = re.split(r"([0-9]+)", name)
-    return tuple(int(part) if index % 2 else part for index, part in enumerate(parts)), name
+def frame_name(path: PurePath) -> str:
+    """What ties frame, mask and prediction together: the file's name without suffix, accents written one way (NFC)."""
+    return unicodedata.normalize("NFC", path.stem)
+
+
+def natural_key(name: str) -> tuple[tuple[str | int | Fraction, ...], str]:
+    """Sort key that compares runs of digits as numbers; the name itself settles ties such as 1 and 01.
+
+    What follows the point of a time stamp in seconds since 1970, such as 1403636579.05, is a fraction: .05 before .1.
+    """
+    parts: list[str | int | Fraction] = [
+        int(part) if index % 2 else part for index, part in enumerate(re.split(r"([0-9]+)", name))
+    ]
+    stamp = _TIME_STAMP.match(name)
+    if stamp:
+        parts[3] = Fraction(int(stamp[1]), 10 ** len(stamp[1]))
+    return tuple(parts), name
+
+
+def require_one_order(names: Iterable[str], folder: Path) -> None:
+    """Raise `UserError` if file names are numbers with a point whose order is not certain.
+
+    As decimal numbers 0.10 comes before 0.9, as pairs of numbers after it; which is meant the names do not tell.
+    """
+    stems = [PurePath(name).stem for name in names]
+    if not all(_DECIMAL.fullmatch(stem) and not _TIME_STAMP.match(stem) for stem in stems):
+        return
+    decimal, natural = sorted(stems, key=Fraction), sorted(stems, key=natural_key)
+    if decimal != natural:
+        differing = next(pair for pair in zip(decimal, natural, strict=True) if pair[0] != pair[1])
+        raise UserError(
+            f"{folder}: file names are numbers with a point, and their order is not certain: as decimal numbers "
+            f"{differing[0]} comes before {differing[1]}, as pairs of numbers after it; expected as many digits behind "
+            "the point in every name. Rename the frames, to 00000, 00001, … say"
+        )
 
 
 @contextmanager
@@ -160,7 +189,7 @@ def decoding(path: Path, expected: str) -> Iterator[None]:
 def _finding(path: Path, error: Exception) -> str:
     if path.is_dir():
         return "is a folder"
-    if path.stat().st_size == 0:
+    if path.is_file() and path.stat().st_size == 0:
         return "the file is empty (0 bytes)"
     if isinstance(error, UnidentifiedImageError):
         return "not an image"

@@ -98,7 +98,7 @@ def _read(path: Path) -> list[_Entry]:
             f"{path}: format {found!r}; expected {_FORMAT!r}, {_EXPECTED}. Run the stage that makes this file again"
         )
     try:
-        return [_entry(each, path.parent) for each in content["videos"]]
+        return [_entry(video, path.parent) for video in content["videos"]]
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path}: incomplete ({type(error).__name__}: {error}); expected {_EXPECTED}. Run the stage that makes "

@@ -8,14 +8,15 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing
@@ -62,7 +63,8 @@ def read_mask(path: Path, *, snap_colors: bool = False) -> np.ndarray:
     """Read object ids: int32, H x W, values 0..65535; 0 is background.
 
     - palette: the palette index; grey of 8 or 16 bits: the value (a lone 255 stays 255); 1 bit: 0 and 1;
-    - RGB: black is background. Colours of the DAVIS palette mean their index if all colours of the file are in it;
+    - RGB: a `labelmap.txt` of CVAT beside the masks says which colour is background and numbers the others. Without
+      one, black is background, and colours of the DAVIS palette mean their index if all colours of the file are in it;
       otherwise each exact colour gets an id, 1 upwards in the order of (red, green, blue). A warning lists them;
     - alpha 0 is background, whatever the colour below.
 
@@ -85,8 +87,28 @@ def inspect_mask(path: Path, *, snap_colors: bool = False) -> MaskReading:
     """Like `read_mask`, with the ids as small integers (faster), and the colours of an RGB mask told, not warned of."""
     with decoding(path, "a mask as PNG file"):
         content = path.read_bytes()
+    return decode_mask(content, path, snap_colors=snap_colors)
+
+
+def decode_mask(content: bytes, origin: Path, *, snap_colors: bool = False) -> MaskReading:
+    """`inspect_mask` for a file's content; `origin` names the file, which may lie in an archive, in messages."""
+    with decoding(origin, "a mask as PNG file"):
         ids = decode_plain_png(content)
-        return _read_any_png(path, content, snap_colors) if ids is None else MaskReading(ids)
+        return _read_any_png(origin, content, snap_colors) if ids is None else MaskReading(ids)
+
+
+def require_same_colors(known: dict[int, tuple[Color, Path]], colors: Mapping[int, Color], file: Path) -> None:
+    """Raise `UserError` if an id is another colour than in the masks of the video read before.
+
+    RGB masks number the colours of each file by itself. `known` (id to colour and file) gains what is new.
+    """
+    for number, color in colors.items():
+        before, where = known.setdefault(number, (color, file))
+        if before != color:
+            raise UserError(
+                f"{file}: id {number} is the colour {color} here and {before} in {where}; expected one colour per "
+                "object in all masks of a video. Save the masks with one palette, or as grey PNG files of ids"
+            )
 
 
 def mask_size(path: Path) -> tuple[int, int]:
@@ -109,8 +131,8 @@ def check_same_size(frame_path: Path, mask_path: Path) -> None:
 def object_ids(ids: np.ndarray) -> list[int]:
     """The ids above 0 in a mask of non-negative integers, in increasing order."""
     if ids.dtype == np.uint8:
-        counts = cv2.calcHist([ids], [0], None, [256], [0, 256])  # many times faster than sorting the pixels
-        return [object_id for object_id in np.flatnonzero(counts).tolist() if object_id]
+        counts = Image.fromarray(ids).histogram()  # many times faster than sorting the pixels
+        return [object_id for object_id in range(1, 256) if counts[object_id]]
     return [object_id for object_id in np.unique(ids).tolist() if object_id]
 
 
@@ -207,9 +229,10 @@ def _has_grey_edges(values: np.ndarray) -> bool:
 
     Masks with ids have few values, or areas of one value; both rules leave them alone.
     """
-    if values.max() < 255 or ((values == 0) | (values == 255)).all():
-        return False  # nearly every mask, found out many times faster than by counting values
-    counts = cv2.calcHist([values], [0], None, [256], [0, 256]).ravel()
+    # 255 + 1 wraps to 0, so that 0 and 255 alone become 1 and 0: many times faster than counting values.
+    if values.max() < 255 or not ((values + np.uint8(1)) >> np.uint8(1)).any():
+        return False  # nearly every mask
+    counts = np.array(Image.fromarray(values).histogram())
     between = np.flatnonzero(counts[1:255]) + 1
     if len(between) < 8 or counts[0] + counts[255] < 0.8 * values.size:
         return False
@@ -229,14 +252,23 @@ def _harden(path: Path, values: np.ndarray, snap: bool) -> np.ndarray:
 
 def _is_flat(codes: np.ndarray) -> np.ndarray:
     """Bool H x W: pixels whose 3 x 3 neighbourhood, as far as it lies in the image, has one value (int32 codes)."""
-    values = codes.astype(np.float32)  # exact up to 2^24, all a colour needs
-    square = np.ones((3, 3), np.uint8)
-    return np.asarray(cv2.erode(values, square) == cv2.dilate(values, square))
+    flat = np.ones(codes.shape, np.bool_)
+    for axis in (0, 1):  # a column of equal pixels first, then columns that are equal to their neighbours
+        before, after = [slice(None)] * 2, [slice(None)] * 2
+        before[axis], after[axis] = slice(None, -1), slice(1, None)
+        one, other = tuple(before), tuple(after)
+        equal = (codes[one] == codes[other]) & flat[one] & flat[other]
+        alike = flat.copy()
+        alike[one] &= equal
+        alike[other] &= equal
+        flat = alike
+    return flat
 
 
 def _ids_of_colors(path: Path, pixels: np.ndarray, snap_colors: bool) -> MaskReading:
     """Ids of an RGB mask (uint8, H x W x 3)."""
     codes = (pixels.astype(np.int32) << np.array([16, 8, 0])).sum(axis=2, dtype=np.int32)
+    labels = read_label_map(path)
     found = np.unique(codes)
     flat = np.unique(np.append(codes[_is_flat(codes)], 0))
     edges = _edge_colors(found, flat)
@@ -254,19 +286,58 @@ def _ids_of_colors(path: Path, pixels: np.ndarray, snap_colors: bool) -> MaskRea
             f"{path}: {len(found)} colours in an RGB mask; expected one exact colour per object, at most "
             f"{_MOST_COLORS}. Save object ids as palette or 16-bit grey PNG"
         )
-    ids_found = _ids_for(found)
+    ids_found = _ids_for(found, labels)
     ids = ids_found[np.searchsorted(found, codes)].astype(np.uint16)
     pairs = zip(ids_found.tolist(), _colors(found), strict=True)
     return MaskReading(ids, {object_id: color for object_id, color in pairs if object_id})
 
 
-def _ids_for(codes: np.ndarray) -> np.ndarray:
-    """Id of each colour (sorted codes): its index in the DAVIS palette if all are in it, else its rank; black is 0."""
+def _ids_for(codes: np.ndarray, labels: Mapping[Color, int]) -> np.ndarray:
+    """Id of each colour (sorted codes): what the label map says if it has all of them, else the index in the DAVIS
+    palette if all are in that, else the rank; the label map's background, or black, is 0.
+    """
+    colors = _colors(codes)
+    background = next((color for color, number in labels.items() if number == 0), (0, 0, 0))
     palette = {color: index for index, color in enumerate(map(tuple, DAVIS_PALETTE.tolist()))}
-    indices = [palette.get(color) for color in _colors(codes)]
-    if all(index is not None for index in indices):
-        return np.array(indices)
-    return np.arange(len(codes)) + (0 if codes[0] == 0 else 1)
+    for table in (labels, {**palette, background: 0}):
+        indices = [table.get(color) for color in colors]
+        if all(index is not None for index in indices):
+            return np.array(indices)
+    rank = 0
+    ids = []
+    for color in colors:
+        rank += color != background
+        ids.append(rank if color != background else 0)
+    return np.array(ids)
+
+
+def read_label_map(mask: Path) -> dict[Color, int]:
+    """Colours and ids of CVAT's `labelmap.txt` beside a mask's folder or in it: background 0, others in order from 1.
+
+    Its lines are `label:R,G,B:parts:actions`. Empty if there is none.
+    """
+    places = [folder / "labelmap.txt" for folder in mask.parents[:3]]
+    file = next((place for place in places if place.is_file()), None)
+    return _parse_label_map(file, file.stat().st_mtime_ns) if file else {}
+
+
+@lru_cache(maxsize=16)
+def _parse_label_map(file: Path, changed: int) -> dict[Color, int]:
+    """`changed` makes an edited file another one."""
+    found: dict[Color, int] = {}
+    with decoding(file, "lines label:R,G,B:parts:actions, as CVAT writes them"):
+        lines = file.read_text(encoding="utf-8").splitlines()
+    for line in lines:
+        if not line.strip() or line.startswith("#"):
+            continue
+        label, _, rest = line.partition(":")
+        numbers = rest.partition(":")[0].split(",")
+        if len(numbers) != 3 or not all(number.strip().isdigit() and int(number) < 256 for number in numbers):
+            raise UserError(f"{file}: cannot read the line '{line}'; expected label:R,G,B:parts:actions. Mend it")
+        red, green, blue = map(int, numbers)
+        number = 0 if label.strip().lower() == "background" else 1 + sum(each > 0 for each in found.values())
+        found[red, green, blue] = number
+    return found
 
 
 def _colors(codes: np.ndarray) -> list[Color]:
@@ -296,11 +367,10 @@ def _edge_colors(found: np.ndarray, flat: np.ndarray) -> np.ndarray:
 
 def _snap(pixels: np.ndarray, codes: np.ndarray, flat: np.ndarray) -> np.ndarray:
     """Replace every colour that is not in `flat` by the most similar flat colour within two pixels (else of all)."""
-    square = np.ones((5, 5), np.uint8)
     best, best_cost = codes.copy(), np.full(codes.shape, np.inf)
     for code, color in zip(flat.tolist(), _colors(flat), strict=True):
         cost = np.abs(pixels.astype(np.int32) - np.array(color)).sum(axis=2).astype(np.float64)
-        near = cv2.dilate((codes == code).astype(np.uint8), square) > 0
+        near = np.asarray(Image.fromarray((codes == code).astype(np.uint8)).filter(ImageFilter.MaxFilter(5))) > 0
         cost[~near] += 1_000  # more than any difference of colours
         closer = cost < best_cost
         best[closer], best_cost[closer] = code, cost[closer]

@@ -53,7 +53,7 @@ class ObjectVideo:
 
         None of them lies before the first annotation, since an object's frames begin with its own.
         """
-        return tuple(sorted({stem for each in self.objects for stem in each.frames}, key=natural_key))
+        return tuple(sorted({stem for item in self.objects for stem in item.frames}, key=natural_key))
 
 
 @dataclass(frozen=True)
@@ -67,4 +67,4 @@ class YouTubeSet:
     @property
     def required(self) -> dict[str, tuple[str, ...]]:
         """Video name to the stems of the frames whose masks are wanted."""
-        return {each.name: each.required for each in self.videos}
+        return {item.name: item.required for item in self.videos}

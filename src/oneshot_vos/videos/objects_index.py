@@ -17,28 +17,28 @@ from oneshot_vos.videos.video import Video
 _KEY = "youtube"
 
 
-def write_youtube_index(path: Path, chosen: YouTubeSet, extra: Mapping[str, Any] | None = None) -> None:
+def write_youtube_index(path: Path, dataset: YouTubeSet, extra: Mapping[str, Any] | None = None) -> None:
     """Write the videos and objects of a split; as with `index.write_index`, paths are relative to the file's folder.
 
     Ground truth is listed with SHA-256 sums, so that whatever depends on the index depends on it.
     """
     objects = {
-        "split": chosen.split,
-        "unseen": sorted(chosen.unseen),
-        "videos": {each.name: _describe(each, path.parent) for each in chosen.videos},
+        "split": dataset.split,
+        "unseen": sorted(dataset.unseen),
+        "videos": {video.name: _describe(video, path.parent) for video in dataset.videos},
     }
-    write_index(path, [each.video for each in chosen.videos], {**(extra or {}), _KEY: objects})
+    write_index(path, [video.video for video in dataset.videos], {**(extra or {}), _KEY: objects})
 
 
-def _describe(each: ObjectVideo, folder: Path) -> dict[str, Any]:
+def _describe(video: ObjectVideo, folder: Path) -> dict[str, Any]:
     return {
-        "objects": {str(item.id): {"category": item.category, "frames": list(item.frames)} for item in each.objects},
-        "originals": _files(each.originals, folder),
-        "truth": _files(each.truth, folder),
+        "objects": {str(item.id): {"category": item.category, "frames": list(item.frames)} for item in video.objects},
+        "originals": _files(video.originals, folder),
+        "truth": _files(video.truth, folder),
         # Ground truth of sets to train on is among the index's masks already.
         "truth_sha256": {}
-        if each.truth == each.video.masks
-        else {stem: sha256_of(each.truth[stem]) for stem in sorted(each.truth)},
+        if video.truth == video.video.masks
+        else {stem: sha256_of(video.truth[stem]) for stem in sorted(video.truth)},
     }
 
 

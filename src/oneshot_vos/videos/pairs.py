@@ -44,7 +44,7 @@ def read_objects(path: Path) -> list[NDArray[np.uint8]]:
     ids = read_mask(path)
     largest = int(ids.max())
     present = np.flatnonzero(np.bincount(ids.ravel())[1:]) + 1 if largest > 1 else np.arange(1, largest + 1)
-    return [(ids == each).astype(np.uint8) * np.uint8(255) for each in present]
+    return [(ids == number).astype(np.uint8) * np.uint8(255) for number in present]
 
 
 def _read_grey_map(path: Path) -> NDArray[np.uint8] | None:

@@ -1,42 +1,101 @@
 """What can be wrong with the files of a data set, and one message for all of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.videos.images import frame_name
 
 _MOST_PROBLEMS_SHOWN = 20
 
 
+@dataclass(frozen=True)
+class Problem:
+    """One thing to mend. `message` says what was found, what was expected and how to mend it.
+
+    An error makes training or scoring fail or silently wrong; a warning may be meant.
+    """
+
+    level: Literal["error", "warning"]
+    item: str  # name of the video or image, or empty
+    file: str  # or empty
+    message: str
+
+
+@dataclass
+class Problems:
+    """Collects what is wrong, so that all of it is told at once. `item`: the video that is being looked at."""
+
+    item: str = ""
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def errors(self) -> list[Problem]:
+        """The problems that must be mended."""
+        return [problem for problem in self.problems if problem.level == "error"]
+
+    @property
+    def warnings(self) -> list[Problem]:
+        """The problems that may be meant."""
+        return [problem for problem in self.problems if problem.level == "warning"]
+
+    def add(self, message: str, item: str | None = None) -> None:
+        """Add an error that names its files itself."""
+        self.problems.append(Problem("error", self.item if item is None else item, "", message))
+
+    def error(self, file: Path, finding: str) -> None:
+        """Add an error of one file."""
+        self.problems.append(Problem("error", self.item, str(file), f"{file}: {finding}"))
+
+    def warning(self, file: Path, finding: str) -> None:
+        """Add a warning of one file."""
+        self.problems.append(Problem("warning", self.item, str(file), f"{file}: {finding}"))
+
+    @contextmanager
+    def catching(self, file: Path) -> Iterator[None]:
+        """Add a `UserError` raised inside the block, and go on behind the block."""
+        try:
+            yield
+        except UserError as error:
+            self.problems.append(Problem("error", self.item, str(file), str(error)))
+
+    def raise_errors(
+        self, source: Path | str, remedy: str = "\nComplete the folders, or take the videos out of the list"
+    ) -> None:
+        """Raise one `UserError` for all errors, if any; a long list is cut. `source`: where they were found."""
+        errors = self.errors
+        if not errors:
+            return
+        lines = [f"  - {problem.item}{': ' if problem.item else ''}{problem.message}" for problem in errors]
+        if len(lines) > _MOST_PROBLEMS_SHOWN:
+            lines[_MOST_PROBLEMS_SHOWN:] = [f"  … and {len(lines) - _MOST_PROBLEMS_SHOWN} more"]
+        count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
+        raise UserError("\n".join([f"{source}: {count}:", *lines]) + remedy)
+
+
 def folder_problems(frames: list[Path], masks: list[Path], frame_folder: Path, mask_folder: Path) -> Iterator[str]:
     """What is wrong with the files of one video, one line each."""
-    stems = {path.stem for path in frames}
+    stems = {frame_name(path) for path in frames}
     if not frames:
         yield f"no .jpg or .png file in {frame_folder}; expected its frames"
     if len(stems) < len(frames):
         yield f"{repeated(frames)} in {frame_folder}; expected one file per frame. Take one away"
     if not masks:
         yield f"no mask in {mask_folder}; expected at least one, named like its frame"
-    if len({path.stem for path in masks}) < len(masks):
+    if len({frame_name(path) for path in masks}) < len(masks):
         yield f"{repeated(masks)} in {mask_folder}; expected one mask per frame. Take one away"
     for path in masks:
         if path.suffix.lower() != ".png":
             yield f"{path} is a mask saved as {path.suffix}, which loses the ids; expected PNG"
-        elif frames and path.stem not in stems:
+        elif frames and frame_name(path) not in stems:
             yield f"{path} is a mask without a frame; expected {frame_folder}/{path.stem}.jpg (or .png)"
 
 
 def repeated(files: list[Path]) -> str:
     """Say which name stands several times."""
-    stems = [path.stem for path in files]
+    stems = [frame_name(path) for path in files]
     stem = next(stem for stem in stems if stems.count(stem) > 1)
     return f"several files named '{stem}'"
-
-
-def summary_of_problems(source: str, problems: Sequence[str]) -> str:
-    """One message for all that is wrong with the folders of the set at `source`; a long list is cut."""
-    shown = "\n".join(f"  - {problem}" for problem in problems[:_MOST_PROBLEMS_SHOWN])
-    more = len(problems) - _MOST_PROBLEMS_SHOWN
-    tail = f"\n  … and {more} more" if more > 0 else ""
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return (
-        f"{source}: {count} in the data set:\n{shown}{tail}\nComplete the folders, or take the videos out of the list"
-    )

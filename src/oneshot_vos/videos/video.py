@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.videos.images import frame_name
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Video:
 
     def stem(self, t: int) -> str:
         """File name of frame `t` without its suffix: the name that ties frame, mask and prediction together."""
-        return self.frames[t].stem
+        return frame_name(self.frames[t])
 
     def mask_path(self, t: int) -> Path | None:
         """The mask file of frame `t`, or None when it has none."""

@@ -1,86 +1,87 @@
 """Video files: frames by number, forwards and backwards in time, without ever holding more than a few of them.
 
-A video file can only be decoded forwards from a key frame, and where a seek lands is not to be trusted for every
-format. So the file is decoded once at the start; that gives its length, which headers get wrong, and a checksum of
-every block of frames. A block that a seek brings is compared with its checksum, and decoded from the start of the file
-where it differs.
+The file is decoded once at the start, which finds damage before long work and gives every frame's time stamp and
+checksum. A frame is then reached by seeking to the key frame before it and decoding forwards; what comes is compared
+with both, and decoded from the start of the file where a seek leads elsewhere.
 """
 
 import warnings
 import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import cv2
+import av
 import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
 
 from oneshot_vos.errors import UserError
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".avi", ".webm", ".mpg", ".mpeg", ".wmv", ".ts"})
+VIDEO_SUFFIXES = frozenset(
+    (
+        *(".3g2", ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
+        *(".mts", ".mxf", ".ogv", ".ts", ".webm", ".wmv"),
+    )
+)
 
-_BLOCK_BYTES = 192 * 2**20
-_LARGEST_BLOCK = 32  # frames
+# FFmpeg's names of the formats that hold pictures themselves. Playlists and scripts, which name other files, are not
+# among them, and no protocol but that of plain files is open to any of them.
+_FORMATS = "mov,matroska,avi,mpeg,mpegts,asf,flv,ogg,mxf,nut,gif,yuv4mpegpipe,dv,h264,hevc,mpegvideo,m4v,ivf"
+_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+_HELD_BYTES = 192 * 2**20  # of decoded frames, when they are wanted backwards
+_MOST_HELD = 32  # frames
+_LONG_GAP = 0.5  # seconds without a frame
 _EXPECTED = "a video file such as .mp4, .mov, .mkv or .webm"
 
 
-@dataclass(frozen=True)
-class VideoIndex:
-    """What decoding a file once has told.
+@dataclass
+class _Index:
+    """What decoding a file once has told: per frame in the order of time, its stamp, checksum and whether it is a key.
 
-    size: height and width, upright. rate: frames per second as the header says, None if it does not. block: frames per
-    checksum; checksums: of the decoded pixels of each block.
+    size: height and width, upright. stamp: size and time of the file itself.
     """
 
-    frames: int
-    size: tuple[int, int]
-    rate: float | None
-    block: int
-    checksums: tuple[int, ...]
+    stamp: tuple[int, int]
+    rate: float | None = None
+    size: tuple[int, int] = (0, 0)
+    held: int = _MOST_HELD
+    times: list[int | None] = field(default_factory=list)
+    checksums: list[int] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
 
+    @cached_property
+    def stamped(self) -> bool:
+        """Whether every frame has a time stamp; to be asked when all are there."""
+        return None not in self.times
 
-def index_video(path: Path, progress: Callable[[], None] | None = None) -> VideoIndex:
-    """Decode the whole of `path` once; `progress` is called after every frame.
-
-    Raises `UserError` if the file is missing or no video, and warns if frames are missing at its end.
-    """
-    decoder = _Decoder(path)
-    checksums: list[int] = []
-    block = count = 0
-    size = (0, 0)
-    while (frame := decoder.next()) is not None:
-        if count == 0:
-            size = (frame.shape[0], frame.shape[1])
-            block = max(2, min(_LARGEST_BLOCK, _BLOCK_BYTES // frame.nbytes))
-        _require_size(path, count, frame, size)
-        if count % block == 0:
-            checksums.append(0)
-        checksums[-1] = zlib.crc32(frame.data, checksums[-1])
-        count += 1
-        if progress is not None:
-            progress()
-    if not count:
-        raise UserError(f"{path}: no frame can be decoded; expected {_EXPECTED}. Restore the file or convert it")
-    if count < decoder.announced:
-        warnings.warn(
-            f"{path}: its header announces {decoder.announced} frames, but {count} can be decoded; these are used",
-            stacklevel=2,
-        )
-    return VideoIndex(count, size, decoder.rate, block, tuple(checksums))
+    def seeks(self, t: int) -> Iterator[int | None]:
+        """Time stamps to start from to reach frame `t`, the best first; the last is None, the start of the file."""
+        if self.stamped:
+            last = bisect_right(self.keys, t)
+            yield from (self.times[key] for key in reversed(self.keys[max(0, last - 2) : last]) if key > 0)
+        yield None
 
 
 class VideoFrames:
     """The frames of a video file, numbered from 0; their names are the numbers, five digits long or longer.
 
-    path: the file. progress: see `index_video`. Making one decodes the file once.
+    path: the file. progress: called after every frame as the file is decoded for the first time, which making one does.
+
+    Frames are upright, in the order of their time stamps, however these are spaced. Raises `UserError` if the file is
+    missing or no video, holds frames of several sizes, or if any of its packets cannot be decoded.
     """
 
     def __init__(self, path: Path, progress: Callable[[], None] | None = None) -> None:
         self.path = path
-        self._index = index_video(path, progress)
-        digits = max(5, len(str(self._index.frames - 1)))
-        self.names = tuple(f"{t:0{digits}}" for t in range(self._index.frames))
-        self._trusted = True  # seeking has not yet led astray
+        self._index = _index_video(path, progress)
+        digits = max(5, len(str(len(self._index.times) - 1)))
+        self.names = tuple(f"{t:0{digits}}" for t in range(len(self._index.times)))
+        self._warned = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -98,98 +99,216 @@ class VideoFrames:
 
     def read(self, indices: range) -> Iterator[np.ndarray]:
         """Frames as RGB, uint8 [H, W, 3], in the order of `indices`, which may fall."""
-        wanted = indices if indices.step > 0 else indices[::-1]
-        if not wanted:
+        if not indices:
             return
-        size = self._index.block
-        blocks = range(wanted[0] // size, wanted[-1] // size + 1)
-        decoder = _Decoder(self.path)
-        for number in blocks if indices.step > 0 else reversed(blocks):
-            start = number * size
-            decoder, frames = self._read_block(decoder, number)
-            inside = [t for t in range(start, start + len(frames)) if t in wanted]
-            for t in inside if indices.step > 0 else reversed(inside):
-                yield cv2.cvtColor(frames[t - start], cv2.COLOR_BGR2RGB)
+        if indices.step > 0:
+            wanted = self._decode(indices[0], indices[-1] + 1)
+            yield from (_to_rgb(frame) for t, frame in wanted if t in indices)
+            return
+        for stop in range(indices[0] + 1, indices[-1], -self._index.held):
+            start = max(indices[-1], stop - self._index.held)
+            block = [(t, frame) for t, frame in self._decode(start, stop) if t in indices]
+            yield from (_to_rgb(frame) for _, frame in reversed(block))
 
-    def _read_block(self, decoder: "_Decoder", number: int) -> tuple["_Decoder", list[np.ndarray]]:
-        """The frames of a block, checked, and the decoder that stands behind them."""
-        start = number * self._index.block
-        if self._trusted or decoder.position == start:
-            decoder.seek(start)
-            frames = self._decode(decoder, start)
-            if _checksum(frames) == self._index.checksums[number]:
-                return decoder, frames
-        if self._trusted:
-            self._trusted = False
-            warnings.warn(
-                f"{self.path}: seeking does not land on the frame asked for; earlier frames are decoded from the start "
-                "of the file, which is slow. `oneshot-vos import-videos` makes a folder of frames, which is not",
-                stacklevel=2,
-            )
-        decoder = _Decoder(self.path)
-        decoder.skip(start)
-        frames = self._decode(decoder, start)
-        if _checksum(frames) != self._index.checksums[number]:
-            raise UserError(
-                f"{self.path}: decoding frames {start} to {start + len(frames) - 1} again gives other pixels than "
-                "before; expected a file that nobody writes to. Start again when it is complete"
-            )
-        return decoder, frames
-
-    def _decode(self, decoder: "_Decoder", start: int) -> list[np.ndarray]:
-        count = min(self._index.block, self._index.frames - start)
-        frames = (decoder.next() for _ in range(count))
-        return [frame for frame in frames if frame is not None]
-
-
-class _Decoder:
-    """Decodes a file from its start, or from where a seek is said to land."""
-
-    def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise UserError(f"{path}: no such file; expected {_EXPECTED}")
-        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-        if not self._capture.isOpened():
-            raise UserError(
-                f"{path}: not readable as a video; expected {_EXPECTED}. Restore the file, convert it, or give a "
-                "folder of frames"
-            )
-        self.position = 0
-        rate = float(self._capture.get(cv2.CAP_PROP_FPS))
-        self.rate = rate if 0.1 <= rate <= 1000 else None
-        self.announced = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-
-    def next(self) -> np.ndarray | None:
-        """The next frame as BGR, uint8 [H, W, 3]; None at the end."""
-        success, frame = self._capture.read()
-        if not success:
-            return None
-        self.position += 1
-        return np.asarray(frame)
-
-    def skip(self, count: int) -> None:
-        """Leave frames out."""
-        for _ in range(count):
-            self._capture.grab()
-        self.position += count
-
-    def seek(self, position: int) -> None:
-        """Go to a frame, as far as the format allows."""
-        if self.position != position:
-            self._capture.set(cv2.CAP_PROP_POS_FRAMES, position)
-            self.position = position
-
-
-def _checksum(frames: list[np.ndarray]) -> int:
-    total = 0
-    for frame in frames:
-        total = zlib.crc32(frame.data, total)
-    return total
-
-
-def _require_size(path: Path, number: int, frame: np.ndarray, size: tuple[int, int]) -> None:
-    if frame.shape[:2] != size:
+    def _decode(self, start: int, stop: int) -> Iterator[tuple[int, VideoFrame]]:
+        """Frames `start` to `stop` - 1, each checked."""
+        index, t = self._index, start
+        for attempt, origin in enumerate(index.seeks(start)):
+            if attempt and origin is None:
+                self._warn_of_seeking()
+            for frame in _frames_from(self.path, origin, t, index.times[t]):
+                if (frame.pts, _checksum(frame)) != (index.times[t], index.checksums[t]):
+                    break
+                yield t, frame
+                t += 1
+                if t == stop:
+                    return
+            if _stamp(self.path) != index.stamp:
+                break  # no matter of seeking
         raise UserError(
-            f"{path}: frame {number} is {frame.shape[1]}x{frame.shape[0]} pixels, but the first is "
-            f"{size[1]}x{size[0]}; expected one size in a video. Convert the file to one size, or split it"
+            f"{self.path}: decoding frame {t} again gives another picture than before; expected a file that nobody "
+            "writes to. Start again when it is complete"
         )
+
+    def _warn_of_seeking(self) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{self.path}: seeking does not land on the frame asked for; it is decoded from the start of the file, "
+                "which is slow. `oneshot-vos import-videos` makes a folder of frames, which is not",
+                stacklevel=3,
+            )
+
+
+def _index_video(path: Path, progress: Callable[[], None] | None) -> _Index:
+    """Decode the whole of `path` once."""
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        index = _Index(_stamp(path), _plausible(stream.average_rate or stream.guessed_rate))
+        promised: list[int | None] = []
+        concealed: list[int] = []
+        damage = interlaced = False
+        for packet in container.demux(stream):
+            if packet.size and not packet.is_discard:
+                promised.append(packet.pts)
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                damage = True
+                continue
+            for frame in frames:
+                if frame.is_corrupt:
+                    concealed.append(len(index.times))
+                _add(path, index, frame)
+                interlaced |= frame.interlaced_frame
+                if progress is not None:
+                    progress()
+        if not damage and index.times:
+            promised = _without_leading(path, promised, index.times)
+        codec = stream.codec_context.name
+        # Fields may come in packets of their own, and VP8 has pictures that are never shown: no use counting there.
+        if damage or (len(index.times) < len(promised) and not interlaced and codec != "vp8"):
+            raise UserError(_damage(path, promised, index.times, stream.time_base, codec))
+        if not index.times:
+            raise UserError(f"{path}: no frame in it; expected {_EXPECTED}. Restore the file or convert it")
+        _warn_of_doubts(path, container, index, concealed)
+    return index
+
+
+def _without_leading(path: Path, promised: list[int | None], found: list[int | None]) -> list[int | None]:
+    """The packets from the first picture on: a recording cut from a stream begins with some that need earlier ones."""
+    first = found[0]
+    kept = [time for time in promised if first is None or time is None or time >= first]
+    if len(kept) < len(promised):
+        warnings.warn(
+            f"{path}: the first {len(promised) - len(kept)} frames lean on others that are not in the file; left out",
+            stacklevel=5,
+        )
+    return kept
+
+
+def _warn_of_doubts(path: Path, container: InputContainer, index: _Index, concealed: list[int]) -> None:
+    """Say which pictures a decoder had to mend, and where the file has none for so long that it may have been cut."""
+    if concealed:
+        warnings.warn(
+            f"{path}: {len(concealed)} frames are damaged and only partly right, the first is {concealed[0]}; they are "
+            "used as the decoder mends them",
+            stacklevel=5,
+        )
+    stream = container.streams.video[0]
+    if stream.time_base is None or not index.stamped:
+        return
+    seconds = [float(time * stream.time_base) for time in index.times if time is not None]
+    if stream.duration is not None:
+        seconds.append(float(((stream.start_time or 0) + stream.duration) * stream.time_base))
+    elif container.duration is not None:
+        seconds.append(((container.start_time or 0) + container.duration) / av.time_base)
+    gaps = np.diff(seconds)
+    if len(gaps) and gaps.max() > max(_LONG_GAP, 10 * np.median(gaps)):
+        warnings.warn(
+            f"{path}: no frame for {gaps.max():.1f} s after frame {gaps.argmax()}, at {seconds[gaps.argmax()]:.1f} s; "
+            f"the {len(index.times)} frames found are used. If it should have more, restore it from its source",
+            stacklevel=5,
+        )
+
+
+def _add(path: Path, index: _Index, frame: VideoFrame) -> None:
+    t, size = len(index.times), _size(frame)
+    if t == 0:
+        index.size = size
+        index.held = max(2, min(_MOST_HELD, _HELD_BYTES // sum(plane.buffer_size for plane in frame.planes)))
+    if size != index.size:
+        raise UserError(
+            f"{path}: frame {t} is {size[1]}x{size[0]} pixels, but the first is {index.size[1]}x{index.size[0]}; "
+            "expected one size in a video. Convert the file to one size, or split it"
+        )
+    if frame.key_frame:
+        index.keys.append(t)
+    index.times.append(frame.pts)
+    index.checksums.append(_checksum(frame))
+
+
+def _damage(path: Path, promised: list[int | None], found: list[int | None], unit: Fraction | None, codec: str) -> str:
+    """What cannot be decoded, by number and time where the file has time stamps."""
+    shown = set(found)
+    stamps = sorted(time for time in promised if time is not None)
+    lost = [number for number, time in enumerate(stamps) if time not in shown]
+    place = ""
+    if lost and unit is not None:
+        place = f", the first at frame {lost[0]} ({float((stamps[lost[0]] - stamps[0]) * unit):.2f} s)"
+    return (
+        f"{path}: {max(1, len(promised) - len(found))} of its {len(promised)} frames (codec {codec}) cannot be "
+        f"decoded{place}; expected every frame. Restore the file from its source, or keep what can be decoded: "
+        f"{_convert(path)}"
+    )
+
+
+def _convert(path: Path) -> str:
+    return f"ffmpeg -i {path.name} -c:v libx264 {path.stem}-converted.mp4"
+
+
+def _open(path: Path) -> InputContainer:
+    """The file, with a decoder for its first video stream."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; expected {_EXPECTED}")
+    try:
+        container = av.open(f"file:{path}", options=_OPTIONS)
+    except (av.error.FFmpegError, OSError) as error:
+        raise UserError(
+            f"{path}: not readable as a video; expected {_EXPECTED}. Restore the file, convert it, or give a folder of "
+            "frames"
+        ) from error
+    if not container.streams.video:
+        container.close()
+        raise UserError(f"{path}: no video in it, only sound or text; expected {_EXPECTED}")
+    stream = container.streams.video[0]
+    if not stream.codec_context:  # the stubs do not know that it may be missing
+        container.close()
+        raise UserError(
+            f"{path}: no decoder here for its codec; expected H.264 or another common one. Convert it: {_convert(path)}"
+        )
+    stream.thread_type = "AUTO"
+    return container
+
+
+def _frames_from(path: Path, origin: int | None, start: int, time: int | None) -> Iterator[VideoFrame]:
+    """Frames from the one of that number and time on, decoded from time stamp `origin`, or from the start (None)."""
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        frames = container.decode(stream)
+        if origin is None:
+            for _ in range(start):
+                next(frames, None)
+        else:
+            container.seek(origin, stream=stream)
+        for frame in frames:
+            if origin is None or time is None or frame.pts is None or frame.pts >= time:
+                yield frame
+
+
+def _checksum(frame: VideoFrame) -> int:
+    """Of the brightness, or of all channels where they lie together, without what decoders leave behind the rows."""
+    plane, form = frame.planes[0], frame.format
+    bits = form.components[0].bits if form.is_planar else form.padded_bits_per_pixel
+    used = plane.width * ((bits + 7) // 8)
+    rows = np.frombuffer(memoryview(plane), np.uint8)[: plane.height * plane.line_size].reshape(plane.height, -1)
+    return zlib.crc32(rows[:, :used].tobytes())
+
+
+def _to_rgb(frame: VideoFrame) -> np.ndarray:
+    """RGB, upright, by the colour space that the file names."""
+    pixels: Any = frame.to_ndarray(format="rgb24", interpolation="BICUBIC")
+    return np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))
+
+
+def _size(frame: VideoFrame) -> tuple[int, int]:
+    return (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _plausible(rate: Fraction | None) -> float | None:
+    return float(rate) if rate is not None and 0.1 <= rate <= 1000 else None

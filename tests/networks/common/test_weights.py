@@ -1,6 +1,7 @@
 """Weight files, ours and official ones: what is written comes back, and what does not fit is refused by name."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -224,3 +225,13 @@ def test_imagenet_without_network_names_the_file(monkeypatch, tmp_path):
     with pytest.raises(UserError, match=r"resnet50-0676ba61\.pth|resnet50-19c8e357\.pth") as caught:
         imagenet.load_imagenet(STCN(), TRUNKS, torch.Generator())
     assert str(tmp_path / "checkpoints") in str(caught.value)
+
+
+def test_others_may_read_weights_where_the_umask_lets_them(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    before = os.umask(0o022)
+    try:
+        save_weights(path, torch.nn.Linear(2, 2), {})
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o644

@@ -11,20 +11,24 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.interface import Network
+from oneshot_vos.networks.common.precision import has_fast_bfloat16
 from oneshot_vos.networks.common.resnet import FrozenBatchNorm
 from oneshot_vos.networks.common.weights import load_weights
+from oneshot_vos.networks.common.winograd import use_winograd
 
 
 def load_for_inference(name: str, settings: Mapping[str, Any], weights: Path, device: torch.device) -> Network[Any]:
     """The network `name` with the weights of a file, on `device`, in evaluation mode, laid out for convolutions.
 
-    Its state dict is not that of the network any more (see `fold_norms`): nothing can be loaded into it or saved from
-    it. Raises what `build_network` and `load_weights` raise.
+    Its state dict is not that of the network any more (see `fold_norms`; on a CPU also `use_winograd`): nothing can be
+    loaded into it or saved from it. Raises what `build_network` and `load_weights` raise.
     """
     network = build_network(name, settings)
     load_weights(weights, network)
     network.eval()
     fold_norms(network)
+    if device.type == "cpu" and not has_fast_bfloat16(device):
+        use_winograd(network)
     return network.to(device).to(memory_format=torch.channels_last)
 
 

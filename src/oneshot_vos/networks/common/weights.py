@@ -45,7 +45,10 @@ def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, Any]) ->
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     text = json.dumps({**metadata, "version": __version__}, sort_keys=True)
     with replacing(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as the umask has it; safetensors hides its files from colleagues
         save_file(tensors, temporary, {_METADATA: text})
+        temporary.chmod(mode)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -116,8 +119,11 @@ def _read_official(path: Path) -> Mapping[str, Any]:
 def _unreadable(path: Path, error: Exception, expected: str) -> UserError:
     if not path.exists():
         return UserError(f"{path}: not found; expected {expected}. Check the name, or make or download the file")
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if isinstance(error, pickle.UnpicklingError):  # torch's words on it are an advice to switch its protection off
+        reason = "no file of tensors, or one that wants to run code"
+    else:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return UserError(
-        f"{path}: not readable ({reason}); expected {expected}. The file is truncated or of another kind: "
-        "delete it and make or download it again"
+        f"{path}: not readable as weights ({reason}); expected {expected}. It is truncated, or a file of another kind: "
+        "name another file, or make or download it again"
     )

@@ -23,7 +23,7 @@ def save_youtube_result(path: Path, result: YouTubeResult) -> None:
             "counts": result.counts,
             "categories": {group: list(names) for group, names in group_names(result).items()},
             "unscored": list(result.unscored),
-            "objects": [_object_to_json(each) for each in result.objects],
+            "objects": [_object_to_json(scored) for scored in result.objects],
         },
     )
 
@@ -55,23 +55,24 @@ def write_youtube_csv(folder: Path, set_name: str, result: YouTubeResult) -> tup
     values = ["" if (value := summary[name]) is None else f"{value:.3f}" for name in MEASURES]
     write_text(global_path, f"{','.join(MEASURES)}\n{','.join(values)}\n")
     rows = [
-        f"{each.video}_{each.scores.id},{each.category},{'seen' if each.seen else 'unseen'},{len(each.frames)},"
-        f"{each.scores.region.mean:.3f},{each.scores.contour.mean:.3f}\n"
-        for each in result.objects
+        f"{scored.video}_{scored.scores.id},{scored.category},{'seen' if scored.seen else 'unseen'},"
+        f"{len(scored.frames)},"
+        f"{scored.scores.region.mean:.3f},{scored.scores.contour.mean:.3f}\n"
+        for scored in result.objects
     ]
     write_text(object_path, "Object,Category,Group,Frames,J-Mean,F-Mean\n" + "".join(rows))
     return global_path, object_path
 
 
-def _object_to_json(each: CategorisedScores) -> dict[str, Any]:
+def _object_to_json(scored: CategorisedScores) -> dict[str, Any]:
     return {
-        "video": each.video,
-        "id": each.scores.id,
-        "category": each.category,
-        "seen": each.seen,
-        "frames": list(each.frames),
-        "J": {"mean": each.scores.region.mean, "per_frame": list(each.scores.j)},
-        "F": {"mean": each.scores.contour.mean, "per_frame": list(each.scores.f)},
+        "video": scored.video,
+        "id": scored.scores.id,
+        "category": scored.category,
+        "seen": scored.seen,
+        "frames": list(scored.frames),
+        "J": {"mean": scored.scores.region.mean, "per_frame": list(scored.scores.j)},
+        "F": {"mean": scored.scores.contour.mean, "per_frame": list(scored.scores.f)},
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis import evaluate_set
-from oneshot_vos.evaluation.report import (
+from oneshot_vos.evaluation.davis_files import (
     from_json,
     global_csv,
     load_result,

@@ -1,0 +1,105 @@
+"""What the masks of one video have to agree in, so that an id means one object in all of them."""
+
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.videos.images import decoding
+from oneshot_vos.videos.masks import DAVIS_PALETTE, Color, MaskReading, inspect_mask, object_ids, require_same_colors
+
+VOID = 255
+_BLACK = (0, 0, 0)
+_MEANINGS = {color: number for number, color in enumerate(map(tuple, DAVIS_PALETTE.tolist()))}
+
+
+@dataclass
+class MaskRules:
+    """Looks at the masks of a video one after the other.
+
+    single_object: all ids above 0 are one object, so that neither their numbers nor their colours matter.
+    """
+
+    single_object: bool = False
+    _colors: dict[int, tuple[Color, Path]] = field(default_factory=dict)
+    _first: Path | None = None
+
+    def read(self, path: Path) -> MaskReading:
+        """The mask, looked at.
+
+        Raises `UserError` where ids do not mean what they say: a border to ignore that would become an object, a colour
+        in the place of the background, an id of another colour than in the masks before, a palette out of order. Warns
+        of a first mask that has no background at all.
+        """
+        reading = inspect_mask(path)
+        if self.single_object:
+            return reading
+        ids = object_ids(reading.ids)
+        colors = reading.colors if reading.colors is not None else _palette_colors(path, ids)
+        self._require_background(path, reading)
+        if self._first is None:
+            _require_no_border(path, ids)
+        if reading.colors is None:
+            _require_palette_in_order(path, reading, colors)
+        require_same_colors(self._colors, colors, path)
+        self._first = self._first or path
+        return reading
+
+    def _require_background(self, path: Path, reading: MaskReading) -> None:
+        if bool((reading.ids == 0).any()):
+            return
+        if reading.colors is not None and not set(reading.colors.values()) <= _MEANINGS.keys():
+            raise UserError(
+                f"{path}: no pixel is background: no colour of this RGB mask is black, so its background would become "
+                "an object; expected black around the objects. Make it black, or put the labelmap.txt of the export, "
+                "with a line 'background:R,G,B::', beside the folder of masks"
+            )
+        if self._first is None:
+            warnings.warn(f"{path}: no pixel is background (0); the objects fill the frame", stacklevel=3)
+
+
+def _palette_colors(path: Path, ids: list[int]) -> dict[int, Color]:
+    """The colours that a palette gives to 0 and the ids; empty for a mask without one."""
+    with decoding(path, "a mask as PNG file"), Image.open(path) as image:
+        palette = image.getpalette("RGB") if image.mode == "P" else None
+    if palette is None:
+        return {}
+    table = np.array(palette, np.uint8).reshape(-1, 3)
+    return {number: _color(table[number]) for number in (0, *ids) if number < len(table)}
+
+
+def _color(row: np.ndarray) -> Color:
+    red, green, blue = row.tolist()
+    return red, green, blue
+
+
+def _require_no_border(path: Path, ids: list[int]) -> None:
+    """A lone 255, or 255 after all the others, is an object; beside few ids it is the border of VOC and labelme."""
+    if VOID in ids and VOID - 1 not in ids and len(ids) > 1:
+        raise UserError(
+            f"{path}: value {VOID} beside the ids {[number for number in ids if number != VOID]}: a border to ignore, "
+            "which would become an object; expected ids counted from 1. Set it to 0"
+        )
+
+
+def _require_palette_in_order(path: Path, reading: MaskReading, colors: dict[int, Color]) -> None:
+    """Refuse a palette whose order a program has changed: black is background, and not at index 0."""
+    black = [number for number, color in colors.items() if color == _BLACK and number]
+    if black and colors[0] != _BLACK:
+        raise UserError(
+            f"{path}: index {black[0]} of the palette is black and index 0, the background, is {colors[0]}: a program "
+            "has reordered the palette, and ids are its indices; expected black at index 0. Save the mask again with "
+            "the palette it had, or as a grey PNG file of ids"
+        )
+    standard = {number: _MEANINGS[color] for number, color in colors.items() if number and color in _MEANINGS}
+    moved = {number: meant for number, meant in standard.items() if number != meant}
+    if moved and len(standard) == len(object_ids(reading.ids)) and sorted(standard.values()) == sorted(standard):
+        number, meant = next(iter(moved.items()))
+        raise UserError(
+            f"{path}: index {number} of the palette has the colour that DAVIS gives to object {meant}, and the other "
+            "way round: a program has reordered the palette, and ids are its indices; expected the order of DAVIS. "
+            "Save the mask again with the palette it had"
+        )
