@@ -4,6 +4,9 @@ Every path is an argument, so that the pipeline's files alone decide what lies w
 command runs: help and wrong parameters answer at once, without torch.
 """
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,12 +19,34 @@ if TYPE_CHECKING:
     from oneshot_vos.params import Params
 
 
+class _Plain(logging.Handler):
+    """Prints messages as they are; asks for standard output each time, since tests replace it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(self.format(record))
+
+
+@contextmanager
+def _messages_printed() -> Iterator[None]:
+    """Print what the library logs at INFO and above, for the time of the block."""
+    logger, handler = logging.getLogger("oneshot_vos"), _Plain()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
 class _Commands(TyperGroup):
     """Ends every command in an orderly way: 0 done, 2 something for the user to mend, 130 interrupted."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _messages_printed():
+                return super().invoke(ctx)
         except UserError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(2) from error
@@ -234,11 +259,14 @@ def fetch(
     archive: Annotated[list[str] | None, typer.Option(help="NAME=PATH: an archive that you have already.")] = None,
     keep_archives: Annotated[bool, typer.Option("--keep-archives", help="Keep what was downloaded.")] = False,
 ) -> None:
-    """Download the public data sets into the folders that the profile `paper` reads; goes on where it stopped."""
+    """Download the public data sets into the folders that the profile `paper` reads; rerun to resume."""
     from oneshot_vos.stages import fetch as stage
 
     archives = stage.parse_archives(archive or [])
-    stage.run(names or [], root, archives, typer.echo, dry_run=dry_run, keep=keep_archives)
+    if dry_run:
+        typer.echo(stage.report(names or [], root, archives))
+    else:
+        stage.run(names or [], root, archives, keep=keep_archives)
 
 
 @app.command()
@@ -248,10 +276,10 @@ def resize_youtube(
     quality: Annotated[int, typer.Option(help="JPEG quality; 75 is that of the official copy.")] = 75,
     processes: Annotated[int | None, typer.Option(help="Processes; default: one per core.")] = None,
 ) -> None:
-    """Copy YouTube-VOS with a shorter side of 480 pixels, which training reads; goes on where it stopped."""
+    """Copy YouTube-VOS with a shorter side of 480 pixels, which training reads; rerun to resume."""
     from oneshot_vos.stages import resize_youtube as stage
 
-    stage.run(source, out, typer.echo, quality=quality, processes=processes)
+    stage.run(source, out, quality=quality, processes=processes)
 
 
 @app.command()

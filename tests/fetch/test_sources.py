@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.fetch.sources import SOURCES, Drive, Web, chosen
+from oneshot_vos.fetch.sources import DRIVE, SOURCES, chosen
 
 
 def test_names_files_and_targets_are_unique() -> None:
@@ -27,10 +27,10 @@ def test_every_source_says_what_it_must() -> None:
         assert source.licence
         assert source.page.startswith("https://")
         assert source.parts
-        assert all(part.marks or part.named or source.kind == "file" for part in source.parts)
+        assert all(part.marks or part.named or source.kind == "weights" for part in source.parts)
         assert source.sha256 is None or len(source.sha256) == 64
-        assert all(mirror.url.startswith("https://") for mirror in source.mirrors if isinstance(mirror, Web))
-        assert all(len(mirror.file_id) == 33 for mirror in source.mirrors if isinstance(mirror, Drive))
+        assert all(mirror.startswith("https://") for mirror in source.mirrors)
+        assert all(len(mirror) == len(DRIVE) + 33 for mirror in source.mirrors if mirror.startswith(DRIVE))
 
 
 def test_everything_asked_for_is_there() -> None:
@@ -77,7 +77,7 @@ def test_weights_are_those_that_torchvision_names() -> None:
 
     for name, weights in (("resnet18", ResNet18_Weights), ("resnet50", ResNet50_Weights)):
         source = SOURCES[f"imagenet-{name}"]
-        assert source.mirrors == (Web(weights.IMAGENET1K_V1.url),)
+        assert source.mirrors == (weights.IMAGENET1K_V1.url,)
         assert source.parts[0].target == source.file_name == weights.IMAGENET1K_V1.url.rpartition("/")[2]
         assert source.sha256 is not None
         assert source.file_name.removesuffix(".pth").endswith(source.sha256[:8])

@@ -5,14 +5,13 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.fetch.loopback import VIDEOS, served, small_source, zipped, zipped_folder
+from tests.fetch.loopback import VIDEOS, served, small_source, zipped
 from tests.parameters import read_document, write_document
 from tests.sets import fake_trees
 from typer.testing import CliRunner
 
 from oneshot_vos.cli import app
 from oneshot_vos.errors import UserError
-from oneshot_vos.fetch.report import describe
 from oneshot_vos.fetch.sources import SOURCES, Source
 from oneshot_vos.params import load_params
 from oneshot_vos.registry import Registry
@@ -41,7 +40,10 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = {}
     for name, (tree, top) in shapes.items():
         made[name] = folder / f"{name}.zip"
-        made[name].write_bytes(zipped_folder(trees / tree, top))
+        files = sorted(path for path in (trees / tree).rglob("*") if path.is_file())
+        made[name].write_bytes(
+            zipped({f"{top}{path.relative_to(trees / tree).as_posix()}": path.read_bytes() for path in files})
+        )
     return made
 
 
@@ -61,12 +63,11 @@ def test_archives_become_the_trees_that_the_profile_paper_reads(
     archives: dict[str, Path], tmp_path: Path, repository: Path
 ) -> None:
     root = tmp_path / "raw"
-    said: list[str] = []
-    fetch.run([], root, archives, said.append, sources=TINY)
+    fetch.run([], root, archives, sources=TINY)
     assert (root / "DAVIS/2016/Annotations/480p/blackswan/00000.png").is_file()
     assert (root / "YouTube2018/valid/meta.json").is_file()
     assert (root / "YouTube/all_frames/valid_all_frames/JPEGImages/00f88c4f0a/00021.jpg").is_file()
-    resize_youtube.run(root / "YouTube2018/train", None, said.append, processes=1)
+    resize_youtube.run(root / "YouTube2018/train", None, processes=1)
     assert set(json.loads((root / "fetch.lock.json").read_text())["files"]) == set(archives)
 
     document = read_document(repository)
@@ -83,8 +84,8 @@ def test_one_failure_does_not_keep_the_others(tmp_path: Path) -> None:
     with served(zipped(VIDEOS)) as site:
         broken = small_source(name="broken", file_name="broken.zip")
         sources = Registry("data set", {"broken": broken, "small": small_source(site.url)})
-        with pytest.raises(UserError, match=r"broken: no source gave broken\.zip"):
-            fetch.run(["all"], tmp_path, {}, lambda line: None, sources=sources)
+        with pytest.raises(UserError, match=r"broken: no mirror gave broken\.zip"):
+            fetch.run(["all"], tmp_path, {}, sources=sources)
     assert (tmp_path / "sets/small/list.txt").is_file()
 
 
@@ -94,30 +95,32 @@ def test_a_dry_run_shows_everything_and_writes_nothing(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     for source in SOURCES.values():
         assert source.name in result.output
-        assert all(str(mirror) in result.output for mirror in source.mirrors)
+        assert all(mirror in result.output for mirror in source.mirrors)
         assert all(part.target in result.output for part in source.parts)
     words = " ".join(result.output.split())
     assert all(source.licence in words for source in SOURCES.values())
-    assert "832.8 MB" in words
-    assert "e3d0b5b77c3d…" in words
-    assert "To download: 982.1 MB and 8 of unpublished size" in words
+    assert "833MB, SHA-256 e3d0b5b77c3d…" in words
+    assert "To download: 982MB and 8 of unpublished size" in words
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_dry_run_tells_what_is_there(tmp_path: Path) -> None:
     with served(zipped(VIDEOS)) as site:
-        source = small_source(site.url)
-        sources = Registry("data set", {"small": source})
-        (tmp_path / ".fetch").mkdir()
-        (tmp_path / ".fetch/small.zip.part").write_bytes(bytes(2000))
-        assert "no (2.0 kB downloaded)" in describe([source], tmp_path)
-        fetch.run(["small"], tmp_path, {}, lambda line: None, sources=sources)
-        report = describe([source], tmp_path)
-    assert "yes: 2 videos, 3 frames" in report
-    assert "(pinned)" in report
-    assert "To download: 0 B." in report
+        sources = Registry("data set", {"small": small_source(site.url)})
+        (tmp_path / ".fetch/small.0").mkdir(parents=True)
+        part = tmp_path / ".fetch/small.0/small.zipabcdefgh.part"
+        part.write_bytes(bytes(2000))
+        report = fetch.report([], tmp_path, {}, sources)
+        assert "unpublished size, pinned on first use, 2.00kB downloaded" in report
+        assert f"not there: {tmp_path}/sets/small" in report
+        part.unlink()
+        fetch.run(["small"], tmp_path, {}, sources=sources)
+    report = fetch.report([], tmp_path, {}, sources)
+    assert f"there: {tmp_path}/sets/small 2 videos, 3 frames" in report
+    assert "… (pinned)" in report
+    assert "To download: 0.00B and 0 of unpublished size." in report
     (tmp_path / "sets/small/list.txt").unlink()
-    assert "something else: 2 videos, 3 frames; no list.txt" in describe([source], tmp_path)
+    assert f"something else there: {tmp_path}/sets/small no list.txt" in fetch.report([], tmp_path, {}, sources)
 
 
 @pytest.mark.parametrize(
@@ -125,9 +128,9 @@ def test_a_dry_run_tells_what_is_there(tmp_path: Path) -> None:
     [
         ([], "nothing named to fetch; expected names such as `paper`"),
         (["davis2071"], "unknown data set 'davis2071': did you mean 'davis201"),
-        (["--archive", "davis2017"], "--archive davis2017: expected NAME=PATH"),
+        (["--archive", "davis2017"], "--archive davis2017: expected NAME=PATH once per name"),
         (["--archive", "paper=x.zip"], "unknown data set 'paper'"),
-        (["--archive", "static=a", "--archive", "static=b"], "'static' has an archive already, a"),
+        (["--archive", "static=a", "--archive", "static=b"], "--archive static=b: expected NAME=PATH once per name"),
         (["--archive", "static=none.zip"], "none.zip: no such file; expected the archive of FSS"),
     ],
 )
@@ -138,9 +141,15 @@ def test_wrong_arguments_end_in_a_message(tmp_path: Path, arguments: list[str], 
     assert "Traceback" not in result.stderr
 
 
-def test_resize_youtube_is_a_command(tmp_path: Path) -> None:
+def test_resize_youtube_is_a_command_that_says_what_it_made_once_per_call(tmp_path: Path) -> None:
     fake_trees.make_youtube_train(tmp_path / "train", frames=6)
-    result = CliRunner().invoke(app, ["resize-youtube", str(tmp_path / "train"), "--quality", "90", "--processes", "1"])
-    assert result.exit_code == 0, result.output
-    assert "train_480p: 4 videos, 7 frames, 7 masks" in result.output
+    command = ["resize-youtube", str(tmp_path / "train"), "--quality", "90", "--processes", "1"]
+    copy = tmp_path / "train_480p"
+    expected = (
+        f"{copy}: 4 videos, 7 frames, 7 masks; settings in resize.json\n",
+        f"{copy}: there already, 4 videos; used as it is\n",
+    )
+    for text in expected:
+        result = CliRunner().invoke(app, command)
+        assert (result.exit_code, result.stdout) == (0, text), result.output
     assert json.loads((tmp_path / "train_480p/resize.json").read_text())["images"]["jpeg_quality"] == 90

@@ -1,6 +1,5 @@
 """Getting the public data sets into the folders that the profile `paper` reads.
 
-Read in this order: `sources` (what there is and where it comes from), `layout` (what a folder must hold, and whether
-it does), `obtain` (from a name to a finished folder), and what that uses: `web` and `drive` (downloads), `checksums`
-(what a file must be), `archives` (unpacking), `locks` (several processes), `report` (what `--dry-run` prints).
+`sources` (what there is), `layout` (what a folder must hold), `obtain` (from a name to a finished folder) with
+`download`, `pins` (checksums), `unpack` and `disk`; `listing` (what `--dry-run` prints); `resize` (the 480p copy).
 """

@@ -1,6 +1,6 @@
 """Segmenting videos with a trained network.
 
-Reading order: `plan` (what happens to each frame), `propagate` (the loop), `orientation` (what the network remembers),
-`bank` (the memory; `grouped`, `long_term` and `official` are its other kinds), then `video` (files to ids) and `writer`
-(a set of videos to one archive).
+Reading order: `plan` (what happens to each frame), `propagate` (the loop), `object_memory` (what the network
+remembers), `bank` (the memory; `grouped`, `long_term`, `frame_bank` and `official` are its other kinds), then `video`
+(files to ids) and `writer` (a set of videos to one archive).
 """

@@ -7,12 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from oneshot_vos.networks.common.interface import Memory, MemoryFrame
+from oneshot_vos.networks.common.interface import Memory, MemoryFrame, TokenFrame
 from oneshot_vos.networks.common.memory import (
     Winners,
     as_maps,
@@ -65,17 +65,17 @@ class Bank(ABC):
         """The sum of the summaries of all frames added for good, [1, K, ...]; None if they have none."""
         return self._summary
 
-    def add(self, frame: MemoryFrame, *, annotated: bool = False) -> None:
+    def add(self, frame: Any, *, annotated: bool = False) -> None:
         """Take a frame (batch size 1) up; its first objects are those known, further ones start here."""
-        if frame.value.shape[1] < self.objects:
-            raise ValueError(f"{frame.value.shape[1]} objects in a memory frame, expected at least {self.objects}")
+        if frame.objects < self.objects:
+            raise ValueError(f"{frame.objects} objects in a memory frame, expected at least {self.objects}")
         if frame.summary is not None:
             before = self._summary if self._summary is not None else frame.summary[:, :0]
             known = before.shape[1]
             self._summary = torch.cat([before + frame.summary[:, :known], frame.summary[:, known:]], 1)
         self._add(frame, annotated)
 
-    def add_temporary(self, frame: MemoryFrame) -> None:
+    def add_temporary(self, frame: Any) -> None:
         """Keep a frame until the next one is added; it cannot introduce objects."""
         raise ValueError("this bank was made without a temporary slot")
 
@@ -98,21 +98,25 @@ class Bank(ABC):
             raise ValueError("the memory is empty")
         return as_maps(torch.cat(self._read(key, selection, objects))[None], *key.shape[-2:])
 
+    def frames_of(self, objects: slice) -> list[TokenFrame]:
+        """The frames themselves, for some of the objects, which were introduced together; oldest first."""
+        raise TypeError("this memory keeps keys and values; expected a network that asks it with a key")
+
     def view(self, objects: slice) -> Memory:
         """The same memory for some of the objects."""
         return _View(self, objects)
 
     @abstractmethod
-    def _add(self, frame: MemoryFrame, annotated: bool) -> None:
+    def _add(self, frame: Any, annotated: bool) -> None:
         """Take a frame up."""
 
     @abstractmethod
     def _keep(self, kept: list[list[int]]) -> None:
         """Keep some objects of each group, which may be none."""
 
-    @abstractmethod
     def _read(self, key: Tensor, selection: Tensor | None, objects: slice) -> list[Tensor]:
         """Readouts [K, M, CV] of each group, of the objects that are asked for."""
+        raise TypeError("this memory keeps frames; expected a network that reads them itself")
 
 
 class SearchedBank(Bank):
@@ -157,7 +161,11 @@ class _View:
         summary = self.bank.summary
         return None if summary is None else summary[:, self.chosen]
 
-    def add(self, frame: MemoryFrame) -> None:
+    @property
+    def frames(self) -> list[TokenFrame]:
+        return self.bank.frames_of(self.chosen)
+
+    def add(self, frame: Any) -> None:
         raise TypeError("a view of a memory cannot be added to")
 
     def read(self, key: Tensor, selection: Tensor | None) -> Tensor:

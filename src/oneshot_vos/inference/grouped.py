@@ -41,7 +41,7 @@ class GroupedBank(Bank):
     def _add(self, frame: MemoryFrame, annotated: bool) -> None:
         for group, bank in zip(self.groups, self._banks, strict=True):
             bank.add(_part(frame, group))
-        new = slice(self.objects, frame.value.shape[1])
+        new = slice(self.objects, frame.objects)
         if new.start < new.stop:
             bank = self._new_bank()
             bank.add(_part(frame, new), annotated=True)

@@ -8,12 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from oneshot_vos.errors import UserError
 from oneshot_vos.inference.bank import Bank, MemoryBank
+from oneshot_vos.inference.frame_bank import FrameBank
 from oneshot_vos.inference.geometry import crop, limited_size, pad_image, padding_for
 from oneshot_vos.inference.grouped import GroupedBank
 from oneshot_vos.inference.long_term import LongTermBank
+from oneshot_vos.inference.object_memory import ObjectMemory
 from oneshot_vos.inference.official import SharedLongTermBank
-from oneshot_vos.inference.orientation import Orientation
 from oneshot_vos.inference.plan import InferenceSettings, Memorise, Step
 from oneshot_vos.networks.common.aggregation import aggregate
 from oneshot_vos.networks.common.interface import Network
@@ -62,13 +64,20 @@ def predict_frames(
 def new_bank(network: Network[Any], settings: InferenceSettings, frames: int | None = None) -> Bank:
     """An empty memory for a video of which `frames` frames will be memorised for good; None: nobody knows."""
     kept, top_k = settings.long_term, settings.top_k
+    bounds = [bound for bound in (settings.max_frames, frames) if bound is not None]
+    most = max(1, min(bounds)) if bounds else None
+    if network.reads_frames:
+        if kept is not None:
+            raise UserError(
+                f"inference setting long_term: {type(network).__name__} reads whole frames, which cannot be condensed; "
+                "expected null. Bound the memory by max_frames"
+            )
+        return FrameBank(most, temporary=settings.include_last)
     apart = settings.official_quirks and network.groups_apart
     if kept is not None:
         assert top_k is not None, "settings ask for both or neither"
         shared = settings.official_quirks and not apart
         return SharedLongTermBank(kept, top_k) if shared else GroupedBank(lambda: LongTermBank(kept, top_k))
-    bounds = [bound for bound in (settings.max_frames, frames) if bound is not None]
-    most = max(1, min(bounds)) if bounds else None
     if apart:
         return GroupedBank(lambda: MemoryBank(most, top_k, temporary=settings.include_last))
     return MemoryBank(most, top_k, temporary=settings.include_last)
@@ -96,19 +105,19 @@ class ObjectTracker:
         self._dtype = dtype
         self._apart = settings.official_quirks and network.groups_apart
         self._border = torch.from_numpy(-MEAN / STD) if network.black_border else None  # black, normalised
-        self._orientations = [
-            Orientation(
+        self._memories = [
+            ObjectMemory(
                 network,
                 new_bank(network, settings, frames),
                 mirrored=mirrored,
                 chunk=settings.object_chunk,
-                apart=self._apart,
+                apart=self._apart or network.reads_frames,
             )
             for mirrored in ([False, True] if settings.flip else [False])
         ]
         self._enabled: list[int] = []  # channels of the objects known so far, in the order of memory and state
         self._previous: Tensor | None = None  # 1 K H W: masks of the frame before
-        self._left_behind: dict[int, list[Tensor]] = {}  # summaries of removed objects, for each orientation
+        self._left_behind: dict[int, list[Tensor]] = {}  # summaries of removed objects, for each memory
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -118,7 +127,7 @@ class ObjectTracker:
     @property
     def banks(self) -> list[Bank]:
         """The memory, and that of the mirrored video if there is one."""
-        return [orientation.bank for orientation in self._orientations]
+        return [memory.bank for memory in self._memories]
 
     @torch.inference_mode()
     def advance(self, step: Step, frame: Tensor, annotation: Annotation | None) -> Tensor:
@@ -132,7 +141,7 @@ class ObjectTracker:
             frame = F.interpolate(frame[None], size=inner, mode="bilinear", align_corners=False)[0]
         image = pad_image(frame, padding, self._border)[None].contiguous(memory_format=torch.channels_last)
         with torch.autocast(frame.device.type, dtype=self._dtype, enabled=self._dtype != torch.float32):
-            features = [orientation.encode(image) for orientation in self._orientations]
+            features = [memory.encode(image) for memory in self._memories]
             probabilities = self._blank(image.shape[-2:], frame.device)
             if self._must_segment(annotation):
                 channels = torch.tensor([0, *self._enabled], device=frame.device)
@@ -163,8 +172,8 @@ class ObjectTracker:
         elif self._previous is not None:
             kept = [number for number in range(len(self._enabled)) if number not in numbers]
             self._previous = self._previous[:, kept]
-        for orientation in self._orientations:
-            orientation.remove(numbers)
+        for memory in self._memories:
+            memory.remove(numbers)
         self._enabled = [channel for channel in self._enabled if channel not in channels]
 
     def make_room(self, objects: int) -> None:
@@ -187,8 +196,8 @@ class ObjectTracker:
         """Take objects up that are given for the first time; one that is given again is already there."""
         new = [channel for channel in channels if channel not in self._enabled]
         if new:
-            for orientation, own in zip(self._orientations, features, strict=True):
-                orientation.introduce(own, len(new))
+            for memory, own in zip(self._memories, features, strict=True):
+                memory.introduce(own, len(new))
         self._enabled += new
 
     def _segment(self, features: list[tuple[Any, ...]], *, update: bool) -> Tensor:
@@ -196,20 +205,20 @@ class ObjectTracker:
         if self._previous is None:
             raise RuntimeError("no frame has been memorised yet")
         previous = self._previous[:, : len(self._enabled)]
-        pairs = zip(self._orientations, features, strict=True)
-        results = [orientation.segment(own, previous, update=update) for orientation, own in pairs]
+        pairs = zip(self._memories, features, strict=True)
+        results = [memory.segment(own, previous, update=update) for memory, own in pairs]
         return results[0] if len(results) == 1 else (results[0] + results[1]) / 2
 
     def _memorise(self, step: Step, features: list[tuple[Any, ...]], masks: Tensor) -> None:
-        for place, (orientation, own) in enumerate(zip(self._orientations, features, strict=True)):
-            frame = orientation.memorise(own, masks, deep=step.deep)
+        for place, (memory, own) in enumerate(zip(self._memories, features, strict=True)):
+            frame = memory.memorise(own, masks, deep=step.deep)
             if step.memorise is Memorise.TEMPORARY:
-                orientation.bank.add_temporary(frame)
+                memory.bank.add_temporary(frame)
                 continue
             for channel in self._left_behind.keys() & set(self._enabled):
                 assert frame.summary is not None
                 frame.summary[:, self._enabled.index(channel)] += self._left_behind[channel][place]
-            orientation.bank.add(frame, annotated=step.annotated)
+            memory.bank.add(frame, annotated=step.annotated)
         if step.memorise is Memorise.PERMANENT:
             for channel in self._left_behind.keys() & set(self._enabled):
                 del self._left_behind[channel]

@@ -1,38 +1,31 @@
 """Stage `fetch`: the public data sets, in the folders that the profile `paper` reads. It precedes the pipeline."""
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.fetch.listing import describe
 from oneshot_vos.fetch.obtain import fetch
-from oneshot_vos.fetch.report import describe
 from oneshot_vos.fetch.sources import SOURCES, Source, chosen
 from oneshot_vos.registry import Registry
 
-Say = Callable[[str], None]
+log = logging.getLogger(__name__)
 
 
 def run(
     names: Sequence[str],
     root: Path,
     archives: Mapping[str, Path],
-    say: Say,
     *,
-    dry_run: bool = False,
     keep: bool = False,
     sources: Registry[Source] = SOURCES,
 ) -> None:
     """Fetch the data sets of `names` (names or groups) and of `archives` (name to a file at hand) below `root`.
 
-    A set that fails does not keep the others from being fetched; all failures come in one `UserError`. With `dry_run`,
-    the report on them, or on all if none is named, goes to `say`, and nothing is written.
+    A set that fails does not keep the others from being fetched; all failures come in one `UserError`.
     """
-    for name in archives:
-        sources[name]  # a group has no single archive; an unknown name raises
-    wanted = [*names, *archives]
-    if dry_run:
-        say(describe(chosen(wanted or ["all"], sources), root))
-        return
+    wanted = _wanted(names, archives, sources)
     if not wanted:
         raise UserError(
             "nothing named to fetch; expected names such as `paper` (all that the profile `paper` reads), `davis2017` "
@@ -41,24 +34,33 @@ def run(
     problems = []
     for source in chosen(wanted, sources):
         try:
-            fetch(source, root, say, archive=archives.get(source.name), keep=keep)
+            fetch(source, root, archive=archives.get(source.name), keep=keep)
         except UserError as error:
-            say(f"{source.name}: failed")
+            log.info("%s: failed", source.name)
             problems.append(str(error))
     if problems:
         raise UserError("\n".join(problems))
+
+
+def report(names: Sequence[str], root: Path, archives: Mapping[str, Path], sources: Registry[Source] = SOURCES) -> str:
+    """What `run` would fetch, or all there is if nothing is named; nothing is written."""
+    return describe(chosen(_wanted(names, archives, sources) or ["all"], sources), root)
+
+
+def _wanted(names: Sequence[str], archives: Mapping[str, Path], sources: Registry[Source]) -> list[str]:
+    for name in archives:
+        sources[name]  # a group has no single archive; an unknown name raises
+    return [*names, *archives]
 
 
 def parse_archives(given: Sequence[str]) -> dict[str, Path]:
     """`NAME=PATH` arguments as a table; raises `UserError` for anything else, and for a name given twice."""
     archives: dict[str, Path] = {}
     for argument in given:
-        name, equals, path = argument.partition("=")
-        if not (name and equals and path):
+        name, _, path = argument.partition("=")
+        if not (name and path) or name in archives:
             raise UserError(
-                f"--archive {argument}: expected NAME=PATH, such as davis2017=~/DAVIS-2017-trainval-480p.zip"
+                f"--archive {argument}: expected NAME=PATH once per name, such as davis2017=~/DAVIS-2017-480p.zip"
             )
-        if name in archives:
-            raise UserError(f"--archive {argument}: '{name}' has an archive already, {archives[name]}; expected one")
         archives[name] = Path(path).expanduser()
     return archives

@@ -14,6 +14,7 @@ A network says once how it differs from others: by the class attributes of `Netw
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import torch
@@ -43,7 +44,7 @@ class Prediction(NamedTuple):
 
 
 class MemoryFrame(NamedTuple):
-    """One frame as it enters the memory."""
+    """One frame as it enters a space-time memory, which reads it for the network."""
 
     key: Tensor  # B CK h w
     shrinkage: Tensor | None  # B 1 h w
@@ -51,12 +52,63 @@ class MemoryFrame(NamedTuple):
     value: Tensor  # B K CV h w
     summary: Tensor | None  # B K ...: object-level memory, where a network has one; summaries of frames are added up
 
+    @property
+    def objects(self) -> int:
+        """K."""
+        return self.value.shape[1]
+
+    def of(self, objects: slice | list[int]) -> "MemoryFrame":
+        """The same frame with some of its objects."""
+        summary = None if self.summary is None else self.summary[:, objects]
+        return self._replace(value=self.value[:, objects], summary=summary)
+
+    def joined(self, others: "Sequence[MemoryFrame]") -> "MemoryFrame":
+        """The same frame with the objects of others after its own."""
+        frames = [self, *others]
+        summaries = [frame.summary for frame in frames if frame.summary is not None]
+        value = torch.cat([frame.value for frame in frames], 1)
+        return self._replace(value=value, summary=torch.cat(summaries, 1) if summaries else None)
+
+
+class TokenFrame(NamedTuple):
+    """One frame as a network keeps it that reads its memory itself, see `Network.reads_frames`.
+
+    shared: tensors [B, ...] of the image. own: tensors [B, K, ...] of every object, at least one. What they mean is the
+    network's business: tokens, maps, pointers.
+    """
+
+    shared: tuple[Tensor, ...]
+    own: tuple[Tensor, ...]
+
+    @property
+    def objects(self) -> int:
+        """K."""
+        return self.own[0].shape[1]
+
+    @property
+    def summary(self) -> None:
+        """What is summed over frames: nothing; the frames themselves are there."""
+        return None
+
+    def of(self, objects: slice | list[int]) -> "TokenFrame":
+        """The same frame with some of its objects."""
+        return TokenFrame(self.shared, tuple(tensor[:, objects] for tensor in self.own))
+
+    def joined(self, others: "Sequence[TokenFrame]") -> "TokenFrame":
+        """The same frame with the objects of others after its own."""
+        parts = zip(self.own, *(other.own for other in others), strict=True)
+        return TokenFrame(self.shared, tuple(torch.cat(tensors, 1) for tensors in parts))
+
 
 class Memory(Protocol):
     """Where memory frames go and where readouts come from; how much is kept and read is the memory's business."""
 
-    def add(self, frame: MemoryFrame) -> None:
-        """Append one frame."""
+    def add(self, frame: Any) -> None:
+        """Append one frame: what `Network.memorise` returned."""
+
+    @property
+    def frames(self) -> Sequence[TokenFrame]:
+        """What is kept, oldest first, for a network that reads it itself: every frame has all objects asked for."""
 
     def read(self, key: Tensor, selection: Tensor | None) -> Tensor:
         """Read with the query key [B, CK, h, w] (and selection, same shape): one value per object [B, K, CV, h, w]."""
@@ -87,6 +139,8 @@ class Network(nn.Module, ABC, Generic[F]):
     updates_memory_frames: bool = True
     # At inference, what is added to an image to reach `stride` is black, not the mean colour.
     black_border: bool = False
+    # `memorise` returns a `TokenFrame`, and `decode` reads `memory.frames`, instead of asking the memory with a key.
+    reads_frames: bool = False
     # The official program reads and decodes objects that were introduced in different frames apart from each other.
     groups_apart: bool = False
     # Convolutions of single-object weights that lack the channel of the other objects, which comes last.
@@ -103,8 +157,9 @@ class Network(nn.Module, ABC, Generic[F]):
         """State before the first frame, for `objects` objects."""
 
     @abstractmethod
-    def memorise(self, features: F, masks: Tensor, state: State, *, deep: bool = True) -> tuple[MemoryFrame, State]:
-        """Turn a frame and its masks [B, K, H, W] in [0, 1] into a memory frame; does not touch any memory.
+    def memorise(self, features: F, masks: Tensor, state: State, *, deep: bool = True) -> tuple[Any, State]:
+        """Turn a frame and its masks [B, K, H, W] in [0, 1] into a `MemoryFrame`, or a `TokenFrame` for a network that
+        reads frames itself; does not touch any memory.
 
         `deep`: let the state take up what was memorised; without a state it means nothing.
         """

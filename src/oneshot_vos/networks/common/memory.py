@@ -11,7 +11,7 @@ for all of the memory. Both are one scalar product of augmented keys, [s k^2, s 
 (D = 2 CK + 1), or [k, |k|^2] and [2 q, -1] (D = CK + 1), so the memory side is computed once, when a frame is stored.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from oneshot_vos.networks.common.interface import MemoryFrame
+from oneshot_vos.networks.common.interface import MemoryFrame, TokenFrame
 
 # Scores held at a time in a top-k read: a CPU reads them again from its caches, a GPU wants few large pieces of work.
 _SCORES_AT_ONCE = {"cpu": 1 << 22, "cuda": 1 << 26}
@@ -136,7 +136,7 @@ def as_maps(readout: Tensor, height: int, width: int) -> Tensor:
 
 
 class ClipMemory:
-    """Memory of a training clip: keeps every frame and reads it with gradients.
+    """Memory of a training clip: keeps every frame and reads it, or lets it be read, with gradients.
 
     most: frames read at a time; None reads all. When there are more, each sample of the batch reads its own random
         choice of them, drawn with `generator` at every read.
@@ -151,6 +151,7 @@ class ClipMemory:
         self._generator = generator
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
+        self._frames: list[TokenFrame] = []
         self._summary: Tensor | None = None
 
     @property
@@ -168,12 +169,34 @@ class ClipMemory:
         """The sum of all summaries [B, K, ...]; None without any."""
         return self._summary
 
-    def add(self, frame: MemoryFrame) -> None:
+    def add(self, frame: MemoryFrame | TokenFrame) -> None:
         """Append one frame."""
+        if isinstance(frame, TokenFrame):
+            self._frames.append(frame)
+            return
         self._keys.append(memory_tokens(frame.key, frame.shrinkage))
         self._values.append(value_tokens(frame))
         if frame.summary is not None:
             self._summary = frame.summary if self._summary is None else self._summary + frame.summary
+
+    @property
+    def frames(self) -> list[TokenFrame]:
+        """The frames of a network that reads them itself: all, or a choice for each sample, drawn at every access."""
+        if self._most is None or len(self._frames) <= self._most:
+            return self._frames
+        batch = self._frames[0].own[0].shape[0]
+        chosen = [sorted(self._choose(len(self._frames), self._most)) for _ in range(batch)]
+        return [self._mixed([own[place] for own in chosen]) for place in range(self._most)]
+
+    def _mixed(self, times: Sequence[int]) -> TokenFrame:
+        """A frame made of another one for each sample of the batch."""
+
+        def mix(*tensors: Tensor) -> Tensor:
+            return torch.stack([tensors[t][sample] for sample, t in enumerate(times)])
+
+        shared = zip(*(frame.shared for frame in self._frames), strict=True)
+        own = zip(*(frame.own for frame in self._frames), strict=True)
+        return TokenFrame(tuple(mix(*tensors) for tensors in shared), tuple(mix(*tensors) for tensors in own))
 
     def read(self, key: Tensor, selection: Tensor | None) -> Tensor:
         """Read with the query key [B, CK, h, w]: [B, K, CV, h, w]."""

@@ -1,4 +1,4 @@
-"""One orientation of a video, as it is or mirrored, on its way through a network: its memory and its state."""
+"""What a network remembers of the objects of a video, as it is or mirrored: its memory and its state."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from oneshot_vos.inference.bank import Bank
-from oneshot_vos.networks.common.interface import MemoryFrame, Network, State
+from oneshot_vos.networks.common.interface import Network, State
 
 
-class Orientation:
-    """What a network remembers of a video; objects are in the order of their introduction.
+class ObjectMemory:
+    """Memory and state of a video's objects, in the order of their introduction.
 
-    chunk: most objects that pass through the network at once. apart: objects of different groups never do.
+    mirrored: the video is turned left to right on its way in, and its masks back on their way out. chunk: most objects
+    that pass through the network at once. apart: objects of different groups never do.
     """
 
     def __init__(self, network: Network[Any], bank: Bank, *, mirrored: bool, chunk: int | None, apart: bool) -> None:
@@ -54,7 +55,7 @@ class Orientation:
         self._state = _joined(states)
         return self._turned(self._network.combine(torch.cat(logits, 1)).softmax(1))[0]
 
-    def memorise(self, features: tuple[Any, ...], masks: Tensor, *, deep: bool) -> MemoryFrame:
+    def memorise(self, features: tuple[Any, ...], masks: Tensor, *, deep: bool) -> Any:
         """The memory frame of all objects for their masks [1, K, H, W]; moves the state on if `deep`."""
         masks = self._turned(masks)
         chunks = self._chunks(masks.shape[1], None)
@@ -71,14 +72,11 @@ class Orientation:
             part = _part(self._known_state(), chunk)
             part_and_rest = tuple(torch.cat([tensor, torch.zeros_like(tensor[:, :1])], 1) for tensor in part)
             frame, state = self._network.memorise(features, torch.cat([inside, rest], 1), part_and_rest, deep=deep)
-            frames.append(_first_objects(frame, inside.shape[1]))
+            frames.append(frame.of(slice(0, inside.shape[1])))
             states.append(_part(state, slice(0, inside.shape[1])))
         self._state = _joined(states)
-        summaries = [frame.summary for frame in frames if frame.summary is not None]
-        return frames[0]._replace(
-            value=torch.cat([frame.value for frame in frames], 1),
-            summary=torch.cat(summaries, 1) if summaries else None,
-        )
+        first, *others = frames
+        return first.joined(others)
 
     def _turned(self, maps: Tensor) -> Tensor:
         return maps.flip(-1) if self._mirrored else maps
@@ -96,11 +94,6 @@ class Orientation:
         if self._state is None:
             raise RuntimeError("no object has been introduced yet")
         return self._state
-
-
-def _first_objects(frame: MemoryFrame, count: int) -> MemoryFrame:
-    summary = None if frame.summary is None else frame.summary[:, :count]
-    return frame._replace(value=frame.value[:, :count], summary=summary)
 
 
 def _part(state: State, objects: slice) -> State:

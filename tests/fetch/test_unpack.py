@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from tests.fetch.loopback import tarred, zipped
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.fetch import transfer
-from oneshot_vos.fetch.archives import DEFAULT_LIMITS, Limits, unpack
+from oneshot_vos.fetch import disk
+from oneshot_vos.fetch import unpack as unpacking
+from oneshot_vos.fetch.unpack import unpack
 
 GOOD = {"top/a.txt": b"a" * 1000, "top/sub/b.txt": b"b", "top/sub/ünïcode name.txt": b"c"}
 MAKERS: dict[str, Callable[[dict[str, bytes]], bytes]] = {
@@ -27,87 +28,51 @@ MAKERS: dict[str, Callable[[dict[str, bytes]], bytes]] = {
 
 
 def write(tmp_path: Path, content: bytes) -> Path:
-    path = tmp_path / "box" / "archive"
+    path = tmp_path / "box/archive"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
     return path
 
 
-def attempt(tmp_path: Path, content: bytes, limits: Limits = DEFAULT_LIMITS) -> str:
+def attempt(tmp_path: Path, content: bytes) -> str:
     """The refusal of an archive; nothing may appear outside the target."""
     archive = write(tmp_path, content)
     with pytest.raises(UserError) as refusal:
-        unpack(archive, tmp_path / "box" / "target", title="x", limits=limits)
+        unpack(archive, tmp_path / "box/target", title="x")
     assert {path.name for path in tmp_path.iterdir()} == {"box"}
     assert {path.name for path in (tmp_path / "box").iterdir()} == {"archive", "target"}
-    assert str(refusal.value).startswith(f"{archive}: ")
     return str(refusal.value)
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-def test_every_kind_is_unpacked_whatever_its_name(tmp_path: Path, kind: str) -> None:
-    archive = write(tmp_path, MAKERS[kind](GOOD))
-    unpack(archive, tmp_path / "target", title="x")
-    assert {name: (tmp_path / "target" / name).read_bytes() for name in GOOD} == GOOD
-    assert sum(path.is_file() for path in (tmp_path / "target").rglob("*")) == len(GOOD)
-
-
-@pytest.mark.parametrize("kind", MAKERS)
-def test_debris_of_other_systems_is_left_out(tmp_path: Path, kind: str) -> None:
+def test_every_kind_is_unpacked_without_the_debris_of_other_systems(tmp_path: Path, kind: str) -> None:
     debris = {"__MACOSX/top/._a.txt": b"x", "top/.DS_Store": b"x", "top/._a.txt": b"x", "top/Thumbs.db": b"x"}
-    unpack(write(tmp_path, MAKERS[kind]({**debris, "./top//a.txt": b"a"})), tmp_path / "target", title="x")
-    assert [path.name for path in (tmp_path / "target").rglob("*") if path.is_file()] == ["a.txt"]
+    unpack(write(tmp_path, MAKERS[kind]({**GOOD, **debris, "./top//c.txt": b"c"})), tmp_path / "target", title="x")
+    found = {path.relative_to(tmp_path / "target").as_posix(): path for path in (tmp_path / "target").rglob("*.*")}
+    assert {name: path.read_bytes() for name, path in found.items()} == {**GOOD, "top/c.txt": b"c"}
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 @pytest.mark.parametrize(
-    ("name", "finding"),
-    [
-        ("/etc/passwd", "absolute path"),
-        ("//server/share", "absolute path"),
-        ("../escaped.txt", "leads out of the target"),
-        ("top/../../escaped.txt", "leads out of the target"),
-        ("top/..", "leads out of the target"),
-        ("..\\escaped.txt", "backslash"),
-        ("C:/windows/escaped.txt", "absolute path"),
-        ("top/line\nbreak", "control characters"),
-        ("x" * 300, "endless name"),
-    ],
+    "name",
+    ["/etc/passwd", "//server/x", "../x", "top/../../x", "top/..", "..\\x", "C:/windows/x", "top/line\nbreak"],
 )
-def test_names_that_leave_the_target_are_refused(tmp_path: Path, kind: str, name: str, finding: str) -> None:
+def test_names_that_leave_the_target_are_refused(tmp_path: Path, kind: str, name: str) -> None:
     message = attempt(tmp_path, MAKERS[kind]({"top/first.txt": b"good", name: b"bad"}))
-    assert finding in message
-    assert "expected" in message
-    assert "get it again" in message
+    assert "leads out of the archive; expected plain names below its top" in message
+    assert "delete it and get it again" in message
     if kind == "zip":  # every member is looked at before the first is written
         assert list((tmp_path / "box/target").iterdir()) == []
 
 
-@pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 @pytest.mark.parametrize(
-    "members",
-    [
-        [("a", b"1"), ("a", b"2")],
-        [("a/b", b"1"), ("a//b", b"2")],
-        [("a", b"1"), ("a/b", b"2")],
-        [("a/b", b"1"), ("a", b"2")],
-        [("caf\u00e9", b"1"), ("cafe\u0301", b"2")],  # one name on some file systems
-    ],
+    ("first", "second"),
+    [("a/b", "a//b"), ("a", "a/b"), ("a/b", "a"), ("caf\u00e9", "cafe\u0301")],  # the last: one name on some systems
 )
-def test_one_name_for_two_members_is_refused(tmp_path: Path, kind: str, members: list[tuple[str, bytes]]) -> None:
-    stream = io.BytesIO()
-    if kind == "zip":
-        with zipfile.ZipFile(stream, "w") as zipped_box:
-            for name, content in members:
-                zipped_box.writestr(zipfile.ZipInfo(name), content)
-    else:
-        with tarfile.open(fileobj=stream, mode="w") as tarred_box:
-            for name, content in members:
-                info = tarfile.TarInfo(name)
-                info.size = len(content)
-                tarred_box.addfile(info, io.BytesIO(content))
-    assert "takes the place of another one; expected every name once" in attempt(tmp_path, stream.getvalue())
+def test_one_name_for_two_members_is_refused(tmp_path: Path, kind: str, first: str, second: str) -> None:
+    message = attempt(tmp_path, MAKERS[kind]({first: b"1", second: b"2"}))
+    assert "Nothing of it was used" in message
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
@@ -115,7 +80,7 @@ def test_links_and_devices_of_tar_are_refused(tmp_path: Path, kind: bytes) -> No
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as box:
         info = tarfile.TarInfo("top/link")
-        info.type, info.linkname = kind, "../../../etc/passwd"
+        info.type, info.linkname = kind, "inside"
         box.addfile(info)
     assert "is a link or a device; expected files and folders only" in attempt(tmp_path, stream.getvalue())
 
@@ -126,7 +91,7 @@ def test_links_and_devices_of_zip_are_refused(tmp_path: Path, mode: int) -> None
     with zipfile.ZipFile(stream, "w") as box:
         info = zipfile.ZipInfo("top/link")
         info.external_attr = mode << 16
-        box.writestr(info, "../../../etc/passwd")
+        box.writestr(info, "inside")
     assert "is a link or a device" in attempt(tmp_path, stream.getvalue())
 
 
@@ -134,40 +99,34 @@ def test_rights_of_the_archive_are_not_taken_over(tmp_path: Path) -> None:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as box:
         info = tarfile.TarInfo("top/tool")
-        info.mode, info.uid = 0o6777, 0
+        info.mode = 0o6777
         box.addfile(info)
     unpack(write(tmp_path, stream.getvalue()), tmp_path / "target", title="x")
     assert (tmp_path / "target/top/tool").stat().st_mode & 0o7111 == 0
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
-def test_too_much_is_refused(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(("limit", "most"), [("MOST_BYTES", 1_000_000), ("MOST_MEMBERS", 10)])
+def test_a_bomb_is_refused(tmp_path: Path, kind: str, limit: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpacking, limit, most)
     bomb = MAKERS[kind]({f"top/{number}": bytes(100_000) for number in range(20)})
-    assert "unpacks to more than 1.0 MB; expected less" in attempt(tmp_path, bomb, Limits(bytes=1_000_000))
-
-
-@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
-def test_too_many_members_are_refused(tmp_path: Path, kind: str) -> None:
-    many = MAKERS[kind]({f"top/{number}": b"" for number in range(30)})
-    assert "more than 20 members; expected fewer" in attempt(tmp_path, many, Limits(members=20))
+    assert "unpacks to more than" in attempt(tmp_path, bomb)
 
 
 def test_a_size_that_lies_is_damage(tmp_path: Path) -> None:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as box:
         box.writestr("top/a", bytes(100_000))
-    content = stream.getvalue()
-    lie = content.replace(struct.pack("<I", 100_000), struct.pack("<I", 10))
-    assert lie != content
+    lie = stream.getvalue().replace(struct.pack("<I", 100_000), struct.pack("<I", 10))
+    assert lie != stream.getvalue()
     assert "damaged or cut off" in attempt(tmp_path, lie)
     assert sum(path.stat().st_size for path in (tmp_path / "box/target").rglob("*") if path.is_file()) <= 10
 
 
 def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
     content = bytearray(zipped({"top/a": b"secret"}))
-    place = content.index(b"PK\x01\x02") + 8
-    content[place] |= 1
-    assert "member 'top/a' is encrypted; expected files without a password" in attempt(tmp_path, bytes(content))
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    assert "encrypted, password required" in attempt(tmp_path, bytes(content))
 
 
 @pytest.mark.parametrize("kind", MAKERS)
@@ -175,9 +134,7 @@ def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
 def test_an_archive_that_was_cut_off_is_refused(tmp_path: Path, kind: str, part: float) -> None:
     random = bytes((7 * number * number + number // 3) % 251 for number in range(50_000))
     content = MAKERS[kind]({"top/a": random, "top/b": random})
-    message = attempt(tmp_path, content[: int(len(content) * part)])
-    assert "cut off" in message
-    assert "get it again" in message
+    assert "cut off" in attempt(tmp_path, content[: int(len(content) * part)])
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
@@ -187,16 +144,10 @@ def test_a_flipped_bit_is_found(tmp_path: Path, kind: str) -> None:
     assert "damaged or cut off" in attempt(tmp_path, bytes(content))
 
 
-def test_something_else_is_no_archive(tmp_path: Path) -> None:
-    assert "neither a zip nor a tar file" in attempt(tmp_path, b"<html>quota exceeded</html>" * 100)
-
-
 def test_room_is_looked_for_before_a_zip_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    archive = write(tmp_path, zipped(GOOD))
-    usage = transfer.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda path: usage._replace(free=500))
-    with pytest.raises(UserError, match=r"needs 1\.0 kB, and the disk has 500 B left; expected room for it"):
-        unpack(archive, tmp_path / "target", title="x")
+    monkeypatch.setattr(disk, "free_bytes", lambda path: 500)
+    with pytest.raises(UserError, match=r"needs 1\.00kB, and the disk has 500B left; expected room for it"):
+        unpack(write(tmp_path, zipped(GOOD)), tmp_path / "target", title="x")
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -208,9 +159,7 @@ def test_no_name_writes_outside_the_target(
     tmp_path_factory: pytest.TempPathFactory, kind: str, names: list[str]
 ) -> None:
     folder = tmp_path_factory.mktemp("fuzz")
-    archive = folder / "archive"
-    archive.write_bytes(MAKERS[kind](dict.fromkeys(names, b"x")))
+    (folder / "archive").write_bytes(MAKERS[kind](dict.fromkeys(names, b"x")))
     with suppress(UserError):
-        unpack(archive, folder / "target", title="x")
+        unpack(folder / "archive", folder / "target", title="x")
     assert {path.name for path in folder.iterdir()} == {"archive", "target"}
-    assert all(not path.is_symlink() for path in (folder / "target").rglob("*"))

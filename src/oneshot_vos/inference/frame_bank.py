@@ -1,0 +1,100 @@
+"""The memory of a video for networks that read it themselves: whole frames, as the network made them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from oneshot_vos.inference.bank import Bank, MemorySize
+from oneshot_vos.networks.common.interface import TokenFrame
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A frame, its number (0 for the first ever added), and whether its masks were given."""
+
+    number: int
+    frame: TokenFrame
+    annotated: bool
+
+
+class FrameBank(Bank):
+    """Frames (batch size 1), and for every group of objects those from the one on that introduced it.
+
+    max_frames: how many are kept for good. When there are more, the oldest without annotation goes, or, if all are
+        annotated, the oldest. None: all stay.
+    temporary: `add_temporary` keeps one more.
+    """
+
+    def __init__(self, max_frames: int | None, *, temporary: bool = False) -> None:
+        super().__init__()
+        self._max_frames = max_frames
+        self._with_temporary = temporary
+        self._kept: list[_Kept] = []
+        self._temporary: _Kept | None = None
+        self._starts: list[tuple[int, int]] = []  # of each group: number of its first frame, and how many objects
+        self._count = 0
+
+    @property
+    def groups(self) -> list[slice]:
+        """Objects that were introduced in the same frame, in order."""
+        stops = [0]
+        for _, objects in self._starts:
+            stops.append(stops[-1] + objects)
+        return [slice(start, stop) for start, stop in pairwise(stops)]
+
+    @property
+    def sizes(self) -> list[MemorySize]:
+        """How many frames each group has in memory; permanent are the annotated ones."""
+        return [
+            MemorySize(
+                sum(kept.annotated for kept in self._since(start)),
+                sum(not kept.annotated for kept in self._since(start)),
+                0,
+            )
+            for start, _ in self._starts
+        ]
+
+    def frames_of(self, objects: slice) -> list[TokenFrame]:
+        """The frames since the objects were introduced, which was in one frame, oldest first."""
+        for group, (start, _) in zip(self.groups, self._starts, strict=True):
+            if group.start <= objects.start < group.stop:
+                if objects.stop > group.stop:
+                    raise ValueError(f"objects {objects} of several groups; expected those of one, {group}")
+                return [kept.frame.of(objects) for kept in self._since(start)]
+        raise ValueError("the memory is empty")
+
+    def add_temporary(self, frame: TokenFrame) -> None:
+        """Keep a frame until the next one is added; it cannot introduce objects."""
+        if not self._with_temporary:
+            raise ValueError("this bank was made without a temporary slot")
+        if frame.objects != self.objects:
+            raise ValueError(f"{frame.objects} objects in a temporary frame, expected {self.objects}")
+        self._temporary = _Kept(self._count, frame, annotated=False)
+        self._count += 1
+
+    def _add(self, frame: TokenFrame, annotated: bool) -> None:
+        if frame.objects > self.objects:
+            self._starts.append((self._count, frame.objects - self.objects))
+        self._temporary = None
+        if self._max_frames is not None and len(self._kept) >= self._max_frames:
+            self._kept.remove(min(self._kept, key=lambda kept: (kept.annotated, kept.number)))
+        self._kept.append(_Kept(self._count, frame, annotated))
+        self._count += 1
+
+    def _keep(self, kept: list[list[int]]) -> None:
+        numbers = [group.start + own for group, owns in zip(self.groups, kept, strict=True) for own in owns]
+        pairs = zip(self._starts, kept, strict=True)
+        self._starts = [(start, len(own)) for (start, _), own in pairs if own]
+        first = min((start for start, _ in self._starts), default=self._count)
+        self._kept = [_reduced(each, numbers) for each in self._kept if each.number >= first]
+        if self._temporary is not None:
+            self._temporary = _reduced(self._temporary, numbers) if self._starts else None
+
+    def _since(self, start: int) -> list[_Kept]:
+        everything = self._kept if self._temporary is None else [*self._kept, self._temporary]
+        return [kept for kept in everything if kept.number >= start]
+
+
+def _reduced(kept: _Kept, numbers: Sequence[int]) -> _Kept:
+    """A frame with those of the objects that it has; it may be older than some of them."""
+    return replace(kept, frame=kept.frame.of([number for number in numbers if number < kept.frame.objects]))
