@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.parameters import read_document, write_document
+from tests.parameters import CLIPS, read_document, write_document
 from torch import Tensor
 
 from oneshot_vos import networks, supervision
@@ -103,6 +103,8 @@ def recipe() -> Training:
             "transforms": "composed",
             "sampler": "steps",
             "augmentation": "stcn",
+            "clips": CLIPS,
+            "single_object": False,
             "optimiser": {"name": "adamw", "epsilon": 1e-8, "learning_rate": 1e-2, "weight_decay": 0.01, "clip": 1.0},
             "schedule": {"name": "cosine", "milestones": [], "factor": 0.1, "warmup": 2},
             "loss": {},

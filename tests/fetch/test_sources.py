@@ -59,9 +59,12 @@ def test_the_group_paper_gives_what_the_profile_paper_reads(repository: Path) ->
             parts = [entry.get(key) for key in ("images", "annotations", "all_frames")]
             folders = [*(PurePosixPath(part).parent.as_posix() for part in parts if part), entry["split"]]
             wanted |= {f"{entry['path']}/{folder}" for folder in folders}
+        elif entry["kind"] == "davis":
+            wanted |= {f"{entry['path']}/{entry[key]}" for key in ("images", "annotations", "list")}
         else:
             wanted.add(entry["path"])
     assert {"YouTube2018/train_480p", "YouTube/all_frames/valid_all_frames"} <= wanted
+    assert {"YouTube2018/train", "DAVIS/2016/Annotations/480p"} <= wanted
     targets = [part.target for source in chosen(["paper"]) for part in source.parts]
     for path in wanted:
         # train_480p is what `resize-youtube` makes of train

@@ -141,7 +141,7 @@ _ALL = (
         parts=_davis("DAVIS/2016", 50, 3455),
         licence=_DAVIS_LICENCE,
         page="https://davischallenge.org/davis2016/code.html",
-        groups=("davis",),
+        groups=("davis", "paper"),
         about=1_900_000_000,
     ),
     Source(

@@ -40,9 +40,9 @@ def run(params: Params, out: Path) -> None:
     report: dict[str, Any] = {"sets": {}}
     problems = Problems()
     trained: list[Video] = []
-    for use, training in (("train", True), ("evaluate", False)):
+    for use, names, training in (("train", data.training_sets, True), ("evaluate", data.evaluate, False)):
         with replacing_folder(out / use) as folder:
-            for name in getattr(data, use):
+            for name in names:
                 listed = _index_videos(data, name, out / use, training=training)
                 report["sets"][f"{use}/{name}"] = listed.found.to_json()
                 problems.problems += listed.found.errors
