@@ -121,7 +121,9 @@ def _youtube(year: int, package: str, file_id: str, videos: int, about: int | No
         f"{_YOUTUBE_ROOTS[year]}/{below}",
         (*folders, "meta.json") if masks else folders,
         counts=tuple(
-            Count(folder, "videos" if folder == "JPEGImages" else "videos with masks", videos) for folder in folders
+            # The official pages count the videos of the first two packages; that with all frames may hold others, too.
+            Count(folder, "videos" if folder == "JPEGImages" else "videos with masks", videos, sure=masks)
+            for folder in folders
         ),
     )
     # The two training packages have the same videos; the paper trains on 2018.

@@ -1,10 +1,11 @@
 """Videos whose objects appear at any time, and when each of them is to be seen: the form of YouTube-VOS."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from oneshot_vos.videos.images import natural_key
+from oneshot_vos.videos.problems import Problem
 from oneshot_vos.videos.video import Video
 
 TRAIN, TRAIN_PART, HELD_OUT, VALID = "train", "train-part", "held-out", "valid"
@@ -58,11 +59,16 @@ class ObjectVideo:
 
 @dataclass(frozen=True)
 class YouTubeSet:
-    """The videos of a split, by name. `unseen`: categories that the training part lacks; empty where unknown."""
+    """The videos of a split, by name.
+
+    unseen: categories that the training part lacks; empty where unknown.
+    warnings: where `meta.json` and the folders disagree without making the set useless; no part of its index.
+    """
 
     split: str
     videos: tuple[ObjectVideo, ...]
     unseen: frozenset[str] = frozenset()
+    warnings: tuple[Problem, ...] = field(default=(), compare=False)
 
     @property
     def required(self) -> dict[str, tuple[str, ...]]:
