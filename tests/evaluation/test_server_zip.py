@@ -26,7 +26,7 @@ from oneshot_vos.videos.masks import DAVIS_PALETTE, encode_mask
 from oneshot_vos.videos.objects import YouTubeSet
 from oneshot_vos.videos.objects_index import read_youtube_index, write_youtube_index
 
-LATE, LATE_START = fake_trees.YOUTUBE_VALID[1:]
+LATE, LATE_START = fake_trees.VALID_CLEAN[1:]
 SIZE = (48, 64)
 Members = dict[str, bytes]
 
@@ -68,7 +68,7 @@ def test_the_archive_has_the_required_frames_and_nothing_else(
         content = archive.read(f"Annotations/{LATE}/00010.png")
     fifth = [f"{t:05d}" for t in range(0, 22, 5)]
     assert names == [
-        *(f"Annotations/{fake_trees.YOUTUBE_VALID[0]}/{stem}.png" for stem in fifth),
+        *(f"Annotations/{fake_trees.VALID_CLEAN[0]}/{stem}.png" for stem in fifth),
         *(f"Annotations/{LATE}/{stem}.png" for stem in fifth),
         # The clip begins at 00005, its object at 00010: nothing before is handed in.
         *(f"Annotations/{LATE_START}/{stem}.png" for stem in fifth[2:]),

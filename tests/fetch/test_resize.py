@@ -49,11 +49,12 @@ def test_a_copy_has_every_frame_and_every_id(source: Path) -> None:
     ]
     for old, new in zip(before, after, strict=True):
         for stem, path in old.masks.items():
-            small = Image.fromarray(read_mask(path).astype(np.uint8)).resize((31, 24), Image.Resampling.NEAREST)
+            whole = Image.fromarray(read_mask(path).astype(np.uint8))
+            small = whole.resize(resized_size(*whole.size, SMALL), Image.Resampling.NEAREST)
             assert (read_mask(new.masks[stem]) == np.asarray(small)).all()
             assert object_ids(read_mask(new.masks[stem])) == object_ids(read_mask(path))
     assert (target / "meta.json").read_bytes() == (source / "meta.json").read_bytes()
-    assert said == [f"{target}: 4 videos, 11 frames, 11 masks; settings in resize.json"]
+    assert said == [f"{target}: 9 videos, 23 frames, 22 masks; settings in resize.json"]
 
 
 def test_images_are_resized_bicubically_and_saved_with_the_quality_recorded(source: Path) -> None:
@@ -69,14 +70,14 @@ def test_images_are_resized_bicubically_and_saved_with_the_quality_recorded(sour
         "jpeg_quality": 60,
         "pillow": Image.__version__,
     }
-    assert record["counts"] == {"videos": 4, "frames": 11, "masks": 11}
+    assert record["counts"] == {"videos": 9, "frames": 23, "masks": 22}
 
 
 def test_a_second_call_does_nothing(source: Path) -> None:
     target, _ = copy(source)
     before = {path: path.stat().st_mtime_ns for path in target.rglob("*")}
     _, said = copy(source)
-    assert said == [f"{target}: was there before, 4 videos; used as it is"]
+    assert said == [f"{target}: was there before, 9 videos; used as it is"]
     assert {path: path.stat().st_mtime_ns for path in target.rglob("*")} == before
 
 
@@ -115,7 +116,7 @@ def test_a_copy_of_another_program_is_used(source: Path) -> None:
     _, said = copy(source)
     assert "made by another program; used as it is" in said[0]
     shutil.rmtree(source.parent / "copy/JPEGImages/0043f083b5")
-    with pytest.raises(UserError, match=r"copy: 3 videos, without 0043f083b5; expected the 4 videos of"):
+    with pytest.raises(UserError, match=r"copy: 8 videos, without 0043f083b5; expected the 9 videos of"):
         copy(source)
 
 
@@ -125,7 +126,7 @@ def test_all_damaged_files_are_named_and_the_other_videos_kept(source: Path) -> 
     cut.write_bytes(content[: len(content) // 2])
     wrong = source / "Annotations/003234408d/00005.png"
     Image.new("P", (10, 10)).save(wrong)
-    with pytest.raises(UserError, match="2 of 4 videos could not be resized") as failure:
+    with pytest.raises(UserError, match="2 of 9 videos could not be resized") as failure:
         copy(source)
     assert str(cut) in str(failure.value)
     assert str(wrong) in str(failure.value)

@@ -32,7 +32,7 @@ VALID_DIRTY = ("0b97736357", "0c44a9d545")
 YOUTUBE_VALID = VALID_CLEAN + VALID_DIRTY
 YOUTUBE_FOLDERS = {2018: "YouTube2018", 2019: "YouTube"}
 STATIC_FLAT = ("DUTS-TR", "DUTS-TE", "ecssd", "BIG_small", "HRSOD_small")
-CATEGORIES = ("penguin", "person", "skateboard", "cat")
+CATEGORIES = ("penguin", "person", "skateboard", "cat", "ape")
 STRIDE = 5  # YouTube-VOS annotates every fifth frame of a clip
 
 
@@ -196,7 +196,7 @@ def _training_videos(last: int) -> list[FakeVideo]:
             RETURNING,
             (
                 FakeObject(1, 10, last, "person"),
-                FakeObject(2, 10, last, "skateboard", range(14, 18)),
+                FakeObject(2, 10, last, "ape", range(14, 18)),
                 FakeObject(3, 0, last, "person", whole),
             ),
         ),

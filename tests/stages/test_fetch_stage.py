@@ -142,5 +142,5 @@ def test_resize_youtube_is_a_command(tmp_path: Path) -> None:
     fake_trees.make_youtube_train(tmp_path / "train", frames=6)
     result = CliRunner().invoke(app, ["resize-youtube", str(tmp_path / "train"), "--quality", "90", "--processes", "1"])
     assert result.exit_code == 0, result.output
-    assert "train_480p: 4 videos, 7 frames, 7 masks" in result.output
+    assert "train_480p: 9 videos, 16 frames, 15 masks" in result.output
     assert json.loads((tmp_path / "train_480p/resize.json").read_text())["images"]["jpeg_quality"] == 90
