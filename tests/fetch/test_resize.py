@@ -135,7 +135,7 @@ def test_all_damaged_files_are_named_and_the_other_videos_kept(source: Path) -> 
     cut.write_bytes(content)
     shutil.copy(source / "Annotations/003234408d/00000.png", wrong)
     target, _ = copy(source)
-    assert len(list((target / "JPEGImages").iterdir())) == 4
+    assert len(list((target / "JPEGImages").iterdir())) == 9
 
 
 @pytest.mark.parametrize(
