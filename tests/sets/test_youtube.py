@@ -499,6 +499,13 @@ def test_an_object_begins_where_it_is_first_listed_and_shown(root: Path, tmp_pat
     }
 
 
+def test_held_out_objects_are_scored_in_frames_that_have_a_mask(root: Path, tmp_path: Path) -> None:
+    given = give_first_masks(held_out(root, fake_trees.SPARSE), tmp_path / "given")
+    (video,) = given.videos
+    assert [(each.id, each.frames) for each in video.objects] == [(1, ("00000", *frames(10))), (2, ("00010",))]
+    assert set(video.required) == set(video.truth) == {"00000", *frames(10)}
+
+
 def test_first_masks_are_made_for_the_held_out_part_alone(root: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="split 'valid': first masks are made for the split 'held-out' alone"):
         give_first_masks(read_youtube(root, split="valid"), tmp_path / "given")
