@@ -21,7 +21,7 @@ class TrackedObject:
 
     @property
     def first(self) -> str:
-        """The frame in which the object's mask is given."""
+        """The frame in which the object's mask is given; in a validation set with flaws, a mask may say otherwise."""
         return self.frames[0]
 
     @property
@@ -52,7 +52,8 @@ class ObjectVideo:
     def required(self) -> tuple[str, ...]:
         """Stems of the frames whose masks are wanted, in time order: the union over the objects.
 
-        None of them lies before the first annotation, since an object's frames begin with its own.
+        In a set without flaws none of them lies before the first annotation, as an object's frames begin with its own;
+        a frame that does is background.
         """
         return tuple(sorted({stem for item in self.objects for stem in item.frames}, key=natural_key))
 
