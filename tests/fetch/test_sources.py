@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.fetch.layout import inspect_folder
 from oneshot_vos.fetch.sources import DRIVE, SOURCES, chosen
 
 
@@ -83,3 +84,12 @@ def test_weights_are_those_that_torchvision_names() -> None:
         assert source.file_name.removesuffix(".pth").endswith(source.sha256[:8])
         assert source.size is not None
         assert weights.IMAGENET1K_V1.meta["_file_size"] == pytest.approx(source.size / 2**20, abs=0.01)
+
+
+def test_a_package_of_all_frames_may_hold_another_number_of_videos(tmp_path: Path) -> None:
+    (tmp_path / "JPEGImages/video").mkdir(parents=True)
+    found = inspect_folder(SOURCES["youtube2018-valid-all-frames"].parts[0], tmp_path)
+    assert (found.state, found.details) == ("complete", "1 videos (expected 474)")
+    (tmp_path / "Annotations/video").mkdir(parents=True)
+    (tmp_path / "meta.json").touch()
+    assert inspect_folder(SOURCES["youtube2018-valid"].parts[0], tmp_path).state == "differs"

@@ -31,10 +31,10 @@ from oneshot_vos.stages import baseline, data, evaluate, figures, infer, init, l
 from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.objects_index import read_youtube_index
 
-RUN, EMPTY = "stcn-two_step-static", "cutie-empty-backbone"
+RUN, FULL, EMPTY = "stcn-two_step-static", "stcn-full-static", "cutie-empty-backbone"
 TRAIN, ORIGINAL, HELD_OUT = "youtube18-train", "youtube18-original", "youtube-held-out"
 SERVER = ("youtube18-valid", "youtube19-valid")
-LATE = fake_trees.YOUTUBE_VALID[1]  # object 3 begins at frame 10
+LATE = fake_trees.VALID_CLEAN[1]  # object 3 begins at frame 10
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -58,15 +58,17 @@ def train_on_a_part(profile: dict[str, Any]) -> None:
 
 
 def make_small(profile: dict[str, Any], tiny: dict[str, Any]) -> None:
-    """Tiny networks, and no process beside this one."""
+    """Tiny networks, a few iterations, and no process beside this one."""
     profile["networks"] = tiny["networks"]
+    profile["training"] = {**tiny["training"], "transforms": "exact"}
+    profile["pretrain"], profile["train"] = tiny["pretrain"], tiny["train"]
+    profile["curve"]["points"] = tiny["curve"]["points"]
     profile["init"] = {"backbone": "random"}
     profile["evaluate"]["processes"] = 1
     for settings in profile["infer"].values():
         settings["short_side"] = None
-    early = profile["figures"]["figure6"]["iteration"]
     profile["figures"] |= {name: tiny["figures"][name] | {"set": "davis17-val"} for name in ("figure6", "figure7")}
-    profile["figures"]["figure6"]["iteration"] = early
+    profile["figures"]["figure6"]["iteration"] = 2  # of 4
 
 
 def paper(repository: Path, root: Path, file: Path, *changes: Change) -> Params:
@@ -95,7 +97,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, raw: Path, repository: Path) -> Iterator[Finished]:
-    """The stages from the data to the figures with an untrained network."""
+    """The stages from the data to the figures with barely trained networks, but for one that is not trained at all."""
     root = tmp_path_factory.mktemp("work")
     params = paper(repository, raw, root / "params.yaml", add_held_out, train_on_a_part)
     with pytest.MonkeyPatch.context() as patch:
@@ -103,17 +105,20 @@ def finished(tmp_path_factory: pytest.TempPathFactory, raw: Path, repository: Pa
         data.run(params, root / "sets")
         for kind in ("first", "every"):
             labels.run(params, kind, root / "sets/train", root / "labels" / kind)
+        start, pretrained = root / "init.safetensors", root / "pretrained.safetensors"
+        init.run(params, "stcn", start)
+        pretrain.run(params, "stcn", start, root / "sets/pretrain", pretrained, root / "curves/pretrain-stcn")
         sets = root / "sets/evaluate"
-        for run in (RUN, EMPTY):
-            network, weights, snapshots = (
-                params.run(run).network,
-                root / f"{run}.safetensors",
-                root / f"{run}-snapshots",
-            )
-            save_weights(weights, build_network(network, params.profile.networks[network]), {"model": network})
-            (snapshots / "figure6").mkdir(parents=True)
+        for run in (RUN, FULL, EMPTY):
+            network, weights = params.run(run).network, root / f"{run}.safetensors"
+            snapshots, curves = root / "snapshots" / run, root / "curves" / run
             if run == EMPTY:
-                shutil.copyfile(weights, snapshots / "figure6/0015000.safetensors")
+                (snapshots / "figure6").mkdir(parents=True)
+                save_weights(weights, build_network(network, params.profile.networks[network]), {"model": network})
+                shutil.copyfile(weights, snapshots / "figure6/0000002.safetensors")
+            else:
+                given = root / "labels" / params.run(run).labels
+                train.run(params, run, pretrained, given, weights, snapshots, curves)
             infer.run(params, run, weights, snapshots, sets, root / "masks" / run)
             evaluate.run(params, run, root / "masks" / run, sets, root / "metrics" / run)
         baseline.run(params, sets, root / "masks/copy_first", root / "metrics/copy_first")
@@ -135,7 +140,7 @@ def test_the_profile_as_shipped_trains_on_every_video_but_the_faulty_ones(
     params = paper(repository, raw, tmp_path / "params.yaml")
     data.run(params, tmp_path / "sets")
     trained = read_index(tmp_path / f"sets/train/{TRAIN}.json")
-    assert [video.name for video in trained] == sorted(fake_trees.YOUTUBE_TRAIN[:3])
+    assert [video.name for video in trained] == sorted(fake_trees.YOUTUBE_TRAIN)
     assert all("train_480p" in str(path) for video in trained for path in (*video.frames, *video.masks.values()))
     assert sorted(path.stem for path in (tmp_path / "sets/evaluate").iterdir()) == sorted(
         ["davis16-val", "davis17-val", *SERVER]
@@ -178,12 +183,19 @@ def test_clips_come_from_both_training_sets(finished: Finished, kind: str) -> No
         max_skip=lambda position: 5,
     )
     assert [source.skip_divisor for source in sources] == [1, 5]
-    assert len(dataset) == 5 * len(sources[0].videos) + len(sources[1].videos)
+    # Full supervision needs two masks of a video; one mask is enough for one-shot training.
+    left_out = [] if kind == "first" else [f"{TRAIN}/{fake_trees.ONE_FRAME}: 1 of its 1 frames has a mask"]
+    assert [line.split(";")[0] for line in dataset.left_out] == left_out
+    assert len(dataset) == 5 * len(sources[0].videos) + len(sources[1].videos) - len(left_out)
     clips = [dataset[position] for position in range(len(dataset))]
     assert all(clip.frames.shape == (3, 3, 32, 32) for clip in clips)
     assert all(clip.labelled.sum() == (1 if kind == "first" else 3) for clip in clips)
     names = " ".join(clip.name for clip in clips)
-    assert all(video.name in names for source in sources for video in source.videos)
+    trained = {video.name for source in sources for video in source.videos}
+    assert all((name in names) == (not left_out or name != fake_trees.ONE_FRAME) for name in trained)
+    if kind == "first":  # a clip begins at the first mask that shows an object
+        assert all(clip.first_masks.any() for clip in clips)
+        assert f"{fake_trees.EMPTY_FIRST}@00005" in names
 
 
 @pytest.mark.parametrize("name", SERVER)
@@ -198,11 +210,55 @@ def test_archives_for_the_server_are_ready_to_hand_in(finished: Finished, name: 
         assert 3 in np.unique(np.asarray(image))  # the object that begins there
     result = CliRunner().invoke(app, ["check-server-zip", str(archive), "--index", str(index)])
     assert result.exit_code == 0
-    assert "in order; 3 videos, 13 masks" in result.output
+    assert "in order; 5 videos, 19 masks" in result.output
     other = finished.root / "sets/evaluate/davis17-val.json"
     result = CliRunner().invoke(app, ["check-server-zip", str(archive), "--index", str(other)])
     assert result.exit_code == 2
     assert "holds no set of YouTube-VOS" in result.output
+
+
+def test_the_flaws_of_the_trees_are_counted_in_the_report_and_the_log(
+    raw: Path, repository: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data.run(paper(repository, raw, tmp_path / "params.yaml"), tmp_path / "sets")
+    report = json.loads((tmp_path / "sets/report.json").read_text(encoding="utf-8"))["sets"]
+    empty = f"{fake_trees.EMPTY_FIRST}/00000.png", f"{fake_trees.RETURNING}/00000.png"
+    assert report[f"train/{TRAIN}"]["warnings"]["first mask without an object"] == {
+        "count": 2,
+        "examples": list(empty),
+    }
+    lines = [record.getMessage() for record in caplog.records if record.name == data.__name__]
+    assert f"set '{TRAIN}': first mask without an object: 2 ({', '.join(empty)})" in lines
+    for name, found in report.items():
+        kinds = [line.split(": ")[1] for line in lines if line.startswith(f"set '{name.split('/')[1]}'")]
+        assert kinds == list(found["warnings"])
+
+
+def test_networks_are_trained_on_the_first_masks_that_show_an_object(finished: Finished) -> None:
+    ratio = json.loads((finished.root / "labels/first/label_ratio.json").read_text(encoding="utf-8"))["sets"][TRAIN]
+    videos = read_index(finished.root / f"labels/first/{TRAIN}.json")
+    assert ratio["labelled"] == len(videos) == 6
+    assert {video.name: [*video.masks] for video in videos}[fake_trees.EMPTY_FIRST] == ["00005"]
+    assert ratio["annotated"] == sum(
+        len(video.masks) for video in read_index(finished.root / f"sets/train/{TRAIN}.json")
+    )
+    for run in (RUN, FULL):
+        assert (finished.root / f"{run}.safetensors").is_file()
+        assert list((finished.root / "curves" / run).iterdir())
+
+
+def test_late_objects_of_held_out_videos_are_given_where_they_are_first_shown(finished: Finished) -> None:
+    chosen = read_youtube_index(finished.root / f"sets/evaluate/{HELD_OUT}.json")
+    assert chosen is not None
+    (video,) = (each for each in chosen.videos if each.name == fake_trees.RETURNING)
+    assert [(item.id, item.frames) for item in video.objects] == [(k, ("00010", "00015", "00020")) for k in (1, 2)]
+    assert sorted(video.video.masks) == ["00010"]
+    result = load_youtube_result(finished.root / "metrics" / RUN / f"{HELD_OUT}.json")
+    # Object 2 is hidden at frame 15 and scored there all the same; object 3 is never shown and has no score.
+    assert {scored.scores.id: scored.frames for scored in result.objects if scored.video == fake_trees.RETURNING} == {
+        1: ("00015", "00020"),
+        2: ("00015", "00020"),
+    }
 
 
 def test_held_out_videos_are_scored_here(finished: Finished) -> None:

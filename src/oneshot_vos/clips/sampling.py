@@ -42,6 +42,8 @@ class ClipSampler(Protocol):
 class OneShotSampler:
     """The paper's rule: the first labelled frame, always, then frames in time order at most `max_skip` apart.
 
+    That its mask shows an object is the care of `sets.labels.keep_first`.
+
     Gaps are uniform in 1..max_skip as far as the video reaches. If the labelled frame lies inside the video, the clip
     runs forwards or backwards in time from it: at random where both sides are long enough, else towards the longer.
     A side too short for the clip repeats its last frame.
