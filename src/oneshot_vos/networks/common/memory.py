@@ -11,7 +11,7 @@ for all of the memory. Both are one scalar product of augmented keys, [s k^2, s 
 (D = 2 CK + 1), or [k, |k|^2] and [2 q, -1] (D = CK + 1), so the memory side is computed once, when a frame is stored.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -139,16 +139,16 @@ class ClipMemory:
     """Memory of a training clip: keeps every frame and reads it with gradients.
 
     most: frames read at a time; None reads all. When there are more, each sample of the batch reads its own random
-        choice of them, drawn with `generator` at every read.
+        choice of them, drawn at every read with its own one of `generators`.
     keep_first: the first frame is always among them.
     """
 
     def __init__(
-        self, *, most: int | None = None, keep_first: bool = True, generator: torch.Generator | None = None
+        self, *, most: int | None = None, keep_first: bool = True, generators: Sequence[torch.Generator] = ()
     ) -> None:
         self._most = most
         self._keep_first = keep_first
-        self._generator = generator
+        self._generators = generators
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
         self._summary: Tensor | None = None
@@ -181,16 +181,16 @@ class ClipMemory:
         if self._most is None or len(self._keys) <= self._most:
             return as_maps(read_full(query, self.keys, self.values), *key.shape[-2:])
         readouts = []
-        for sample in range(key.shape[0]):
-            chosen, own = self._choose(len(self._keys), self._most), slice(sample, sample + 1)
+        for sample, generator in zip(range(key.shape[0]), self._generators, strict=True):
+            chosen, own = self._choose(len(self._keys), self._most, generator), slice(sample, sample + 1)
             keys = torch.cat([self._keys[t][own] for t in chosen], 1)
             values = torch.cat([self._values[t][own] for t in chosen], 2)
             readouts.append(read_full(query[own], keys, values))
         return as_maps(torch.cat(readouts), *key.shape[-2:])
 
-    def _choose(self, frames: int, most: int) -> list[int]:
+    def _choose(self, frames: int, most: int, generator: torch.Generator) -> list[int]:
         """`most` different ones of `frames` frames."""
         if not self._keep_first:
-            return torch.randperm(frames, generator=self._generator)[:most].tolist()
-        others = torch.randperm(frames - 1, generator=self._generator)[: most - 1] + 1
+            return torch.randperm(frames, generator=generator)[:most].tolist()
+        others = torch.randperm(frames - 1, generator=generator)[: most - 1] + 1
         return [0, *others.tolist()]
