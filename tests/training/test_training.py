@@ -349,3 +349,22 @@ def free_port() -> int:
 def test_the_strategy_is_what_is_wrapped() -> None:
     module: nn.Module = build_strategy("two_step", {}, small_network(), BootstrappedCrossEntropy(), RolloutOptions())
     assert ALONE.wrap(module) is module
+
+
+def test_a_loss_that_is_not_finite_is_found_before_the_next_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"not finite at iteration 2 .*clip-4, clip-5"):
+        train(tmp_path, recipe(log_every=6), clips=PoisonedClips())
+    kept = StateFolder(tmp_path, "k").load()
+    assert kept is not None
+    assert kept.iteration == 2
+    assert all(value.isfinite().all() for value in kept.network.values())
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def overflow(parameters: Any, norm: float) -> None:
+        next(iter(parameters)).grad[:] = torch.nan
+
+    monkeypatch.setattr(nn.utils, "clip_grad_norm_", overflow)
+    with pytest.raises(UserError, match="weights are not finite after 1 iterations"):
+        train(tmp_path, recipe(iterations=1))
+    assert StateFolder(tmp_path, "k").load() is None

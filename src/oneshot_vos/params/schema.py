@@ -196,7 +196,7 @@ class Training(Strict):
     crop: Annotated[int, Field(ge=16, multiple_of=16)]  # pixels, height and width
     objects: Positive  # per clip at most
     workers: NonNegative  # processes that prepare clips; 0: the training process does it
-    precision: Literal["auto", "float32", "bfloat16"]
+    precision: Literal["auto", "float32", "bfloat16", "float16"]
     transforms: Literal["exact", "composed"]
     augmentation: Literal["stcn", "xmem", "cutie"]  # whose recipe: clips/transforms.py
     clips: ClipChoices

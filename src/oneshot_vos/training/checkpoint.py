@@ -29,6 +29,7 @@ class Progress:
     curve: list[dict[str, float]]  # one row per logged iteration
     seconds: float  # time spent so far, over all starts
     strategy: dict[str, Any] = field(default_factory=dict)  # what the strategy keeps, if anything
+    scaler: dict[str, Any] = field(default_factory=dict)  # scale of the loss, where one is in use
 
 
 class StateFolder:
@@ -60,8 +61,9 @@ class StateFolder:
         """Write the checkpoint in place of the last one, atomically."""
         with replacing(self._checkpoint) as temporary:
             content = {"fingerprint": self._fingerprint, **vars(progress)}
-            if not progress.strategy:
-                del content["strategy"]
+            for optional in ("strategy", "scaler"):
+                if not content[optional]:
+                    del content[optional]
             _write_archive(content, temporary)
 
     def load(self) -> Progress | None:

@@ -4,9 +4,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,21 @@ class World:
         """The part of a total batch that this process works on."""
         each = batch_size // self.size
         return slice(self.rank * each, (self.rank + 1) * each)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over the processes of `values`, which may be overwritten; as many of each process."""
+        if self.size > 1:
+            distributed.all_reduce(values)
+            values /= self.size
+        return values
+
+    def gather(self, value: T) -> list[T]:
+        """The `value` of every process, by rank."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        distributed.all_gather_object(values, value)
+        return values
 
     def wait(self) -> None:
         """Until every process has come here."""

@@ -18,7 +18,7 @@ from torch import nn
 from oneshot_vos import __version__
 from oneshot_vos.files import fingerprint, replacing_folder, sha256_of, write_json
 from oneshot_vos.networks.common.build import build_loss, build_network
-from oneshot_vos.networks.common.precision import choose_precision
+from oneshot_vos.networks.common.precision import choose_training_precision
 from oneshot_vos.networks.common.weights import load_weights, save_weights
 from oneshot_vos.params import Training
 from oneshot_vos.supervision.build import build_strategy
@@ -164,7 +164,7 @@ def _write_outputs(job: Job, network: nn.Module, finished: Finished, world: Worl
             "hardware": _hardware(world.device),
             "processes": world.size,
             "threads": torch.get_num_threads(),
-            "precision": str(choose_precision(world.device, recipe.precision)).removeprefix("torch."),
+            "precision": str(choose_training_precision(world.device, recipe.precision)).removeprefix("torch."),
             "torch": torch.__version__,
             "oneshot_vos": __version__,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),

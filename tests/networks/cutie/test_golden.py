@@ -15,6 +15,7 @@ from tests.golden import build_blank, each_case, load_recipe, make_clip, read_sh
 from torch import Tensor
 
 from oneshot_vos.networks.common.aggregation import aggregate, one_hot
+from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Prediction
 from oneshot_vos.networks.common.memory import ClipMemory, memory_tokens, query_tokens, similarity
 from oneshot_vos.networks.common.official import load_official
@@ -278,7 +279,7 @@ def _check_losses(
     stage = case.meta["stage"]
     loss = PointLoss(stage["train_num_points"], stage["oversample_ratio"], stage["importance_sample_ratio"])
     generator = torch.Generator().manual_seed(case.meta["loss_seed"])
-    terms = loss(predictions, targets, present, 0, generator)
+    terms = loss(predictions, targets, present, 0, Generators(generator, [generator] * len(present)))
     expected = {
         name.removeprefix(f"{tag}."): float(case.arrays[name])
         for name in case.arrays

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common.build import build_loss, build_network
+from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Prediction
 from oneshot_vos.networks.common.memory import ClipMemory
 from oneshot_vos.networks.common.official import load_official
@@ -57,8 +58,8 @@ def clip(batch: int, objects: int, *, frames: int = 3, height: int = 48, width: 
 def loss_of(predictions: list[Prediction], labels: Tensor, present: Tensor) -> Tensor:
     """The loss of predictions against the same classes [B, H, W] in every frame."""
     loss = build_loss("cutie", {"points": 200})
-    generator = torch.Generator().manual_seed(0)
-    total: Tensor = loss(predictions, [labels] * len(predictions), present, 0, generator)["total"]
+    generators = Generators.of(0, 0, range(len(present)))
+    total: Tensor = loss(predictions, [labels] * len(predictions), present, 0, generators)["total"]
     return total
 
 
