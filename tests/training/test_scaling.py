@@ -1,18 +1,20 @@
 """Training in float16: the loss is scaled, its scale is resumed, steps that overflow are left out."""
 
 import logging
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.training.test_training import recipe, small_network, train
+import torch
+from tests.training.test_training import RandomClips, assert_same, recipe, small_network, train
 
+from oneshot_vos.clips.dataset import Clip
 from oneshot_vos.training.checkpoint import StateFolder
 
 
 @pytest.fixture(autouse=True)
-def _without_the_warning_that_it_is_slow() -> Any:
+def _without_the_warning_that_it_is_slow() -> Iterator[None]:
     with pytest.warns(UserWarning, match="float16 has no matrix instructions"):
         yield
 
