@@ -247,7 +247,9 @@ def test_training(cases, network, recipe):
             order = range(images.shape[1])
             features = encode_clip(net, images, learn=order)
             reference = one_hot(ids[:, 0], slots)
-            predictions = propagate(net, features, order, reference, present, rollout, torch.Generator())
+            predictions = propagate(
+                net, features, order, reference, present, rollout, Generators.of(0, 0, range(len(present)))
+            )
             for t, prediction in enumerate(predictions, 1):
                 case.check(f"{tag}.logits_{t}", prediction.logits[:, :, ::3, ::3], _LOGITS)
                 case.check_aggregated(f"{tag}.aux_sensory_{t}", prediction.auxiliary["sensory"])

@@ -42,9 +42,8 @@ def walk(network: Cutie, frames: Tensor, masks: Tensor, present: Tensor, *, deep
     """Predict frames [B, T, 3, H, W] one after another from the masks [B, K, H, W] of the first."""
     order = range(frames.shape[1])
     features = encode_clip(network, frames, learn=order)
-    return propagate(
-        network, features, order, masks, present, RolloutOptions(None, deep), torch.Generator().manual_seed(0)
-    )
+    generators = Generators.of(0, 0, range(len(present)))
+    return propagate(network, features, order, masks, present, RolloutOptions(None, deep), generators)
 
 
 def clip(batch: int, objects: int, *, frames: int = 3, height: int = 48, width: int = 64):
