@@ -33,6 +33,7 @@ from oneshot_vos.inference.propagate import Annotation, predict_frames
 from oneshot_vos.networks.common import memory
 from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.convolution import Conv3x3
+from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.ready import fold_norms
 from oneshot_vos.supervision.full import FullSupervision
 from oneshot_vos.supervision.rollout import RolloutOptions
@@ -93,7 +94,7 @@ def training_step(name: str, frames: int, plain: bool) -> Callable[[], list[floa
     )
 
     def step() -> list[float]:
-        total = supervision(clip, 0, torch.Generator().manual_seed(1))["total"]
+        total = supervision(clip, 0, Generators.of(1, 0, range(2)))["total"]
         optimiser.zero_grad()
         total.backward()
         optimiser.step()

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from oneshot_vos.clips.dataset import ClipBatch
 from oneshot_vos.files import write_json
 from oneshot_vos.networks.common.build import build_loss, build_network
+from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.params import load_params
 from oneshot_vos.supervision.build import build_strategy
@@ -62,7 +63,7 @@ def training_step(model: str, dtype: torch.dtype) -> Work:
 
     def step() -> None:
         with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-            total = supervision(clip, recipe.iterations // 2, torch.Generator().manual_seed(0))["total"]
+            total = supervision(clip, recipe.iterations // 2, Generators.of(0, 0, range(batch)))["total"]
         total.backward()
         network.zero_grad()
 

@@ -32,6 +32,7 @@ from oneshot_vos.inference.plan import InferenceSettings, plan_frames
 from oneshot_vos.inference.propagate import Annotation, predict_frames
 from oneshot_vos.networks.common.aggregation import aggregate
 from oneshot_vos.networks.common.blocks import ResidualBlock, SplitResidualBlock, UpsampleBlock
+from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Prediction
 from oneshot_vos.networks.common.losses import BootstrappedCrossEntropy
 from oneshot_vos.networks.common.memory import ClipMemory
@@ -148,7 +149,7 @@ def training_step(plain: bool, device: torch.device, dtype: torch.dtype) -> Call
     def step() -> list[float]:
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             predictions = (walk_plain if plain else walk_ours)(network, frames, reference)
-            terms = loss(predictions, [labels, labels], present, 45_000, generator)
+            terms = loss(predictions, [labels, labels], present, 45_000, Generators.of(0, 0, range(len(present))))
         optimiser.zero_grad()
         terms["total"].backward()
         optimiser.step()

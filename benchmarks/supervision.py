@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from oneshot_vos.clips.dataset import ClipBatch
+from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.losses import BootstrappedCrossEntropy
 from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.params import load_params
@@ -48,7 +49,7 @@ def iteration(supervision: nn.Module, clips: ClipBatch, number: int) -> tuple[fl
     """Wall and CPU seconds of one forward and backward pass."""
     device = clips.frames.device
     wall, cpu = time.perf_counter(), time.process_time()
-    supervision(clips, 0, torch.Generator().manual_seed(number))["total"].backward()
+    supervision(clips, 0, Generators.of(0, number, range(BATCH)))["total"].backward()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     seconds = time.perf_counter() - wall, time.process_time() - cpu

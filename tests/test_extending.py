@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.parameters import read_document, write_document
+from tests.parameters import CLIPS, read_document, write_document
 from torch import Tensor
 
 from oneshot_vos import networks, supervision
@@ -23,6 +23,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.video import segment_video
 from oneshot_vos.networks.common.build import build_loss, build_network
+from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.params import Training
 from oneshot_vos.supervision.build import build_strategy
 from oneshot_vos.supervision.rollout import RolloutOptions
@@ -103,6 +104,8 @@ def recipe() -> Training:
             "transforms": "composed",
             "sampler": "steps",
             "augmentation": "stcn",
+            "clips": CLIPS,
+            "single_object": False,
             "optimiser": {"name": "adamw", "epsilon": 1e-8, "learning_rate": 1e-2, "weight_decay": 0.01, "clip": 1.0},
             "schedule": {"name": "cosine", "milestones": [], "factor": 0.1, "warmup": 2},
             "loss": {},
@@ -171,7 +174,7 @@ def test_wrong_settings_are_refused(settings: dict[str, Any], found: str) -> Non
 def test_the_teacher_follows_the_network_and_learns_nothing_itself() -> None:
     strategy: Any = build("ema_teacher", {"decay": 0.75})
     before = [p.clone() for p in strategy.teacher.parameters()]
-    terms = strategy(batch(), 0, torch.Generator().manual_seed(0))
+    terms = strategy(batch(), 0, Generators.of(0, 0, range(2)))
     terms["total"].backward()
     assert all(p.grad is None for p in strategy.teacher.parameters())
     with torch.no_grad():
@@ -185,7 +188,7 @@ def test_the_teacher_follows_the_network_and_learns_nothing_itself() -> None:
 def test_the_new_network_learns_with_every_strategy() -> None:
     strategy = build("full", {})
     optimiser = torch.optim.Adam(strategy.network.parameters(), 0.01)
-    clip, draws = batch(), torch.Generator().manual_seed(0)
+    clip, draws = batch(), Generators.of(0, 0, range(2))
     course = []
     for _ in range(150):
         total = strategy(clip, 0, draws)["total"]

@@ -150,7 +150,7 @@ REFUSED = {
         lambda clip: clip.put_mask("00000.png", np.zeros_like(TWO)),
         (train, segment),
         r"00000\.png",
-        r"no object in the first mask|the mask is empty",
+        r"no object in any mask|the mask is empty",
         r"expected (one|an object)",
         "Draw (it|one), or (take the video out|leave it out)",
     ),

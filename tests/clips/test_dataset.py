@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from oneshot_vos.clips.dataset import (
     StillSource,
     collate,
 )
-from oneshot_vos.clips.sampling import ClipSampler, FullSampler, OneShotSampler
+from oneshot_vos.clips.sampling import ClipSampler, FullSampler, NearbySampler, OneShotSampler
 from oneshot_vos.clips.transforms import ClipTransform, StaticTransform
 from oneshot_vos.errors import UserError
 from oneshot_vos.sets.labels import keep_every, keep_first
@@ -58,11 +59,25 @@ def videos(tmp_path: Path) -> list[Video]:
 
 
 def _dataset(
-    videos: list[Video], sampler: ClipSampler, *, objects: int = 2, frames: int = 3, crop: int = 32
+    videos: list[Video],
+    sampler: ClipSampler,
+    *,
+    objects: int = 2,
+    frames: int = 3,
+    crop: int = 32,
+    by_frame: bool = False,
+    **more: Any,
 ) -> ClipDataset:
-    source = ClipSource("set", videos)
+    source = ClipSource("set", videos, by_frame=by_frame)
     return ClipDataset(
-        [source], sampler, ClipTransform(crop), objects=objects, frames=frames, seed=5, max_skip=lambda position: 3
+        [source],
+        sampler,
+        ClipTransform(crop),
+        objects=objects,
+        frames=frames,
+        seed=5,
+        max_skip=lambda position: 3,
+        **more,
     )
 
 
@@ -130,6 +145,65 @@ def test_batches_do_not_depend_on_workers(videos, sampler):
         assert all(_same(a, b) for a, b in zip(batches[0], other, strict=True))
 
 
+@pytest.mark.parametrize("sampler", [OneShotSampler(), NearbySampler()])
+def test_the_last_clips_are_upright_whatever_the_workers(videos, sampler):
+    """XMem's last iterations: where they begin follows from the position alone, so that a resumed run agrees."""
+    turned, last = _dataset(videos, sampler), _dataset(videos, sampler, upright_from=4)
+    upright = _dataset(videos, sampler, upright_from=0)
+    batches = [
+        list(DataLoader(last, batch_sampler=[[2, 3], [4, 5]], num_workers=workers, collate_fn=collate))
+        for workers in (0, 2)
+    ]
+    for early, late in batches:
+        assert _same(early, collate([turned[2], turned[3]]))
+        assert _same(late, collate([upright[4], upright[5]]))
+        assert not torch.equal(late.frames, collate([turned[4], turned[5]]).frames)
+
+
+def test_an_item_may_be_a_frame(videos):
+    """One epoch starts from every labelled frame of every video once."""
+    dataset = _dataset(videos, NearbySampler(), by_frame=True, frames=2)
+    assert len(dataset) == len(videos) * FRAMES
+    starts = {(item.video.name, item.start) for item in (dataset._entries[i] for i in range(len(dataset)))}
+    assert starts == {(video.name, t) for video in videos for t in range(FRAMES)}
+    for position in range(len(dataset)):
+        start = dataset._entries[position].start
+        assert f"{start:05d}" in dataset[position].name.split("@")[1]
+    assert len(_dataset(videos, OneShotSampler(), by_frame=True)) == len(videos) * FRAMES
+    assert "@00000," in _dataset(videos, OneShotSampler(), by_frame=True)[4].name
+
+
+@pytest.mark.parametrize("sampler", [OneShotSampler(), NearbySampler()])
+def test_short_videos_are_dropped_on_request(videos, sampler):
+    kept = _dataset(videos, sampler, frames=FRAMES, drop_short=True)
+    assert (len(kept), kept.left_out) == (3, [])
+    assert len(_dataset(videos, sampler, frames=FRAMES + 1)) == 3
+    with pytest.raises(UserError, match="set/cat: it has 7 frames, a clip has 8"):
+        _dataset(videos, sampler, frames=FRAMES + 1, drop_short=True)
+
+
+def test_clips_are_merged_where_there_is_room(videos):
+    """Full supervision, fewer objects than a clip may have: the other clip's come on top."""
+    one = [Video(video.name, video.frames, video.masks, single_object=True) for video in videos]
+    merged = _dataset(one, NearbySampler(), merge=1.0)
+    clips = [merged[position] for position in range(8)]
+    assert all("+set/" in clip.name for clip in clips)
+    assert sum(clip.present.sum() == 2 for clip in clips) >= 6, "now and then the second covers the first"
+    for clip in clips:
+        for k in range(2):
+            assert torch.equal(clip.first_masks[k] == 1, clip.targets[0] == k + 1)
+    half = [_dataset(one, NearbySampler(), merge=0.5)[position].name for position in range(60)]
+    assert 20 < sum("+" in name for name in half) < 40
+    again = DataLoader(merged, batch_sampler=[[0, 1]], num_workers=2, collate_fn=collate)
+    assert _same(next(iter(again)), collate(clips[:2]))
+
+
+def test_clips_are_not_merged_without_room_nor_in_one_shot_training(videos):
+    for sampler, objects in ((NearbySampler(), 1), (OneShotSampler(), 4)):
+        plain, merged = (_dataset(videos, sampler, objects=objects, merge=share) for share in (0.0, 1.0))
+        assert _same(collate([plain[i] for i in range(4)]), collate([merged[i] for i in range(4)]))
+
+
 def test_still_batches_do_not_depend_on_workers(pairs):
     dataset = StaticDataset(pairs, StaticTransform(32, bend=1.0), objects=2, seed=0)
     batches = [
@@ -195,9 +269,9 @@ def test_copies_and_skip_divisor(videos):
     asked = []
 
     class Recording(OneShotSampler):
-        def sample(self, frames, labelled, length, max_skip, rng):
+        def sample(self, frames, labelled, length, max_skip, rng, start=None):
             asked.append(max_skip)
-            return super().sample(frames, labelled, length, max_skip, rng)
+            return super().sample(frames, labelled, length, max_skip, rng, start)
 
     sources = [ClipSource("davis", videos[:1], copies=5), ClipSource("youtube", videos[1:], skip_divisor=5)]
     dataset = ClipDataset(
@@ -288,6 +362,16 @@ def test_still_clips(pairs, is_exact):
         assert torch.equal(batch.first_masks[:, k] > 0.5, batch.targets[:, 0] == k + 1)
     assert {"stills/0", "stills/1", "stills/2", "stills/3"} == set(batch.names)
     assert batch.present[[name == "stills/0" for name in batch.names]].tolist() == [[1, 0], [1, 0]]
+
+
+def test_first_masks_of_still_clips_may_be_hard(pairs):
+    soft, hard = (StaticDataset(pairs, StaticTransform(48), objects=2, seed=1, hard=each) for each in (False, True))
+    for position in range(4):
+        one, other = soft[position], hard[position]
+        assert set(other.first_masks.unique().tolist()) <= {0.0, 1.0}
+        assert torch.equal(one.first_masks > 0.5, other.first_masks == 1)
+        assert torch.equal(one.targets, other.targets)
+        assert torch.equal(one.frames, other.frames)
 
 
 def test_still_clips_of_one_object_pick_different_instances(pairs):

@@ -91,9 +91,10 @@ def test_still_image_and_masks_stay_aligned(ids, is_exact):
                     assert _iou(painted[k], masks[t, k] > 0.5) > 0.85
 
 
+@pytest.mark.parametrize("affine_first", [False, True])
 @pytest.mark.parametrize("crop", [64, 128])
-def test_composed_video_masks_equal_exact_ones_but_for_the_edges(ids, crop):
-    transform = ClipTransform(crop)
+def test_composed_video_masks_equal_exact_ones_but_for_the_edges(ids, crop, affine_first):
+    transform = ClipTransform(crop, affine_first=affine_first)
     for seed in range(8):
         draw = transform.draw(np.random.default_rng(seed), HEIGHT, WIDTH, frames=1)
         a, b = exact.clip_ids(ids, draw, 0), composed.clip_ids(ids, draw, 0)
@@ -113,21 +114,62 @@ def test_composed_still_masks_equal_exact_ones_but_for_the_edges(ids, bend, agre
         assert ((a > 0.5) == (b > 0.5)).mean() > agreement
 
 
+@pytest.mark.parametrize("changes", [{}, {"interpolation": "bilinear"}, {"affine_first": True}])
 @pytest.mark.parametrize("kind", ["clip", "still"])
-def test_composed_images_are_near_exact_ones(kind):
+def test_composed_images_are_near_exact_ones(kind, changes):
+    if kind == "still":
+        changes.pop("affine_first", None)
     rng = np.random.default_rng(3)
     image = cv2.resize(
         rng.integers(0, 256, (12, 20, 3), dtype=np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC
     )
     for seed in range(6):
         if kind == "clip":
-            draw = ClipTransform(96).draw(np.random.default_rng(seed), HEIGHT, WIDTH, 1)
+            draw = ClipTransform(96, **changes).draw(np.random.default_rng(seed), HEIGHT, WIDTH, 1)
             a, b = (carried_out(module.clip_image, image, draw, 0) for module in (exact, composed))
         else:
-            still = StaticTransform(96).draw(np.random.default_rng(seed), HEIGHT, WIDTH)
+            still = StaticTransform(96, **changes).draw(np.random.default_rng(seed), HEIGHT, WIDTH)
             a, b = exact.still_images(image, still), composed.still_images(image, still)
         assert np.abs(_rgb(a) - _rgb(b)).mean() < 0.03  # PIL rounds down after each colour step
         assert np.percentile(np.abs(_rgb(a) - _rgb(b)), 95) < 0.07
+
+
+@pytest.mark.parametrize(("affine_first", "share"), [(False, 0.091), (True, 0.030)])
+def test_share_of_a_crop_that_is_filled(affine_first, share):
+    """As measured on the official order and on the other one, with Cutie's ranges and frames of DAVIS."""
+    transform = CLIP_RECIPES["cutie"](64, affine_first=affine_first)
+    whole = np.ones((480, 854), np.uint8)
+    rng = np.random.default_rng(0)
+    filled = [(composed.clip_ids(whole, transform.draw(rng, 480, 854, 1), 0) == 0).mean() for _ in range(1500)]
+    assert abs(np.mean(filled) - share) < 0.005
+
+
+@pytest.mark.parametrize("is_exact", [True, False])
+def test_bilinear_takes_other_pixels_than_bicubic_and_hardly_softens_still_masks(ids, is_exact):
+    plane = ((ids == 1) * 255).astype(np.uint8)
+    soft = []
+    for interpolation in ("bicubic", "bilinear"):
+        clip = ClipTransform(96, is_exact, interpolation=interpolation)
+        drawn = clip.draw(np.random.default_rng(5), HEIGHT, WIDTH, 1)
+        still = StaticTransform(96, exact=is_exact, bend=0.0, interpolation=interpolation)
+        masks = still.masks([plane], still.draw(np.random.default_rng(5), HEIGHT, WIDTH))
+        soft.append(float(((masks > 0) & (masks < 1)).mean()))
+        bright = _rgb(carried_out(clip.image, _painted(ids), drawn, 0))
+        assert bright.shape == (3, 96, 96)
+        soft.append(bright)
+    assert not np.array_equal(soft[1], soft[3])
+    assert np.abs(soft[1] - soft[3]).mean() < 0.02
+    assert soft[0] > 0
+    assert soft[2] == 0, "by the nearest pixel"
+
+
+def test_upright_clips_draw_all_else_alike():
+    transform = ClipTransform(96)
+    drawn = transform.draw(np.random.default_rng(1), HEIGHT, WIDTH, 3)
+    upright = transform.upright().draw(np.random.default_rng(1), HEIGHT, WIDTH, 3)
+    assert (drawn.flip, drawn.box, drawn.colours) == (upright.flip, upright.box, upright.colours)
+    assert [frame.colours for frame in drawn.frames] == [frame.colours for frame in upright.frames]
+    assert {(frame.angle, frame.shear) for frame in upright.frames} == {(0.0, 0.0)}
 
 
 def test_beyond_the_border_lies_the_mean_colour():

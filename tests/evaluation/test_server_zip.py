@@ -26,7 +26,7 @@ from oneshot_vos.videos.masks import DAVIS_PALETTE, encode_mask
 from oneshot_vos.videos.objects import YouTubeSet
 from oneshot_vos.videos.objects_index import read_youtube_index, write_youtube_index
 
-LATE, LATE_START = fake_trees.YOUTUBE_VALID[1:]
+LATE, LATE_START = fake_trees.VALID_CLEAN[1:]
 SIZE = (48, 64)
 Members = dict[str, bytes]
 
@@ -68,10 +68,13 @@ def test_the_archive_has_the_required_frames_and_nothing_else(
         content = archive.read(f"Annotations/{LATE}/00010.png")
     fifth = [f"{t:05d}" for t in range(0, 22, 5)]
     assert names == [
-        *(f"Annotations/{fake_trees.YOUTUBE_VALID[0]}/{stem}.png" for stem in fifth),
+        *(f"Annotations/{fake_trees.VALID_CLEAN[0]}/{stem}.png" for stem in fifth),
         *(f"Annotations/{LATE}/{stem}.png" for stem in fifth),
         # The clip begins at 00005, its object at 00010: nothing before is handed in.
         *(f"Annotations/{LATE_START}/{stem}.png" for stem in fifth[2:]),
+        # A clip that begins with an empty mask, which lists nothing; a clip of two annotated frames.
+        *(f"Annotations/{fake_trees.VALID_DIRTY[0]}/{stem}.png" for stem in fifth[1:]),
+        *(f"Annotations/{fake_trees.VALID_DIRTY[1]}/{stem}.png" for stem in fifth[:2]),
     ]
     assert content == masks[f"{LATE}/00010.png"]
     with Image.open(io.BytesIO(content)) as image:
@@ -82,7 +85,7 @@ def test_the_archive_has_the_required_frames_and_nothing_else(
 def test_the_report_says_what_was_written(chosen: YouTubeSet, masks: Members, tmp_path: Path) -> None:
     write_zip(tmp_path / "masks.zip", masks.items())
     first = write_server_zip(chosen, tmp_path / "masks.zip", tmp_path / "one.zip")
-    assert (first.videos, first.frames) == (3, 13)
+    assert (first.videos, first.frames) == (5, 19)
     assert first.size == (tmp_path / "one.zip").stat().st_size
     # Equal masks, equal bytes; a folder of masks is as good as an archive.
     with zipfile.ZipFile(tmp_path / "masks.zip") as archive:
@@ -141,10 +144,20 @@ def test_an_object_may_be_predicted_from_its_first_mask_on(chosen: YouTubeSet, m
     packed(masks, chosen, tmp_path)
 
 
+def test_objects_begin_where_masks_show_them_whatever_meta_lists(
+    chosen: YouTubeSet, masks: Members, tmp_path: Path
+) -> None:
+    name = fake_trees.VALID_DIRTY[1]  # object 2 is listed from frame 0 on, and shown at frame 5
+    packed(masks, chosen, tmp_path)
+    masks[f"{name}/00000.png"] = encode_mask(flat(2))
+    with pytest.raises(UserError, match=rf"{name}/00000\.png: object ids \[2\]; expected .* have begun, \[1\]"):
+        packed(masks, chosen, tmp_path)
+
+
 def test_all_findings_are_named_at_once(chosen: YouTubeSet, masks: Members, tmp_path: Path) -> None:
     for name in masks:
         masks[name] = encode_mask(flat(9, (5, 5)))
-    with pytest.raises(UserError, match=r"26 problems[\s\S]*and 6 more"):
+    with pytest.raises(UserError, match=r"38 problems[\s\S]*and 18 more"):
         packed(masks, chosen, tmp_path)
 
 
@@ -247,11 +260,11 @@ def test_from_a_validation_set_with_all_frames_to_the_archive(
     read = read_youtube(root, split="valid", all_frames=ALL_FRAMES)
     write_youtube_index(tmp_path / "sets/valid.json", read)
     chosen = segment(network, tmp_path / "sets/valid.json", tmp_path / "masks.zip")
-    assert [len(each.video) for each in chosen.videos] == [22, 22, 17]
+    assert [len(each.video) for each in chosen.videos] == [22, 22, 17, 22, 10]
     with zipfile.ZipFile(tmp_path / "masks.zip") as archive:
-        assert len(archive.namelist()) == 13
+        assert len(archive.namelist()) == 19
     written = write_server_zip(chosen, tmp_path / "masks.zip", tmp_path / "server.zip")
-    assert written.frames == 13
+    assert written.frames == 19
     with zipfile.ZipFile(written.path) as archive:
         for name, stem, number in ((LATE, "00010", 3), (LATE_START, "00010", 2)):
             with Image.open(io.BytesIO(archive.read(f"Annotations/{name}/{stem}.png"))) as image:

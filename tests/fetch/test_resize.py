@@ -53,11 +53,12 @@ def test_a_copy_has_every_frame_and_every_id(source: Path, caplog: pytest.LogCap
     ]
     for old, new in zip(before, after, strict=True):
         for stem, path in old.masks.items():
-            small = Image.fromarray(read_mask(path).astype(np.uint8)).resize((31, 24), Image.Resampling.NEAREST)
+            whole = Image.fromarray(read_mask(path).astype(np.uint8))
+            small = whole.resize(resized_size(*whole.size, SMALL), Image.Resampling.NEAREST)
             assert (read_mask(new.masks[stem]) == np.asarray(small)).all()
             assert object_ids(read_mask(new.masks[stem])) == object_ids(read_mask(path))
     assert (target / "meta.json").read_bytes() == (source / "meta.json").read_bytes()
-    assert caplog.messages == [f"{target}: 4 videos, 11 frames, 11 masks; settings in resize.json"]
+    assert caplog.messages == [f"{target}: 9 videos, 23 frames, 22 masks; settings in resize.json"]
 
 
 def test_images_are_resized_bicubically_and_saved_with_the_quality_recorded(source: Path) -> None:
@@ -73,14 +74,14 @@ def test_images_are_resized_bicubically_and_saved_with_the_quality_recorded(sour
         "jpeg_quality": 60,
         "pillow": Image.__version__,
     }
-    assert record["counts"] == {"videos": 4, "frames": 11, "masks": 11}
+    assert record["counts"] == {"videos": 9, "frames": 23, "masks": 22}
 
 
 def test_a_second_call_does_nothing(source: Path, caplog: pytest.LogCaptureFixture) -> None:
     target = copy(source)
     before = {path: path.stat().st_mtime_ns for path in target.rglob("*")}
     copy(source)
-    assert caplog.messages[-1] == f"{target}: there already, 4 videos; used as it is"
+    assert caplog.messages[-1] == f"{target}: there already, 9 videos; used as it is"
     assert {path: path.stat().st_mtime_ns for path in target.rglob("*")} == before
 
 
@@ -119,7 +120,7 @@ def test_a_copy_of_another_program_is_used(source: Path, caplog: pytest.LogCaptu
     copy(source)
     assert "made by another program; used as it is" in caplog.text
     shutil.rmtree(source.parent / "copy/JPEGImages/0043f083b5")
-    with pytest.raises(UserError, match=r"copy: without 0043f083b5; expected the 4 videos of"):
+    with pytest.raises(UserError, match=r"copy: without 0043f083b5; expected the 9 videos of"):
         copy(source)
 
 
@@ -129,7 +130,7 @@ def test_all_damaged_files_are_named_and_the_other_videos_kept(source: Path) -> 
     cut.write_bytes(content[: len(content) // 2])
     wrong = source / "Annotations/003234408d/00005.png"
     Image.new("P", (10, 10)).save(wrong)
-    with pytest.raises(UserError, match="2 of 4 videos could not be resized") as failure:
+    with pytest.raises(UserError, match="2 of 9 videos could not be resized") as failure:
         copy(source)
     assert str(cut) in str(failure.value)
     assert str(wrong) in str(failure.value)
@@ -138,7 +139,7 @@ def test_all_damaged_files_are_named_and_the_other_videos_kept(source: Path) -> 
     cut.write_bytes(content)
     shutil.copy(source / "Annotations/003234408d/00000.png", wrong)
     target = copy(source)
-    assert len(list((target / "JPEGImages").iterdir())) == 4
+    assert len(list((target / "JPEGImages").iterdir())) == 9
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.fetch.layout import inspect_folder
 from oneshot_vos.fetch.sources import DRIVE, SOURCES, chosen
 
 
@@ -59,9 +60,12 @@ def test_the_group_paper_gives_what_the_profile_paper_reads(repository: Path) ->
             parts = [entry.get(key) for key in ("images", "annotations", "all_frames")]
             folders = [*(PurePosixPath(part).parent.as_posix() for part in parts if part), entry["split"]]
             wanted |= {f"{entry['path']}/{folder}" for folder in folders}
+        elif entry["kind"] == "davis":
+            wanted |= {f"{entry['path']}/{entry[key]}" for key in ("images", "annotations", "list")}
         else:
             wanted.add(entry["path"])
     assert {"YouTube2018/train_480p", "YouTube/all_frames/valid_all_frames"} <= wanted
+    assert {"YouTube2018/train", "DAVIS/2016/Annotations/480p"} <= wanted
     targets = [part.target for source in chosen(["paper"]) for part in source.parts]
     for path in wanted:
         # train_480p is what `resize-youtube` makes of train
@@ -80,3 +84,12 @@ def test_weights_are_those_that_torchvision_names() -> None:
         assert source.file_name.removesuffix(".pth").endswith(source.sha256[:8])
         assert source.size is not None
         assert weights.IMAGENET1K_V1.meta["_file_size"] == pytest.approx(source.size / 2**20, abs=0.01)
+
+
+def test_a_package_of_all_frames_may_hold_another_number_of_videos(tmp_path: Path) -> None:
+    (tmp_path / "JPEGImages/video").mkdir(parents=True)
+    found = inspect_folder(SOURCES["youtube2018-valid-all-frames"].parts[0], tmp_path)
+    assert (found.state, found.details) == ("complete", "1 videos (expected 474)")
+    (tmp_path / "Annotations/video").mkdir(parents=True)
+    (tmp_path / "meta.json").touch()
+    assert inspect_folder(SOURCES["youtube2018-valid"].parts[0], tmp_path).state == "differs"

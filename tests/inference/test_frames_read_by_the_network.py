@@ -13,6 +13,7 @@ from oneshot_vos.inference.frame_bank import FrameBank
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker, new_bank, predict_frames
 from oneshot_vos.inference.snapshot import load_tracker, save_tracker
+from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Decoded, Memory, Network, State, TokenFrame
 from oneshot_vos.networks.common.memory import ClipMemory
 from oneshot_vos.supervision.rollout import RolloutOptions, encode_clip, propagate
@@ -91,7 +92,7 @@ def test_training_reads_all_frames_or_a_choice_of_them_with_gradient(network: At
         network.zero_grad()
         options = RolloutOptions(memory_frames=most)
         predictions = propagate(
-            network, features, range(FRAMES), masks, torch.ones(2, 2), options, torch.Generator().manual_seed(0)
+            network, features, range(FRAMES), masks, torch.ones(2, 2), options, Generators.of(0, 0, range(2))
         )
         assert [tuple(prediction.masks.shape) for prediction in predictions] == [(2, 2, SIZE, SIZE)] * (FRAMES - 1)
         sum(prediction.masks.mean() for prediction in predictions).backward(retain_graph=True)  # type: ignore[union-attr]
@@ -99,7 +100,7 @@ def test_training_reads_all_frames_or_a_choice_of_them_with_gradient(network: At
 
 
 def test_each_sample_reads_its_own_choice() -> None:
-    memory = ClipMemory(most=2, generator=torch.Generator().manual_seed(0))
+    memory = ClipMemory(most=2, generators=Generators.of(0, 0, range(40)).clips)
     for t in range(6):
         memory.add(TokenFrame((torch.full((40, 1), float(t)),), (torch.full((40, 1, 1), float(t)),)))
     first, second = memory.frames

@@ -83,11 +83,46 @@ def test_paper_profile_holds_the_official_recipe() -> None:
     assert main.max_skip is not None
     assert main.max_skip.values == (5, 10, 15, 20, 25, 5)
     assert main.max_skip.at == (0.0, 0.1, 0.2, 0.3, 0.4, 0.8)
-    sources = params.profile.data.train
-    assert [(source.copies, source.skip_divisor) for source in sources.values()] == [(5, 1), (1, 5)]
+    data = params.profile.data
+    described = {
+        network: [(name, *source.model_dump().values()) for name, source in data.train_sources(network).items()]
+        for network in params.networks
+    }
+    assert described["stcn"] == [("davis17-train", 5, 1, "videos"), ("youtube18-train", 1, 5, "videos")]
+    assert described["xmem"] == described["stcn"]
+    assert described["cutie"] == [("davis17-train", 2, 2, "frames"), ("youtube18-original", 1, 5, "frames")]
     assert (params.profile.infer["stcn"].top_k, params.profile.infer["stcn"].memory_every) == (20, 5)
     assert params.profile.init.backbone == "imagenet"
     assert params.profile.networks == {"stcn": {}, "xmem": {}, "cutie": {}}
+
+
+def test_paper_profile_makes_clips_as_each_official_program_does() -> None:
+    profile = load_params(SHIPPED, "paper").profile
+    chosen = {
+        (section, network): recipe.clips
+        for section in ("pretrain", "train")
+        for network, recipe in getattr(profile, section).items()
+    }
+    cutie, xmem, stcn = (chosen["train", name] for name in ("cutie", "xmem", "stcn"))
+    assert (cutie.merge, cutie.affine_first, cutie.interpolation, cutie.affine_until) == (0.5, True, "bilinear", None)
+    assert (xmem.merge, xmem.affine_first, xmem.interpolation, xmem.affine_until) == (0, False, "bilinear", 100_000)
+    assert (stcn.merge, stcn.affine_first, stcn.interpolation, stcn.affine_until) == (0, False, "bicubic", None)
+    assert profile.train["xmem"].iterations - 10_000 == xmem.affine_until
+    static = {name: chosen["pretrain", name] for name in ("stcn", "xmem", "cutie")}
+    assert {name: each.first_masks for name, each in static.items()} == {
+        "stcn": "soft",
+        "xmem": "hard",
+        "cutie": "hard",
+    }
+    assert {name: each.interpolation for name, each in static.items()} == {
+        "stcn": "bicubic",
+        "xmem": "bicubic",
+        "cutie": "bilinear",
+    }
+    assert {each.short_videos for each in chosen.values()} == {"drop"}
+    assert all(recipe.single_object for recipe in profile.pretrain.values())
+    assert not any(recipe.single_object for recipe in profile.train.values())
+    assert profile.figures.figure6.iteration == 15_000
 
 
 STCN, SAID = "profiles.mini.train.stcn", "config/profiles/mini.yaml: train.stcn"
@@ -102,6 +137,7 @@ OTHER_CROP = {
     "train": {"crop": 48},
 }
 SKIP = {"values": [1, 2, 3, 2]}
+SOURCE = {"mini-train": {"copies": 1, "skip_divisor": 1, "items": "videos"}}
 
 
 @pytest.mark.parametrize(
@@ -128,6 +164,18 @@ SKIP = {"values": [1, 2, 3, 2]}
             f"{SAID}.max_skip: at must start with 0 and rise",
         ),
         (put(f"{STCN}.max_skip", None), f"{SAID}.max_skip: training on videos needs values"),
+        (put(f"{STCN}.single_object", True), f"{SAID}: single_object is for single images with objects: 1"),
+        (put(f"{STCN}.clips", {"merge": 1.5}), f"{SAID}.clips.merge: should be less than or equal to 1, not 1.5"),
+        (put(f"{STCN}.clips", {"short_videos": "dropp"}), f"{SAID}.clips.short_videos: "),
+        (put("profiles.mini.data.train_of.xmen", SOURCE), f"{MINI}: data.train_of: unknown network 'xmen'; did you"),
+        (
+            put("profiles.mini.data.train_of.stcn", {"x": SOURCE["mini-train"]}),
+            "data.train_of.stcn: the set 'x' is not",
+        ),
+        (
+            put("profiles.mini.figures.figure6.iteration", 420),
+            "figures.figure6.iteration: 420, but the run cutie-empty-backbone ends after 420",
+        ),
         (put(f"{STCN}.frames", 2), "the run stcn-two_step-static and 1 more need at least 3 frames per clip, not 2"),
         (put("profiles.smoke.training.schedule.milestones", [4]), "the milestone 4 is never reached in 4 iterations"),
         (

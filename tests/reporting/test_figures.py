@@ -213,7 +213,8 @@ def test_frames_are_spread_evenly_with_both_ends(total, wanted, expected):
 
 def make_params(**choice):
     figure = SimpleNamespace(**{"set": "val", "videos": None, "frames": 3} | choice)
-    figures = SimpleNamespace(figure4=figure, figure5=None, figure6=figure, figure7=figure)
+    figure6 = SimpleNamespace(**vars(figure), iteration=None)
+    figures = SimpleNamespace(figure4=figure, figure5=None, figure6=figure6, figure7=figure)
     chosen = {"profile_name": "test", "profile": SimpleNamespace(figures=figures)}
     return SimpleNamespace(runs=RUNS, table1_strategy=TABLE1_STRATEGY, **chosen)
 

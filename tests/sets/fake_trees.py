@@ -5,7 +5,7 @@ whose masks the real set keeps to itself. The same arguments write the same byte
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,23 +21,55 @@ DAVIS_VAL = ("bike-packing", "blackswan", "bmx-trees")
 # The lists of 2016 name a part of 2017's videos.
 DAVIS_2016_TRAIN = ("bear", "bmx-bumps", "boat")
 DAVIS_2016_VAL = ("blackswan", "bmx-trees")
-# The last one is among the seven training videos that the usual training list leaves out.
-YOUTUBE_TRAIN = ("003234408d", "0043f083b5", "0044fa5fba", "01e64dd36a")
-YOUTUBE_VALID = ("0062f687f1", "00f88c4f0a", "0a7a2514aa")
+# Clean videos, and dirty ones, as the real set has them: see `_training_videos` and `_validation_videos`.
+YOUTUBE_CLEAN = ("003234408d", "0043f083b5", "0044fa5fba")
+YOUTUBE_DIRTY = ("0860df21e2", "1903f9ea15", "38eb2bf67f", "3b6e983b5b", "4810c3fbca")
+EMPTY_FIRST, RETURNING, SPARSE, TWO_FRAMES, ONE_FRAME = YOUTUBE_DIRTY
+YOUTUBE_TRAIN = YOUTUBE_CLEAN + YOUTUBE_DIRTY
+YOUTUBE_FAULTY = "01e64dd36a"  # among the seven training videos that the usual training list leaves out
+VALID_CLEAN = ("0062f687f1", "00f88c4f0a", "0a7a2514aa")
+VALID_DIRTY = ("0b97736357", "0c44a9d545")
+YOUTUBE_VALID = VALID_CLEAN + VALID_DIRTY
 YOUTUBE_FOLDERS = {2018: "YouTube2018", 2019: "YouTube"}
 STATIC_FLAT = ("DUTS-TR", "DUTS-TE", "ecssd", "BIG_small", "HRSOD_small")
-CATEGORIES = ("penguin", "person", "skateboard", "cat")
+CATEGORIES = ("penguin", "person", "skateboard", "cat", "ape")
 STRIDE = 5  # YouTube-VOS annotates every fifth frame of a clip
 
 
 @dataclass(frozen=True)
 class FakeObject:
-    """A rectangle with an id; it is there from frame `first` to `last`, both counted from 0 in the full clip."""
+    """A rectangle with an id; `meta.json` lists it from frame `first` to `last`, counted from 0 in the full clip.
+
+    It is seen there but for the frames in `hidden`.
+    """
 
     object_id: int
     first: int
     last: int
     category: str = "penguin"
+    hidden: range = range(0)
+
+
+@dataclass(frozen=True)
+class FakeVideo:
+    """A video of YouTube-VOS from frame `start` to `end` of the full clip (None: as long as the others).
+
+    size: (height, width), None: that of the others. unmasked: annotated frames whose mask is not there. added:
+    validation frames with a mask where meta.json lets nothing begin, and the ids that it shows.
+    """
+
+    name: str
+    objects: tuple[FakeObject, ...]
+    start: int = 0
+    end: int | None = None
+    size: tuple[int, int] | None = None
+    unmasked: tuple[int, ...] = ()
+    added: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def draw(self, seed: int, frames: int, size: tuple[int, int]) -> dict[str, np.ndarray]:
+        """The true ids of every frame of the clip."""
+        times = range(self.start, frames if self.end is None else min(frames, self.end + 1))
+        return _draw_ids(seed, self.objects, times, self.size or size)
 
 
 def make_davis2017(root: Path, *, frames: int = 5, size: tuple[int, int] = (48, 64)) -> Truth:
@@ -86,9 +118,10 @@ def make_youtube(root: Path, year: int, *, frames: int = 22, size: tuple[int, in
     `YouTube2018/…`, each package with its `meta.json`.
 
     - train: frames and masks of every fifth frame; the second video begins at frame 00005, the third has an object
-      that appears late, one that leaves, and ids with a gap.
+      that appears late, one that leaves, and ids with a gap. The videos in `YOUTUBE_DIRTY` are as flawed as real ones.
     - valid: frames of every fifth frame; a mask only where an object is first annotated, showing the new objects
-      alone; `meta.json` has no categories, and an object's frames begin with its first annotation.
+      alone; `meta.json` has no categories, and an object's frames begin with its first annotation. `VALID_DIRTY` are
+      flawed, too.
     - valid_all_frames: every frame, no mask.
 
     The truth holds every frame of the clips, of training and validation videos alike.
@@ -103,12 +136,13 @@ def make_youtube_train(root: Path, *, frames: int = 22, size: tuple[int, int] = 
     """The training package: `root` is the folder that holds JPEGImages, Annotations and meta.json."""
     truth: Truth = {}
     meta = {}
-    for number, (name, start, objects) in enumerate(_training_videos(frames)):
-        truth[name] = ids = _draw_ids(number, objects, range(start, frames), size)
+    for number, video in enumerate(_training_videos(frames - 1)):
+        truth[video.name] = ids = video.draw(number, frames, size)
         fifth = {stem: mask for stem, mask in ids.items() if int(stem) % STRIDE == 0}
-        _write_frames(root / "JPEGImages" / name, fifth, number)
-        _write_masks(root / "Annotations" / name, fifth)
-        meta[name] = {"objects": _described(objects, fifth, with_category=True)}
+        masks = {stem: mask for stem, mask in fifth.items() if int(stem) not in video.unmasked}
+        _write_frames(root / "JPEGImages" / video.name, fifth, number)
+        _write_masks(root / "Annotations" / video.name, masks)
+        meta[video.name] = {"objects": _described(video.objects, fifth, with_category=True)}
     write_json(root / "meta.json", {"videos": meta})
     return truth
 
@@ -119,14 +153,16 @@ def make_youtube_valid(
     """The validation package at `root` and, where given, the one with all frames at `all_frames`."""
     truth: Truth = {}
     meta = {}
-    for number, (name, start, objects) in enumerate(_validation_videos(frames)):
-        truth[name] = ids = _draw_ids(100 + number, objects, range(start, frames), size)
+    for number, video in enumerate(_validation_videos(frames - 1), start=100):
+        truth[video.name] = ids = video.draw(number, frames, size)
         fifth = {stem: mask for stem, mask in ids.items() if int(stem) % STRIDE == 0}
-        _write_frames(root / "JPEGImages" / name, fifth, 100 + number)
-        _write_masks(root / "Annotations" / name, _first_annotations(objects, fifth))
+        _write_frames(root / "JPEGImages" / video.name, fifth, number)
+        masks = _first_annotations(video.objects, fifth)
+        masks |= {f"{frame:05d}": _only(ids[f"{frame:05d}"], shown) for frame, shown in video.added.items()}
+        _write_masks(root / "Annotations" / video.name, masks)
         if all_frames is not None:
-            _write_frames(all_frames / "JPEGImages" / name, ids, 100 + number)
-        meta[name] = {"objects": _described(objects, fifth, with_category=False)}
+            _write_frames(all_frames / "JPEGImages" / video.name, ids, number)
+        meta[video.name] = {"objects": _described(video.objects, fifth, with_category=False)}
     write_json(root / "meta.json", {"videos": meta})
     if all_frames is not None:
         write_json(all_frames / "meta.json", {"videos": meta})
@@ -143,27 +179,55 @@ def make_static(root: Path, *, pairs: int = 2, size: tuple[int, int] = (40, 56))
             Image.fromarray(mask * np.uint8(255)).save(root / folder / f"{stem}.png")
 
 
-def _training_videos(frames: int) -> list[tuple[str, int, list[FakeObject]]]:
-    """(name, first frame of the clip, objects)."""
-    last = frames - 1
+def _training_videos(last: int) -> list[FakeVideo]:
+    """Clips up to frame `last`: clean ones, those in the order of `YOUTUBE_DIRTY`, and the faulty one."""
+    whole = range(last + 1)
     return [
-        (YOUTUBE_TRAIN[0], 0, [FakeObject(1, 0, last, "penguin")]),
-        (YOUTUBE_TRAIN[1], 5, [FakeObject(1, 5, last, "person"), FakeObject(2, 5, last, "skateboard")]),
-        (
-            YOUTUBE_TRAIN[2],
-            0,
-            [FakeObject(1, 0, last, "person"), FakeObject(2, 0, 9, "cat"), FakeObject(4, 10, last, "cat")],
+        FakeVideo(YOUTUBE_CLEAN[0], (FakeObject(1, 0, last),)),
+        FakeVideo(YOUTUBE_CLEAN[1], (FakeObject(1, 5, last, "person"), FakeObject(2, 5, last, "skateboard")), start=5),
+        FakeVideo(
+            YOUTUBE_CLEAN[2],
+            (FakeObject(1, 0, last, "person"), FakeObject(2, 0, 9, "cat"), FakeObject(4, 10, last, "cat")),
         ),
-        (YOUTUBE_TRAIN[3], 0, [FakeObject(1, 0, last, "cat")]),
+        # meta.json lists the object from the first frame on, whose mask is empty; an odd size.
+        FakeVideo(EMPTY_FIRST, (FakeObject(1, 0, last, "person", range(5)),), size=(51, 67)),
+        # The first two masks are empty; one object vanishes and returns, one is listed but never shown.
+        FakeVideo(
+            RETURNING,
+            (
+                FakeObject(1, 10, last, "person"),
+                FakeObject(2, 10, last, "ape", range(14, 18)),
+                FakeObject(3, 0, last, "person", whole),
+            ),
+        ),
+        # A frame of which the mask is missing, though meta.json lists it; an object of one frame.
+        FakeVideo(SPARSE, (FakeObject(1, 0, last, "person"), FakeObject(2, 10, 10, "cat")), unmasked=(5,)),
+        FakeVideo(TWO_FRAMES, (FakeObject(1, 0, 9, "person"),), end=9, size=(77, 45)),
+        FakeVideo(ONE_FRAME, (FakeObject(1, 0, 4, "person"),), end=4),
+        FakeVideo(YOUTUBE_FAULTY, (FakeObject(1, 0, last, "cat"),)),
     ]
 
 
-def _validation_videos(frames: int) -> list[tuple[str, int, list[FakeObject]]]:
-    last = frames - 1
+def _validation_videos(last: int) -> list[FakeVideo]:
+    """Clips up to frame `last`: clean ones, then those of `VALID_DIRTY`."""
     return [
-        (YOUTUBE_VALID[0], 0, [FakeObject(1, 0, last), FakeObject(2, 0, last)]),
-        (YOUTUBE_VALID[1], 0, [FakeObject(1, 0, last), FakeObject(3, 10, last)]),
-        (YOUTUBE_VALID[2], 5, [FakeObject(2, 10, last)]),  # nothing is annotated at the clip's first frame
+        FakeVideo(VALID_CLEAN[0], (FakeObject(1, 0, last), FakeObject(2, 0, last))),
+        FakeVideo(VALID_CLEAN[1], (FakeObject(1, 0, last), FakeObject(3, 10, last))),
+        # Nothing is annotated at the clip's first frame.
+        FakeVideo(VALID_CLEAN[2], (FakeObject(2, 10, last),), start=5),
+        # The first mask is empty and lists nothing; an object vanishes and returns, one is listed but never shown.
+        FakeVideo(
+            VALID_DIRTY[0],
+            (
+                FakeObject(1, 5, last, hidden=range(8, 14)),
+                FakeObject(2, 10, 10),
+                FakeObject(3, 5, last, hidden=range(last + 1)),
+            ),
+            size=(51, 67),
+            added={0: ()},
+        ),
+        # Two annotated frames; an object is shown a mask later than listed.
+        FakeVideo(VALID_DIRTY[1], (FakeObject(1, 0, 9), FakeObject(2, 0, 9, hidden=range(5))), end=9, added={5: (2,)}),
     ]
 
 
@@ -172,9 +236,12 @@ def _first_annotations(objects: Sequence[FakeObject], ids: Mapping[str, np.ndarr
     shown = {}
     for frame in sorted({item.first for item in objects}):
         new = [item.object_id for item in objects if item.first == frame]
-        mask = ids[f"{frame:05d}"]
-        shown[f"{frame:05d}"] = np.where(np.isin(mask, new), mask, 0).astype(np.uint8)
+        shown[f"{frame:05d}"] = _only(ids[f"{frame:05d}"], new)
     return shown
+
+
+def _only(mask: np.ndarray, wanted: Sequence[int]) -> np.ndarray:
+    return np.where(np.isin(mask, wanted), mask, 0).astype(np.uint8)
 
 
 def _described(
@@ -197,7 +264,7 @@ def _draw_ids(seed: int, objects: Sequence[FakeObject], frames: range, size: tup
     for frame in frames:
         ids = np.zeros(size, np.uint8)
         for row, item in enumerate(objects):
-            if item.first <= frame <= item.last:
+            if item.first <= frame <= item.last and frame not in item.hidden:
                 left = (7 * seed + 5 * row + 2 * frame) % (width // 2)
                 top = row * band + band // 6
                 ids[top : top + band * 2 // 3, left : left + width // 3] = item.object_id

@@ -120,13 +120,37 @@ def test_mask_of_another_size(video):
     assert "32x24" in problem.message
 
 
-def test_empty_first_mask_is_an_error_for_training_only(video):
+def test_an_empty_first_mask_is_a_warning_and_a_video_without_any_object_no_video_to_train_on(video):
     write_mask(video.masks["00000"], np.zeros((24, 32), np.uint8))
-    assert only_problem(check_videos([video], training=True)).level == "error"
-    report = check_videos([video])
-    assert only_problem(report).level == "warning"
-    report.raise_for_errors()
-    assert report.items[0].empty_masks == 1
+    for training in (True, False):
+        report = check_videos([video], training=training)
+        assert only_problem(report).kind == "first mask without an object"
+        report.raise_for_errors()
+        assert report.items[0].empty_masks == 1
+    write_mask(video.masks["00001"], np.zeros((24, 32), np.uint8))
+    assert only_problem(check_videos([video])).level == "warning"
+    problem = only_problem(check_videos([video], training=True))
+    assert problem.level == "error"
+    assert "no object in any mask of the video; expected one" in problem.message
+
+
+def test_warnings_are_counted_by_kind_with_three_examples(video):
+    write_mask(video.masks["00000"], np.zeros((24, 32), np.uint8))
+    late = replace(video, name="late", masks={"00001": video.masks["00001"]})
+    report = check_videos([*(replace(video, name=f"clip-{number}") for number in range(5)), late])
+    assert report.to_json()["warnings"] == {
+        "first mask without an object": {"count": 5, "examples": [f"clip-{number}/00000.png" for number in range(3)]},
+        "first frame without a mask": {"count": 1, "examples": ["late/00001.png"]},
+    }
+
+
+def test_a_border_value_is_told_in_the_first_mask_that_shows_an_object(video):
+    write_mask(video.masks["00000"], np.zeros((24, 32), np.uint8))
+    border = two_objects()
+    border[20:22] = 255
+    write_mask(video.masks["00001"], border)
+    (problem,) = check_videos([video]).errors
+    assert "value 255 beside the ids" in problem.message
 
 
 def test_video_without_frames_or_masks(video):

@@ -4,24 +4,26 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.sets.labels import keep_every, keep_first
 from oneshot_vos.videos.index import changed, read_index, write_index
+from oneshot_vos.videos.masks import encode_mask
 from oneshot_vos.videos.video import Video
 
 
-def _tree(root: Path, counts: list[int], first: int = 0, step: int = 1) -> list[Video]:
-    """Videos with `counts` masks; files are a few bytes, since nothing here decodes them."""
+def _tree(root: Path, counts: list[int], first: int = 0, step: int = 1, empty: int = 0) -> list[Video]:
+    """Videos with `counts` masks, of which the first `empty` show no object; no frame is there, as none is decoded."""
     videos = []
     for number, count in enumerate(counts):
         name = f"v{number:04d}"
         frames = tuple(root / "JPEGImages" / name / f"{t:05d}.jpg" for t in range(first + count * step))
         (root / "Annotations" / name).mkdir(parents=True)
         masks = {frame.stem: root / "Annotations" / name / f"{frame.stem}.png" for frame in frames[first::step]}
-        for stem, mask in masks.items():
-            mask.write_text(f"{name} {stem}")
+        for k, mask in enumerate(masks.values()):
+            mask.write_bytes(encode_mask(np.full((2, 3), 0 if k < empty else 1 + k % 9, np.uint8)))
         videos.append(Video(name, frames, masks))
     return videos
 
@@ -45,7 +47,7 @@ def test_youtube_label_ratio(tmp_path):
         frames = tuple(folder / f"{5 * t:05d}.jpg" for t in range(count))
         videos.append(Video(f"{number:04d}", frames, {frame.stem: frame.with_suffix(".png") for frame in frames}))
         folder.mkdir(parents=True)
-        (folder / "00000.png").touch()
+        (folder / "00000.png").write_bytes(encode_mask(np.ones((2, 3), np.uint8)))
     ratio = keep_first(videos, tmp_path / "out", "youtube18")
     assert (ratio["labelled"], ratio["annotated"]) == (3471, 94_588)
     assert f"{100 * ratio['ratio']:.1f}" == "3.7"
@@ -72,6 +74,22 @@ def test_first_mask_may_come_later(tmp_path):
     assert list(video.masks) == ["00004"]
     assert video.first_mask == 4
     assert video.labelled == (4,)
+
+
+def test_an_empty_first_mask_is_passed_over(tmp_path):
+    videos = _tree(tmp_path / "set", [5], empty=2)
+    ratio = keep_first(videos, tmp_path / "out", "set")
+    (video,) = read_index(tmp_path / "out" / "set.json")
+    assert list(video.masks) == ["00002"]
+    assert video.masks["00002"].read_bytes() == videos[0].masks["00002"].read_bytes()
+    assert (ratio["labelled"], ratio["annotated"]) == (1, 5)
+    keep_every(videos, tmp_path / "every", "set")  # full supervision has no such rule
+    assert len(read_index(tmp_path / "every" / "set.json")[0].masks) == 5
+
+
+def test_a_video_whose_masks_show_no_object_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"00000\.png: none of the 3 masks of video 'v0000' shows an object"):
+        keep_first(_tree(tmp_path / "set", [3], empty=3), tmp_path / "out", "set")
 
 
 def test_every_index_lists_all_masks_where_they_lie(tmp_path):

@@ -1,9 +1,8 @@
 """YouTube-VOS: what meta.json and the folders say, the parts of the training set, first masks, counts of labels."""
 
-import hashlib
 import json
+import re
 import shutil
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +13,14 @@ import pytest
 from tests.sets import fake_trees
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.sets import youtube_split
-from oneshot_vos.sets.labels import keep_first, label_ratio
+from oneshot_vos.sets.labels import keep_first
 from oneshot_vos.sets.youtube import ALL_FRAMES, read_youtube, require_unseen_videos
 from oneshot_vos.sets.youtube_masks import check_youtube, give_first_masks
-from oneshot_vos.sets.youtube_split import FAULTY_VIDEOS, is_official_list, split_training, without_faulty
+from oneshot_vos.sets.youtube_split import FAULTY_VIDEOS
 from oneshot_vos.videos.index import changed, read_index
 from oneshot_vos.videos.masks import encode_mask, object_ids, read_mask
 from oneshot_vos.videos.objects import ObjectVideo, YouTubeSet
 from oneshot_vos.videos.objects_index import read_youtube_index, write_youtube_index
-from oneshot_vos.videos.video import Video
 
 LATE = fake_trees.YOUTUBE_VALID[1]  # object 3 begins at frame 10
 LATE_START = fake_trees.YOUTUBE_VALID[2]  # the clip begins at frame 5, its object at frame 10
@@ -92,7 +89,7 @@ def test_all_frames_are_run_on_where_their_folder_is_named(root: Path) -> None:
 
 def test_the_training_set_is_all_videos_but_the_named_seven(root: Path) -> None:
     chosen = read_youtube(root, split="train")
-    assert [each.name for each in chosen.videos] == list(fake_trees.YOUTUBE_TRAIN[:3])
+    assert [each.name for each in chosen.videos] == list(fake_trees.YOUTUBE_TRAIN)
     leaving = by_name(chosen)[LEAVING]
     assert leaving.truth == leaving.video.masks
     assert len(leaving.truth) == 5
@@ -111,7 +108,7 @@ def test_a_copy_at_480p_is_read_with_the_official_meta(root: Path) -> None:
     with pytest.raises(UserError, match="train/JPEGImages: no such folder"):
         read_youtube(root, split="train")
     chosen = read_youtube(root, split="train", images="train_480p/JPEGImages", annotations="train_480p/Annotations")
-    assert len(chosen.videos) == 3
+    assert len(chosen.videos) == 8
 
 
 def test_further_videos_are_left_out_on_demand(root: Path) -> None:
@@ -127,7 +124,7 @@ def test_a_video_left_out_may_be_damaged_in_any_way(root: Path) -> None:
     for path in (root / "train/Annotations" / FAULTY_VIDEOS[0]).iterdir():
         path.unlink()
     edit_meta(root, lambda videos: videos.pop(LEAVING), "train")
-    assert len(read_youtube(root, split="train", exclude=[LEAVING]).videos) == 2
+    assert len(read_youtube(root, split="train", exclude=[LEAVING]).videos) == 7
 
 
 def test_an_unknown_split_is_named(root: Path) -> None:
@@ -152,6 +149,11 @@ def _with_stray_mask(root: Path) -> None:
     (folder / "00020.png").write_bytes((folder / "00010.png").read_bytes())
 
 
+def _with_mask_between(root: Path) -> None:
+    folder = root / "valid/Annotations" / LATE
+    (folder / "00007.png").write_bytes((folder / "00000.png").read_bytes())
+
+
 def _without_masks(root: Path) -> None:
     for path in (root / "valid/Annotations" / LATE).iterdir():
         path.unlink()
@@ -166,17 +168,12 @@ def _short_all_frames(root: Path) -> None:
     [
         (_without_folder, r"is in meta\.json but has no folder"),
         (_without_frame, r"object 1 is listed in '00015', but .* has no such frame"),
-        (_without_late_mask, r"object 3 is first listed in '00010', but .* has no mask of that name"),
-        (_with_stray_mask, r"has a mask for '00020', where meta\.json lets no object begin"),
         (_without_masks, r"no mask in .*; expected at least one"),
         (_short_all_frames, r"lacks '00005'; expected every frame"),
-        (lambda root: edit_meta(root, lambda videos: videos.pop(LATE)), r"has a folder .* but is not in"),
-        (lambda root: edit_meta(root, lambda v: v[LATE]["objects"].clear()), r"no objects; expected at least one"),
         (lambda root: edit_meta(root, lambda v: v[LATE].clear()), r"no objects; expected at least one"),
         (lambda root: edit_meta(root, lambda v: v[LATE]["objects"]["1"].clear()), r"object 1 has no list of frames"),
         (lambda root: edit_meta(root, lambda v: v[LATE]["objects"].update(one={"frames": ["00000"]})), r"id 'one'"),
         (lambda root: edit_meta(root, lambda v: v[LATE]["objects"].update({"0": {"frames": ["00000"]}})), r"id '0'"),
-        (lambda root: edit_meta(root, lambda v: v[LATE]["objects"]["1"]["frames"].append("00005")), r"a frame twice"),
         (
             lambda root: edit_meta(root, lambda v: v[LATE]["objects"].update({"03": {"frames": ["00010"]}})),
             r"an object id is listed twice",
@@ -198,46 +195,140 @@ def test_every_inconsistency_is_named(root: Path, damage: Callable[[Path], objec
     assert "expected" in str(caught.value)
 
 
-def test_all_problems_are_named_at_once(root: Path) -> None:
-    _with_stray_mask(root)
-    _without_late_mask(root)
-    (root / "valid/JPEGImages" / LATE_START).rename(root / "elsewhere")
-    with pytest.raises(UserError, match="3 problems"):
+def list_no_objects(root: Path) -> None:
+    edit_meta(root, lambda videos: videos[LATE]["objects"].clear())
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind", "left"),
+    [
+        (_without_late_mask, "no mask where an object begins", 2),
+        (_with_stray_mask, "mask where no object begins", 2),
+        (lambda root: edit_meta(root, lambda videos: videos.pop(LATE)), "folder that meta.json does not list", None),
+        (list_no_objects, "video without objects in meta.json", None),
+        (
+            lambda root: edit_meta(root, lambda v: v[LATE]["objects"]["3"]["frames"].clear()),
+            "object listed in no frame",
+            1,
+        ),
+        (
+            lambda root: edit_meta(root, lambda v: v[LATE]["objects"]["1"]["frames"].append("00005")),
+            "object listed twice in a frame",
+            2,
+        ),
+        (
+            _with_mask_between,
+            "mask without a frame",
+            2,
+        ),
+    ],
+)
+def test_what_the_real_set_may_hold_is_a_warning(
+    root: Path, damage: Callable[[Path], object], kind: str, left: int | None
+) -> None:
+    """`left`: objects of the video afterwards, None where it is left out."""
+    damage(root)
+    chosen = read_youtube(root, split="valid", all_frames=ALL_FRAMES)
+    assert (LATE, kind) in {(problem.item or Path(problem.file).name, problem.kind) for problem in chosen.warnings}
+    found = by_name(chosen).get(LATE)
+    assert (None if found is None else len(found.objects)) == left
+    report = check_youtube(chosen)
+    assert kind in report.warning_kinds
+    assert not report.errors
+
+
+def test_the_meta_of_another_package_is_told(root: Path) -> None:
+    edit_meta(root, lambda videos: [entry["objects"].clear() for entry in videos.values()])
+    with pytest.raises(UserError, match=r"no video of split 'valid' is left; expected at least one that lists objects"):
         read_youtube(root, split="valid")
 
 
-def test_a_training_mask_that_meta_lists_must_be_there(root: Path) -> None:
-    (root / "train/Annotations" / LEAVING / "00005.png").unlink()
-    with pytest.raises(UserError, match="object 1 is listed in '00005', but"):
-        read_youtube(root, split="train")
+def test_all_problems_are_named_at_once(root: Path) -> None:
+    _without_frame(root)
+    _short_all_frames(root)
+    (root / "valid/JPEGImages" / LATE_START).rename(root / "elsewhere")
+    with pytest.raises(UserError, match="4 problems"):  # the missing frame is one of two objects
+        read_youtube(root, split="valid", all_frames=ALL_FRAMES)
+
+
+@pytest.mark.parametrize(("part", "what"), [("Annotations", "a mask"), ("JPEGImages", "an image")])
+def test_training_objects_are_listed_where_there_are_images_and_masks(root: Path, part: str, what: str) -> None:
+    (path,) = (root / "train" / part / LEAVING).glob("00005.*")
+    path.unlink()
+    chosen = read_youtube(root, split="train")
+    assert [each.frames for each in by_name(chosen)[LEAVING].objects] == [
+        ("00000", *frames(10)),
+        ("00000",),
+        frames(10),
+    ]
+    found = [problem for problem in chosen.warnings if problem.item == LEAVING]
+    assert {problem.kind for problem in found} == {
+        f"object listed in frames without {what}",
+        *(["mask without a frame"] if part == "JPEGImages" else []),
+    }
+    assert not check_youtube(chosen, training=True).errors
 
 
 # --- masks against meta.json ---
 
 
-def test_a_sound_set_has_no_problems(root: Path) -> None:
-    assert not check_youtube(read_youtube(root, split="valid", all_frames=ALL_FRAMES)).errors
-    assert not check_youtube(read_youtube(root, split="held-out")).problems
-    assert not check_youtube(read_youtube(root, split="train"), training=True).problems
+def test_clean_videos_have_no_problems_and_dirty_ones_no_errors(root: Path) -> None:
+    for split, dirty in (("valid", fake_trees.VALID_DIRTY), ("train", fake_trees.YOUTUBE_DIRTY)):
+        chosen = read_youtube(root, split=split, all_frames=ALL_FRAMES if split == "valid" else None)
+        report = check_youtube(chosen, training=split == "train")
+        assert not report.errors
+        told = {problem.item for problem in report.problems if problem.kind != "first frame without a mask"}
+        assert told <= set(dirty)
+    assert not check_youtube(read_youtube(root, split="held-out")).errors
+
+
+def test_the_flaws_of_the_real_set_are_counted(root: Path) -> None:
+    valid = check_youtube(read_youtube(root, split="valid", all_frames=ALL_FRAMES))
+    flawed, shifted = fake_trees.VALID_DIRTY
+    assert valid.to_json()["warnings"] == {
+        "mask where no object begins": {"count": 2, "examples": [flawed, shifted]},
+        "first frame without a mask": {"count": 1, "examples": [f"{LATE_START}/00010.png"]},
+        "first mask without an object": {"count": 1, "examples": [f"{flawed}/00000.png"]},
+        "object that no mask shows": {"count": 1, "examples": [flawed]},
+        "object shown elsewhere than meta.json lists it first": {"count": 1, "examples": [f"{shifted}/00005.png"]},
+    }
+    train = check_youtube(read_youtube(root, split="train"), training=True)
+    assert train.warning_kinds == {
+        "first mask without an object": {
+            "count": 2,
+            "examples": [f"{name}/00000.png" for name in (fake_trees.EMPTY_FIRST, fake_trees.RETURNING)],
+        },
+        "object listed in frames without a mask": {"count": 1, "examples": [fake_trees.SPARSE]},
+    }
+
+
+def test_a_video_without_any_object_is_refused(root: Path) -> None:
+    for package, name in (("valid", LATE), ("train", LEAVING)):
+        for path in (root / package / "Annotations" / name).iterdir():
+            path.write_bytes(encode_mask(np.zeros((48, 64), np.uint8)))
+    with pytest.raises(UserError, match=rf"{LATE}: no mask shows any of the objects that meta\.json lists"):
+        check_youtube(read_youtube(root, split="valid")).raise_for_errors()
+    with pytest.raises(UserError, match=r"no object in any mask of the video"):
+        check_youtube(read_youtube(root, split="train"), training=True).raise_for_errors()
 
 
 @pytest.mark.parametrize(
     ("ids", "finding"),
     [
-        ((3, 9), r"00010\.png: shows object ids \[9\], which meta\.json does not list"),
-        ((1, 3), r"00010\.png: shows object 1, which meta\.json lets begin at frame '00000'; expected new objects"),
-        ((), r"00010\.png: does not show object 3, which meta\.json lets begin at this frame"),
+        ((3, 9), r"00010\.png: shows object ids \[9\], which meta\.json does not list .*; tracked, but not scored"),
+        ((1, 3), r"00010\.png: shows object 1, which meta\.json lists from frame '00000' on"),
+        ((), rf"{LATE}: object 3 is shown in none of the frames that meta\.json lists it in; it is not given"),
     ],
 )
-def test_a_validation_mask_shows_its_new_objects_and_no_other(root: Path, ids: tuple[int, ...], finding: str) -> None:
+def test_a_validation_mask_that_shows_other_objects_is_told(root: Path, ids: tuple[int, ...], finding: str) -> None:
     mask = np.zeros((48, 64), np.uint8)
     for row, number in enumerate(ids):
         mask[10 * row : 10 * row + 8, :20] = number
     (root / "valid/Annotations" / LATE / "00010.png").write_bytes(encode_mask(mask))
     report = check_youtube(read_youtube(root, split="valid"))
-    with pytest.raises(UserError, match=finding):
-        report.raise_for_errors()
-    assert {problem.item for problem in report.errors} == {LATE}
+    report.raise_for_errors()
+    (problem,) = (problem for problem in report.warnings if problem.item == LATE)
+    assert re.search(finding, problem.message)
 
 
 def test_a_damaged_mask_is_reported_once(root: Path) -> None:
@@ -260,87 +351,15 @@ def test_scored_masks_are_checked_against_meta(root: Path) -> None:
     edit_meta(root, lambda v: v[LEAVING]["objects"].update({"7": {"category": "cat", "frames": ["00000"]}}), "train")
     edit_meta(root, lambda v: v[LEAVING]["objects"]["4"]["frames"].remove("00010"), "train")
     report = check_youtube(held_out(root, LEAVING))
-    messages = [problem.message for problem in report.errors]
-    assert sum("shows object ids [1]" in message for message in messages) == 5
-    assert sum("object 7 is shown in none of the frames" in message for message in messages) == 1
-    (early,) = report.warnings
-    assert "shows object 4 before '00015'" in early.message
+    assert not report.errors
+    assert {kind: counted["count"] for kind, counted in report.warning_kinds.items()} == {
+        "id that meta.json does not list": 5,
+        "object that no mask shows": 1,
+        "object shown elsewhere than meta.json lists it first": 1,
+    }
 
 
 # --- the held-out part ---
-
-
-def test_the_seven_names_are_those_of_the_reference() -> None:
-    assert len(FAULTY_VIDEOS) == 7
-    names = [f"{number:010x}" for number in range(3464)]
-    assert without_faulty([*FAULTY_VIDEOS, *reversed(names)]) == names
-
-
-def test_the_official_list_is_told_by_its_sum(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not is_official_list(["a", "b"])
-    for text in ("a\nb\n", "a\nb"):
-        monkeypatch.setattr(youtube_split, "TRAINING_LIST_SHA256", hashlib.sha256(text.encode()).hexdigest())
-        assert is_official_list(["b", "a"])
-        assert not is_official_list(["b", "a", "c"])
-
-
-def made_up_training_set() -> dict[str, set[str]]:
-    """1000 videos: half show a person, and each one of 19 other categories; `rare` ones occur in ten videos each."""
-    videos: dict[str, set[str]] = {}
-    for number in range(1000):
-        category = f"rare-{number % 5}" if number < 50 else f"common-{number % 14}"
-        videos[f"{number:010x}"] = {category, *(["person"] if number % 2 else [])}
-    return videos
-
-
-def test_the_rule_holds_out_rare_categories_and_one_video_in_twenty() -> None:
-    videos = made_up_training_set()
-    split = split_training(videos)
-    assert not set(split.train) & set(split.held_out)
-    assert sorted((*split.train, *split.held_out)) == sorted(videos)
-    # 20 categories: three are held out, none of them common.
-    assert len(split.unseen) == 3
-    assert all(category.startswith("rare") for category in split.unseen)
-    with_unseen = {name for name, shown in videos.items() if split.unseen & shown}
-    assert with_unseen <= set(split.held_out)
-    assert len(split.held_out) == len(with_unseen) + -(-(1000 - len(with_unseen)) // 20)
-
-
-def test_the_rule_depends_on_names_alone() -> None:
-    videos = made_up_training_set()
-    again = split_training(dict(sorted(videos.items(), reverse=True)))
-    assert again == split_training(videos)
-    with_faulty = split_training({**videos, **{name: {"person"} for name in FAULTY_VIDEOS}})
-    assert with_faulty == split_training(videos)
-
-
-def test_the_rule_is_the_documented_one() -> None:
-    """The rule once more, so that no change of code moves a video unnoticed."""
-    videos = made_up_training_set()
-    split = split_training(videos)
-    rare = sorted(
-        (f"rare-{k}" for k in range(5)), key=lambda name: hashlib.sha256(f"category {name}".encode()).digest()
-    )
-    assert split.unseen == set(rare[:3]) == {"rare-0", "rare-1", "rare-4"}  # 3: 20 / 8, rounded up
-    others = [name for name in videos if not videos[name] & split.unseen]
-    others.sort(key=lambda name: hashlib.sha256(f"video {name}".encode()).digest())
-    assert len(others) == 970
-    assert set(split.held_out) == {*others[:49], *(name for name in videos if videos[name] & split.unseen)}
-    assert others[:3] == ["00000001bc", "000000018e", "0000000389"]
-
-
-def test_a_category_without_a_training_video_is_unseen() -> None:
-    videos = {f"video-{number}": {"person"} for number in range(40)}
-    last = split_training(videos).held_out[0]
-    videos[last] = {"person", "zebra"}
-    split = split_training(videos)
-    assert "zebra" in split.unseen
-    assert "person" not in split.unseen
-
-
-def test_a_set_too_small_to_divide_is_refused() -> None:
-    with pytest.raises(UserError, match="1 training video"):
-        split_training({"alone": {"cat"}})
 
 
 def test_the_parts_are_splits_of_their_own(root: Path) -> None:
@@ -365,7 +384,7 @@ def test_scoring_what_was_trained_on_is_refused(root: Path) -> None:
 
 def test_the_parts_need_categories(root: Path) -> None:
     edit_meta(root, lambda videos: videos[LEAVING]["objects"]["2"].pop("category"), "train")
-    assert len(read_youtube(root, split="train").videos) == 3
+    assert len(read_youtube(root, split="train").videos) == 8
     with pytest.raises(UserError, match=f"objects without a category \\('{LEAVING}'\\)"):
         read_youtube(root, split="held-out")
 
@@ -394,8 +413,7 @@ def test_an_object_begins_where_it_is_first_listed_and_shown(root: Path, tmp_pat
     edit_meta(root, lambda videos: videos[LEAVING]["objects"]["4"].update(frames=list(frames(0))), "train")
     edit_meta(root, lambda videos: videos[LEAVING]["objects"]["2"].update(frames=list(frames(5))), "train")
     edit_meta(root, lambda v: v[LEAVING]["objects"].update({"9": {"category": "cat", "frames": ["00015"]}}), "train")
-    with pytest.warns(UserWarning, match="no mask shows object 9"):
-        given = give_first_masks(held_out(root, LEAVING), tmp_path / "given")
+    given = give_first_masks(held_out(root, LEAVING), tmp_path / "given")
     (video,) = given.videos
     assert [(each.id, each.frames) for each in video.objects] == [(1, frames(0)), (2, frames(5)), (4, frames(10))]
     assert {stem: object_ids(read_mask(path)) for stem, path in video.video.masks.items()} == {
@@ -405,12 +423,18 @@ def test_an_object_begins_where_it_is_first_listed_and_shown(root: Path, tmp_pat
     }
 
 
+def test_held_out_objects_are_scored_in_frames_that_have_a_mask(root: Path, tmp_path: Path) -> None:
+    given = give_first_masks(held_out(root, fake_trees.SPARSE), tmp_path / "given")
+    (video,) = given.videos
+    assert [(each.id, each.frames) for each in video.objects] == [(1, ("00000", *frames(10))), (2, ("00010",))]
+    assert set(video.required) == set(video.truth) == {"00000", *frames(10)}
+
+
 def test_first_masks_are_made_for_the_held_out_part_alone(root: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="split 'valid': first masks are made for the split 'held-out' alone"):
         give_first_masks(read_youtube(root, split="valid"), tmp_path / "given")
     edit_meta(root, lambda v: v[LEAVING].update(objects={"9": {"category": "cat", "frames": ["00015"]}}), "train")
-    with warnings.catch_warnings(), pytest.raises(UserError, match="no mask shows any of its objects"):
-        warnings.simplefilter("ignore")
+    with pytest.raises(UserError, match="no mask shows any of its objects"):
         give_first_masks(held_out(root, LEAVING), tmp_path / "given")
     assert not (tmp_path / "given").exists()
 
@@ -458,46 +482,12 @@ def test_an_index_of_other_videos_has_no_objects(root: Path, tmp_path: Path) -> 
 
 # --- the share of labels ---
 
-# Frames of the 60 training videos of DAVIS 2017: 30 of 2016 with 2079 and 30 new ones with 2130, all annotated.
-DAVIS_FRAMES = (2079, 2130)
-# YouTube-VOS, training: videos, and the range of the count of annotation files that both published shares allow.
-YOUTUBE_VIDEOS = 3471
-YOUTUBE_MASKS = (94_449, 95_095)
-
-
-def counted(videos: int, masks: int) -> list[Video]:
-    """Videos with so many masks in all; nothing of them exists, for only names are counted."""
-    each, more = divmod(masks, videos)
-    fewer, path = dict.fromkeys(map(str, range(each)), Path("mask.png")), Path("mask.png")
-    return [Video(f"{k:010x}", (), {**fewer, "last": path} if k < more else fewer) for k in range(videos)]
-
-
-def one_each(videos: list[Video]) -> list[Video]:
-    path = Path("mask.png")
-    return [Video(each.name, (), {"00000": path}) for each in videos]
-
-
-def test_one_label_per_video_is_1_4_percent_of_davis() -> None:
-    videos = counted(60, sum(DAVIS_FRAMES))
-    ratio = label_ratio(one_each(videos), videos)
-    assert (ratio["labelled"], ratio["annotated"]) == (60, 4209)
-    assert f"{100 * ratio['ratio']:.1f}" == "1.4"
-
-
-@pytest.mark.parametrize("masks", [*YOUTUBE_MASKS, 94_588])
-def test_one_label_per_video_is_3_7_percent_of_youtube(masks: int) -> None:
-    videos = counted(YOUTUBE_VIDEOS, masks)
-    ratio = label_ratio(one_each(videos), videos)
-    assert f"{100 * ratio['ratio']:.1f}" == "3.7"
-    # Two frames per video are the 7.3 % of another paper, which bounds the same count.
-    assert f"{200 * ratio['ratio']:.1f}" == "7.3"
-    # Without the seven faulty videos, which have 201 of the frames (95 163 - 94 962), the share is the same.
-    kept = without_faulty([*FAULTY_VIDEOS, *(video.name for video in videos[7:])])
-    assert len(kept) == 3464
-    assert f"{100 * len(kept) / (masks - 201):.1f}" == "3.7"
-
 
 def test_the_share_is_counted_from_the_files(root: Path, tmp_path: Path) -> None:
     videos = [each.video for each in read_youtube(root, split="train").videos]
     ratio = keep_first(videos, tmp_path / "labels", "train")
-    assert (ratio["labelled"], ratio["annotated"]) == (3, 5 + 4 + 5)
+    assert (ratio["labelled"], ratio["annotated"]) == (8, (5 + 4 + 5) + (5 + 5 + 4 + 2 + 1))
+    kept = {video.name: list(video.masks) for video in read_index(tmp_path / "labels/train.json")}
+    assert kept[fake_trees.EMPTY_FIRST] == ["00005"]
+    assert kept[fake_trees.RETURNING] == ["00010"]
+    assert all(stems[0] == "00000" for name, stems in kept.items() if name in fake_trees.YOUTUBE_DIRTY[2:])

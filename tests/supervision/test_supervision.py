@@ -8,6 +8,7 @@ from torch import Tensor
 
 from oneshot_vos.clips.dataset import ClipBatch
 from oneshot_vos.errors import UserError
+from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Prediction
 from oneshot_vos.networks.common.losses import BootstrappedCrossEntropy
 from oneshot_vos.networks.stcn.network import STCN
@@ -21,6 +22,10 @@ from oneshot_vos.supervision.rollout import RolloutOptions, encode_clip, propaga
 
 BATCH, FRAMES, OBJECTS, SIZE = 2, 4, 2, 32
 EVERYTHING = RolloutOptions()
+
+
+def draws() -> Generators:
+    return Generators.of(0, 0, range(BATCH))
 
 
 class CountingSTCN(STCN):
@@ -76,30 +81,28 @@ def test_each_frame_is_encoded_once_and_only_the_way_back_learns(
     network: CountingSTCN, clip: ClipBatch, name: str, learned: int
 ) -> None:
     strategy = build_strategy(name, {}, network, BootstrappedCrossEntropy(), EVERYTHING)
-    strategy(clip, 0, torch.Generator().manual_seed(0))["total"].backward()
+    strategy(clip, 0, draws())["total"].backward()
     assert network.encoded == {True: BATCH * learned, False: BATCH * (FRAMES - learned)}
     assert all(p.grad is not None for p in network.parameters())
 
 
 def test_the_loss_sees_no_label_but_the_first(network: CountingSTCN, clip: ClipBatch) -> None:
     strategy = TStep(network, BootstrappedCrossEntropy(), EVERYTHING)
-    clean = strategy(clip, 0, torch.Generator())["total"]
+    clean = strategy(clip, 0, draws())["total"]
     clip.targets[:, 1:] = -999
-    assert torch.equal(strategy(clip, 0, torch.Generator())["total"], clean)
+    assert torch.equal(strategy(clip, 0, draws())["total"], clean)
 
 
 def test_one_shot_is_forward_inference_then_backward_reconstruction(network: CountingSTCN, clip: ClipBatch) -> None:
     """The gradient equals that of the method written out with its forward pass cut off by hand."""
     strategy = TStep(network, BootstrappedCrossEntropy(), EVERYTHING)
-    strategy(clip, 0, torch.Generator())["total"].backward()
+    strategy(clip, 0, draws())["total"].backward()
     ours = gradients(network)
 
     network.zero_grad()
     features = encode_clip(network, clip.frames, learn=range(FRAMES))
-    ahead = propagate(network, features, range(FRAMES), clip.first_masks, clip.present, EVERYTHING, torch.Generator())
-    back = propagate(
-        network, features, [3, 2, 1, 0], ahead[-1].masks.detach(), clip.present, EVERYTHING, torch.Generator()
-    )
+    ahead = propagate(network, features, range(FRAMES), clip.first_masks, clip.present, EVERYTHING, draws())
+    back = propagate(network, features, [3, 2, 1, 0], ahead[-1].masks.detach(), clip.present, EVERYTHING, draws())
     loss = torch.nn.functional.cross_entropy(back[-1].logits, clip.targets[:, 0])
     loss.backward()
     for mine, written_out in zip(ours, gradients(network), strict=True):
@@ -115,15 +118,15 @@ def test_the_way_back_starts_from_what_the_forward_pass_predicts(network: Counti
 
     strategy = TwoStep(network, BootstrappedCrossEntropy(), EVERYTHING)
     strategy.handover = spy
-    strategy(clip, 0, torch.Generator())
+    strategy(clip, 0, draws())
     clip.first_masks = 1 - clip.first_masks
-    strategy(clip, 0, torch.Generator())
+    strategy(clip, 0, draws())
     assert not torch.equal(handed[0], handed[1])  # the first masks travel through the forward pass
     assert not handed[0].requires_grad
 
 
 def test_full_supervision_sums_over_the_predicted_frames(network: CountingSTCN, clip: ClipBatch) -> None:
-    terms = FullSupervision(network, BootstrappedCrossEntropy(), EVERYTHING)(clip, 0, torch.Generator())
+    terms = FullSupervision(network, BootstrappedCrossEntropy(), EVERYTHING)(clip, 0, draws())
     frames = [terms[f"frame_{t}"] for t in range(1, FRAMES)]
     torch.testing.assert_close(terms["total"], torch.stack(frames).sum())
     assert network.encoded == {True: BATCH * FRAMES, False: 0}
@@ -157,11 +160,11 @@ def test_every_strategy_can_be_built(network: CountingSTCN) -> None:
 
 def test_an_empty_reference_hides_the_masks_and_merges_the_objects(network: CountingSTCN, clip: ClipBatch) -> None:
     strategy = EmptyReference(network, BootstrappedCrossEntropy(), EVERYTHING)
-    clean = strategy(clip, 0, torch.Generator().manual_seed(0))["total"]
+    clean = strategy(clip, 0, draws())["total"]
     clip.first_masks = 1 - clip.first_masks  # never looked at
     clip.targets[:, 1:] = -999  # nor these
     clip.targets[:, 0] = clip.targets[:, 0].clamp(max=1) * 2  # which object it is does not matter
-    assert torch.equal(strategy(clip, 0, torch.Generator().manual_seed(0))["total"], clean)
+    assert torch.equal(strategy(clip, 0, draws())["total"], clean)
     clean.backward()
     assert network.encoded == {True: 2 * BATCH * 3, False: 0}
     assert all(p.grad is not None for p in network.parameters())
@@ -189,9 +192,7 @@ def test_the_state_takes_up_the_reference_and_some_predictions(
     clip: ClipBatch, probability: float, deep: list[bool]
 ) -> None:
     network = Watched()
-    FullSupervision(network, BootstrappedCrossEntropy(), RolloutOptions(deep_update=probability))(
-        clip, 0, torch.Generator()
-    )
+    FullSupervision(network, BootstrappedCrossEntropy(), RolloutOptions(deep_update=probability))(clip, 0, draws())
     assert network.deep == deep
     assert network.updates == [True, True, False]  # nothing comes after the last frame
 
@@ -208,7 +209,7 @@ def test_absent_objects_do_not_matter(network: CountingSTCN, clip: ClipBatch) ->
     clip.present[:, 1] = 0
     clip.first_masks[:, 1] = 0
     clip.targets[clip.targets == OBJECTS] = 0
-    terms = FullSupervision(network, BootstrappedCrossEntropy(), EVERYTHING)(clip, 0, torch.Generator())
+    terms = FullSupervision(network, BootstrappedCrossEntropy(), EVERYTHING)(clip, 0, draws())
     assert torch.isfinite(terms["total"])
 
 
@@ -219,7 +220,7 @@ def test_every_prediction_there_and_back_reaches_the_objective(network: Counting
             return super().objective(clip, path, ahead, back, *rest)
 
     strategy = Watching(network, BootstrappedCrossEntropy(), EVERYTHING)
-    strategy(clip, 0, torch.Generator())
+    strategy(clip, 0, draws())
     path, ahead, back = strategy.seen
     assert path == [3, 2, 1, 0]
     assert len(ahead) == len(back) == 3

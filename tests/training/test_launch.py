@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -85,7 +86,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path
     document = read_document(repository)
     smoke = document["profiles"]["smoke"]
     smoke["processes"] = 2
-    smoke["training"] |= {"iterations": 40, "checkpoint_every": 1}
+    smoke["training"] |= {"iterations": 14, "checkpoint_every": 1}
     document["runs"] = {RUN: document["runs"][RUN]}
     document |= {"profile": "smoke", "networks": ["stcn"], "table1_strategy": {"stcn": "two_step"}}
     write_document(folder / "params.yaml", document)
@@ -227,7 +228,10 @@ def test_the_documented_line_of_torchrun(prepared: Path, tmp_path: Path, reposit
     *options, command, stage = line[1].split()
     assert (command, stage) == ("oneshot-vos", "train")
     folder = copy(prepared, tmp_path / "p")
-    process = start(folder, "torchrun", "--master-addr", "127.0.0.1", "--master-port", "0", *options, command)
+    with socket.socket() as probe:  # torchrun's own port is the same for everybody
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    process = start(folder, "torchrun", "--master-addr", "127.0.0.1", "--master-port", port, *options, command)
     said = process.communicate(timeout=300)[0]
     assert process.returncode == 0, said
     assert (folder / "out.safetensors").read_bytes() == unbroken

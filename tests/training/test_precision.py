@@ -10,6 +10,7 @@ from torch import Tensor
 from oneshot_vos.clips.dataset import ClipBatch
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.build import build_loss, build_network
+from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.precision import training_precision
 from oneshot_vos.params import load_params
 from oneshot_vos.supervision import STRATEGIES
@@ -36,7 +37,7 @@ def gradients(network: str, strategy: str, settings: dict[str, Any], dtype: torc
     loss = build_loss(network, {"importance": 0.0} if network == "cutie" else {})
     module = build_strategy(strategy, {}, built, loss, RolloutOptions(3, 0.5)).train()
     with training_precision(torch.device("cpu"), dtype):
-        total = module(clip(), 0, torch.Generator().manual_seed(0))["total"]
+        total = module(clip(), 0, Generators.of(0, 0, range(2)))["total"]
     total.backward()
     assert [name for name, parameter in built.named_parameters() if parameter.grad is None] == []
     return {name: parameter.grad for name, parameter in built.named_parameters() if parameter.grad is not None}

@@ -10,20 +10,21 @@ from typing import Any
 
 import pytest
 import torch
+from tests.parameters import CLIPS
 from torch import Tensor, nn
 
 from oneshot_vos.clips.dataset import Clip
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.losses import BootstrappedCrossEntropy
-from oneshot_vos.networks.common.weights import load_weights
+from oneshot_vos.networks.common.weights import load_weights, save_weights
 from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.params import Training, load_params
 from oneshot_vos.supervision.build import build_strategy
 from oneshot_vos.supervision.rollout import RolloutOptions
 from oneshot_vos.training.checkpoint import Progress, StateFolder
 from oneshot_vos.training.distributed import World, joined_world
-from oneshot_vos.training.job import Snapshots
+from oneshot_vos.training.job import Job, Snapshots
 from oneshot_vos.training.loop import fit
 from oneshot_vos.training.schedule import build_optimiser, set_learning_rate
 
@@ -67,6 +68,8 @@ def recipe(**changes: Any) -> Training:
         "transforms": "composed",
         "sampler": "steps",
         "augmentation": "stcn",
+        "clips": CLIPS,
+        "single_object": False,
         "optimiser": {"name": "adamw", "epsilon": 1e-8, "learning_rate": 1e-3, "weight_decay": 0.01, "clip": 1.0},
         "schedule": {"name": "cosine", "milestones": [], "factor": 0.1, "warmup": 2},
         "loss": {"start": 1, "end": 4, "top_p": 0.5},
@@ -151,6 +154,34 @@ def test_weights_on_the_way_are_kept(tmp_path: Path) -> None:
 )
 def test_snapshots_divide_the_training_evenly(points: int, total: int, expected: list[int]) -> None:
     assert Snapshots(Path(), points).iterations(total) == expected
+
+
+def test_the_weights_of_figure_6_are_kept_apart_from_those_of_the_curve(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path / "out", 3, figure6=3)
+    assert snapshots.all_iterations(6) == {2, 3, 4}
+    train(tmp_path / "state", recipe(), snapshots=(2, 3, 4))
+    snapshots.copy(StateFolder(tmp_path / "state", "k"), 6)
+    found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.safetensors"))
+    assert found == ["0000002.safetensors", "0000004.safetensors", "figure6/0000003.safetensors"]
+    late = Snapshots(tmp_path / "late", 1, figure6=5)
+    with pytest.warns(UserWarning, match="no weights were kept at iteration 5"):
+        late.copy(StateFolder(tmp_path / "state", "k"), 6)
+    assert [path.name for path in (tmp_path / "late").rglob("*")] == ["figure6"]
+
+
+def test_a_training_starts_from_single_object_weights(tmp_path: Path) -> None:
+    settings = load_params(Path(__file__).parents[2] / "params.yaml", "smoke").profile.networks["xmem"]
+    path, name = tmp_path / "static.safetensors", "value_encoder.conv1.weight"
+    single = build_network("xmem", {**settings, "single_object": True})
+    save_weights(path, single, {"model": "xmem"})
+    loss = {"start": 1, "end": 2, "top_p": 0.5}
+    built = [
+        Job("x", "xmem", settings, "two_step", {}, recipe(loss=loss), seed).build(path).network.state_dict()[name]
+        for seed in (0, 1)
+    ]
+    assert torch.equal(built[0][:, :4], single.state_dict()[name])
+    assert built[0][:, 4].abs().max() > 0
+    assert torch.equal(built[0], built[1]), "initial weights are shared by runs of every seed"
 
 
 def test_a_network_may_learn_in_groups(repository: Path) -> None:
@@ -318,3 +349,22 @@ def free_port() -> int:
 def test_the_strategy_is_what_is_wrapped() -> None:
     module: nn.Module = build_strategy("two_step", {}, small_network(), BootstrappedCrossEntropy(), RolloutOptions())
     assert ALONE.wrap(module) is module
+
+
+def test_a_loss_that_is_not_finite_is_found_before_the_next_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"not finite at iteration 2 .*clip-4, clip-5"):
+        train(tmp_path, recipe(log_every=6), clips=PoisonedClips())
+    kept = StateFolder(tmp_path, "k").load()
+    assert kept is not None
+    assert kept.iteration == 2
+    assert all(value.isfinite().all() for value in kept.network.values())
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def overflow(parameters: Any, norm: float) -> None:
+        next(iter(parameters)).grad[:] = torch.nan
+
+    monkeypatch.setattr(nn.utils, "clip_grad_norm_", overflow)
+    with pytest.raises(UserError, match="weights are not finite after 1 iterations"):
+        train(tmp_path, recipe(iterations=1))
+    assert StateFolder(tmp_path, "k").load() is None

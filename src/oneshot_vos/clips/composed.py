@@ -32,18 +32,19 @@ _DARKEST, _BRIGHTEST = -MEAN / STD, (1 - MEAN) / STD
 
 def clip_image(image: NDArray[np.uint8], draw: ClipDraw, t: int, out: NDArray[np.float32]) -> None:
     """Write frame `t` of a clip [H, W, 3], normalised, into `out` [3, C, C]."""
-    top, left, height, width = _unmirrored(draw, image.shape[1])
-    part = image[top : top + height, left : left + width]
-    small = shrink(part, min(draw.crop / height, draw.crop / width))
-    matrix = _clip_matrix(draw, t) @ np.linalg.inv(small.matrix)
-    warped = warp_image(small.image.astype(np.float32), matrix, draw.crop)
+    matrix, (rows, columns) = _clip_warp(draw, t, *image.shape[:2])
+    _, _, height, width = draw.box
+    small = shrink(image[rows, columns], min(draw.crop / height, draw.crop / width))
+    warped = warp_image(
+        small.image.astype(np.float32), matrix @ np.linalg.inv(small.matrix), draw.crop, bilinear=draw.bilinear
+    )
     _colour(warped, draw.colours + draw.frames[t].colours, out)
 
 
 def clip_ids(ids: Ids, draw: ClipDraw, t: int) -> Ids:
     """Object ids [H, W] of frame `t` as [C, C]."""
-    top, left, height, width = _unmirrored(draw, ids.shape[1])
-    return warp_ids(ids[top : top + height, left : left + width], _clip_matrix(draw, t), draw.crop)
+    matrix, (rows, columns) = _clip_warp(draw, t, *ids.shape)
+    return warp_ids(ids[rows, columns], matrix, draw.crop)
 
 
 def still_images(image: NDArray[np.uint8], draw: StillDraw) -> NDArray[np.float32]:
@@ -52,7 +53,7 @@ def still_images(image: NDArray[np.uint8], draw: StillDraw) -> NDArray[np.float3
     source = _turn_hue(canvas.image, hue_of(draw.colours)).astype(np.float32)
     copies = np.empty((len(draw.frames), 3, draw.crop, draw.crop), np.float32)
     for t, frame in enumerate(draw.frames):
-        warped = _bend(warp_image(source, canvas.matrix(frame), draw.crop), frame)
+        warped = _bend(warp_image(source, canvas.matrix(frame), draw.crop, bilinear=draw.bilinear), frame)
         _colour(warped, draw.colours + frame.colours, copies[t])
     return copies
 
@@ -63,7 +64,8 @@ def still_masks(planes: list[NDArray[np.uint8]], draw: StillDraw) -> NDArray[np.
     copies = np.empty((len(draw.frames), len(planes), draw.crop, draw.crop), np.float32)
     for t, frame in enumerate(draw.frames):
         for k, canvas in enumerate(canvases):
-            copies[t, k] = _bend(warp_soft(canvas.image, canvas.matrix(frame), draw.crop), frame)
+            warp = warp_ids if draw.bilinear else warp_soft
+            copies[t, k] = _bend(warp(canvas.image, canvas.matrix(frame), draw.crop), frame)
     return copies / np.float32(255)
 
 
@@ -99,19 +101,21 @@ class _Canvas:
         return shift(-frame.left, -frame.top) @ resize @ own @ shared @ self._back
 
 
-def _unmirrored(draw: ClipDraw, image_width: int) -> Box:
-    """The clip's box, which was drawn on the mirrored image, on the image as it is stored."""
-    top, left, height, width = draw.box
-    return top, image_width - left - width if draw.flip else left, height, width
-
-
-def _clip_matrix(draw: ClipDraw, t: int) -> Matrix:
-    """From the clip's box to frame `t`: resize, mirror, rotation and shear."""
-    _, _, height, width = draw.box
+def _clip_warp(draw: ClipDraw, t: int, height: int, width: int) -> tuple[Matrix, tuple[slice, slice]]:
+    """From a part of an image of that size to frame `t`, and which part: rows and columns."""
+    top, left, box_height, box_width = draw.box
     crop, frame = draw.crop, draw.frames[t]
-    resize = stretch(crop / width, crop / height)
+    resize = stretch(crop / box_width, crop / box_height)
+    if draw.affine_first:
+        turned = affine(width, height, frame.angle, 1.0, frame.shear)
+        if draw.flip:
+            turned = turned @ mirror(width)
+        return resize @ shift(-left, -top) @ turned, (slice(None), slice(None))
     mirrored = mirror(crop) @ resize if draw.flip else resize
-    return affine(crop, crop, frame.angle, 1.0, frame.shear) @ mirrored
+    # The box was drawn on the mirrored image; here is its place on the image as it is stored.
+    start = width - left - box_width if draw.flip else left
+    part = slice(top, top + box_height), slice(start, start + box_width)
+    return affine(crop, crop, frame.angle, 1.0, frame.shear) @ mirrored, part
 
 
 def _bend(image: NDArray[P], frame: StillFrameDraw) -> NDArray[P]:

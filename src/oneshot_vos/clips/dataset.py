@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from oneshot_vos.clips.draws import ClipDraw
 from oneshot_vos.clips.frames import read_frame_quickly
+from oneshot_vos.clips.merging import Cut, paste
 from oneshot_vos.clips.sampling import ClipSampler
 from oneshot_vos.clips.transforms import ClipTransform, StaticTransform
 from oneshot_vos.errors import UserError
 from oneshot_vos.videos.images import read_frame
-from oneshot_vos.videos.masks import Ids, object_ids, read_small_mask
+from oneshot_vos.videos.masks import Ids, read_small_mask
 from oneshot_vos.videos.pairs import ImagePair, read_objects
 from oneshot_vos.videos.video import Video
 
@@ -132,11 +132,19 @@ class StaticDataset(Dataset[Clip]):
     """Clips made of single images: every frame is another warped copy of one image.
 
     An image with several instances lends up to `objects` random ones; its other instances are background. All frames
-    are labelled. Frame 0's masks are soft, targets are masks > 0.5. An object that leaves frame 0 is drawn again, at
-    most five times; after that the clip is kept with whatever is left, `present` saying what that is.
+    are labelled. Frame 0's masks are soft, or `hard` (0 or 1); targets are masks > 0.5. An object that leaves frame 0
+    is drawn again, at most five times; after that the clip is kept with what is left, `present` saying what that is.
     """
 
-    def __init__(self, sources: Sequence[StillSource], transform: StaticTransform, *, objects: int, seed: int) -> None:
+    def __init__(
+        self,
+        sources: Sequence[StillSource],
+        transform: StaticTransform,
+        *,
+        objects: int,
+        seed: int,
+        hard: bool = False,
+    ) -> None:
         entries = [(source.name, pair) for source in sources for pair in source.pairs for _ in range(source.copies)]
         if not entries:
             raise UserError("static pretraining: none of the sets has an image; expected at least one image–mask pair")
@@ -145,6 +153,7 @@ class StaticDataset(Dataset[Clip]):
         self._read_frame = _frame_reader(transform)
         self._objects = objects
         self._seed = seed
+        self._hard = hard
 
     def __len__(self) -> int:
         """Clips per epoch."""
@@ -165,6 +174,8 @@ class StaticDataset(Dataset[Clip]):
             seen = (masks[0] > 0.5).mean(axis=(1, 2)) >= _VISIBLE
             if seen.all() and len(seen):
                 break
+        if self._hard:
+            masks = (masks > 0.5).astype(np.float32)
         return _still_clip(self._transform.images(image, draw), masks[:, seen], self._objects, f"{source}/{pair.name}")
 
 
@@ -200,21 +211,34 @@ def _present(count: int, objects: int) -> Tensor:
 class ClipSource:
     """One set of videos: each comes `copies` times per epoch, and its frame distances are divided by `skip_divisor`.
 
-    The divisor is for sets of which only every n-th frame is there (YouTube-VOS: 5).
+    The divisor is for sets of which only every n-th frame is there (YouTube-VOS: 5). With `by_frame` a video comes that
+    often for every frame that a clip can start from.
     """
 
     name: str
     videos: Sequence[Video]
     copies: int = 1
     skip_divisor: int = 1
+    by_frame: bool = False
+
+
+@dataclass(frozen=True)
+class _Item:
+    """What a clip is cut from: a video, and the frame to start from, None for any."""
+
+    source: ClipSource
+    video: Video
+    start: int | None
 
 
 class ClipDataset(Dataset[Clip]):
     """Clips of `frames` frames from videos, with up to `objects` random objects of frame 0.
 
     Other objects are background. If frame 0 shows no object after the crop, frames and crop are drawn again, at most
-    five times; after that the clip is kept without any. Videos that `sampler` cannot use are listed in `left_out`.
-    `max_skip` gives the largest frame distance at a position.
+    five times; after that the clip is kept without any. Videos that cannot be used are listed in `left_out`: those that
+    `sampler` refuses, and with `drop_short` those with fewer frames than a clip. `max_skip` gives the largest frame
+    distance at a position. From the position `upright_from` on, frames are neither rotated nor sheared. With
+    probability `merge`, and room for more objects, those of a second clip are pasted in; never into one-shot clips.
     """
 
     def __init__(
@@ -227,9 +251,11 @@ class ClipDataset(Dataset[Clip]):
         frames: int,
         seed: int,
         max_skip: Callable[[int], int],
+        drop_short: bool = False,
+        upright_from: int | None = None,
+        merge: float = 0.0,
     ) -> None:
         self.left_out: list[str] = []
-        self._entries = ShuffledEpochs(self._usable(sources, sampler), seed)
         self._sampler = sampler
         self._transform = transform
         self._read_frame = _frame_reader(transform)
@@ -237,20 +263,30 @@ class ClipDataset(Dataset[Clip]):
         self._frames = frames
         self._seed = seed
         self._max_skip = max_skip
+        self._upright_from = upright_from
+        self._merge = 0.0 if sampler.first_only else merge
+        self._items = self._usable(sources, frames if drop_short else 0)
+        self._entries = ShuffledEpochs(self._items, seed)
 
-    def _usable(self, sources: Sequence[ClipSource], sampler: ClipSampler) -> list[tuple[ClipSource, Video]]:
-        entries = []
+    def _usable(self, sources: Sequence[ClipSource], shortest: int) -> list[_Item]:
+        items = []
         for source in sources:
             for video in source.videos:
-                reason = sampler.usable(len(video.frames), video.labelled)
-                if reason is None:
-                    entries += [(source, video)] * source.copies
-                else:
+                count = len(video.frames)
+                reason = self._sampler.usable(count, video.labelled)
+                if reason is None and count < shortest:
+                    reason = f"it has {count} frames, a clip has {shortest}"
+                if reason is not None:
                     self.left_out.append(f"{source.name}/{video.name}: {reason}")
-        if not entries:
+                    continue
+                starts: Sequence[int | None] = [None]
+                if source.by_frame:
+                    starts = range(count) if self._sampler.first_only else video.labelled
+                items += [_Item(source, video, start) for start in starts] * source.copies
+        if not items:
             listed = "; ".join(self.left_out[:3]) or "the sets are empty"
             raise UserError(f"training: no video can be used ({listed}); expected at least one with enough masks")
-        return entries
+        return items
 
     def __len__(self) -> int:
         """Clips per epoch."""
@@ -259,21 +295,39 @@ class ClipDataset(Dataset[Clip]):
     def __getitem__(self, position: int) -> Clip:
         cv2.setNumThreads(0)  # one clip, one core: the workers are the parallelism
         rng = np.random.default_rng((self._seed, _CLIP_TAG, position))
-        source, video = self._entries[position]
+        cut = self._cut(self._entries[position], position, rng)
+        # A recipe that never merges draws nothing here.
+        if self._merge and len(cut.objects) < self._objects and rng.random() < self._merge:
+            second = self._items[int(rng.integers(len(self._items)))]
+            paste(cut, self._cut(second, position, rng))
+        return self._pack(cut, rng.permutation(cut.objects)[: self._objects])
+
+    def _cut(self, item: _Item, position: int, rng: np.random.Generator) -> Cut:
+        """Choose frames and a crop that shows an object in the first of them, and carry that out."""
+        video = item.video
         files = _VideoReader(video, self._read_frame)
-        max_skip = max(1, self._max_skip(position) // source.skip_divisor)
+        max_skip = max(1, self._max_skip(position) // item.source.skip_divisor)
+        transform, start = self._transform, item.start
+        if self._upright_from is not None and position >= self._upright_from:
+            transform = transform.upright()
         for _ in range(_TRIALS):
-            chosen = self._sampler.sample(len(video.frames), video.labelled, self._frames, max_skip, rng)
+            chosen = self._sampler.sample(len(video.frames), video.labelled, self._frames, max_skip, rng, start)
             height, width = files.image(chosen[0]).shape[:2]
-            draw = self._transform.draw(rng, height, width, self._frames)
-            first = self._transform.ids(files.ids(chosen[0]), draw, 0)
-            seen = object_ids(first)
-            if seen:
+            draw = transform.draw(rng, height, width, self._frames)
+            first = transform.ids(files.ids(chosen[0]), draw, 0)
+            if first.any():
                 break
+            start = None
         else:
             self._refuse_unlabelled(files, chosen[0])
-        objects = rng.permutation(seen)[: self._objects]
-        return self._pack(files, chosen, draw, first, objects, f"{source.name}/{video.name}")
+        images = np.empty((len(chosen), 3, transform.crop, transform.crop), np.float32)
+        ids: list[Ids | None] = [first]
+        for t, frame in enumerate(chosen):
+            transform.image(files.image(frame), draw, t, images[t])
+            if t:
+                hidden = self._sampler.first_only or files.mask_path(frame) is None
+                ids.append(None if hidden else transform.ids(files.ids(frame), draw, t))
+        return Cut(images, ids, f"{item.source.name}/{video.name}@{','.join(files.stem(frame) for frame in chosen)}")
 
     def _refuse_unlabelled(self, files: "_VideoReader", frame: int) -> None:
         """A first mask without objects teaches nothing for ever; other frames may well be empty."""
@@ -283,38 +337,19 @@ class ClipDataset(Dataset[Clip]):
                 "least one pixel above 0. Label an object there, or take the video out of the list"
             )
 
-    def _pack(
-        self,
-        files: "_VideoReader",
-        chosen: Sequence[int],
-        draw: ClipDraw,
-        first: Ids,
-        objects: NDArray[np.int64],
-        name: str,
-    ) -> Clip:
-        crop = self._transform.crop
-        images = np.empty((len(chosen), 3, crop, crop), np.float32)
-        targets = np.zeros((len(chosen), crop, crop), np.int64)
-        labelled = np.zeros(len(chosen), np.bool_)
-        for t, frame in enumerate(chosen):
-            self._transform.image(files.image(frame), draw, t, images[t])
-            if t == 0:
-                ids: Ids | None = first
-            elif self._sampler.first_only or files.mask_path(frame) is None:
-                ids = None
-            else:
-                ids = self._transform.ids(files.ids(frame), draw, t)
+    def _pack(self, cut: Cut, objects: NDArray[np.int64]) -> Clip:
+        targets = np.zeros((len(cut.ids), *cut.images.shape[2:]), np.int64)
+        for t, ids in enumerate(cut.ids):
             if ids is not None:
-                labelled[t] = True
                 targets[t] = sum((ids == drawn) * np.uint8(number) for number, drawn in enumerate(objects, start=1))
         first_masks = (targets[0] == np.arange(1, self._objects + 1)[:, None, None]).astype(np.float32)
         return Clip(
-            torch.from_numpy(images),
+            torch.from_numpy(cut.images),
             torch.from_numpy(first_masks),
             torch.from_numpy(targets),
-            torch.from_numpy(labelled),
+            torch.tensor([ids is not None for ids in cut.ids]),
             _present(len(objects), self._objects),
-            f"{name}@{','.join(files.stem(frame) for frame in chosen)}",
+            cut.name,
         )
 
 

@@ -8,7 +8,7 @@ from oneshot_vos.clips.warps import Box, Spline
 
 @dataclass(frozen=True)
 class FrameDraw:
-    """Changes of one frame of a video clip, after the crop; degrees."""
+    """Changes of one frame of a video clip; degrees."""
 
     angle: float
     shear: float
@@ -17,13 +17,19 @@ class FrameDraw:
 
 @dataclass(frozen=True)
 class ClipDraw:
-    """Changes of a video clip: mirror, then `box` of the mirrored image resized to a square of `crop` pixels."""
+    """Changes of a video clip: mirror, then `box` of the mirrored image resized to a square of `crop` pixels.
+
+    Each frame's rotation and shear come after that, about the centre of the square, or, if `affine_first`, between the
+    two, about the centre of the image.
+    """
 
     flip: bool
     box: Box
     crop: int
     colours: Colours
     frames: tuple[FrameDraw, ...]
+    affine_first: bool = False
+    bilinear: bool = False  # images; bicubic otherwise
 
 
 @dataclass(frozen=True)
@@ -49,3 +55,4 @@ class StillDraw:
     crop: int
     colours: Colours
     frames: tuple[StillFrameDraw, ...]
+    bilinear: bool = False  # images, with masks by the nearest pixel; bicubic otherwise, with soft masks

@@ -12,24 +12,33 @@ from oneshot_vos.clips.draws import ClipDraw, StillDraw, StillFrameDraw
 from oneshot_vos.videos.images import FILL, normalise
 from oneshot_vos.videos.masks import Ids
 
-_NEAREST, _CUBIC = InterpolationMode.NEAREST, InterpolationMode.BICUBIC
+_NEAREST, _LINEAR, _CUBIC = InterpolationMode.NEAREST, InterpolationMode.BILINEAR, InterpolationMode.BICUBIC
 _IMAGE_FILL = [float(channel) for channel in FILL]
 _MASK_FILL = [0.0]
 
 
 def clip_image(image: NDArray[np.uint8], draw: ClipDraw, t: int, out: NDArray[np.float32]) -> None:
     """Write frame `t` of a clip [H, W, 3], normalised, into `out` [3, C, C]."""
-    frame = draw.frames[t]
-    picture = apply_colours(_part(Image.fromarray(image), draw, _CUBIC), draw.colours)
-    picture = _affine(picture, frame.angle, 1.0, frame.shear, _CUBIC, _IMAGE_FILL)
+    frame, way = draw.frames[t], _LINEAR if draw.bilinear else _CUBIC
+    picture = _mirrored(Image.fromarray(image), draw)
+    if draw.affine_first:
+        picture = _affine(picture, frame.angle, 1.0, frame.shear, way, _IMAGE_FILL)
+    picture = apply_colours(_part(picture, draw, way), draw.colours)
+    if not draw.affine_first:
+        picture = _affine(picture, frame.angle, 1.0, frame.shear, way, _IMAGE_FILL)
     out[:] = normalise(np.asarray(apply_colours(picture, frame.colours)))
 
 
 def clip_ids(ids: Ids, draw: ClipDraw, t: int) -> Ids:
     """Object ids [H, W] of frame `t` as [C, C]."""
     frame = draw.frames[t]
-    picture = _part(Image.fromarray(ids.astype(np.int32)), draw, _NEAREST)
-    return np.asarray(_affine(picture, frame.angle, 1.0, frame.shear, _NEAREST, _MASK_FILL)).astype(ids.dtype)
+    picture = _mirrored(Image.fromarray(ids.astype(np.int32)), draw)
+    if draw.affine_first:
+        picture = _affine(picture, frame.angle, 1.0, frame.shear, _NEAREST, _MASK_FILL)
+    picture = _part(picture, draw, _NEAREST)
+    if not draw.affine_first:
+        picture = _affine(picture, frame.angle, 1.0, frame.shear, _NEAREST, _MASK_FILL)
+    return np.asarray(picture).astype(ids.dtype)
 
 
 def still_images(image: NDArray[np.uint8], draw: StillDraw) -> NDArray[np.float32]:
@@ -37,7 +46,8 @@ def still_images(image: NDArray[np.uint8], draw: StillDraw) -> NDArray[np.float3
     whole = apply_colours(_whole(Image.fromarray(image), draw, _IMAGE_FILL), draw.colours)
     copies = []
     for frame in draw.frames:
-        picture = _copy(whole, frame, draw.crop, _CUBIC, _IMAGE_FILL)
+        way = _LINEAR if draw.bilinear else _CUBIC
+        picture = _copy(whole, frame, draw.crop, way, way, _IMAGE_FILL)
         bent = _bend(np.asarray(apply_colours(picture, frame.colours)), frame, cv2.INTER_LINEAR)
         copies.append(normalise(bent))
     return np.stack(copies)
@@ -49,15 +59,18 @@ def still_masks(planes: list[NDArray[np.uint8]], draw: StillDraw) -> NDArray[np.
     copies = np.empty((len(draw.frames), len(planes), draw.crop, draw.crop), np.float32)
     for t, frame in enumerate(draw.frames):
         for k, whole in enumerate(wholes):
-            picture = _copy(whole, frame, draw.crop, _NEAREST, _MASK_FILL)
+            turning = _NEAREST if draw.bilinear else _CUBIC
+            picture = _copy(whole, frame, draw.crop, turning, _NEAREST, _MASK_FILL)
             copies[t, k] = _bend(np.asarray(picture), frame, cv2.INTER_NEAREST)
     return copies / np.float32(255)
 
 
+def _mirrored(picture: Image.Image, draw: ClipDraw) -> Image.Image:
+    return functional.horizontal_flip(picture) if draw.flip else picture
+
+
 def _part(picture: Image.Image, draw: ClipDraw, interpolation: InterpolationMode) -> Image.Image:
-    """The clip's part of the picture, resized to the crop."""
-    if draw.flip:
-        picture = functional.horizontal_flip(picture)
+    """The clip's part of the mirrored picture, resized to the crop."""
     return functional.resized_crop(picture, *draw.box, [draw.crop, draw.crop], interpolation=interpolation)
 
 
@@ -68,10 +81,15 @@ def _whole(picture: Image.Image, draw: StillDraw, fill: list[float]) -> Image.Im
 
 
 def _copy(
-    picture: Image.Image, frame: StillFrameDraw, crop: int, resizing: InterpolationMode, fill: list[float]
+    picture: Image.Image,
+    frame: StillFrameDraw,
+    crop: int,
+    turning: InterpolationMode,
+    resizing: InterpolationMode,
+    fill: list[float],
 ) -> Image.Image:
-    """One copy up to its crop; the affine step is cubic for images and masks alike, so that masks become soft."""
-    picture = _affine(picture, frame.angle, frame.scale, frame.shear, _CUBIC, fill)
+    """One copy up to its crop; a cubic affine step makes masks soft."""
+    picture = _affine(picture, frame.angle, frame.scale, frame.shear, turning, fill)
     picture = functional.resize(picture, list(frame.resized), interpolation=resizing)
     return functional.crop(picture, frame.top, frame.left, crop, crop)
 

@@ -24,14 +24,25 @@ class ClipSampler(Protocol):
         """None if a video of `frames` frames, `labelled` ones among them, can be used; else the reason why not."""
 
     def sample(
-        self, frames: int, labelled: Sequence[int], length: int, max_skip: int, rng: np.random.Generator
+        self,
+        frames: int,
+        labelled: Sequence[int],
+        length: int,
+        max_skip: int,
+        rng: np.random.Generator,
+        start: int | None = None,
     ) -> list[int]:
-        """Frame numbers of a clip of `length` frames; frame 0 of the clip is labelled."""
+        """Frame numbers of a clip of `length` frames; frame 0 of the clip is labelled.
+
+        `start`: a labelled frame that the clip is to hold; only a sampler that can choose where it starts heeds it.
+        """
 
 
 @dataclass(frozen=True)
 class OneShotSampler:
     """The paper's rule: the first labelled frame, always, then frames in time order at most `max_skip` apart.
+
+    That its mask shows an object is the care of `sets.labels.keep_first`.
 
     Gaps are uniform in 1..max_skip as far as the video reaches. If the labelled frame lies inside the video, the clip
     runs forwards or backwards in time from it: at random where both sides are long enough, else towards the longer.
@@ -45,16 +56,22 @@ class OneShotSampler:
         return None if labelled else "it has no mask"
 
     def sample(
-        self, frames: int, labelled: Sequence[int], length: int, max_skip: int, rng: np.random.Generator
+        self,
+        frames: int,
+        labelled: Sequence[int],
+        length: int,
+        max_skip: int,
+        rng: np.random.Generator,
+        start: int | None = None,
     ) -> list[int]:
         """Frame numbers of a clip, the labelled one first; decreasing if the clip runs backwards in time."""
-        start = labelled[0]
-        after, before = frames - 1 - start, start
+        first = labelled[0]
+        after, before = frames - 1 - first, first
         both = min(after, before) >= length - 1
         forwards = bool(rng.random() < 0.5) if both else after >= before
         reach = after if forwards else before
         step = 1 if forwards else -1
-        return [start + step * offset for offset in _offsets(reach, length, max_skip, rng)]
+        return [first + step * offset for offset in _offsets(reach, length, max_skip, rng)]
 
 
 def _offsets(reach: int, length: int, max_skip: int, rng: np.random.Generator) -> list[int]:
@@ -85,7 +102,13 @@ class FullSampler:
         return None if count >= 2 else f"{count} of its {frames} frames has a mask; full supervision needs at least two"
 
     def sample(
-        self, frames: int, labelled: Sequence[int], length: int, max_skip: int, rng: np.random.Generator
+        self,
+        frames: int,
+        labelled: Sequence[int],
+        length: int,
+        max_skip: int,
+        rng: np.random.Generator,
+        start: int | None = None,
     ) -> list[int]:
         """Frame numbers of a clip, in or against time order; all of them labelled."""
         count = len(labelled)
@@ -104,9 +127,9 @@ class FullSampler:
 class NearbySampler:
     """The rule of XMem and Cutie for fully labelled videos, over the frames that have masks.
 
-    Distances are counted in labelled frames. From any frame, the clip grows by a random frame at most `max_skip` away
-    from one that it already holds; half of the clips are reversed in time. A video with fewer labelled frames than
-    the clip repeats its last one.
+    Distances are counted in labelled frames. From `start`, or any frame, the clip grows by a random frame at most
+    `max_skip` away from one that it already holds; half of the clips are reversed in time. A video with fewer labelled
+    frames than the clip repeats its last one.
     """
 
     first_only: bool = False
@@ -116,10 +139,16 @@ class NearbySampler:
         return FullSampler().usable(frames, labelled)
 
     def sample(
-        self, frames: int, labelled: Sequence[int], length: int, max_skip: int, rng: np.random.Generator
+        self,
+        frames: int,
+        labelled: Sequence[int],
+        length: int,
+        max_skip: int,
+        rng: np.random.Generator,
+        start: int | None = None,
     ) -> list[int]:
         """Frame numbers of a clip, in or against time order; all of them labelled."""
-        chosen = [int(rng.integers(len(labelled)))]
+        chosen = [int(rng.integers(len(labelled))) if start is None else list(labelled).index(start)]
         while len(chosen) < min(length, len(labelled)):
             near = {place + step for place in chosen for step in range(-max_skip, max_skip + 1)}
             candidates = sorted(near.intersection(range(len(labelled))).difference(chosen))

@@ -3,7 +3,7 @@
 `draw` takes an explicit generator and returns plain numbers; carrying out is deterministic and is given the same
 numbers for an image and its mask, so that the two cannot come apart. There are two ways to carry out:
 
-- exact: one PIL operation after another, interpolating each time, in the order of the official STCN training;
+- exact: one PIL operation after another, interpolating each time, as the official programs do;
 - composed: all geometry of a frame in one matrix and one OpenCV warp, all colours in one matrix after the crop.
 
 Composed keeps the borders of every step (what exact cuts off or fills, it does too) and differs by interpolation only.
@@ -12,9 +12,10 @@ Letters: T frames, K objects, C crop size in pixels.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import exp, log, sqrt
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ from oneshot_vos.registry import Registry
 from oneshot_vos.videos.images import shorter_side_to
 from oneshot_vos.videos.masks import Ids
 
+Interpolation = Literal["bicubic", "bilinear"]
+
 _ASPECT = (3 / 4, 4 / 3)
 
 
@@ -36,7 +39,8 @@ class ClipTransform:
 
     For the whole clip: mirror (probability 0.5), random part of the image (`area` of it, aspect 3/4 to 4/3) resized to
     `crop` × `crop`, colours. For each frame, or once for all of them if `alike`: rotation within ±`rotation`° and shear
-    within ±`shear`°, brightness, contrast and saturation within ±`jitter`.
+    within ±`shear`° (of the crop, or of the whole image if `affine_first`), brightness, contrast and saturation within
+    ±`jitter`.
     """
 
     crop: int
@@ -46,6 +50,12 @@ class ClipTransform:
     shear: float = 10.0
     jitter: tuple[float, float, float] = (0.01, 0.01, 0.01)
     alike: bool = False
+    affine_first: bool = False
+    interpolation: Interpolation = "bicubic"
+
+    def upright(self) -> "ClipTransform":
+        """The same without rotation and shear; it draws as many random numbers."""
+        return replace(self, rotation=0.0, shear=0.0)
 
     def draw(self, rng: np.random.Generator, height: int, width: int, frames: int) -> ClipDraw:
         """Draw everything for a clip of `frames` frames of `height` × `width` pixels."""
@@ -59,6 +69,8 @@ class ClipTransform:
             crop=self.crop,
             colours=colours,
             frames=different * frames if self.alike else different,
+            affine_first=self.affine_first,
+            bilinear=self.interpolation == "bilinear",
         )
 
     def _draw_frame(self, rng: np.random.Generator) -> FrameDraw:
@@ -92,6 +104,7 @@ class StaticTransform:
     bend: float = 0.33
     scale: tuple[float, float] = (0.8, 1.5)
     copy_scale: tuple[float, float] = (0.9, 1.1)
+    interpolation: Interpolation = "bicubic"
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> StillDraw:
         """Draw everything for an image of `height` × `width` pixels."""
@@ -101,6 +114,7 @@ class StaticTransform:
             crop=self.crop,
             colours=draw_jitter(rng, 0.1, 0.05, 0.05, 0.05) + draw_gray(rng, 0.05),
             frames=tuple(self._draw_copy(rng, height, width) for _ in range(self.frames)),
+            bilinear=self.interpolation == "bilinear",
         )
 
     def _draw_copy(self, rng: np.random.Generator, height: int, width: int) -> StillFrameDraw:
@@ -126,8 +140,8 @@ class StaticTransform:
         return (exact if self.exact else composed).still_masks(planes, draw)
 
 
-# What the networks' own recipes augment by. The order of the operations is STCN's for all of them; Cutie varies nothing
-# from frame to frame of a video (its code means to, but seeds its generator anew for every frame).
+# What the networks' own recipes augment by; order and interpolation are values of the recipe. Cutie varies nothing from
+# frame to frame of a video (its code means to, but seeds its generator anew for every frame).
 CLIP_RECIPES: Registry[Callable[..., ClipTransform]] = Registry(
     "augmentation",
     {

@@ -82,12 +82,12 @@ def _sampling(matrix: Matrix) -> Matrix:
     return back
 
 
-def warp_image(image: NDArray[np.float32], matrix: Matrix, size: int) -> NDArray[np.float32]:
-    """Warp RGB of 0..255 [H, W, 3] to [size, size, 3] by cubic interpolation; beyond the border lies the mean colour.
+def warp_image(image: NDArray[np.float32], matrix: Matrix, size: int, *, bilinear: bool = False) -> NDArray[np.float32]:
+    """Warp RGB of 0..255 [H, W, 3] to [size, size, 3], bicubic or bilinear; beyond the border lies the mean colour.
 
     In float32, since OpenCV's cubic warp is nearly twice as fast there as in 8 bits. Values may overshoot a little.
     """
-    return _warp(image, matrix, size, cv2.INTER_CUBIC, FILL)
+    return _warp(image, matrix, size, cv2.INTER_LINEAR if bilinear else cv2.INTER_CUBIC, FILL)
 
 
 def warp_soft(mask: NDArray[np.uint8], matrix: Matrix, size: int) -> NDArray[np.uint8]:

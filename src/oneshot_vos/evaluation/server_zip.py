@@ -17,6 +17,7 @@ from PIL import Image
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.files import replacing, sha256_of, write_zip
 from oneshot_vos.videos.images import frame_size, natural_key
+from oneshot_vos.videos.masks import inspect_mask, object_ids
 from oneshot_vos.videos.objects import ObjectVideo, YouTubeSet
 from oneshot_vos.videos.problems import Problems
 
@@ -61,7 +62,7 @@ def check_server_zip(path: Path, dataset: YouTubeSet) -> None:
     """Raise one `UserError` for all by which an archive differs from what the server expects for this set.
 
     Names: `Annotations/<video>/<stem>.png`, nothing else, every required frame once. Masks: 8-bit palette PNG of the
-    size of the original frame, with no id but 0 and those of the objects whose first mask is at this frame or before.
+    size of the original frame, with no id but 0 and those that a mask of the set shows at this frame or before.
     """
     problems = Problems()
     for finding in _problems(path, sorted(dataset.videos, key=lambda video: video.name)):
@@ -94,13 +95,26 @@ def _problems(path: Path, videos: Sequence[ObjectVideo]) -> Iterator[str]:
         )
         yield from (f"{name} is there {count} times; expected once" for name, count in names.items() if count > 1)
         for video in videos:
+            begins = _first_shown(video)
             for stem in video.required:
                 name = f"{TOP}/{video.name}/{stem}.png"
+                begun = [number for number, first in begins.items() if natural_key(first) <= natural_key(stem)]
                 if name in names:
-                    yield from (f"{name}: {finding}" for finding in _mask_problems(archive, name, video, stem))
+                    findings = _mask_problems(archive, name, video.originals[stem], sorted(begun))
+                    yield from (f"{name}: {finding}" for finding in findings)
 
 
-def _mask_problems(archive: zipfile.ZipFile, name: str, video: ObjectVideo, stem: str) -> Iterator[str]:
+def _first_shown(video: ObjectVideo) -> dict[int, str]:
+    """Object id to the stem of the first mask that shows it, whatever `meta.json` says: that is where it is given."""
+    found: dict[int, str] = {}
+    for stem in sorted(video.video.masks, key=natural_key):
+        for number in object_ids(inspect_mask(video.video.masks[stem]).ids):
+            found.setdefault(number, stem)
+    return found
+
+
+def _mask_problems(archive: zipfile.ZipFile, name: str, original: Path, begun: list[int]) -> Iterator[str]:
+    """What is wrong with one mask: `original` is its frame, `begun` the ids that it may show."""
     try:
         content = archive.read(name)
         with Image.open(io.BytesIO(content)) as image:
@@ -113,14 +127,13 @@ def _mask_problems(archive: zipfile.ZipFile, name: str, video: ObjectVideo, stem
         hint = " (ids above 255 cannot be handed in)" if mode.startswith("I") else ""
         yield f"a {kind} image of mode {mode} with {depth} bits; expected an 8-bit palette PNG{hint}"
         return
-    wanted = frame_size(video.originals[stem])
+    wanted = frame_size(original)
     if size != wanted:
         yield (
-            f"{size[1]}x{size[0]} pixels, but the frame {video.originals[stem]} has {wanted[1]}x{wanted[0]}; expected "
+            f"{size[1]}x{size[0]} pixels, but the frame {original} has {wanted[1]}x{wanted[0]}; expected "
             "the size of the original"
         )
     present = np.flatnonzero(np.bincount(ids.ravel(), minlength=_COLOURS)).tolist()
-    begun = [item.id for item in video.objects if natural_key(item.first) <= natural_key(stem)]
     strange = sorted(set(present) - {0, *begun})
     if strange:
         yield f"object ids {strange}; expected 0 and those of the objects that have begun, {begun}"

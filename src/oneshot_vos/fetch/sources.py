@@ -85,7 +85,8 @@ def _davis(target: str, videos: int, frames: int, *lists: str) -> tuple[Part, ..
 
 def _youtube(year: int, package: str, file_id: str, videos: int, about: int | None = None) -> Source:
     """One package of YouTube-VOS: `train`, `valid`, or `valid_all_frames`, which has frames only."""
-    frames = Count("JPEGImages", "videos", videos)
+    # The official pages count the videos of the first two packages; that with all frames may hold others, too.
+    frames = Count("JPEGImages", "videos", videos, sure=package != "valid_all_frames")
     if package == "valid_all_frames":
         part = Part(f"{_YOUTUBE_ROOTS[year]}/all_frames/{package}", ("JPEGImages",), counts=(frames,))
     else:
@@ -141,7 +142,7 @@ _ALL = (
         parts=_davis("DAVIS/2016", 50, 3455),
         licence=_DAVIS_LICENCE,
         page="https://davischallenge.org/davis2016/code.html",
-        groups=("davis",),
+        groups=("davis", "paper"),
         about=1_900_000_000,
     ),
     Source(

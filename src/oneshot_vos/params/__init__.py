@@ -13,8 +13,10 @@ needs torch.
 from oneshot_vos.params.reading import load_params, load_profiles, require_none, show_run
 from oneshot_vos.params.schema import (
     Choices,
+    ClipChoices,
     Data,
     DavisSet,
+    EmptyFigure,
     FigureChoice,
     Infer,
     Labels,
@@ -34,8 +36,10 @@ from oneshot_vos.registry import require_arguments
 
 __all__ = [
     "Choices",
+    "ClipChoices",
     "Data",
     "DavisSet",
+    "EmptyFigure",
     "FigureChoice",
     "Infer",
     "Labels",

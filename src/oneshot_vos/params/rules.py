@@ -141,6 +141,14 @@ def check_profile(params: Params) -> list[str]:
             for network, settings in profile.networks.items()
             if settings
         ]
+    early = profile.figures.figure6.iteration
+    trainings: Mapping[str, Training | None] = params.trainings
+    for key, recipe in trainings.items():
+        if early is not None and recipe and params.runs[key].given == "empty" and early >= recipe.iterations:
+            lines.append(
+                f"figures.figure6.iteration: {early}, but the run {key} ends after {recipe.iterations}; name an "
+                "earlier one, or null for the finished weights"
+            )
     return lines
 
 
@@ -195,17 +203,23 @@ _USES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 def _check_data(data: Data, where: str) -> list[str]:
     lines = []
-    for stage, (kinds, splits) in _USES.items():
-        for name in getattr(data, stage):
-            chosen = data.sets.get(name)
-            if chosen is None:
-                lines.append(f"{where}.{stage}: the set '{name}' is not among sets; {suggest(name, list(data.sets))}")
-            elif chosen.kind not in kinds:
-                expected = " or ".join(f"'{kind}'" for kind in kinds)
-                lines.append(f"{where}.{stage}: the set '{name}' is of kind '{chosen.kind}', not {expected}")
-            elif isinstance(chosen, YouTubeVideos) and chosen.split not in splits:
-                expected = " or ".join(f"'{split}'" for split in splits)
-                lines.append(f"{where}.{stage}: the set '{name}' is the split '{chosen.split}', not {expected}")
+    named = [(stage, stage, name) for stage in _USES for name in getattr(data, stage)]
+    named += [("train", f"train_of.{network}", name) for network, sets in data.train_of.items() for name in sets]
+    for stage, place, name in named:
+        (kinds, splits), chosen = _USES[stage], data.sets.get(name)
+        if chosen is None:
+            lines.append(f"{where}.{place}: the set '{name}' is not among sets; {suggest(name, list(data.sets))}")
+        elif chosen.kind not in kinds:
+            expected = " or ".join(f"'{kind}'" for kind in kinds)
+            lines.append(f"{where}.{place}: the set '{name}' is of kind '{chosen.kind}', not {expected}")
+        elif isinstance(chosen, YouTubeVideos) and chosen.split not in splits:
+            expected = " or ".join(f"'{split}'" for split in splits)
+            lines.append(f"{where}.{place}: the set '{name}' is the split '{chosen.split}', not {expected}")
+    lines += [
+        f"{where}.train_of: unknown network '{network}'; {suggest(network, NETWORKS)}"
+        for network in data.train_of
+        if network not in NETWORKS
+    ]
     if len(set(data.evaluate)) != len(data.evaluate):
         lines.append(f"{where}.evaluate: a set is named twice")
     # Names of sets become names of files.

@@ -87,6 +87,7 @@ class VideoSource(Strict):
 
     copies: Positive  # how often the set counts within an epoch
     skip_divisor: Positive  # divides the largest frame distance, where only every n-th frame is at hand
+    items: Literal["videos", "frames"]  # what an epoch holds once: each video, or each frame that a clip can start from
 
 
 class ImageSource(Strict):
@@ -102,8 +103,18 @@ class Data(Strict):
     generate: Generate | None
     sets: dict[str, Annotated[DavisSet | PairsSet | YouTubeVideos, Field(discriminator="kind")]]
     train: Annotated[dict[str, VideoSource], Field(min_length=1)]
+    train_of: dict[str, Annotated[dict[str, VideoSource], Field(min_length=1)]]  # by network: in the place of train
     pretrain: dict[str, ImageSource]  # empty: no run starts from pretraining
     evaluate: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+    def train_sources(self, network: str) -> dict[str, VideoSource]:
+        """The sets that a network is trained on."""
+        return self.train_of.get(network, self.train)
+
+    @property
+    def training_sets(self) -> tuple[str, ...]:
+        """Every set that some network is trained on."""
+        return tuple(dict.fromkeys(name for each in (self.train, *self.train_of.values()) for name in each))
 
     @property
     def davis_sets(self) -> tuple[str, ...]:
@@ -164,6 +175,17 @@ class MaxSkip(Strict):
         return self
 
 
+class ClipChoices(Strict):
+    """What the official programs do differently from each other when they make clips: docs/quirks.md."""
+
+    affine_first: bool  # of videos: rotation and shear before the random crop, not after it
+    affine_until: Positive | None  # of videos: iterations with rotation and shear; null: all
+    interpolation: Literal["bicubic", "bilinear"]  # of images; bilinear: masks of still images by the nearest pixel
+    first_masks: Literal["soft", "hard"]  # of still images, whose warped masks have soft edges
+    merge: Annotated[float, Field(ge=0.0, le=1.0)]  # full supervision: how often a second clip's objects are pasted in
+    short_videos: Literal["repeat", "drop"]  # videos with fewer frames than a clip: repeat the last, or leave them out
+
+
 class Training(Strict):
     """The recipe of one training, on images (`pretrain`) or on videos (`train`)."""
 
@@ -175,9 +197,11 @@ class Training(Strict):
     crop: Annotated[int, Field(ge=16, multiple_of=16)]  # pixels, height and width
     objects: Positive  # per clip at most
     workers: NonNegative  # processes that prepare clips; 0: the training process does it
-    precision: Literal["auto", "float32", "bfloat16"]
+    precision: Literal["auto", "float32", "bfloat16", "float16"]
     transforms: Literal["exact", "composed"]
     augmentation: Literal["stcn", "xmem", "cutie"]  # whose recipe: clips/transforms.py
+    clips: ClipChoices
+    single_object: bool  # of images: the network is built, and its weights written, without the other objects' channel
     optimiser: Optimiser
     schedule: Schedule
     loss: dict[str, Any]  # keyword arguments of the network's loss
@@ -192,6 +216,8 @@ class Training(Strict):
     def _check(self) -> "Training":
         if self.batch_size % self.accumulation:
             raise ValueError(f"batch_size {self.batch_size} is not a multiple of accumulation {self.accumulation}")
+        if self.single_object and (self.objects > 1 or self.max_skip is not None):
+            raise ValueError("single_object is for single images with objects: 1")
         if self.schedule.milestones and self.schedule.milestones[-1] >= self.iterations:
             raise ValueError(
                 f"the milestone {self.schedule.milestones[-1]} is never reached in {self.iterations} iterations"
@@ -249,12 +275,18 @@ class FigureChoice(Strict):
     frames: Positive  # columns, evenly spaced over the video
 
 
+class EmptyFigure(FigureChoice):
+    """What Figure 6 shows, and of which state of the network."""
+
+    iteration: Positive | None  # the weights after so many iterations; null: the finished ones
+
+
 class Figures(Strict):
     """The figures of the paper that show masks."""
 
     figure4: FigureChoice  # full supervision beside one-shot
     figure5: FigureChoice | None  # the same on YouTube-VOS; null: the profile has no such set
-    figure6: FigureChoice  # the network trained with an empty reference
+    figure6: EmptyFigure  # the network trained with an empty reference
     figure7: FigureChoice  # T-step from scratch beside the truth
 
 

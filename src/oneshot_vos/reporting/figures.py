@@ -35,7 +35,8 @@ Ids = NDArray[np.int32]
 class Scenes:
     """What a figure is drawn from: a set of videos, and the folder with the masks of all runs, `<run>/<set>.zip`.
 
-    videos: by name. chosen: names of those to show, None for the figure's own rule. frames: columns.
+    videos: by name. chosen: names of those to show, None for the figure's own rule. frames: columns. archive_name: of
+    the masks, if not that of the set.
     """
 
     set: str
@@ -43,6 +44,7 @@ class Scenes:
     masks: Path
     chosen: tuple[str, ...] | None
     frames: int
+    archive_name: str | None = None
 
     def choose(self, preferred: Sequence[str], otherwise: Sequence[str]) -> tuple[str, ...]:
         """The chosen videos; else those of `preferred` that the set has; else `otherwise`."""
@@ -56,7 +58,7 @@ class Scenes:
 
     def archive(self, run: str | None) -> Path | None:
         """The masks of a run; None if it is not in the list or has not been inferred."""
-        path = self.masks / run / f"{self.set}.zip" if run else None
+        path = self.masks / run / f"{self.archive_name or self.set}.zip" if run else None
         return path if path and path.exists() else None
 
 
@@ -87,9 +89,10 @@ def draw_nothing(title: str, reason: str) -> Image.Image:
     return grid(title, [], height=_HEIGHT, notes=[reason])
 
 
-def draw_figure6(scenes: Scenes, runs: pd.DataFrame) -> Image.Image:
+def draw_figure6(scenes: Scenes, runs: pd.DataFrame, iteration: int | None = None) -> Image.Image:
     """Masks of the networks that were trained with an empty reference and get an empty one; up to two videos each.
 
+    `iteration`: after which the masks were made, for the title; None: at the end.
     Videos: the chosen ones, else the paper's where the set has them, else the first two by name.
     """
     chosen = scenes.choose(FIGURE6_VIDEOS, sorted(scenes.videos)[:2])[:2]
@@ -102,7 +105,10 @@ def draw_figure6(scenes: Scenes, runs: pd.DataFrame) -> Image.Image:
             label = (title, "reference", name)
             rows.append(_row(scenes, run, label, video, _spaced_times(video, scenes.frames), merged=True))
     notes = ["No mask is given, not even on the first frame; all objects count as one."]
-    return grid(f"Figure 6: trained with an empty reference mask, {scenes.set}", rows, height=_HEIGHT, notes=notes)
+    when = "" if iteration is None else f" for {iteration:,} iterations"
+    return grid(
+        f"Figure 6: trained with an empty reference mask{when}, {scenes.set}", rows, height=_HEIGHT, notes=notes
+    )
 
 
 def draw_figure7(scenes: Scenes, runs: pd.DataFrame, network: str = "cutie") -> Image.Image:

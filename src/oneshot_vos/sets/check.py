@@ -44,7 +44,7 @@ class CheckReport(Problems):
     items: list[Summary] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for `files.write_json`: counts, problems, items."""
+        """Plain values for `files.write_json`: counts, warnings by kind, problems, items."""
         return {
             "counts": {
                 "items": len(self.items),
@@ -54,6 +54,7 @@ class CheckReport(Problems):
                 "errors": len(self.errors),
                 "warnings": len(self.warnings),
             },
+            "warnings": self.warning_kinds,
             "problems": [asdict(problem) for problem in self.problems],
             "items": [asdict(item) for item in self.items],
         }
@@ -69,9 +70,9 @@ def check_videos(
     """Check every file of the videos, without ever stopping at the first problem.
 
     Of every frame: presence, size, and for JPEGs the end of the file; frames that look cut off, and the first of each
-    video, are decoded in full (all frames with `thorough`). Every mask is decoded. `training` makes an empty first
-    mask an error, because a video without an object in its only label teaches nothing. `scored` asks of masks what the
-    protocol of DAVIS does.
+    video, are decoded in full (all frames with `thorough`). Every mask is decoded. A first mask without an object is a
+    warning: the first one that shows an object takes its place. `training` makes a video without any object an error,
+    because it teaches nothing. `scored` asks of masks what the protocol of DAVIS does.
     """
     report = CheckReport()
     for video in videos:
@@ -180,6 +181,7 @@ def _check_gaps(video: Video, log: Problems) -> None:
         more = f" and {len(jumps) - 3} more" if len(jumps) > 3 else ""
         log.warning(
             video.frames[jumps[0] + 1],
+            "frames missing between others",
             f"frames are missing: the numbers jump from {places}{more}; expected steps of {usual}. Restore them, or "
             "split the video; else it is used as if nothing lay between",
         )
@@ -198,7 +200,11 @@ def _check_masks(video: Video, sizes: dict[int, tuple[int, int]], training: bool
     if not labelled and video.frames:
         log.error(video.frames[0].parent, "no frame has a mask; expected at least one. Add it, or take the video out")
     elif labelled and labelled[0] > 0:
-        log.warning(video.masks[video.stem(labelled[0])], f"the first mask is at frame {labelled[0]}, not 0")
+        log.warning(
+            video.masks[video.stem(labelled[0])],
+            "first frame without a mask",
+            f"the first mask is at frame {labelled[0]}, not 0",
+        )
     found: list[set[int]] = []
     colored = []
     rules = MaskRules(video.single_object)
@@ -212,9 +218,25 @@ def _check_masks(video: Video, sizes: dict[int, tuple[int, int]], training: bool
                 colored.append((path, reading.colors))
             if t in sizes:
                 check_same_size(video.frames[t], path)
-            if not ids and t == labelled[0]:
-                report = log.error if training else log.warning
-                report(path, "no object in the first mask; expected one. Draw it, or take the video out of the list")
     if colored:
-        log.warning(colored[0][0], f"RGB masks ({len(colored)} files), colours read as ids: {colored[0][1]}")
+        log.warning(
+            colored[0][0],
+            "RGB masks",
+            f"RGB masks ({len(colored)} files), colours read as ids: {colored[0][1]}",
+        )
+    if found and len(found) == len(labelled):  # masks that cannot be read have been reported
+        _check_objects(video, found, training, log)
     return found
+
+
+def _check_objects(video: Video, ids: list[set[int]], training: bool, log: Problems) -> None:
+    """Whether the first mask shows an object, or any later one; `ids`: those of every mask in time order."""
+    first = video.masks[video.stem(video.first_mask)]
+    if not any(ids) and training:
+        log.error(first, "no object in any mask of the video; expected one. Draw it, or take the video out of the list")
+    elif not ids[0]:
+        log.warning(
+            first,
+            "first mask without an object",
+            "no object in the first mask; the first mask that shows one is used in its place",
+        )

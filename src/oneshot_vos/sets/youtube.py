@@ -11,8 +11,8 @@ In a validation mask, 0 means "no new object here", not background. Only names a
 `youtube_masks.check_youtube` looks into the files.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ _FOLDERS: Registry[Path] = Registry(
     {TRAIN: Path("train"), TRAIN_PART: Path("train"), HELD_OUT: Path("train"), VALID: Path("valid")},
 )
 _MOST_NAMES_SHOWN = 3
+_NOWHERE = "object listed in no frame"
 
 
 def read_youtube(
@@ -66,20 +67,26 @@ def read_youtube(
     `video.masks` of `train` and `train-part` are all masks, of `valid` those of the package. A `held-out` video is
     given none: `youtube_masks.give_first_masks` makes them.
 
-    Raises one `UserError` for all that is wrong with `meta.json` and the folders: a video in one but not in the other,
-    objects without frames, frames without images, masks missing where an object begins or lying where none does.
+    The official sets have flaws that the official programs never notice, since they train on masks alone and take
+    objects in where masks show them. So these are `warnings` of the set: a folder that `meta.json` does not list,
+    objects without frames, frames of training videos without an image or a mask (the object is then listed in its other
+    frames), masks without a frame, validation masks missing where an object begins or lying where none does. A video
+    without objects is left out of sets to evaluate.
+
+    Raises one `UserError` for what makes the set useless: an unreadable `meta.json`, a listed video without a folder,
+    without frames or masks, a frame to hand in without an image, missing files in the package of all frames.
     """
     folder = _FOLDERS[split]
     image_root = root / (images or f"{folder}/JPEGImages")
     mask_root = root / (annotations or f"{folder}/Annotations")
     meta_file = root / (meta or f"{folder}/meta.json")
-    listed = _read_meta(meta_file)
+    problems = Problems()
+    listed = _read_meta(meta_file, problems)
     on_disk = folder_names(image_root)
     names, unseen = _names_of(split, listed, meta_file)
     left_out = {*exclude, *(() if split == VALID else FAULTY_VIDEOS)}
-    problems = Problems()
-    for finding in _mismatches(set(listed) - left_out, set(on_disk) - left_out, meta_file, image_root):
-        problems.add(finding)
+    problems.problems = [problem for problem in problems.problems if problem.item not in left_out]
+    _compare_names(set(listed) - left_out, set(on_disk) - left_out, meta_file, image_root, problems)
     for name in sorted(set(exclude) - set(listed) - set(on_disk)):
         problems.add(f"video '{name}' is to be left out, but the set has no such video; {suggest(name, list(listed))}")
     missing = set(names) - set(on_disk)
@@ -92,14 +99,17 @@ def read_youtube(
     videos = []
     for name in names:
         if name not in left_out and name not in missing:
-            video, found = _read_video(name, listed[name], places)
-            for finding in found:
-                problems.add(finding, f"video '{name}'")
-            videos.append(video)
+            problems.item = name
+            video = _read_video(name, listed[name], places, problems)
+            if video.objects or split in (TRAIN, TRAIN_PART):
+                videos.append(video)
     problems.raise_errors(f"{root} (YouTube-VOS, split '{split}')")
     if not videos:
-        raise UserError(f"{meta_file}: no video of split '{split}' is left; expected at least one. Check 'exclude'")
-    return YouTubeSet(split, tuple(videos), unseen)
+        raise UserError(
+            f"{meta_file}: no video of split '{split}' is left; expected at least one that lists objects. Check "
+            "'exclude', and that meta.json is the one of this package"
+        )
+    return YouTubeSet(split, tuple(videos), unseen, tuple(problems.warnings))
 
 
 def require_unseen_videos(name: str, scored: YouTubeSet, trained: Iterable[Video]) -> None:
@@ -115,8 +125,8 @@ def require_unseen_videos(name: str, scored: YouTubeSet, trained: Iterable[Video
 # --- meta.json ------------------------------------------------------------------------------------------------------
 
 
-def _read_meta(path: Path) -> dict[str, tuple[TrackedObject, ...]]:
-    """The objects of every video of `meta.json`, ids and frames in rising order."""
+def _read_meta(path: Path, found: Problems) -> dict[str, tuple[TrackedObject, ...]]:
+    """The objects of every video of `meta.json`, ids and frames in rising order; warnings go to `found`."""
     content = read_json(path, "meta.json of YouTube-VOS, which lists the objects of every video")
     videos = content.get("videos") if isinstance(content, dict) else None
     if not isinstance(videos, dict) or not videos:
@@ -127,20 +137,29 @@ def _read_meta(path: Path) -> dict[str, tuple[TrackedObject, ...]]:
     problems, listed = Problems(), {}
     for name in sorted(videos):
         problems.item = f"video '{name}'"
+        found.item = name
         objects = videos[name].get("objects") if isinstance(videos[name], dict) else None
-        if not isinstance(objects, dict) or not objects:
+        if not isinstance(objects, dict):
             problems.add("no objects; expected at least one")
             continue
+        if not objects:
+            found.warning(path, "video without objects in meta.json", f"video '{name}' has no objects")
         kept = []
         for key, entry in objects.items():
-            found = _read_object(key, entry)
-            if isinstance(found, TrackedObject):
-                kept.append(found)
-            else:
-                problems.add(found)
+            item = _read_object(key, entry)
+            if isinstance(item, str):
+                problems.add(item)
+                continue
+            kept.append(item)
+            if not item.frames:
+                found.warning(path, _NOWHERE, f"object {key} of video '{name}' is listed in no frame and left out")
+            elif len(item.frames) < len(entry["frames"]):
+                found.warning(
+                    path, "object listed twice in a frame", f"object {key} of video '{name}' lists a frame twice"
+                )
         if len({item.id for item in kept}) < len(kept):
             problems.add("an object id is listed twice; expected each once")
-        listed[name] = tuple(sorted(kept, key=lambda item: item.id))
+        listed[name] = tuple(sorted((item for item in kept if item.frames), key=lambda item: item.id))
     problems.raise_errors(path)
     return listed
 
@@ -150,14 +169,12 @@ def _read_object(key: str, entry: Any) -> TrackedObject | str:
     if not (key.isascii() and key.isdigit() and 0 < int(key) <= LARGEST_ID):
         return f"object id '{key}'; expected a whole number from 1 to {LARGEST_ID}"
     frames = entry.get("frames") if isinstance(entry, dict) else None
-    if not isinstance(frames, list) or not frames or not all(isinstance(stem, str) and stem for stem in frames):
-        return f'object {key} has no list of frames; expected at least one frame name, such as "00000"'
-    if len(set(frames)) < len(frames):
-        return f"object {key} lists a frame twice; expected each once"
+    if not isinstance(frames, list) or not all(isinstance(stem, str) and stem for stem in frames):
+        return f'object {key} has no list of frames; expected frame names, such as "00000"'
     category = entry.get("category", "")
     if not isinstance(category, str):
         return f"the category of object {key} is {category!r}; expected a name"
-    return TrackedObject(int(key), category, tuple(sorted(frames, key=natural_key)))
+    return TrackedObject(int(key), category, tuple(sorted(set(frames), key=natural_key)))
 
 
 def _names_of(
@@ -178,16 +195,18 @@ def _names_of(
     return list(parts.train if split == TRAIN_PART else parts.held_out), parts.unseen
 
 
-def _mismatches(listed: set[str], on_disk: set[str], meta_file: Path, image_root: Path) -> list[str]:
-    problems = [
-        f"video '{name}' is in {meta_file.name} but has no folder {image_root / name}; expected its frames there"
-        for name in sorted(listed - on_disk)
-    ]
-    problems += [
-        f"video '{name}' has a folder {image_root / name} but is not in {meta_file}; expected its objects there"
-        for name in sorted(on_disk - listed)
-    ]
-    return problems
+def _compare_names(listed: set[str], on_disk: set[str], meta_file: Path, image_root: Path, problems: Problems) -> None:
+    problems.item = ""
+    for name in sorted(listed - on_disk):
+        problems.add(
+            f"video '{name}' is in {meta_file.name} but has no folder {image_root / name}; expected its frames there"
+        )
+    for name in sorted(on_disk - listed):
+        problems.warning(
+            image_root / name,
+            "folder that meta.json does not list",
+            f"video '{name}' is not in {meta_file} and left out; expected its objects there",
+        )
 
 
 # --- folders --------------------------------------------------------------------------------------------------------
@@ -201,55 +220,106 @@ class _Places:
     all_frames: Path | None
 
 
-def _read_video(name: str, objects: tuple[TrackedObject, ...], places: _Places) -> tuple[ObjectVideo, list[str]]:
-    """One video, and what is wrong with it; a video with problems is not to be used."""
+def _read_video(name: str, objects: tuple[TrackedObject, ...], places: _Places, problems: Problems) -> ObjectVideo:
+    """One video; a video with errors is not to be used."""
     image_folder, mask_folder = places.images / name, places.annotations / name
     images = frame_files(image_folder)
-    mask_files = frame_files(mask_folder) if mask_folder.is_dir() else []
-    problems = list(folder_problems(images, mask_files, image_folder, mask_folder))
-    masks = {path.stem: path for path in mask_files}
     originals = {path.stem: path for path in images}
-    frames = images
-    if places.all_frames is not None:
-        frame_folder = places.all_frames / name
-        frames = frame_files(frame_folder) if frame_folder.is_dir() else []
-        lacking = sorted(set(originals) - {path.stem for path in frames}, key=natural_key)
-        if lacking:
-            problems.append(f"{frame_folder} lacks {_some(lacking)}; expected every frame of {image_folder} and more")
-    for item in objects:
-        lacking = [stem for stem in item.frames if stem not in originals]
-        if lacking:
-            problems.append(
-                f"object {item.id} is listed in {_some(lacking)}, but {image_folder} has no such frame; expected one"
-            )
-    problems += _misplaced_masks(objects, masks, mask_folder, places.split)
+    mask_files = _with_frames(frame_files(mask_folder) if mask_folder.is_dir() else [], originals, problems)
+    for finding in folder_problems(images, mask_files, image_folder, mask_folder):
+        problems.add(finding, f"video '{name}'")
+    masks = {path.stem: path for path in mask_files}
+    frames = images if places.all_frames is None else _every_frame(places.all_frames / name, image_folder, problems)
+    if places.split == VALID:
+        _check_validation(objects, originals, masks, image_folder, mask_folder, problems)
+    else:
+        for what, folder, files in (("image", image_folder, originals), ("mask", mask_folder, masks)):
+            objects = _where_there_are(objects, what, files, folder, problems)
     shown = {} if places.split == HELD_OUT else masks
     required = {stem for item in objects for stem in item.frames}
-    video = ObjectVideo(
+    return ObjectVideo(
         Video(name, tuple(frames), shown),
         objects,
         {stem: path for stem, path in originals.items() if stem in required},
         {} if places.split == VALID else masks,
     )
-    return video, problems
 
 
-def _misplaced_masks(
-    objects: tuple[TrackedObject, ...], masks: Mapping[str, Path], folder: Path, split: str
-) -> Iterator[str]:
-    """Masks that `meta.json` wants and the folder lacks, and (validation) masks of frames in which nothing begins."""
-    if not masks:
-        return  # already said of the folder
+def _with_frames(masks: list[Path], images: Mapping[str, Path], problems: Problems) -> list[Path]:
+    """The masks that have a frame of their name, and a warning for each of the others."""
+    for path in masks:
+        if images and path.stem not in images:
+            problems.warning(path, "mask without a frame", "no frame has this name; the mask is not used")
+    return [path for path in masks if not images or path.stem in images]
+
+
+def _every_frame(folder: Path, image_folder: Path, problems: Problems) -> list[Path]:
+    """All frames of a video, those of `image_folder` among them."""
+    frames = frame_files(folder) if folder.is_dir() else []
+    lacking = sorted(
+        {path.stem for path in frame_files(image_folder)} - {path.stem for path in frames}, key=natural_key
+    )
+    if lacking:
+        problems.add(
+            f"{folder} lacks {_some(lacking)}; expected every frame of {image_folder} and more",
+            f"video '{folder.name}'",
+        )
+    return frames
+
+
+def _where_there_are(
+    objects: tuple[TrackedObject, ...], what: str, files: Mapping[str, Path], folder: Path, problems: Problems
+) -> tuple[TrackedObject, ...]:
+    """Objects of a training video, listed in the frames alone that are among `files`, of the kind `what`."""
+    if not files:
+        return objects  # already said of the folder
+    kept = []
     for item in objects:
-        wanted = [item.first] if split == VALID else item.frames
-        lacking = [stem for stem in wanted if stem not in masks]
-        if lacking:
-            what = "is first listed in" if split == VALID else "is listed in"
-            yield f"object {item.id} {what} {_some(lacking)}, but {folder} has no mask of that name; expected one"
-    if split == VALID:
-        stray = sorted(set(masks) - {item.first for item in objects}, key=natural_key)
-        if stray:
-            yield f"{folder} has a mask for {_some(stray)}, where meta.json lets no object begin; expected none"
+        frames = tuple(stem for stem in item.frames if stem in files)
+        if len(frames) < len(item.frames):
+            problems.warning(
+                folder,
+                f"object listed in frames without {'an' if what == 'image' else 'a'} {what}",
+                f"object {item.id} is listed in {_some(sorted(set(item.frames) - set(frames), key=natural_key))}, but "
+                f"there is no such {what}; these frames are passed over",
+            )
+        if frames:
+            kept.append(replace(item, frames=frames))
+        else:
+            problems.warning(folder, _NOWHERE, f"object {item.id} is left out, since it has no frame with its {what}")
+    return tuple(kept)
+
+
+def _check_validation(
+    objects: tuple[TrackedObject, ...],
+    images: Mapping[str, Path],
+    masks: Mapping[str, Path],
+    image_folder: Path,
+    mask_folder: Path,
+    problems: Problems,
+) -> None:
+    """Frames to hand in without an image; masks that lie elsewhere than where `meta.json` lets objects begin."""
+    for item in objects:
+        lacking = [stem for stem in item.frames if stem not in images]
+        if lacking and images:
+            problems.add(
+                f"object {item.id} is listed in {_some(lacking)}, but {image_folder} has no such frame; expected one",
+                f"video '{image_folder.name}'",
+            )
+        if masks and item.first not in masks:
+            problems.warning(
+                mask_folder,
+                "no mask where an object begins",
+                f"object {item.id} is first listed in '{item.first}', but there is no mask of that name; the object "
+                "begins where a mask shows it",
+            )
+    stray = sorted(set(masks) - {item.first for item in objects}, key=natural_key)
+    if stray and objects:
+        problems.warning(
+            mask_folder,
+            "mask where no object begins",
+            f"a mask for {_some(stray)}, where meta.json lets no object begin",
+        )
 
 
 def _some(names: Collection[str]) -> str:

@@ -1,7 +1,6 @@
 """The masks of YouTube-VOS: do they agree with `meta.json`, and which of them is a network given?"""
 
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,95 +12,89 @@ from oneshot_vos.sets.check import CheckReport, check_videos
 from oneshot_vos.videos.images import natural_key
 from oneshot_vos.videos.masks import inspect_mask, object_ids, write_mask
 from oneshot_vos.videos.objects import HELD_OUT, VALID, ObjectVideo, TrackedObject, YouTubeSet
-from oneshot_vos.videos.problems import Problem, Problems
+from oneshot_vos.videos.problems import Problems
 
 
 def check_youtube(dataset: YouTubeSet, *, training: bool = False) -> CheckReport:
     """Check every file as `check.check_videos` does, and the masks of `valid` and `held-out` against `meta.json`.
 
-    Errors: an id that `meta.json` does not know; an object that no mask shows; in `valid`, a mask that shows an object
-    elsewhere than where it is first listed. A warning: a training mask that shows an object before it is listed. Sets
-    to train on are read by their masks alone, so `meta.json` is not asked there.
+    An error: a video none of whose masks shows an object. Warnings, as the official programs read masks and ask
+    `meta.json` for frames alone: an id that it does not know; an object that no mask shows; in `valid`, an object shown
+    elsewhere than where it is first listed; in `held-out`, one shown before. Sets to train on are read by their masks
+    alone, so `meta.json` is not asked there. The report holds the warnings of the set, too.
     """
     given = [
         replace(video.video, masks=video.truth) if dataset.split == HELD_OUT else video.video
         for video in dataset.videos
     ]
     report = check_videos(given, training=training)
+    report.problems.extend(dataset.warnings)
     if dataset.split not in (VALID, HELD_OUT):
         return report
     damaged = {problem.file for problem in report.errors}
     for video, shown_video in zip(dataset.videos, given, strict=True):
         # A mask that cannot be read has been reported, and nothing more can be said of its video.
         if not damaged.intersection(str(path) for path in shown_video.masks.values()):
-            shown = {stem: set(object_ids(inspect_mask(path).ids)) for stem, path in shown_video.masks.items()}
-            check = _check_given if dataset.split == VALID else _check_truth
-            report.problems.extend(check(video, shown))
+            masks = {stem: shown_video.masks[stem] for stem in sorted(shown_video.masks, key=natural_key)}
+            shown = {stem: set(object_ids(inspect_mask(path).ids)) for stem, path in masks.items()}
+            log = Problems(video.name)
+            _check_shown(video, masks, shown, dataset.split, log)
+            report.problems.extend(log.problems)
     return report
 
 
-def _check_given(video: ObjectVideo, shown: dict[str, set[int]]) -> Iterator[Problem]:
-    """What is wrong with validation masks: each object must be shown once, where it is first listed."""
-    first = {item.id: item.first for item in video.objects}
-    for stem in sorted(shown, key=natural_key):
-        yield from _unknown_ids(video, stem, shown[stem])
-        for number in sorted(shown[stem] & first.keys()):
-            if first[number] != stem:
-                yield _problem(
-                    video,
-                    video.video.masks[stem],
-                    f"shows object {number}, which meta.json lets begin at frame '{first[number]}'; expected new "
-                    "objects alone in this mask",
-                )
-    for item in video.objects:
-        if item.id not in shown.get(item.first, set()):
-            yield _problem(
-                video,
-                video.video.masks[item.first],
-                f"does not show object {item.id}, which meta.json lets begin at this frame; expected its mask",
+def _check_shown(
+    video: ObjectVideo, masks: dict[str, Path], shown: dict[str, set[int]], split: str, log: Problems
+) -> None:
+    """Compare the ids of every mask, in time order, with `meta.json`."""
+    known = {item.id for item in video.objects}
+    for stem, ids in shown.items():
+        if ids - known:
+            use = "tracked, but not scored" if split == VALID else "not scored"
+            log.warning(
+                masks[stem],
+                "id that meta.json does not list",
+                f"shows object ids {sorted(ids - known)}, which meta.json does not list for this video; {use}",
             )
-
-
-def _check_truth(video: ObjectVideo, shown: dict[str, set[int]]) -> Iterator[Problem]:
-    """What is wrong with training masks that are scored against."""
-    for stem in sorted(shown, key=natural_key):
-        yield from _unknown_ids(video, stem, shown[stem])
+    usable = False
     for item in video.objects:
-        if not any(item.id in shown[stem] for stem in item.frames):
-            yield _problem(
-                video,
-                video.truth[item.first],
-                f"object {item.id} is shown in none of the frames that meta.json lists it in",
+        # A held-out object is given in the first of its listed frames that shows it, a validation object in any.
+        frames = [stem for stem in shown if item.id in shown[stem]]
+        if not any(split == VALID or stem in item.frames for stem in frames):
+            log.warning(
+                next(iter(masks.values())).parent,
+                "object that no mask shows",
+                f"object {item.id} is shown in none of the frames that meta.json lists it in; it is not given"
+                + ("" if split == VALID else " and not scored"),
             )
             continue
-        early = [stem for stem in shown if item.id in shown[stem] and natural_key(stem) < natural_key(item.first)]
-        if early:
-            yield _problem(
-                video,
-                video.truth[early[0]],
-                f"shows object {item.id} before '{item.first}', the first frame that meta.json lists it in; it is "
-                "given and scored from there on",
-                level="warning",
+        usable = True
+        astray = [
+            stem
+            for stem in frames
+            if (stem != item.first if split == VALID else natural_key(stem) < natural_key(item.first))
+        ]
+        if astray:
+            expected = "it is given where it is shown" if split == VALID else "it is given and scored from there on"
+            log.warning(
+                masks[astray[0]],
+                "object shown elsewhere than meta.json lists it first",
+                f"shows object {item.id}, which meta.json lists from frame '{item.first}' on; {expected}",
             )
-
-
-def _unknown_ids(video: ObjectVideo, stem: str, ids: set[int]) -> Iterator[Problem]:
-    unknown = sorted(ids - {item.id for item in video.objects})
-    if unknown:
-        file = (video.truth or video.video.masks)[stem]
-        yield _problem(video, file, f"shows object ids {unknown}, which meta.json does not list for this video")
-
-
-def _problem(video: ObjectVideo, file: Path, finding: str, level: str = "error") -> Problem:
-    remedy = "" if level == "warning" else ". Take the package's own files, or name the video under 'exclude'"
-    return Problem("warning" if level == "warning" else "error", video.name, str(file), f"{file}: {finding}{remedy}")
+    if not usable:
+        log.error(
+            next(iter(masks.values())).parent,
+            "no mask shows any of the objects that meta.json lists; expected at least one. Take the package's own "
+            "files, or name the video under 'exclude'",
+        )
 
 
 def give_first_masks(dataset: YouTubeSet, folder: Path) -> YouTubeSet:
     """What a network is shown of a `held-out` set, in the form of the validation set: `<folder>/<video>/<stem>.png`.
 
     An object is given in the first of its listed frames whose mask shows it, and its frames begin there. A file holds
-    the objects that begin in its frame and nothing else. An object that is never shown is left out with a warning.
+    the objects that begin in its frame and nothing else. An object that is never shown is left out; `check_youtube`
+    warns of it.
     What stood in `folder` is replaced. Raises `UserError` for a set that is not `held-out` and for videos without any
     object.
     """
@@ -148,10 +141,4 @@ def _first_masks(video: ObjectVideo) -> tuple[Sequence[TrackedObject], dict[str,
         for number in new:
             item = waiting.pop(number)
             found[number] = replace(item, frames=item.frames[item.frames.index(stem) :])
-    for number in sorted(waiting):
-        warnings.warn(
-            f"{video.truth[waiting[number].first].parent}: no mask shows object {number} of video '{video.name}' in "
-            "the frames that meta.json lists; the object is not scored",
-            stacklevel=3,
-        )
     return [found[number] for number in sorted(found)], masks

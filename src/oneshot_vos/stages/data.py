@@ -1,5 +1,6 @@
 """Stage `data`: make or find the sets of a profile, check every file, and write one index per set and use."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from oneshot_vos.videos.pairs import write_pairs
 from oneshot_vos.videos.problems import Problems
 from oneshot_vos.videos.video import Video
 
+_log = logging.getLogger(__name__)
 _SHOWN = "shown"  # folder of the masks that are made for held-out videos
 
 
@@ -29,7 +31,7 @@ def run(params: Params, out: Path) -> None:
 
     Of held-out videos of YouTube-VOS, the masks that a network is shown go to `out/evaluate/shown/<set>/<video>/`.
     Every file of every set is looked at before anything long starts; all findings come in one `UserError`, videos that
-    are both scored and trained on among them.
+    are both scored and trained on among them. Warnings are counted by kind in the report and in the log.
     """
     data = params.profile.data
     out.mkdir(parents=True, exist_ok=True)
@@ -40,11 +42,12 @@ def run(params: Params, out: Path) -> None:
     report: dict[str, Any] = {"sets": {}}
     problems = Problems()
     trained: list[Video] = []
-    for use, training in (("train", True), ("evaluate", False)):
+    for use, names, training in (("train", data.training_sets, True), ("evaluate", data.evaluate, False)):
         with replacing_folder(out / use) as folder:
-            for name in getattr(data, use):
+            for name in names:
                 listed = _index_videos(data, name, out / use, training=training)
                 report["sets"][f"{use}/{name}"] = listed.found.to_json()
+                _log_warnings(name, listed.found)
                 problems.problems += listed.found.errors
                 if training:
                     trained += listed.videos
@@ -58,11 +61,20 @@ def run(params: Params, out: Path) -> None:
             pairs = read_pairs(_root(data, name))
             found = check_pairs(pairs)
             report["sets"][f"pretrain/{name}"] = found.to_json()
+            _log_warnings(name, found)
             problems.problems += found.errors
             write_pairs(out / "pretrain" / f"{name}.json", pairs)
             _move(out / "pretrain", folder, f"{name}.json")
     problems.raise_errors(f"data of profile '{params.profile_name}'", remedy="")
     write_json(out / "report.json", report)
+
+
+def _log_warnings(name: str, found: Problems) -> None:
+    """Log one line per kind of warning; every single one is in the report."""
+    for kind, counted in found.warning_kinds.items():
+        examples = ", ".join(counted["examples"])
+        more = ", …" if counted["count"] > len(counted["examples"]) else ""
+        _log.warning("set '%s': %s: %d (%s%s)", name, kind, counted["count"], examples, more)
 
 
 def _move(source: Path, target: Path, *names: str) -> None:

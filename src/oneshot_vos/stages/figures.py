@@ -15,7 +15,8 @@ from oneshot_vos.videos.video import Video
 
 
 def run(params: Params, masks: Path, sets: Path, out: Path) -> None:
-    """Draw `out/figure4.png` to `figure7.png` from `masks/<run>/<set>.zip`.
+    """Draw `out/figure4.png` to `figure7.png` from `masks/<run>/<set>.zip`; Figure 6 from `figure6.zip`
+    there, if it names an iteration.
 
     What has not been run is shown as such; all four files are always written.
     """
@@ -32,7 +33,9 @@ def run(params: Params, masks: Path, sets: Path, out: Path) -> None:
         save_png(out / "figure5.png", draw_nothing("Figure 5: full supervision and one-shot training", missing))
     else:
         save_png(out / "figure5.png", draw_figure4(scenes(figures.figure5), runs, params.table1_strategy, number=5))
-    save_png(out / "figure6.png", draw_figure6(scenes(figures.figure6), runs))
+    early = figures.figure6.iteration
+    figure6 = replace(scenes(figures.figure6), archive_name=None if early is None else "figure6")
+    save_png(out / "figure6.png", draw_figure6(figure6, runs, early))
     save_png(out / "figure7.png", draw_figure7(scenes(figures.figure7), runs))
 
 

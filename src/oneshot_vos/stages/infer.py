@@ -16,13 +16,15 @@ from oneshot_vos.videos.objects_index import read_youtube_index
 from oneshot_vos.videos.video import evaluation_videos
 
 CURVE = "curve"  # folder of the masks of earlier states
+FIGURE6 = "figure6"
 
 
 def run(params: Params, run_key: str, weights: Path, snapshots: Path, sets: Path, out: Path) -> None:
     """Write `out/<set>.zip`, the masks of every frame, for every evaluation set of the profile.
 
-    `out/curve/<iteration>.zip` are the masks of the first videos of the curve's set by the weights in `snapshots`. Only
-    the first mask of a video is given to the network. Of YouTube-VOS, it is given the masks of all objects where they
+    `out/curve/<iteration>.zip` are the masks of the first videos of the curve's set by the weights in `snapshots`, and
+    `out/figure6.zip` those of Figure 6's videos by the weights in `snapshots/figure6`, if there are any. Only the first
+    mask of a video is given to the network. Of YouTube-VOS, it is given the masks of all objects where they
     begin, and the masks written are those of the frames that `meta.json` lists; a network that is shown no object
     segments no such set. An interrupted stage goes on with the first unfinished video.
     """
@@ -40,6 +42,9 @@ def run(params: Params, run_key: str, weights: Path, snapshots: Path, sets: Path
                 folder / CURVE / f"{file.stem}.zip",
                 f"{CURVE}-{file.stem}",
             )
+        for file in sorted((snapshots / FIGURE6).glob("*.safetensors")):
+            figure = profile.figures.figure6
+            segmenter.segment(file, sets / f"{figure.set}.json", figure.videos, folder / f"{FIGURE6}.zip", FIGURE6)
     # Only now that the output stands in its place may the finished videos be forgotten.
     segmenter.forget()
 
@@ -57,8 +62,8 @@ class _Segmenter:
         self._state = Path("state") / params.profile_name / f"infer-{run_key}"
         self._used: list[Path] = []
 
-    def segment(self, weights: Path, index: Path, first: int | None, out: Path, title: str) -> None:
-        """Segment the `first` videos of a set (None: all) with these weights."""
+    def segment(self, weights: Path, index: Path, part: int | tuple[str, ...] | None, out: Path, title: str) -> None:
+        """Segment a `part` of a set with these weights: that many first videos, those of these names, or all."""
         youtube = read_youtube_index(index)
         if youtube is not None and self._given == "empty":
             return  # objects that nobody is shown cannot be told apart
@@ -70,13 +75,15 @@ class _Segmenter:
             "infer": self._infer.model_dump(),
             "given": self._given,
             "set": sha256_of(index),
-            "first": first,
+            "first": part,
         }
         self._used.append(self._state / title)
         videos = read_index(index)
+        if isinstance(part, tuple):
+            videos, part = [video for video in videos if video.name in part], None
         segment_set(
             network,
-            evaluation_videos(videos, self._given, first) if youtube is None else videos,
+            evaluation_videos(videos, self._given, part) if youtube is None else videos,
             inference_settings(self._infer),
             out,
             state=self._used[-1],

@@ -24,6 +24,7 @@ def run(params: Params, network: str, out: Path) -> None:
         built = build_network(network, settings)
     if params.profile.init.backbone == "imagenet":
         load_imagenet(built, NETWORKS[network].trunks, torch.Generator().manual_seed(_SEED))
+        built.start_as_published(torch.Generator().manual_seed(_SEED))
     save_weights(out, built, {"model": network, "settings": settings, "backbone": params.profile.init.backbone})
 
 

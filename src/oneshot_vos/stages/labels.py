@@ -9,9 +9,14 @@ from oneshot_vos.videos.index import read_index
 
 
 def run(params: Params, kind: Labels, sets: Path, out: Path) -> None:
-    """Write `out/<set>.json` for every training set and `out/label_ratio.json`."""
+    """Write `out/<set>.json` for every training set and `out/label_ratio.json`.
+
+    Masks are counted over the sets of `data.train`: those that a network has in their place may show the same videos.
+    """
     keep = {"first": keep_first, "every": keep_every}[kind]
-    ratios = {name: keep(read_index(sets / f"{name}.json"), out, name) for name in params.profile.data.train}
+    data = params.profile.data
+    every = {name: keep(read_index(sets / f"{name}.json"), out, name) for name in data.training_sets}
+    ratios = {name: every[name] for name in data.train}
     labelled = sum(ratio["labelled"] for ratio in ratios.values())
     annotated = sum(ratio["annotated"] for ratio in ratios.values())
     write_json(

@@ -19,9 +19,14 @@ def run(params: Params, network: str, weights: Path, sets: Path, out: Path, curv
     files = {name: sets / f"{name}.json" for name in used}
     sources = [StillSource(name, read_pairs_index(files[name]), source.copies) for name, source in used.items()]
     transform = STATIC_RECIPES[recipe.augmentation](
-        recipe.crop, frames=recipe.frames, exact=recipe.transforms == "exact"
+        recipe.crop,
+        frames=recipe.frames,
+        exact=recipe.transforms == "exact",
+        interpolation=recipe.clips.interpolation,
     )
-    dataset = StaticDataset(sources, transform, objects=recipe.objects, seed=_SEED)
-    job = Job(f"pretrain-{network}", network, profile.networks[network], "full", {}, recipe, _SEED)
+    hard = recipe.clips.first_masks == "hard"
+    dataset = StaticDataset(sources, transform, objects=recipe.objects, seed=_SEED, hard=hard)
+    settings = profile.networks[network] | ({"single_object": True} if recipe.single_object else {})
+    job = Job(f"pretrain-{network}", network, settings, "full", {}, recipe, _SEED)
     state = Path("state") / params.profile_name / job.name
     train_network(job, weights, dataset, list(files.values()), state, Outputs(out, curves), params.processes[network])

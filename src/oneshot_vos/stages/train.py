@@ -16,28 +16,39 @@ def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, sn
     """Train the run `run_key` from `weights` on the videos and masks that `labels` names.
 
     Writes the trained weights `out`, the folder `snapshots` with the weights after each part of the training but the
-    last (`<iteration>.safetensors`), and the folder `curves`.
+    last (`<iteration>.safetensors`), and the folder `curves`. Of a run that is shown no object,
+    `snapshots/figure6` has the weights that Figure 6 asks for.
     """
     profile, chosen = params.profile, params.run(run_key)
     recipe = params.training(run_key)
-    files = {name: labels / f"{name}.json" for name in profile.data.train}
+    used = profile.data.train_sources(chosen.network)
+    files = {name: labels / f"{name}.json" for name in used}
     sources = [
-        ClipSource(name, read_index(files[name]), source.copies, source.skip_divisor)
-        for name, source in profile.data.train.items()
+        ClipSource(name, read_index(files[name]), source.copies, source.skip_divisor, source.items == "frames")
+        for name, source in used.items()
     ]
     if recipe.max_skip is None:
         raise UserError(f"profile '{params.profile_name}': train.{chosen.network}.max_skip is null; videos need values")
+    clips = recipe.clips
     dataset = ClipDataset(
         sources,
         FULL_SAMPLERS[recipe.sampler]() if chosen.labels == "every" else OneShotSampler(),
-        CLIP_RECIPES[recipe.augmentation](recipe.crop, exact=recipe.transforms == "exact"),
+        CLIP_RECIPES[recipe.augmentation](
+            recipe.crop,
+            exact=recipe.transforms == "exact",
+            affine_first=clips.affine_first,
+            interpolation=clips.interpolation,
+        ),
         objects=recipe.objects,
         frames=recipe.frames,
         seed=chosen.seed,
         max_skip=Curriculum(recipe.max_skip.values, recipe.max_skip.at, recipe.iterations, recipe.batch_size),
+        drop_short=clips.short_videos == "drop",
+        upright_from=None if clips.affine_until is None else clips.affine_until * recipe.batch_size,
+        merge=clips.merge,
     )
     for line in dataset.left_out:
-        warnings.warn(f"left out of full supervision: {line}", stacklevel=2)
+        warnings.warn(f"left out of training: {line}", stacklevel=2)
     job = Job(
         run_key,
         chosen.network,
@@ -48,5 +59,6 @@ def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, sn
         chosen.seed,
     )
     state = Path("state") / params.profile_name / run_key
-    outputs = Outputs(out, curves, Snapshots(snapshots, profile.curve.points))
+    figure6 = profile.figures.figure6.iteration if chosen.given == "empty" else None
+    outputs = Outputs(out, curves, Snapshots(snapshots, profile.curve.points, figure6))
     train_network(job, weights, dataset, list(files.values()), state, outputs, params.processes[chosen.network])

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from oneshot_vos.clips.dataset import ClipBatch
+from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Network, Prediction
 from oneshot_vos.registry import Registry
 from oneshot_vos.supervision.rollout import RolloutOptions, encode_clip, propagate
@@ -42,26 +43,26 @@ class OneShot(Strategy):
         super().__init__(network, loss, options)
         self.handover = HANDOVERS[options.handover]
 
-    def forward(self, clip: ClipBatch, iteration: int, generator: torch.Generator) -> dict[str, Tensor]:
+    def forward(self, clip: ClipBatch, iteration: int, generators: Generators) -> dict[str, Tensor]:
         """The loss terms of one batch of clips; `"total"` is the one to minimise."""
-        path = self.path_back(clip.frames.shape[1] - 1, generator)
+        path = self.path_back(clip.frames.shape[1] - 1, generators.iteration)
         features = encode_clip(self.network, clip.frames, learn=path)
 
         with torch.no_grad():
-            ahead = self.walk_ahead(clip, features, generator)
+            ahead = self.walk_ahead(clip, features, generators)
             handover = self.handover(ahead[-1])
-        back = propagate(self.network, features, path, handover, clip.present, self.options, generator)
+        back = propagate(self.network, features, path, handover, clip.present, self.options, generators)
 
-        return self.objective(clip, path, ahead, back, iteration, generator)
+        return self.objective(clip, path, ahead, back, iteration, generators)
 
     @abstractmethod
     def path_back(self, last: int, generator: torch.Generator) -> list[int]:
-        """The frames of the way back in the order of the walk: from frame `last` to frame 0."""
+        """The frames of the way back, which all clips share, in the order of the walk: from frame `last` to frame 0."""
 
-    def walk_ahead(self, clip: ClipBatch, features: Sequence[Any], generator: torch.Generator) -> list[Prediction]:
+    def walk_ahead(self, clip: ClipBatch, features: Sequence[Any], generators: Generators) -> list[Prediction]:
         """Predict frames 1 to T from the given masks; runs without gradient."""
         order = range(clip.frames.shape[1])
-        return propagate(self.network, features, order, clip.first_masks, clip.present, self.options, generator)
+        return propagate(self.network, features, order, clip.first_masks, clip.present, self.options, generators)
 
     def objective(
         self,
@@ -70,12 +71,12 @@ class OneShot(Strategy):
         ahead: Sequence[Prediction],
         back: Sequence[Prediction],
         iteration: int,
-        generator: torch.Generator,
+        generators: Generators,
     ) -> dict[str, Tensor]:
         """The loss terms: how well the way back found the masks of frame 0.
 
         `ahead[t - 1]` is the prediction of frame t on the way there, `back[i - 1]` that of frame `path[i]` on the way
         back.
         """
-        terms: dict[str, Tensor] = self.loss(back[-1:], [clip.targets[:, 0]], clip.present, iteration, generator)
+        terms: dict[str, Tensor] = self.loss(back[-1:], [clip.targets[:, 0]], clip.present, iteration, generators)
         return terms

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Network, Prediction
 from oneshot_vos.networks.common.memory import ClipMemory
 
@@ -36,7 +37,7 @@ def encode_clip(network: Network[Any], frames: Tensor, learn: Sequence[int]) -> 
 def _encode(network: Network[Any], frames: Tensor, times: list[int]) -> dict[int, Any]:
     """Encode the frames at `times` in one batch, time-major so that each frame's features are one block of memory."""
     batch = frames.shape[0]
-    images = frames[:, times].transpose(0, 1).flatten(0, 1)  # (T B) 3 H W
+    images = torch.cat([frames[:, t] for t in times])  # (T B) 3 H W; a list as an index would wait for a GPU
     encoded = network.encode(images.contiguous(memory_format=torch.channels_last))
     blocks = [slice(i * batch, (i + 1) * batch) for i in range(len(times))]
     return {t: type(encoded)(*(x[block] for x in encoded)) for t, block in zip(times, blocks, strict=True)}
@@ -48,7 +49,7 @@ class RolloutOptions:
 
     memory_frames: most frames that are read at once, see `ClipMemory`; None for all.
     deep_update: probability that a recurrent state takes up a predicted frame that enters the memory. It always takes
-        up the reference frame. One draw for the whole batch.
+        up the reference frame. One draw for all clips of an iteration.
     handover: form in which one-shot training hands its last prediction over to the way back, see `one_shot.HANDOVERS`.
     """
 
@@ -69,7 +70,7 @@ def propagate(
     first_masks: Tensor,
     present: Tensor,
     options: RolloutOptions,
-    generator: torch.Generator,
+    generators: Generators,
 ) -> list[Prediction]:
     """Predict the frames `order[1:]`, each from all frames before it in `order`.
 
@@ -77,9 +78,9 @@ def propagate(
     own soft prediction (equation 1 of the paper). `present` [B, K] marks the objects that exist. Returns one
     prediction for each frame of `order[1:]`.
     """
-    memory = ClipMemory(most=options.memory_frames, keep_first=network.reads_first_frame, generator=generator)
+    memory = ClipMemory(most=options.memory_frames, keep_first=network.reads_first_frame, generators=generators.clips)
     state = network.initial_state(features[order[0]], first_masks.shape[1])
-    deep_updates = options.draw_deep_updates(len(order) - 1, generator)
+    deep_updates = options.draw_deep_updates(len(order) - 1, generators.iteration)
     masks, predictions = first_masks, []
     for (here, onward), deep in zip(pairwise(order), deep_updates, strict=True):
         frame, state = network.memorise(features[here], masks, state, deep=deep)

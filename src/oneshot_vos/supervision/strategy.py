@@ -3,10 +3,10 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from oneshot_vos.clips.dataset import ClipBatch
+from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.supervision.rollout import RolloutOptions
 
@@ -28,10 +28,12 @@ class Strategy(nn.Module, ABC):
         self.options = options
 
     @abstractmethod
-    def forward(self, clip: ClipBatch, iteration: int, generator: torch.Generator) -> dict[str, Tensor]:
+    def forward(self, clip: ClipBatch, iteration: int, generators: Generators) -> dict[str, Tensor]:
         """The loss terms of one batch of clips; `"total"` is the one to minimise, the others are shown.
 
-        Every random choice is drawn from `generator`, which follows from seed and iteration.
+        Every random choice is drawn from `generators`, so that it neither depends on an interruption nor on how the
+        batch of an iteration is cut. Each term has to be a mean over clips for the same reason, and each call of an
+        iteration has to return the same names.
         """
 
     def after_step(self, iteration: int) -> None:

@@ -29,6 +29,8 @@ class Progress:
     curve: list[dict[str, float]]  # one row per logged iteration
     seconds: float  # time spent so far, over all starts
     strategy: dict[str, Any] = field(default_factory=dict)  # what the strategy keeps, if anything
+    scaler: dict[str, Any] = field(default_factory=dict)  # scale of the loss, where one is in use
+    processes: int = 1  # that trained
 
 
 class StateFolder:
@@ -60,8 +62,9 @@ class StateFolder:
         """Write the checkpoint in place of the last one, atomically."""
         with replacing(self._checkpoint) as temporary:
             content = {"fingerprint": self._fingerprint, **vars(progress)}
-            if not progress.strategy:
-                del content["strategy"]
+            for name, usual in (("strategy", {}), ("scaler", {}), ("processes", 1)):
+                if content[name] == usual:
+                    del content[name]
             _write_archive(content, temporary)
 
     def load(self) -> Progress | None:

@@ -5,10 +5,14 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 
+T = TypeVar("T")
+
+_LOST = ("Connection closed", "Connection reset", "Broken pipe", "NCCL", "Gloo")  # in what a process that is alone says
 PARENT = "ONESHOT_VOS_PARENT"  # environment: number of the process that started the processes of a training
 
 
@@ -19,7 +23,7 @@ class World:
     rank: int
     size: int
     device: torch.device
-    control: distributed.ProcessGroup | None = None
+    control: Any = None  # a process group of gloo
 
     @property
     def leads(self) -> bool:
@@ -52,6 +56,21 @@ class World:
         distributed.all_reduce(asked, distributed.ReduceOp.MAX, self.control)
         return int(asked)
 
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over the processes of `values`, which may be overwritten; as many of each process."""
+        if self.size > 1:
+            distributed.all_reduce(values)
+            values /= self.size
+        return values
+
+    def gather(self, value: T) -> list[T]:
+        """The `value` of every process, by rank."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        distributed.all_gather_object(values, value)
+        return values
+
     def wait(self) -> None:
         """Until every process has come here."""
         if self.size > 1:
@@ -74,5 +93,9 @@ def joined_world() -> Iterator[World]:
     try:
         # On the side of the processor: to agree on ending must not wait for the GPU.
         yield World(distributed.get_rank(), size, device, distributed.new_group(backend="gloo"))
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in _LOST):
+            raise
+        raise SystemExit(1) from error  # whoever started the processes says which of them died
     finally:
         distributed.destroy_process_group()

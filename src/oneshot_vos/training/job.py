@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from torch import nn
 from oneshot_vos import __version__
 from oneshot_vos.files import fingerprint, replacing_folder, sha256_of, write_json
 from oneshot_vos.networks.common.build import build_loss, build_network
-from oneshot_vos.networks.common.precision import choose_precision
+from oneshot_vos.networks.common.precision import choose_training_precision
 from oneshot_vos.networks.common.weights import load_weights, save_weights
 from oneshot_vos.params import Training
 from oneshot_vos.supervision.build import build_strategy
@@ -31,17 +32,44 @@ from oneshot_vos.training.distributed import World, joined_world
 from oneshot_vos.training.launch import Processes, company
 from oneshot_vos.training.loop import Finished, fit
 
+_CHANNEL_SEED = 14159265  # of the published trainings; like all initial weights, shared by runs of every seed
+
 
 @dataclass(frozen=True)
 class Snapshots:
-    """Weights that are kept on the way: after each of `points` equal parts of a training, but the last."""
+    """Weights that are kept on the way: after each of `points` equal parts of a training, but the last.
+
+    `figure6`: an iteration after which those for Figure 6 are kept too, in a folder of that name.
+    """
 
     folder: Path
     points: int
+    figure6: int | None = None
 
     def iterations(self, total: int) -> list[int]:
-        """After which iterations."""
+        """After which iterations, for the curve."""
         return sorted({total * part // self.points for part in range(1, self.points)} - {0})
+
+    def all_iterations(self, total: int) -> set[int]:
+        """The same and that of Figure 6."""
+        return {*self.iterations(total), *([] if self.figure6 is None else [self.figure6])}
+
+    def copy(self, state: StateFolder, total: int) -> None:
+        """Write `folder` from what a training of `total` iterations has kept in its state.
+
+        An iteration that was asked for when the training had passed it is left out, with a warning.
+        """
+        with replacing_folder(self.folder) as folder:
+            wanted = [(iteration, folder) for iteration in self.iterations(total)]
+            if self.figure6 is not None:
+                (folder / "figure6").mkdir()
+                wanted.append((self.figure6, folder / "figure6"))
+            for iteration, target in wanted:
+                file = state.snapshot(iteration)
+                if file.is_file():
+                    shutil.copyfile(file, target / file.name)
+                else:
+                    warnings.warn(f"no weights were kept at iteration {iteration}: asked for too late", stacklevel=2)
 
 
 @dataclass(frozen=True)
@@ -75,7 +103,8 @@ class Job:
         """The strategy around the network with these weights."""
         recipe = self.recipe
         network = build_network(self.network, self.settings)
-        load_weights(weights, network)
+        # Draws the input channels that single-object weights lack, or that a single-object network has of its own.
+        load_weights(weights, network, generator=torch.Generator().manual_seed(_CHANNEL_SEED))
         options = RolloutOptions(recipe.memory_frames, recipe.deep_update, recipe.handover)
         loss = build_loss(self.network, recipe.loss)
         return build_strategy(self.strategy, self.strategy_settings, network, loss, options)
@@ -116,23 +145,18 @@ def _train(
     keep_freed_memory()
     strategy = job.build(weights)
     folder = StateFolder(state, job.fingerprint(weights, data_files))
-    kept = outputs.snapshots.iterations(job.recipe.iterations) if outputs.snapshots else []
+    snapshots, total = outputs.snapshots, job.recipe.iterations
+    kept = snapshots.all_iterations(total) if snapshots else set()
     with joined_world() as world, folder.locked() if world.leads else nullcontext():
         finished = fit(
             strategy, dataset, job.recipe, seed=job.seed, state=folder, world=world, title=job.name, snapshots=kept
         )
         if not world.leads:
             return
-        if outputs.snapshots:
-            _copy_snapshots(folder, kept, outputs.snapshots.folder)
+        if snapshots:
+            snapshots.copy(folder, total)
         _write_outputs(job, strategy.network, finished, world, outputs)
         folder.discard()
-
-
-def _copy_snapshots(state: StateFolder, iterations: list[int], target: Path) -> None:
-    with replacing_folder(target) as folder:
-        for iteration in iterations:
-            shutil.copyfile(state.snapshot(iteration), folder / state.snapshot(iteration).name)
 
 
 def _write_outputs(job: Job, network: nn.Module, finished: Finished, world: World, outputs: Outputs) -> None:
@@ -156,7 +180,7 @@ def _write_outputs(job: Job, network: nn.Module, finished: Finished, world: Worl
             "hardware": _hardware(world.device),
             "processes": world.size,
             "threads": torch.get_num_threads(),
-            "precision": str(choose_precision(world.device, recipe.precision)).removeprefix("torch."),
+            "precision": str(choose_training_precision(world.device, recipe.precision)).removeprefix("torch."),
             "torch": torch.__version__,
             "oneshot_vos": __version__,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 Processes = Literal["auto"] | int
 _LOOPBACK = "127.0.0.1"
-_SAVING = 20  # seconds that processes have to save and end before they are killed
+_SAVING = 30  # seconds that processes have to save and end before they are killed
 _PAUSE = 2.0  # seconds between two looks for a free card
 _RUN = "from oneshot_vos.cli import app; app()"
 
@@ -139,10 +139,16 @@ def run_in_processes(count: int, arguments: list[str]) -> None:
             raise KeyboardInterrupt from ended
         raise SystemExit(128 + ended.sigval) from ended
     except ChildFailedError as error:
-        first = min(error.failures.values(), key=lambda failure: failure.timestamp)
-        raise _explained(first, count) from error
+        raise _explained(min(error.failures.values(), key=_blame), count) from error
     finally:
         os.environ.pop(PARENT)
+
+
+def _blame(failure: ProcessFailure) -> tuple[bool, bool, int]:
+    """Orders failures: a process killed from outside, one that gave up with a message or for want of another, one that
+    was asked to end because of it; times are whole seconds and tell little.
+    """
+    return failure.exitcode == -signal.SIGTERM, failure.exitcode >= 0, failure.timestamp
 
 
 def _explained(failure: ProcessFailure, count: int) -> Exception | SystemExit:

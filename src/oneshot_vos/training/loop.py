@@ -1,6 +1,6 @@
 """The training loop: the same for every network, every strategy and both stages (static images, then videos)."""
 
-import math
+import logging
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ from tqdm import tqdm
 from oneshot_vos.clips.dataset import ClipBatch
 from oneshot_vos.errors import UserError
 from oneshot_vos.interrupts import stop_requests
-from oneshot_vos.networks.common.precision import choose_precision, training_precision
+from oneshot_vos.networks.common.generators import Generators
+from oneshot_vos.networks.common.precision import choose_training_precision, training_precision
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Training
 from oneshot_vos.supervision.strategy import Strategy
@@ -21,6 +22,9 @@ from oneshot_vos.training.batches import EndlessClips, Positions, load_batches
 from oneshot_vos.training.checkpoint import Progress, StateFolder
 from oneshot_vos.training.distributed import World
 from oneshot_vos.training.schedule import build_optimiser, learning_rate_factor, set_learning_rate
+from oneshot_vos.training.terms import LossTerms
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ def fit(
     """Train `strategy.network` in place for `recipe.iterations`, resuming from the last checkpoint if there is one.
 
     After the iterations `snapshots` the weights are also kept in the state folder, as `state.snapshot(iteration)`.
-    Raises `UserError` when the loss is no longer finite, naming the iteration and the clips.
+    Raises `UserError` when the loss is no longer finite, naming the iteration and the clips: not at once, but before
+    anything is logged, saved or kept.
     """
     if recipe.batch_size % (world.size * recipe.accumulation):
         raise UserError(
@@ -54,94 +59,112 @@ def fit(
         )
     network = strategy.network
     strategy.to(world.device).train()
-    optimiser = build_optimiser(recipe.optimiser, network)
+    step = _Step(strategy, recipe, seed, world)
     resumed = state.load()
     if resumed:
-        network.load_state_dict(resumed.network)
-        optimiser.load_state_dict(resumed.optimiser)
-        strategy.load_state(resumed.strategy)
+        step.restore(resumed)
+        if world.leads:
+            _log_resumed(title, resumed, world.size)
     start, seconds = (resumed.iteration, resumed.seconds) if resumed else (0, 0.0)
     curve = list(resumed.curve) if resumed else []
-    step = _Step(strategy, optimiser, recipe, seed, world)
     positions = Positions(world, recipe.batch_size, recipe.accumulation, start, recipe.iterations)
     batches = load_batches(dataset, positions, recipe.workers, world.device)
     clock = _Clock(seconds)
 
-    def save(iteration: int) -> None:
-        if world.leads:
-            weights, moments, kept = network.state_dict(), optimiser.state_dict(), strategy.state()
-            state.save(Progress(iteration, weights, moments, curve, clock.total(), kept))
-        world.wait()
-
     bar = tqdm(total=recipe.iterations, initial=start, desc=title, unit="it", mininterval=2.0, disable=not world.leads)
     with bar, stop_requests() as stop:
         for iteration in range(start, recipe.iterations):
-            micro = list(clock.waiting(islice(batches, recipe.accumulation)))
-            terms = step(iteration, micro)
+            rate = step(iteration, list(clock.waiting(islice(batches, recipe.accumulation))))
             done = iteration + 1
             bar.update()
-            if world.leads and (done % recipe.log_every == 0 or done == recipe.iterations):
+            logs = done % recipe.log_every == 0 or done == recipe.iterations
+            stop.requested = world.agree_to_stop(stop.requested)
+            saves = done % recipe.checkpoint_every == 0 or done == recipe.iterations or bool(stop.requested)
+            if not (logs or saves or done in snapshots):
+                continue
+            terms = step.terms.read()  # every process has to; what is written below is known to be finite
+            if logs and world.leads:
                 waited, speed = clock.lap(recipe.batch_size * recipe.frames)
-                curve.append({"iteration": done, **terms, "images_per_second": speed})
+                curve.append({"iteration": done, **terms, "learning_rate": rate, "images_per_second": speed})
                 bar.set_postfix(loss=f"{terms['loss']:.3f}", data_wait=f"{waited:.0%}", refresh=False)
+            if saves or done in snapshots:
+                _require_finite(network, done)
             if done in snapshots and world.leads:
                 save_weights(state.snapshot(done), network, {"run": title, "iteration": done})
-            if done % recipe.checkpoint_every == 0 or stop.requested or done == recipe.iterations:
-                save(done)
-            stop.leave()
+            if saves:
+                if world.leads:
+                    state.save(step.progress(done, curve, clock.total()))
+                world.wait()
+                stop.leave()
     return Finished(curve, clock.total())
 
 
 class _Step:
-    """One optimiser step over the micro-batches of an iteration."""
+    """One optimiser step over the micro-batches of an iteration, and all state that steps change."""
 
-    def __init__(
-        self,
-        strategy: Strategy,
-        optimiser: torch.optim.Optimizer,
-        recipe: Training,
-        seed: int,
-        world: World,
-    ) -> None:
+    def __init__(self, strategy: Strategy, recipe: Training, seed: int, world: World) -> None:
+        self.terms = LossTerms(world)
         self._strategy = strategy
-        self._compute = world.wrap(strategy)
-        self._optimiser = optimiser
+        self._optimiser = build_optimiser(recipe.optimiser, strategy.network)
         self._recipe = recipe
         self._seed = seed
-        self._device = world.device
-        self._dtype = choose_precision(world.device, recipe.precision)
+        self._world = world
+        self._dtype = choose_training_precision(world.device, recipe.precision)
+        self._scaler = torch.amp.GradScaler(world.device.type, enabled=self._dtype == torch.float16)
+        self._compute = world.wrap(strategy)
+        if world.leads:
+            name, scaled = str(self._dtype).removeprefix("torch."), " with loss scaling" * self._scaler.is_enabled()
+            _log.info("computing in %s%s on %s (precision: %s)", name, scaled, world.device.type, recipe.precision)
 
-    def __call__(self, iteration: int, batches: list[ClipBatch]) -> dict[str, float]:
-        """Returns the mean loss terms and the learning rate used."""
-        recipe = self._recipe
+    def __call__(self, iteration: int, batches: list[ClipBatch]) -> float:
+        """Returns the learning rate used; nothing here waits for the device, unless gradients are scaled."""
+        recipe, network = self._recipe, self._strategy.network
         rate = recipe.optimiser.learning_rate
         rate *= learning_rate_factor(recipe.schedule, iteration, recipe.iterations)
         set_learning_rate(self._optimiser, rate)
-        # Random choices of the strategy follow from seed and iteration, so that a resumed run makes the same ones.
-        generator = torch.Generator().manual_seed((self._seed << 32) + iteration)
-        sums: dict[str, float] = {}
+        number = self._world.share(recipe.batch_size).start  # of a clip in the whole batch
         for batch in batches:
-            with training_precision(self._device, self._dtype):
-                terms: dict[str, Tensor] = self._compute(batch, iteration, generator)
-            _require_finite(terms, iteration, batch.names)
-            (terms["total"] / len(batches)).backward()
-            for name, value in terms.items():
-                key = "loss" if name == "total" else name
-                sums[key] = sums.get(key, 0.0) + float(value.detach()) / len(batches)
+            generators = Generators.of(self._seed, iteration, range(number, number + len(batch)))
+            number += len(batch)
+            with training_precision(self._world.device, self._dtype):
+                terms: dict[str, Tensor] = self._compute(batch, iteration, generators)
+            self.terms.add(iteration, terms, batch.names)
+            self._scaler.scale(terms["total"] / len(batches)).backward()
+        self._scaler.unscale_(self._optimiser)
         if recipe.optimiser.clip is not None:
-            nn.utils.clip_grad_norm_(self._strategy.network.parameters(), recipe.optimiser.clip)
-        self._optimiser.step()
+            nn.utils.clip_grad_norm_(network.parameters(), recipe.optimiser.clip)
+        self._scaler.step(self._optimiser)  # skipped where scaling made a gradient too large for float16
+        self._scaler.update()
         self._optimiser.zero_grad(set_to_none=True)
         self._strategy.after_step(iteration)
-        return {**sums, "learning_rate": rate}
+        return rate
+
+    def restore(self, progress: Progress) -> None:
+        """Go on from a checkpoint."""
+        self._strategy.network.load_state_dict(progress.network)
+        self._optimiser.load_state_dict(progress.optimiser)
+        self._strategy.load_state(progress.strategy)
+        if self._scaler.is_enabled() and progress.scaler:
+            self._scaler.load_state_dict(progress.scaler)
+
+    def progress(self, iteration: int, curve: list[dict[str, float]], seconds: float) -> Progress:
+        """What a checkpoint after `iteration` iterations has to keep."""
+        weights, moments = self._strategy.network.state_dict(), self._optimiser.state_dict()
+        kept, scale, processes = self._strategy.state(), self._scaler.state_dict(), self._world.size
+        return Progress(iteration, weights, moments, curve, seconds, kept, scale, processes)
 
 
-def _require_finite(terms: dict[str, Tensor], iteration: int, names: list[str]) -> None:
-    if not math.isfinite(float(terms["total"].detach())):
-        values = ", ".join(f"{name} {float(value.detach()):.4g}" for name, value in terms.items())
+def _log_resumed(title: str, progress: Progress, processes: int) -> None:
+    before = "" if progress.processes == processes else f"; it was {progress.processes} before"
+    _log.info("%s: resuming after iteration %d in %d process(es)%s", title, progress.iteration, processes, before)
+
+
+def _require_finite(network: nn.Module, iterations: int) -> None:
+    """Gradients may have overflowed where the loss did not."""
+    if not torch.stack([weights.isfinite().all() for weights in network.parameters()]).all():
         raise UserError(
-            f"the loss is not finite at iteration {iteration} ({values}) on the clips {', '.join(names)}. Lower the "
-            "learning rate, set optimiser.clip, or use precision: float32; the last checkpoint is kept"
+            f"the weights are not finite after {iterations} iterations. Lower the learning rate, set optimiser.clip, "
+            "or use precision: float32; the last checkpoint is kept"
         )
 
 

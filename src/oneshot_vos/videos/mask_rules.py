@@ -45,7 +45,8 @@ class MaskRules:
         if reading.colors is None:
             _require_palette_in_order(path, reading, colors)
         require_same_colors(self._colors, colors, path)
-        self._first = self._first or path
+        if ids:
+            self._first = self._first or path
         return reading
 
     def _require_background(self, path: Path, reading: MaskReading) -> None:

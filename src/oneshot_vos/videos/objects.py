@@ -1,10 +1,11 @@
 """Videos whose objects appear at any time, and when each of them is to be seen: the form of YouTube-VOS."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from oneshot_vos.videos.images import natural_key
+from oneshot_vos.videos.problems import Problem
 from oneshot_vos.videos.video import Video
 
 TRAIN, TRAIN_PART, HELD_OUT, VALID = "train", "train-part", "held-out", "valid"
@@ -20,7 +21,7 @@ class TrackedObject:
 
     @property
     def first(self) -> str:
-        """The frame in which the object's mask is given."""
+        """The frame in which the object's mask is given; in a validation set with flaws, a mask may say otherwise."""
         return self.frames[0]
 
     @property
@@ -51,18 +52,24 @@ class ObjectVideo:
     def required(self) -> tuple[str, ...]:
         """Stems of the frames whose masks are wanted, in time order: the union over the objects.
 
-        None of them lies before the first annotation, since an object's frames begin with its own.
+        In a set without flaws none of them lies before the first annotation, as an object's frames begin with its own;
+        a frame that does is background.
         """
         return tuple(sorted({stem for item in self.objects for stem in item.frames}, key=natural_key))
 
 
 @dataclass(frozen=True)
 class YouTubeSet:
-    """The videos of a split, by name. `unseen`: categories that the training part lacks; empty where unknown."""
+    """The videos of a split, by name.
+
+    unseen: categories that the training part lacks; empty where unknown.
+    warnings: where `meta.json` and the folders disagree without making the set useless; no part of its index.
+    """
 
     split: str
     videos: tuple[ObjectVideo, ...]
     unseen: frozenset[str] = frozenset()
+    warnings: tuple[Problem, ...] = field(default=(), compare=False)
 
     @property
     def required(self) -> dict[str, tuple[str, ...]]:

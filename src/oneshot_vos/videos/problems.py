@@ -4,25 +4,41 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.videos.images import frame_name
 
 _MOST_PROBLEMS_SHOWN = 20
+_MOST_EXAMPLES = 3
+
+
+class WarningKind(TypedDict):
+    """How often a kind of warning was found, and up to three places."""
+
+    count: int
+    examples: list[str]
 
 
 @dataclass(frozen=True)
 class Problem:
     """One thing to mend. `message` says what was found, what was expected and how to mend it.
 
-    An error makes training or scoring fail or silently wrong; a warning may be meant.
+    An error makes training or scoring fail or silently wrong; a warning may be meant. Warnings of one `kind` are
+    counted together.
     """
 
     level: Literal["error", "warning"]
     item: str  # name of the video or image, or empty
     file: str  # or empty
     message: str
+    kind: str = ""  # of a warning: a short phrase without names, such as "first mask without an object"
+
+    @property
+    def place(self) -> str:
+        """Where it was found, in short: `<item>/<file name>`, or the file alone."""
+        name = Path(self.file).name
+        return self.file if not self.item else self.item if name in ("", self.item) else f"{self.item}/{name}"
 
 
 @dataclass
@@ -50,9 +66,18 @@ class Problems:
         """Add an error of one file."""
         self.problems.append(Problem("error", self.item, str(file), f"{file}: {finding}"))
 
-    def warning(self, file: Path, finding: str) -> None:
-        """Add a warning of one file."""
-        self.problems.append(Problem("warning", self.item, str(file), f"{file}: {finding}"))
+    def warning(self, file: Path, kind: str, finding: str) -> None:
+        """Add a warning of one file; `kind` is what it is counted under."""
+        self.problems.append(Problem("warning", self.item, str(file), f"{file}: {finding}", kind))
+
+    @property
+    def warning_kinds(self) -> dict[str, WarningKind]:
+        """The warnings counted by kind, the most frequent kind first, each with the first places."""
+        places: dict[str, list[str]] = {}
+        for problem in self.warnings:
+            places.setdefault(problem.kind, []).append(problem.place)
+        ordered = sorted(places.items(), key=lambda entry: -len(entry[1]))
+        return {kind: {"count": len(found), "examples": found[:_MOST_EXAMPLES]} for kind, found in ordered}
 
     @contextmanager
     def catching(self, file: Path) -> Iterator[None]:

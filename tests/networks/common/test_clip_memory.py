@@ -35,7 +35,7 @@ def test_reads_some_frames_of_each_sample(generator, keep_first, monkeypatch):
         read.append(values[0, 0, :, 0].tolist())
         return read_full(query, memory, values)
 
-    memory = fill(ClipMemory(most=3, keep_first=keep_first, generator=generator), 6)
+    memory = fill(ClipMemory(most=3, keep_first=keep_first, generators=[generator] * 2), 6)
     monkeypatch.setattr("oneshot_vos.networks.common.memory.read_full", spy)
     for _ in range(20):
         assert memory.read(torch.randn(2, 4, 1, 1, generator=generator), None).shape == (2, 1, 1, 1, 1)
@@ -48,6 +48,6 @@ def test_reads_some_frames_of_each_sample(generator, keep_first, monkeypatch):
 
 def test_reads_every_frame_up_to_the_limit(generator):
     query = torch.randn(2, 4, 1, 1, generator=generator)
-    limited = fill(ClipMemory(most=3, generator=generator), 3).read(query, None)
+    limited = fill(ClipMemory(most=3, generators=[generator] * 2), 3).read(query, None)
     unlimited = fill(ClipMemory(), 3).read(query, None)
     torch.testing.assert_close(limited, unlimited, atol=0, rtol=0)

@@ -5,7 +5,7 @@ import torch
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common import precision
-from oneshot_vos.networks.common.precision import choose_precision, has_fast_bfloat16
+from oneshot_vos.networks.common.precision import choose_precision, choose_training_precision, has_fast_bfloat16
 
 CPU = torch.device("cpu")
 
@@ -48,5 +48,26 @@ def test_an_explicit_choice_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_unknown_name() -> None:
-    with pytest.raises(UserError, match=r"float16.*auto, float32 or bfloat16"):
-        choose_precision(CPU, "float16")
+    with pytest.raises(UserError, match=r"half.*auto, float32, bfloat16, float16"):
+        choose_precision(CPU, "half")
+
+
+@pytest.mark.parametrize(
+    ("capability", "training", "inference"),
+    [
+        ((9, 0), torch.bfloat16, torch.bfloat16),
+        ((8, 0), torch.bfloat16, torch.bfloat16),
+        ((7, 5), torch.float16, torch.float32),
+        ((7, 0), torch.float16, torch.float32),
+        ((6, 1), torch.float32, torch.float32),
+    ],
+)
+def test_a_gpu_without_bfloat16_trains_in_float16(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], training: torch.dtype, inference: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    card = torch.device("cuda", 0)
+    assert choose_training_precision(card, "auto") is training
+    assert choose_precision(card, "auto") is inference
+    assert choose_training_precision(card, "float32") is torch.float32

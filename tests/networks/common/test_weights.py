@@ -141,6 +141,34 @@ def test_single_object_weights():
     assert_same(fresh, single.state_dict())
 
 
+def test_single_object_weights_of_ours_are_fitted_only_where_training_asks(tmp_path):
+    single, path = STCN(**TINY, single_object=True), tmp_path / "static.safetensors"
+    save_weights(path, single, {"model": "stcn"})
+    with pytest.raises(UserError, match="do not fit STCN"):
+        load_weights(path, STCN(**TINY))
+    drawn = []
+    for _ in range(2):
+        network = STCN(**TINY)
+        load_weights(path, network, generator=torch.Generator().manual_seed(3))
+        drawn.append(network.state_dict())
+        assert torch.equal(drawn[-1][FIRST][:, :4], single.state_dict()[FIRST])
+        added = drawn[-1][FIRST][:, 4].flatten(1)
+        torch.testing.assert_close(added @ added.T, torch.eye(len(added)), atol=1e-5, rtol=0)
+    assert torch.equal(drawn[0][FIRST], drawn[1][FIRST])
+
+
+def test_a_single_object_network_draws_its_mask_channel_for_itself(tmp_path):
+    """Orthogonal with the other channel is not orthogonal alone; the official network is made with one."""
+    many, path = STCN(**TINY), tmp_path / "backbone.safetensors"
+    save_weights(path, many, {"model": "stcn"})
+    single = STCN(**TINY, single_object=True)
+    load_weights(path, single, generator=torch.Generator().manual_seed(3))
+    first = single.state_dict()[FIRST]
+    assert torch.equal(first[:, :3], many.state_dict()[FIRST][:, :3])
+    mask = first[:, 3].flatten(1)
+    torch.testing.assert_close(mask @ mask.T, torch.eye(len(mask)), atol=1e-5, rtol=0)
+
+
 @pytest.fixture
 def imagenet_like(monkeypatch):
     """Random tensors with the names and shapes of torchvision's models, in place of the download."""

@@ -15,6 +15,7 @@ from tests.golden import build_blank, each_case, load_recipe, make_clip, read_sh
 from torch import Tensor
 
 from oneshot_vos.networks.common.aggregation import aggregate, one_hot
+from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Prediction
 from oneshot_vos.networks.common.memory import ClipMemory, memory_tokens, query_tokens, similarity
 from oneshot_vos.networks.common.official import load_official
@@ -246,7 +247,9 @@ def test_training(cases, network, recipe):
             order = range(images.shape[1])
             features = encode_clip(net, images, learn=order)
             reference = one_hot(ids[:, 0], slots)
-            predictions = propagate(net, features, order, reference, present, rollout, torch.Generator())
+            predictions = propagate(
+                net, features, order, reference, present, rollout, Generators.of(0, 0, range(len(present)))
+            )
             for t, prediction in enumerate(predictions, 1):
                 case.check(f"{tag}.logits_{t}", prediction.logits[:, :, ::3, ::3], _LOGITS)
                 case.check_aggregated(f"{tag}.aux_sensory_{t}", prediction.auxiliary["sensory"])
@@ -278,7 +281,7 @@ def _check_losses(
     stage = case.meta["stage"]
     loss = PointLoss(stage["train_num_points"], stage["oversample_ratio"], stage["importance_sample_ratio"])
     generator = torch.Generator().manual_seed(case.meta["loss_seed"])
-    terms = loss(predictions, targets, present, 0, generator)
+    terms = loss(predictions, targets, present, 0, Generators(generator, [generator] * len(present)))
     expected = {
         name.removeprefix(f"{tag}."): float(case.arrays[name])
         for name in case.arrays

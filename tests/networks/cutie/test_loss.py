@@ -8,12 +8,17 @@ from torch import Tensor
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common.build import build_loss
+from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Prediction
 from oneshot_vos.networks.cutie.loss import PointLoss, sample, score_points
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def generators(seed: int = 0) -> Generators:
+    return Generators.of(seed, 0, range(3))
 
 
 def prediction(logits: Tensor, **auxiliary: Tensor) -> Prediction:
@@ -40,7 +45,7 @@ def plain(predictions: list[Prediction]) -> list[Prediction]:
 
 def test_terms_and_their_sum():
     predictions, targets = clips(2, 2)
-    terms = build_loss("cutie", {"points": 64})(predictions, targets, torch.ones(2, 2), 0, generator())
+    terms = build_loss("cutie", {"points": 64})(predictions, targets, torch.ones(2, 2), 0, generators())
     levels = [f"query_{kind}_{level}" for level in range(3) for kind in ("ce", "dice")]
     assert list(terms) == ["total", "ce", "dice", "sensory_ce", "sensory_dice", *levels]
     torch.testing.assert_close(terms["total"], sum(term for name, term in terms.items() if name != "total"))
@@ -48,14 +53,16 @@ def test_terms_and_their_sum():
 
 def test_without_auxiliary_maps_only_the_masks_count():
     predictions, targets = clips(2, 2)
-    terms = PointLoss(64)(plain(predictions), targets, torch.ones(2, 2), 0, generator())
+    terms = PointLoss(64)(plain(predictions), targets, torch.ones(2, 2), 0, generators())
     assert list(terms) == ["total", "ce", "dice"]
 
 
 def test_weights_of_the_auxiliary_maps():
     predictions, targets = clips(1, 1)
-    light = PointLoss(64)(predictions, targets, torch.ones(1, 1), 0, generator())
-    heavy = PointLoss(64, sensory_weight=0.1, query_weight=0.02)(predictions, targets, torch.ones(1, 1), 0, generator())
+    light = PointLoss(64)(predictions, targets, torch.ones(1, 1), 0, generators())
+    heavy = PointLoss(64, sensory_weight=0.1, query_weight=0.02)(
+        predictions, targets, torch.ones(1, 1), 0, generators()
+    )
     for name, factor in (("ce", 1), ("sensory_dice", 10), ("query_ce_2", 2)):
         torch.testing.assert_close(heavy[name], factor * light[name])
 
@@ -72,7 +79,7 @@ def test_sum_over_frames_and_mean_over_clips():
             [target.expand(batch, -1, -1)] * frames,
             torch.ones(batch, 1),
             0,
-            generator(),
+            generators(),
         )["total"]
 
     torch.testing.assert_close(total(3, 1), 3 * total(1, 1), rtol=0.02, atol=0)
@@ -83,12 +90,12 @@ def test_each_clip_counts_its_own_objects():
     predictions, targets = clips(2, 2)
     targets = [target.clamp(max=1) for target in targets]
     loss, present = PointLoss(64), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
-    padded = loss(predictions, targets, present, 0, generator())
+    padded = loss(predictions, targets, present, 0, generators())
     cut = [
         Prediction(p.logits[:, :2], p.masks[:, :1], {name: maps[:, :2] for name, maps in p.auxiliary.items()})
         for p in predictions
     ]
-    alone = loss(cut, targets, torch.ones(2, 1), 0, generator())
+    alone = loss(cut, targets, torch.ones(2, 1), 0, generators())
     assert padded == alone
 
 
@@ -97,7 +104,7 @@ def test_empty_slots_get_no_gradient():
     logits = predictions[0].logits.requires_grad_()
     present = torch.tensor([[1.0, 0.0]])
     target = targets[0].clamp(max=1)
-    PointLoss(64)([prediction(logits)], [target], present, 0, generator())["total"].backward()
+    PointLoss(64)([prediction(logits)], [target], present, 0, generators())["total"].backward()
     assert logits.grad is not None
     assert logits.grad[:, 2].abs().max() == 0
     assert logits.grad[:, :2].abs().max() > 0
@@ -107,11 +114,12 @@ def test_a_clip_without_objects_adds_nothing():
     predictions, targets = clips(2, 1)
     logits = [p.logits.requires_grad_() for p in predictions]
     loss = PointLoss(64)
-    terms = loss(plain(predictions), targets, torch.tensor([[0.0], [1.0]]), 0, generator())
+    terms = loss(plain(predictions), targets, torch.tensor([[0.0], [1.0]]), 0, generators())
     second = [prediction(frame[1:]) for frame in logits]
-    alone = loss(second, [target[1:] for target in targets], torch.ones(1, 1), 0, generator())
+    own = Generators.of(0, 0, [1])
+    alone = loss(second, [target[1:] for target in targets], torch.ones(1, 1), 0, own)
     torch.testing.assert_close(terms["total"], alone["total"] / 2)
-    assert loss(plain(predictions), targets, torch.zeros(2, 1), 0, generator())["total"] == 0
+    assert loss(plain(predictions), targets, torch.zeros(2, 1), 0, generators())["total"] == 0
     terms["total"].backward()
     assert all(frame.grad is not None and frame.grad.isfinite().all() for frame in logits)
 
@@ -132,10 +140,10 @@ def test_points_lie_where_the_masks_are_unsure():
 def test_the_generator_alone_decides():
     predictions, targets = clips(2, 2)
     loss, present = PointLoss(64), torch.ones(2, 2)
-    first = loss(predictions, targets, present, 0, generator(1))["total"]
+    first = loss(predictions, targets, present, 0, generators(1))["total"]
     torch.manual_seed(5)
-    assert loss(predictions, targets, present, 10**6, generator(1))["total"] == first
-    assert loss(predictions, targets, present, 0, generator(2))["total"] != first
+    assert loss(predictions, targets, present, 10**6, generators(1))["total"] == first
+    assert loss(predictions, targets, present, 0, generators(2))["total"] != first
 
 
 def test_samples_are_bilinear():

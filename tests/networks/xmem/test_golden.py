@@ -13,6 +13,7 @@ from tests.golden import build_blank, each_case, load_recipe, load_weights_of, m
 from torch import Tensor
 
 from oneshot_vos.networks.common.aggregation import aggregate, one_hot
+from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Prediction
 from oneshot_vos.networks.common.losses import BootstrappedDice
 from oneshot_vos.networks.common.memory import (
@@ -262,14 +263,15 @@ def test_training_step(cases, network, recipe):
         generator = torch.Generator().manual_seed(meta.get("torch_manual_seed", 0))
         reference = one_hot(ids[:, 0], meta["slots"])
         features = encode_clip(net, images, times)
-        predictions = propagate(net, features, times, reference, present, rollout, generator)
+        generators = Generators(generator, [generator] * len(present))
+        predictions = propagate(net, features, times, reference, present, rollout, generators)
         for t, prediction in enumerate(predictions, 1):
             case.check(f"logits_{t}", prediction.logits[..., ::2, ::2])
             case.check(f"masks_{t}", prediction.masks)
         loss = BootstrappedDice(meta["start_warm"], meta["end_warm"])
         gradients = {}
         for iteration in meta["iterations"]:
-            terms = loss(predictions, list(ids.unbind(1)[1:]), present, iteration, generator)
+            terms = loss(predictions, list(ids.unbind(1)[1:]), present, iteration, generators)
             _check_losses(case, iteration, terms)
             gradients[iteration] = _checked_gradients(case, iteration, net, terms["total"])
         for iteration in meta["iterations"]:  # last, because a step changes the weights of the graph above

@@ -203,6 +203,9 @@ class Network(nn.Module, ABC, Generic[F]):
         logits = self.combine(decoded.logits, present)
         return Prediction(logits, logits.softmax(1)[:, 1:], decoded.auxiliary), state
 
+    def start_as_published(self, generator: torch.Generator) -> None:
+        """Draw anew what the official program initialises otherwise than this class does; goes with ImageNet trunks."""
+
     def parameter_groups(self) -> list[ParameterGroup]:
         """How the parameters are optimised: all alike, unless a network's recipe says otherwise."""
         return [ParameterGroup([p for p in self.parameters() if p.requires_grad])]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common.aggregation import one_hot
+from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Prediction
 
 
@@ -40,7 +41,7 @@ class BootstrappedCrossEntropy(nn.Module):
         targets: Sequence[Tensor],
         present: Tensor,
         iteration: int,
-        generator: torch.Generator,
+        generators: Generators,
     ) -> dict[str, Tensor]:
         """Loss of a clip.
 
@@ -52,7 +53,7 @@ class BootstrappedCrossEntropy(nn.Module):
         losses: dict[str, Tensor] = {}
         for number, (prediction, target) in enumerate(zip(predictions, targets, strict=True), 1):
             losses[f"frame_{number}"] = self._frame(prediction.logits, target, present, self.share(iteration))
-        share = present.new_tensor(self.share(iteration))
+        share = present.new_full((), self.share(iteration))
         return {"total": torch.stack(list(losses.values())).sum(), **losses, "p": share}
 
     def _frame(self, logits: Tensor, target: Tensor, present: Tensor, share: float) -> Tensor:
@@ -72,14 +73,14 @@ class BootstrappedDice(BootstrappedCrossEntropy):
         targets: Sequence[Tensor],
         present: Tensor,
         iteration: int,
-        generator: torch.Generator,
+        generators: Generators,
     ) -> dict[str, Tensor]:
         """Loss of a clip; arguments as in the base class.
 
         `total` includes `dice_1`, `dice_2`, …: the Dice losses of the frames, means over all objects of the batch.
         Absent ones count: their loss is close to 0, so they dilute the term, which is how XMem weighs it.
         """
-        terms = super().forward(predictions, targets, present, iteration, generator)
+        terms = super().forward(predictions, targets, present, iteration, generators)
         dice = [dice_loss(frame.masks, target) for frame, target in zip(predictions, targets, strict=True)]
         shown = {f"dice_{number}": loss for number, loss in enumerate(dice, 1)}
         return {**terms, **shown, "total": terms["total"] + torch.stack(dice).sum()}

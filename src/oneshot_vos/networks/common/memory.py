@@ -139,16 +139,16 @@ class ClipMemory:
     """Memory of a training clip: keeps every frame and reads it, or lets it be read, with gradients.
 
     most: frames read at a time; None reads all. When there are more, each sample of the batch reads its own random
-        choice of them, drawn with `generator` at every read.
+        choice of them, drawn at every read with its own one of `generators`.
     keep_first: the first frame is always among them.
     """
 
     def __init__(
-        self, *, most: int | None = None, keep_first: bool = True, generator: torch.Generator | None = None
+        self, *, most: int | None = None, keep_first: bool = True, generators: Sequence[torch.Generator] = ()
     ) -> None:
         self._most = most
         self._keep_first = keep_first
-        self._generator = generator
+        self._generators = generators
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
         self._frames: list[TokenFrame] = []
@@ -184,8 +184,7 @@ class ClipMemory:
         """The frames of a network that reads them itself: all, or a choice for each sample, drawn at every access."""
         if self._most is None or len(self._frames) <= self._most:
             return self._frames
-        batch = self._frames[0].own[0].shape[0]
-        chosen = [sorted(self._choose(len(self._frames), self._most)) for _ in range(batch)]
+        chosen = [sorted(self._choose(len(self._frames), self._most, generator)) for generator in self._generators]
         return [self._mixed([own[place] for own in chosen]) for place in range(self._most)]
 
     def _mixed(self, times: Sequence[int]) -> TokenFrame:
@@ -204,16 +203,16 @@ class ClipMemory:
         if self._most is None or len(self._keys) <= self._most:
             return as_maps(read_full(query, self.keys, self.values), *key.shape[-2:])
         readouts = []
-        for sample in range(key.shape[0]):
-            chosen, own = self._choose(len(self._keys), self._most), slice(sample, sample + 1)
+        for sample, generator in zip(range(key.shape[0]), self._generators, strict=True):
+            chosen, own = self._choose(len(self._keys), self._most, generator), slice(sample, sample + 1)
             keys = torch.cat([self._keys[t][own] for t in chosen], 1)
             values = torch.cat([self._values[t][own] for t in chosen], 2)
             readouts.append(read_full(query[own], keys, values))
         return as_maps(torch.cat(readouts), *key.shape[-2:])
 
-    def _choose(self, frames: int, most: int) -> list[int]:
+    def _choose(self, frames: int, most: int, generator: torch.Generator) -> list[int]:
         """`most` different ones of `frames` frames."""
         if not self._keep_first:
-            return torch.randperm(frames, generator=self._generator)[:most].tolist()
-        others = torch.randperm(frames - 1, generator=self._generator)[: most - 1] + 1
+            return torch.randperm(frames, generator=generator)[:most].tolist()
+        others = torch.randperm(frames - 1, generator=generator)[: most - 1] + 1
         return [0, *others.tolist()]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common.interface import Network
 
+_IMAGE_AND_MASK = 4  # input channels of a single-object trunk
 _SHOWN = 10  # names in an error message
 
 
@@ -27,20 +28,29 @@ def load_official(
     """Load official weights, strictly: a missing, unexpected or mis-shaped entry raises `UserError`.
 
     Entries that the network calls optional (they serve training alone) keep their initial values if absent.
-    Single-object weights are widened by an input channel for the other objects: of zeros, which leaves predictions as
-    they were (for evaluation), or, if a `generator` is given, orthogonal (for further training). Multi-object weights
-    for a single-object network lose that channel.
-    `source` names the weights in error messages.
+    The channel of the other objects is added or taken away as `fit_objects` does. `source` names the weights in error
+    messages.
     """
-    state = _plain(state_dict, source)
-    own = network.state_dict()
-    for name in network.others_channels:
-        if name in state:
-            state = {**state, name: _fitted(state[name], own[name], generator)}
-    for name, tensor in own.items():
+    state = fit_objects(network, _plain(state_dict, source), generator)
+    for name, tensor in network.state_dict().items():
         if name.startswith(network.optional_weights) or name.endswith("num_batches_tracked"):
             state.setdefault(name, tensor)
     load_strictly(network, state, source)
+
+
+def fit_objects(
+    network: Network[Any], state: Mapping[str, Tensor], generator: torch.Generator | None
+) -> dict[str, Tensor]:
+    """The weights with as many input channels as the network has, be it one that sees the other objects or not.
+
+    Single-object weights are widened by an input channel for the other objects: of zeros, which leaves predictions as
+    they were (for evaluation), or, if a `generator` is given, orthogonal (for further training). Multi-object weights
+    for a single-object network lose that channel; with a `generator`, the mask channel of the trunk's first
+    convolution is then drawn anew, orthogonal by itself, as a single-object network starts from ImageNet.
+    """
+    own = network.state_dict()
+    fitted = {name: _fitted(state[name], own[name], generator) for name in network.others_channels if name in state}
+    return {**state, **fitted}
 
 
 def _fitted(weight: Tensor, own: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -48,7 +58,10 @@ def _fitted(weight: Tensor, own: Tensor, generator: torch.Generator | None) -> T
     if weight.ndim != own.ndim or weight.shape[1] == own.shape[1]:
         return weight
     if weight.shape[1] == own.shape[1] + 1:
-        return weight[:, :-1]
+        weight = weight[:, :-1].clone()
+        if generator is not None and weight.shape[1] == _IMAGE_AND_MASK:
+            nn.init.orthogonal_(weight[:, -1:], generator=generator)
+        return weight
     if weight.shape[1] + 1 != own.shape[1]:
         return weight
     channel = torch.zeros_like(weight[:, :1])

@@ -17,7 +17,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.interface import Network
-from oneshot_vos.networks.common.official import load_official, load_strictly
+from oneshot_vos.networks.common.official import fit_objects, load_official, load_strictly
 
 # All metadata go under one name: with several, the order in the file, and so its checksum, would change between runs.
 _METADATA = "oneshot_vos"
@@ -64,11 +64,13 @@ def read_metadata(path: Path) -> dict[str, Any]:
 def load_weights(path: Path, network: Network[Any], *, generator: torch.Generator | None = None) -> None:
     """Load a `.safetensors` file of ours or an official `.pth` file, strictly.
 
-    `generator` matters to official single-object weights alone, see `load_official`. A file that is missing,
+    `generator` matters to weights that know other objects if the network does not, or the other way round, see
+    `fit_objects`; without it such a file of ours is refused. A file that is missing,
     truncated, of another kind or of another network raises `UserError` and leaves the network as it was.
     """
     if path.suffix == ".safetensors":
-        load_strictly(network, _read_safetensors(path), str(path))
+        state = _read_safetensors(path)
+        load_strictly(network, fit_objects(network, state, generator) if generator else state, str(path))
     else:
         load_official(network, _read_official(path), generator=generator, source=str(path))
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Prediction
 
 
@@ -44,13 +45,13 @@ class PointLoss(nn.Module):
         targets: Sequence[Tensor],
         present: Tensor,
         iteration: int,
-        generator: torch.Generator,
+        generators: Generators,
     ) -> dict[str, Tensor]:
         """Loss of a batch of clips; the same at every iteration.
 
         predictions: of the frames that have a target, with aggregated logits [B, K+1, H, W]; targets: classes
-        [B, H, W] in 0..K; present [B, K] in {0, 1}: each clip's objects come first. The points are drawn with
-        `generator`, on the CPU, clip by clip and map by map in the order of the terms. A clip without objects adds
+        [B, H, W] in 0..K; present [B, K] in {0, 1}: each clip's objects come first. The points of a
+        clip are drawn with its own generator, map by map in the order of the terms. A clip without objects adds
         nothing.
         Returns `total`, `ce` and `dice` and, if the network gives auxiliary maps, `sensory_ce`, `sensory_dice`,
         `query_ce_0`, `query_dice_0`, … with their weights.
@@ -61,7 +62,7 @@ class PointLoss(nn.Module):
             classes = torch.arange(objects + 1, device=labels.device).view(1, -1, 1, 1)
             truth = (labels[clip].unsqueeze(1) == classes).float()  # T n+1 H W
             for name, weight, logits in self._maps(predictions, clip, objects):
-                ce, dice = self._score(logits.float(), truth, generator)
+                ce, dice = self._score(logits.float(), truth, generators.clips[clip])
                 terms.setdefault(name.format("ce"), []).append(weight * ce)
                 terms.setdefault(name.format("dice"), []).append(weight * dice)
         means = {name: torch.stack(values).mean() for name, values in terms.items()}
@@ -94,9 +95,9 @@ class PointLoss(nn.Module):
         other.
         """
         frames, device = logits.shape[0], logits.device
-        candidates = torch.rand(frames, int(self.oversample * self.points), 2, generator=generator).to(device)
+        candidates = _draw((frames, int(self.oversample * self.points), 2), generator, device)
         important = int(self.importance * self.points)
-        others = torch.rand(frames, self.points - important, 2, generator=generator).to(device)
+        others = _draw((frames, self.points - important, 2), generator, device)
         values = sample(logits, candidates)
         if values.shape[1] == 2:
             certainty = values[:, 1].abs()
@@ -105,6 +106,12 @@ class PointLoss(nn.Module):
             certainty = best[:, 0] - best[:, 1]
         least = (-certainty).topk(important, dim=1).indices
         return torch.cat([candidates.gather(1, least.unsqueeze(-1).expand(-1, -1, 2)), others], 1)
+
+
+def _draw(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
+    """Uniform numbers in [0, 1), the same on every device; the processor does not wait for their copy to a GPU."""
+    drawn = torch.rand(shape, generator=generator, pin_memory=device.type == "cuda")
+    return drawn.to(device, non_blocking=True)
 
 
 def sample(maps: Tensor, points: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ alone, a ResNet-18. Letters: B batch, K objects, N = B*K, H W image size, h w = 
 of everything else at stride 16; f4, f8, f16 are maps at stride 4, 8, 16.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -22,7 +23,12 @@ from oneshot_vos.networks.common.gated_update import GatedUpdate
 from oneshot_vos.networks.common.interface import Decoded, Memory, MemoryFrame, Network, ParameterGroup, State
 from oneshot_vos.networks.common.resnet import BlockName, NormName, ResNet
 from oneshot_vos.networks.cutie.blocks import ObjectFusion, SkipUpsampleBlock
-from oneshot_vos.networks.cutie.object_transformer import ObjectSummarizer, ObjectTransformer, aggregate_present
+from oneshot_vos.networks.cutie.object_transformer import (
+    Attention,
+    ObjectSummarizer,
+    ObjectTransformer,
+    aggregate_present,
+)
 
 # Ends of the names of parameters that are not decayed. The layers that turn summaries into queries are among them, as
 # in the official recipe, which chooses by these ends too.
@@ -269,6 +275,12 @@ class Cutie(Network[CutieFeatures]):
         """Aggregate decoded objects [B, K, H/4, W/4], then enlarge: float32 logits [B, K+1, H, W]."""
         aggregated = aggregate_present(logits, present)
         return F.interpolate(aggregated, scale_factor=4, mode="bilinear", align_corners=False)
+
+    def start_as_published(self, generator: torch.Generator) -> None:
+        """Attention's output projections as `nn.MultiheadAttention` has them: uniform within 1/sqrt(D)."""
+        for module in self.modules():
+            if isinstance(module, Attention):
+                nn.init.kaiming_uniform_(module.out_proj.weight, a=math.sqrt(5), generator=generator)
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """The pixel encoder at a tenth of the rate; embeddings without weight decay; the rest."""
