@@ -64,7 +64,7 @@ def test_a_rule_per_stage_with_its_items_as_a_wildcard(make_project: Make) -> No
     train = next(stage for stage in pipeline.stages if stage.name == "train")
     assert "results/mini/train/{item}/weights.safetensors" in train.patterns
     assert train.gpu == 1
-    assert {stage.name for stage in pipeline.stages if stage.gpu} == {"pretrain", "train", "infer"}
+    assert {stage.name for stage in pipeline.stages if max(map(stage.gpus, stage.items))} == {"pretrain", "train", "infer"}
 
 
 def test_a_job_is_repeated_for_the_values_that_dvc_tracks(make_project: Make) -> None:
