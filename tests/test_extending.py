@@ -122,7 +122,7 @@ def recipe() -> Training:
 def train(strategy: Strategy, folder: Path, clips: Clips) -> list[float]:
     folder.mkdir(parents=True, exist_ok=True)
     world = World(0, 1, torch.device("cpu"))
-    finished = fit(strategy, clips, recipe(), seed=3, state=StateFolder(folder, "k"), world=world, title="t")
+    finished = fit(strategy, clips, recipe(), seed=3, state=StateFolder(folder, {"key": "k"}), world=world, title="t")
     return [row["loss"] for row in finished.curve]
 
 

@@ -82,7 +82,7 @@ def _fit(
         built = build_network(network, settings)
     options = RolloutOptions(memory_frames=2, deep_update=0.5)
     strategies = build_strategy(strategy, {}, built, build_loss(network, values.loss), options)
-    state = StateFolder(folder, "k")
+    state = StateFolder(folder, {"key": "k"})
     folder.mkdir(parents=True, exist_ok=True)
     finished = fit(strategies, Blocks(), values, seed=3, state=state, world=world, title="test")
     return {name: value.numpy().copy() for name, value in built.state_dict().items()}, finished.curve

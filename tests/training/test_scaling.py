@@ -43,7 +43,7 @@ def test_the_scale_falls_until_gradients_fit_and_is_resumed(tmp_path: Path, monk
     straight, _ = train(tmp_path / "straight", settings)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "cut", settings, clips=Interrupted())
-    kept = StateFolder(tmp_path / "cut", "k").load()
+    kept = StateFolder(tmp_path / "cut", {"key": "k"}).load()
     assert kept is not None
     assert kept.iteration == 4
     assert kept.scaler["scale"] == 2.0**36

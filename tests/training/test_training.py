@@ -110,7 +110,7 @@ def train(
 ) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     network = small_network()
     strategy = build_strategy("two_step", {}, network, BootstrappedCrossEntropy(**settings.loss), RolloutOptions())
-    state = StateFolder(folder, key)
+    state = StateFolder(folder, {"key": key})
     folder.mkdir(parents=True, exist_ok=True)
     dataset = clips or RandomClips()
     finished = fit(strategy, dataset, settings, seed=3, state=state, world=world, title="test", snapshots=snapshots)
@@ -140,13 +140,13 @@ def test_training_changes_every_parameter_and_logs_every_iteration(tmp_path: Pat
 def test_weights_on_the_way_are_kept(tmp_path: Path) -> None:
     train(tmp_path, recipe(), snapshots=(2, 4))
     halfway = small_network()
-    load_weights(StateFolder(tmp_path, "k").snapshot(4), halfway)
+    load_weights(StateFolder(tmp_path, {"key": "k"}).snapshot(4), halfway)
     shorter, _ = train(tmp_path / "shorter", recipe(), snapshots=(4,))
     other = small_network()
-    load_weights(StateFolder(tmp_path / "shorter", "k").snapshot(4), other)
+    load_weights(StateFolder(tmp_path / "shorter", {"key": "k"}).snapshot(4), other)
     assert_same(halfway.state_dict(), other.state_dict())
     assert any(not torch.equal(halfway.state_dict()[name], shorter[name]) for name in shorter)
-    assert StateFolder(tmp_path, "k").snapshot(2).is_file()
+    assert StateFolder(tmp_path, {"key": "k"}).snapshot(2).is_file()
 
 
 @pytest.mark.parametrize(
@@ -160,12 +160,12 @@ def test_the_weights_of_figure_6_are_kept_apart_from_those_of_the_curve(tmp_path
     snapshots = Snapshots(tmp_path / "out", 3, figure6=3)
     assert snapshots.all_iterations(6) == {2, 3, 4}
     train(tmp_path / "state", recipe(), snapshots=(2, 3, 4))
-    snapshots.copy(StateFolder(tmp_path / "state", "k"), 6)
+    snapshots.copy(StateFolder(tmp_path / "state", {"key": "k"}), 6)
     found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.safetensors"))
     assert found == ["0000002.safetensors", "0000004.safetensors", "figure6/0000003.safetensors"]
     late = Snapshots(tmp_path / "late", 1, figure6=5)
     with pytest.warns(UserWarning, match="no weights were kept at iteration 5"):
-        late.copy(StateFolder(tmp_path / "state", "k"), 6)
+        late.copy(StateFolder(tmp_path / "state", {"key": "k"}), 6)
     assert [path.name for path in (tmp_path / "late").rglob("*")] == ["figure6"]
 
 
@@ -216,7 +216,7 @@ def test_a_killed_training_resumes_to_the_same_weights(tmp_path: Path, number: s
     process.join()
     assert process.exitcode == (-9 if number == signal.SIGKILL else 143)
 
-    reached = StateFolder(tmp_path / "killed", "k").load()
+    reached = StateFolder(tmp_path / "killed", {"key": "k"}).load()
     assert reached is not None
     assert 0 < reached.iteration < 12
     resumed, resumed_curve = train(tmp_path / "killed", settings)
@@ -240,8 +240,8 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(tmp_path: Path) -> N
 
 def test_a_checkpoint_of_other_parameters_is_not_used(tmp_path: Path) -> None:
     train(tmp_path, recipe(iterations=2), key="one")
-    assert StateFolder(tmp_path, "one").load() is not None
-    assert StateFolder(tmp_path, "other").load() is None
+    assert StateFolder(tmp_path, {"key": "one"}).load() is not None
+    assert StateFolder(tmp_path, {"key": "other"}).load() is None
 
 
 class PoisonedClips(RandomClips):
@@ -255,22 +255,22 @@ class PoisonedClips(RandomClips):
 def test_a_loss_that_is_not_finite_stops_with_iteration_and_clips(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"not finite at iteration 2 .*clip-4, clip-5.*the last checkpoint is kept"):
         train(tmp_path, recipe(), clips=PoisonedClips())
-    kept = StateFolder(tmp_path, "k").load()
+    kept = StateFolder(tmp_path, {"key": "k"}).load()
     assert kept is not None
     assert kept.iteration == 2
 
 
 def test_a_second_training_of_the_same_run_is_refused(tmp_path: Path) -> None:
     with (
-        StateFolder(tmp_path, "k").locked(),
+        StateFolder(tmp_path, {"key": "k"}).locked(),
         pytest.raises(UserError, match="another process is training this run"),
-        StateFolder(tmp_path, "k").locked(),
+        StateFolder(tmp_path, {"key": "k"}).locked(),
     ):
         pass
 
 
 def test_full_disk_while_writing_a_checkpoint(tmp_path: Path) -> None:
-    state = StateFolder(tmp_path, "k")
+    state = StateFolder(tmp_path, {"key": "k"})
     first = Progress(1, {"w": torch.ones(4)}, {}, [], 1.0)
     state.save(first)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -283,13 +283,13 @@ def test_full_disk_while_writing_a_checkpoint(tmp_path: Path) -> None:
     kept = state.load()
     assert kept is not None
     assert kept.iteration == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.pt", "made_from.json"]
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(UserError, match=r"checkpoint\.pt: not readable .*Delete this file"):
-        StateFolder(tmp_path, "k").load()
+        StateFolder(tmp_path, {"key": "k"}).load()
 
 
 def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
 
     torch.save(Trap(), tmp_path / "checkpoint.pt")
     with pytest.raises(UserError, match="not readable"):
-        StateFolder(tmp_path, "k").load()
+        StateFolder(tmp_path, {"key": "k"}).load()
     assert not (tmp_path / "sprung").exists()
 
 
@@ -354,7 +354,7 @@ def test_the_strategy_is_what_is_wrapped() -> None:
 def test_a_loss_that_is_not_finite_is_found_before_the_next_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"not finite at iteration 2 .*clip-4, clip-5"):
         train(tmp_path, recipe(log_every=6), clips=PoisonedClips())
-    kept = StateFolder(tmp_path, "k").load()
+    kept = StateFolder(tmp_path, {"key": "k"}).load()
     assert kept is not None
     assert kept.iteration == 2
     assert all(value.isfinite().all() for value in kept.network.values())
@@ -367,4 +367,37 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(nn.utils, "clip_grad_norm_", overflow)
     with pytest.raises(UserError, match="weights are not finite after 1 iterations"):
         train(tmp_path, recipe(iterations=1))
-    assert StateFolder(tmp_path, "k").load() is None
+    assert StateFolder(tmp_path, {"key": "k"}).load() is None
+
+
+def test_a_checkpoint_of_other_values_is_kept_aside_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "run"
+    first = StateFolder(folder, {"recipe": {"crop": 48, "batch_size": 4}, "seed": 0})
+    first.folder.mkdir()
+    first.save(Progress(7, {}, {}, [], 1.0))
+    kept = (folder / "checkpoint.pt").read_bytes()
+    other = StateFolder(folder, {"recipe": {"crop": 64, "batch_size": 4}, "seed": 0})
+    assert other.load() is None
+    assert "the checkpoint of iteration 7 was made with other values (recipe.crop: 48, now 64)" in caplog.text
+    assert (tmp_path / "run.before/checkpoint.pt").read_bytes() == kept
+    other.save(Progress(1, {}, {}, [], 1.0))
+    assert (tmp_path / "run.before/checkpoint.pt").read_bytes() == kept
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "same"),
+    [
+        *(("workers", 3, True), ("log_every", 7, True), ("checkpoint_every", 9, True), ("accumulation", 2, True)),
+        *(("crop", 64, False), ("iterations", 99, False)),
+    ],
+)
+def test_values_that_change_no_number_resume_the_same_checkpoint(
+    tmp_path: Path, name: str, value: int, same: bool
+) -> None:
+    weights = tmp_path / "w"
+    weights.touch()
+
+    def made_from(chosen: Training) -> dict[str, Any]:
+        return Job("r", "stcn", {}, "two_step", {}, chosen, 0).made_from(weights, [])
+
+    assert (made_from(recipe()) == made_from(recipe(**{name: value}))) is same

@@ -1,8 +1,10 @@
 """The resumable state of a training: one folder that neither pipeline engine knows, locked while in use."""
 
+import json
+import logging
 import pickle
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +14,9 @@ import torch
 from filelock import FileLock, Timeout
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import replacing
+from oneshot_vos.files import fingerprint, read_json, replacing, write_json
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -34,11 +38,12 @@ class Progress:
 
 
 class StateFolder:
-    """`state/<profile>/<run>`: the last checkpoint, valid only for one fingerprint of parameters and inputs."""
+    """`state/<profile>/<run>`: the last checkpoint, valid only for what it was made from: parameters and inputs."""
 
-    def __init__(self, folder: Path, fingerprint: str) -> None:
+    def __init__(self, folder: Path, made_from: Mapping[str, Any]) -> None:
         self.folder = folder
-        self._fingerprint = fingerprint
+        self._made_from = dict(made_from)
+        self._record = folder / "made_from.json"  # for people, and to say what differs
         self._checkpoint = folder / "checkpoint.pt"
 
     @contextmanager
@@ -60,15 +65,19 @@ class StateFolder:
 
     def save(self, progress: Progress) -> None:
         """Write the checkpoint in place of the last one, atomically."""
+        write_json(self._record, self._made_from)
         with replacing(self._checkpoint) as temporary:
-            content = {"fingerprint": self._fingerprint, **vars(progress)}
+            content = {"fingerprint": fingerprint(self._made_from), **vars(progress)}
             for name, usual in (("strategy", {}), ("scaler", {}), ("processes", 1)):
                 if content[name] == usual:
                     del content[name]
             _write_archive(content, temporary)
 
     def load(self) -> Progress | None:
-        """The last checkpoint; None when there is none, or when it belongs to other parameters or inputs."""
+        """The last checkpoint; None when there is none, or when it belongs to other parameters or inputs.
+
+        Such a one is moved aside, and the log says what differs and where it is.
+        """
         if not self._checkpoint.exists():
             return None
         try:
@@ -78,9 +87,28 @@ class StateFolder:
             raise UserError(
                 f"{self._checkpoint}: not readable ({reason}). Delete this file to train from the beginning"
             ) from error
-        if stored.pop("fingerprint") != self._fingerprint:
+        if stored.pop("fingerprint") != fingerprint(self._made_from):
+            self._move_aside(int(stored["iteration"]))
             return None
         return Progress(**stored)
+
+    def _move_aside(self, iteration: int) -> None:
+        """Keep a checkpoint that does not fit, in the place of one that was moved before."""
+        aside = self.folder.with_name(f"{self.folder.name}.before")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        before = read_json(self._record, "what a checkpoint was made from") if self._record.exists() else {}
+        for entry in (self._checkpoint, self._record, self.folder / "snapshots"):
+            if entry.exists():
+                entry.rename(aside / entry.name)
+        _log.warning(
+            "%s: the checkpoint of iteration %d was made with other values (%s); it is kept in %s, and training starts "
+            "from the beginning. To resume it, set them back and move it there again",
+            self.folder,
+            iteration,
+            "; ".join(_differences(before, self._made_from)) or "unknown ones",
+            aside,
+        )
 
     def snapshot(self, iteration: int) -> Path:
         """Where the weights after `iteration` iterations are kept."""
@@ -89,6 +117,18 @@ class StateFolder:
     def discard(self) -> None:
         """Forget everything: the training is finished and its outputs are written."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """`name: former value, now value` of everything that differs, by dotted names."""
+    lines = []
+    for key in {**before, **now} if before else ():
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            lines += [f"{key}.{line}" for line in _differences(old, new)]
+        elif json.dumps(old) != json.dumps(new):
+            lines.append(f"{key}: {old}, now {new}")
+    return lines
 
 
 def _write_archive(content: dict[str, Any], path: Path) -> None:

@@ -16,11 +16,12 @@ import torch
 from torch import nn
 
 from oneshot_vos import __version__
-from oneshot_vos.files import fingerprint, replacing_folder, sha256_of, write_json
+from oneshot_vos.files import replacing_folder, sha256_of, write_json
 from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.precision import choose_training_precision
 from oneshot_vos.networks.common.weights import load_weights, save_weights
 from oneshot_vos.params import Training
+from oneshot_vos.params.schema import NEUTRAL
 from oneshot_vos.supervision.build import build_strategy
 from oneshot_vos.supervision.rollout import RolloutOptions
 from oneshot_vos.supervision.strategy import Strategy
@@ -33,6 +34,10 @@ from oneshot_vos.training.launch import Processes, company
 from oneshot_vos.training.loop import Finished, fit
 
 _CHANNEL_SEED = 14159265  # of the published trainings; like all initial weights, shared by runs of every seed
+
+
+# Values of a recipe that change no number, or by rounding alone.
+_CHANGES_NO_RESULT = NEUTRAL | {"accumulation"}
 
 
 @dataclass(frozen=True)
@@ -84,20 +89,22 @@ class Job:
     recipe: Training
     seed: int
 
-    def fingerprint(self, weights: Path, data_files: Sequence[Path]) -> str:
-        """What decides whether a checkpoint still fits: the job, its initial weights and its data."""
+    def made_from(self, weights: Path, data_files: Sequence[Path]) -> dict[str, Any]:
+        """What decides whether a checkpoint still fits: the job, its initial weights and its data.
+
+        Values that change no number but by rounding, such as `accumulation` and `log_every`, are no part of it.
+        """
         own = dict(self.strategy_settings)
-        return fingerprint(
-            {
-                "model": self.network,
-                "settings": dict(self.settings),
-                "supervision": {"name": self.strategy, **own} if own else self.strategy,
-                "recipe": self.recipe.model_dump(),
-                "seed": self.seed,
-                "weights": sha256_of(weights),
-                "data": {path.name: sha256_of(path) for path in data_files},
-            }
-        )
+        recipe = {key: value for key, value in self.recipe.model_dump().items() if key not in _CHANGES_NO_RESULT}
+        return {
+            "network": self.network,
+            "settings": dict(self.settings),
+            "strategy": {"name": self.strategy, **own},
+            "recipe": recipe,
+            "seed": self.seed,
+            "weights": sha256_of(weights),
+            "data": {path.name: sha256_of(path) for path in data_files},
+        }
 
     def build(self, weights: Path) -> Strategy:
         """The strategy around the network with these weights."""
@@ -144,7 +151,7 @@ def _train(
     """The part of one process."""
     keep_freed_memory()
     strategy = job.build(weights)
-    folder = StateFolder(state, job.fingerprint(weights, data_files))
+    folder = StateFolder(state, job.made_from(weights, data_files))
     snapshots, total = outputs.snapshots, job.recipe.iterations
     kept = snapshots.all_iterations(total) if snapshots else set()
     with joined_world() as world, folder.locked() if world.leads else nullcontext():
