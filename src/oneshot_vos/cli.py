@@ -298,7 +298,7 @@ def segment(
     memory_every: MemoryEvery = None,
     max_frames: MaxFrames = None,
 ) -> None:
-    """Segment a video in both time directions from the masks of some frames; goes on where it stopped."""
+    """Segment a video in both time directions from the masks of some frames; rerun to resume."""
     from oneshot_vos.stages import segment as stage
 
     options = stage.Options(memory_every, max_frames, short_side or None, probabilities, overlay)

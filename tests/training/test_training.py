@@ -378,6 +378,8 @@ def test_a_checkpoint_of_other_values_is_kept_aside_and_named(tmp_path: Path, ca
     kept = (folder / "checkpoint.pt").read_bytes()
     other = StateFolder(folder, {"recipe": {"crop": 64, "batch_size": 4}, "seed": 0})
     assert other.load() is None
+    assert (folder / "checkpoint.pt").read_bytes() == kept  # until the one process that may says so
+    other.set_aside()
     assert "the checkpoint of iteration 7 was made with other values (recipe.crop: 48, now 64)" in caplog.text
     assert (tmp_path / "run.before/checkpoint.pt").read_bytes() == kept
     other.save(Progress(1, {}, {}, [], 1.0))

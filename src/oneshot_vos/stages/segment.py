@@ -110,7 +110,7 @@ class Segmenter:
         self._checksum = sha256_of(self._weights)
 
     def segment(self, source: FrameSource, given: GivenFrames, out: Path, options: Options) -> None:
-        """Write `out`: masks, an overlay video and probabilities if asked for; goes on where it was interrupted."""
+        """Write `out`: masks, an overlay video and probabilities if asked for; resumes what was interrupted."""
         settings = options.settings(self.network, source.size)
         key = fingerprint(
             {

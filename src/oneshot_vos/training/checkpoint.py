@@ -45,6 +45,7 @@ class StateFolder:
         self._made_from = dict(made_from)
         self._record = folder / "made_from.json"  # for people, and to say what differs
         self._checkpoint = folder / "checkpoint.pt"
+        self._unfit: int | None = None  # iteration of a checkpoint that was made from other values
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -74,10 +75,7 @@ class StateFolder:
             _write_archive(content, temporary)
 
     def load(self) -> Progress | None:
-        """The last checkpoint; None when there is none, or when it belongs to other parameters or inputs.
-
-        Such a one is moved aside, and the log says what differs and where it is.
-        """
+        """The last checkpoint; None when there is none, or when it belongs to other parameters or inputs."""
         if not self._checkpoint.exists():
             return None
         try:
@@ -88,12 +86,17 @@ class StateFolder:
                 f"{self._checkpoint}: not readable ({reason}). Delete this file to train from the beginning"
             ) from error
         if stored.pop("fingerprint") != fingerprint(self._made_from):
-            self._move_aside(int(stored["iteration"]))
+            self._unfit = int(stored["iteration"])
             return None
         return Progress(**stored)
 
-    def _move_aside(self, iteration: int) -> None:
-        """Keep a checkpoint that does not fit, in the place of one that was moved before."""
+    def set_aside(self) -> None:
+        """Move a checkpoint that `load` found not to fit beside this folder, and log what differs and where it is.
+
+        It takes the place of one that was moved before. Of several processes one does it, when all have loaded.
+        """
+        if self._unfit is None:
+            return
         aside = self.folder.with_name(f"{self.folder.name}.before")
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
@@ -105,10 +108,11 @@ class StateFolder:
             "%s: the checkpoint of iteration %d was made with other values (%s); it is kept in %s, and training starts "
             "from the beginning. To resume it, set them back and move it there again",
             self.folder,
-            iteration,
+            self._unfit,
             "; ".join(_differences(before, self._made_from)) or "unknown ones",
             aside,
         )
+        self._unfit = None
 
     def snapshot(self, iteration: int) -> Path:
         """Where the weights after `iteration` iterations are kept."""

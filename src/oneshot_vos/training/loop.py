@@ -61,6 +61,9 @@ def fit(
     strategy.to(world.device).train()
     step = _Step(strategy, recipe, seed, world)
     resumed = state.load()
+    world.wait()  # a checkpoint that does not fit stays until everybody has seen that
+    if world.leads:
+        state.set_aside()
     if resumed:
         step.restore(resumed)
         if world.leads:
