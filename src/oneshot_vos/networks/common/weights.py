@@ -97,6 +97,11 @@ def recognise(path: Path) -> tuple[str | None, dict[str, Any] | None]:
     return None, None
 
 
+def read_tensors(path: Path) -> dict[str, Any]:
+    """What a weight file holds, by name: `.safetensors`, or else a `.pth` of tensors alone."""
+    return dict(_read_safetensors(path) if path.suffix == ".safetensors" else _read_official(path))
+
+
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
