@@ -9,16 +9,18 @@ The parts, in this order:
   `--processes` (2) gets, in the profile's parts, from the middle of the recipe; random clips that lie on the card.
 - infer: frames per second of the stage `infer` on one video at 480p with 1 and 3 objects, decoding of JPEG and writing
   of PNG included; `network_fps` leaves reading and writing out. Frames of a DAVIS tree, or made ones; made masks.
-- sync: what makes the processor wait for the card, per training step: counts of the profiler, and the lines that
-  torch's `set_sync_debug_mode` names.
+- sync: what makes the processor wait for the card, per training step: counts of the profiler (on a CPU, of `item`),
+  those of the optimiser apart, whose counts of steps lie on the processor; and the lines that torch's
+  `set_sync_debug_mode` names.
 - loader: the share of the time that a training with full supervision waits for clips (the recipe's workers, videos of
   640 x 640 made by `sets/generated`, which have DAVIS's number of pixels), and clips per second of the workers alone.
 - compile: train (full) and infer (1 object) with the network's modules compiled; memory reading stays as it is.
   Compare with the same keys of train and infer.
 
 Weights are random. A measurement takes about `--seconds` after warm-up; none starts after `--limit` seconds. A failure
-is part of the result, and `--out` is written anew after every measurement. `--small` is for trying it out: tiny
-networks and frames. The part loader needs OpenCV; the others run without.
+is part of the result, and `--out` is written anew after every measurement. Compiling takes longer than all the rest:
+`--parts compile --limit 500` by itself has room for it. `--small` is for trying it out: tiny networks and frames. The
+part loader needs OpenCV; the others run without.
 """
 
 import argparse
@@ -285,9 +287,19 @@ def sync(bench: Bench, network: str, strategy: str) -> dict[str, Any]:
     with profile(activities=activities) as profiler:
         trained.advance(clips)
         bench.wait()  # one of cudaDeviceSynchronize, which is not counted
-    events = {event.key: event.count for event in profiler.key_averages()}
-    found = {key: number for key, number in sorted(events.items()) if key in WAITS or key.startswith("Memcpy DtoH")}
-    return {"events": found, "places": waiting_places(lambda: trained.advance(clips)) if len(activities) > 1 else None}
+    counts: dict[str, Counter[str]] = {"step": Counter(), "optimiser": Counter()}
+    for event in profiler.events():
+        if event.name in WAITS or event.name.startswith("Memcpy DtoH"):
+            counts["optimiser" if in_optimiser(event) else "step"][event.name] += 1
+    places = waiting_places(lambda: trained.advance(clips)) if len(activities) > 1 else None
+    return {"events": dict(counts["step"]), "events_in_optimiser": dict(counts["optimiser"]), "places": places}
+
+
+def in_optimiser(event: Any) -> bool:
+    """The optimiser's counts of steps lie on the processor: nothing waits for them."""
+    while event is not None and not event.name.startswith("Optimizer.step"):
+        event = event.cpu_parent
+    return event is not None
 
 
 def waiting_places(run: Callable[[], None]) -> dict[str, int]:
@@ -365,7 +377,8 @@ def attempt(measure: Measurement) -> dict[str, Any]:
         return {"failed": f"{type(error).__name__}: {first}"}
     finally:
         gc.collect()
-        torch.compiler.reset()
+        if "torch._dynamo" in sys.modules:  # whose import takes seconds
+            torch.compiler.reset()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -394,7 +407,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--davis", type=Path)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--processes", type=int, default=2, help="of which this one is")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--limit", type=float, default=180.0, help="seconds after which no measurement starts")
     parser.add_argument("--small", action="store_true")
     options = parser.parse_args(arguments)
