@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.training.test_training import recipe
 
-from oneshot_vos.clips.dataset import Clip
+from oneshot_vos.clips.batch import Clip
 from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.params import Training, load_params
 from oneshot_vos.supervision.build import build_strategy

@@ -13,7 +13,7 @@ import torch
 from tests.parameters import CLIPS
 from torch import Tensor, nn
 
-from oneshot_vos.clips.dataset import Clip
+from oneshot_vos.clips.batch import Clip
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.losses import BootstrappedCrossEntropy
