@@ -18,7 +18,7 @@ class TimmTrunk(nn.Module):
 
     in_channels: RGB, normalised as everywhere here (the trunk converts it to what the backbone was trained with), and
     masks after it. rate: times the learning rate of the rest of the network, above 0. `channels` lists the widths of
-    the three maps. Statistics of batch normalisation never change; its weights and biases are trained.
+    the three maps, which are normalised, each as a whole. Statistics of batch normalisation never change; its weights and biases are trained.
 
     Raises `UserError` for an unknown name, and for a backbone without maps at these strides.
     """
@@ -33,6 +33,8 @@ class TimmTrunk(nn.Module):
         self.name = name
         self.rate = float(rate)
         self.backbone, self.channels = _cut(name, in_channels)
+        # Backbones leave their maps at any scale: 8 on average at stride 4 of an EfficientNet-Lite0.
+        self.norms = nn.ModuleList(nn.GroupNorm(1, width) for width in self.channels)
         self.first_weight = f"backbone.model.{self.backbone.pretrained_cfg['first_conv']}.weight"
         scale, shift = _conversion(self.backbone.pretrained_cfg)
         masks = torch.zeros(in_channels - 3)
@@ -49,7 +51,8 @@ class TimmTrunk(nn.Module):
 
     def features(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images [B, C, H, W] to features at strides 4, 8 and 16."""
-        f4, f8, f16 = self.backbone(x * self.scale + self.shift)
+        maps = self.backbone(x * self.scale + self.shift)
+        f4, f8, f16 = (norm(each) for norm, each in zip(self.norms, maps, strict=True))
         return f4, f8, f16
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
