@@ -75,8 +75,8 @@ def propagate(
     """Predict the frames `order[1:]`, each from all frames before it in `order`.
 
     `first_masks` [B, K, H, W] in [0, 1] are the masks of frame `order[0]`; every later frame enters the memory with its
-    own soft prediction (equation 1 of the paper). `present` [B, K], on any device, marks the objects that exist. Returns
-    one prediction for each frame of `order[1:]`.
+    own soft prediction (equation 1 of the paper). `present` [B, K], on any device, marks the objects that exist.
+    Returns one prediction for each frame of `order[1:]`.
     """
     memory = ClipMemory(most=options.memory_frames, keep_first=network.reads_first_frame, generators=generators.clips)
     state = network.initial_state(features[order[0]], first_masks.shape[1])
