@@ -431,3 +431,26 @@ def test_values_that_change_no_number_resume_the_same_checkpoint(
         return Job("r", "stcn", {}, "two_step", {}, chosen, 0).made_from(weights, [])
 
     assert (made_from(recipe()) == made_from(recipe(**{name: value}))) is same
+
+
+@pytest.mark.parametrize(("name", "value"), [("copies", 2), ("skip_divisor", 3), ("items", "frames")])
+def test_a_checkpoint_of_sets_used_otherwise_is_kept_aside_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, value: Any
+) -> None:
+    weights, folder = tmp_path / "w", tmp_path / "run"
+    weights.touch()
+    used = {"davis": {"copies": 5, "skip_divisor": 1, "items": "videos"}, "youtube": {"copies": 1}}
+
+    def state(sets: dict[str, Any]) -> StateFolder:
+        job = Job("r", "stcn", {}, "two_step", {}, recipe(), 0, sets)
+        return StateFolder(folder, job.made_from(weights, []))
+
+    folder.mkdir()
+    state(used).save(Progress(7, {}, {}, [], 1.0))
+    assert state(used).load() is not None
+    reordered = state(dict(reversed(used.items())))  # shuffling starts from the order of the sets
+    assert reordered.load() is None
+    changed = state({**used, "davis": {**used["davis"], name: value}})
+    assert changed.load() is None
+    changed.set_aside()
+    assert f"sets.davis.{name}: {used['davis'][name]}, now {value}" in caplog.text
