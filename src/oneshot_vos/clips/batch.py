@@ -37,13 +37,16 @@ class ClipBatch:
         return len(self.names)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = True) -> "ClipBatch":
-        """The same batch on `device`; copies from pinned memory overlap with computation."""
+        """The same batch on `device`, but `present`; copies from pinned memory overlap with computation.
+
+        `present` stays on the processor, where a loss can count objects without waiting for a GPU.
+        """
         return ClipBatch(
             self.frames.to(device, non_blocking=non_blocking),
             self.first_masks.to(device, non_blocking=non_blocking),
             self.targets.to(device, non_blocking=non_blocking),
             self.labelled.to(device, non_blocking=non_blocking),
-            self.present.to(device, non_blocking=non_blocking),
+            self.present,
             self.names,
         )
 

@@ -38,6 +38,7 @@ def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, sn
         chosen.strategy_settings,
         recipe,
         chosen.seed,
+        {name: source.model_dump() for name, source in used.items()},
     )
     state = Path("state") / params.profile_name / run_key
     figure6 = profile.figures.figure6.iteration if chosen.given == "empty" else None

@@ -129,10 +129,11 @@ class TrainingStep:
         for batch in batches:
             generators = Generators.of(self._seed, iteration, range(number, number + len(batch)))
             number += len(batch)
-            with training_precision(self._world.device, self._dtype):
-                terms: dict[str, Tensor] = self._compute(batch, iteration, generators)
+            with self._world.postponing(self._compute, postponed=batch is not batches[-1]):
+                with training_precision(self._world.device, self._dtype):
+                    terms: dict[str, Tensor] = self._compute(batch, iteration, generators)
+                self._scaler.scale(terms["total"] / len(batches)).backward()
             self.terms.add(iteration, terms, batch.names)
-            self._scaler.scale(terms["total"] / len(batches)).backward()
         self._scaler.unscale_(self._optimiser)
         if recipe.optimiser.clip is not None:
             nn.utils.clip_grad_norm_(network.parameters(), recipe.optimiser.clip)
