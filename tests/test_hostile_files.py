@@ -7,26 +7,29 @@ from pathlib import Path
 import pytest
 
 SOURCES = sorted((Path(__file__).resolve().parent.parent / "src").rglob("*.py"))
-# Whole modules, and functions of others, that can turn data into code. `Image.open` guesses the format, see videos.images.
+# What can turn data into code, and what opens whatever the bytes say.
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "os.system", "os.popen", "np.load", "numpy.load", "torch.jit.load"}
+FORBIDDEN_CALLS |= {"Image.open", "cv2.imread", "cv2.VideoCapture"}
 
 
 def dangers(tree: ast.AST) -> Iterator[str]:
-    """What in a module could run code that a file brings."""
+    """What in a module could run code that a file brings, or open another one."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names if name.name.partition(".")[0] in FORBIDDEN_MODULES)
         elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in FORBIDDEN_MODULES:
             yield node.module or ""
         elif isinstance(node, ast.Call):
-            called, options = ast.unparse(node.func), {option.arg: ast.unparse(option.value) for option in node.keywords}
-            loads = called == "torch.load" or called.endswith(("get_state_dict", "load_state_dict_from_url"))
-            if called in FORBIDDEN_CALLS or "allow_pickle" in options:
-                yield called
-            if loads and options.get("weights_only") != "True":
-                yield called
-            if called == "YAML" and options.get("typ") not in ("'safe'", "'rt'"):
+            called = ast.unparse(node.func)
+            options = {option.arg: ast.unparse(option.value) for option in node.keywords}
+            of_tensors = called == "torch.load" or called.endswith(("get_state_dict", "load_state_dict_from_url"))
+            if (
+                called in FORBIDDEN_CALLS
+                or "allow_pickle" in options
+                or (of_tensors and options.get("weights_only") != "True")
+                or (called == "YAML" and options.get("typ") != "'safe'")
+            ):
                 yield called
 
 
@@ -38,8 +41,9 @@ def test_no_module_can_turn_data_into_code(source: Path) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        *("import pickle", "from pickle import loads", "import yaml", "torch.load(p)", "torch.load(p, weights_only=False)"),
-        *("np.load(p)", "np.savez(p, allow_pickle=True)", "eval(t)", "weights.get_state_dict(check_hash=True)", "YAML()"),
+        *("import pickle", "from pickle import loads", "import yaml", "np.load(p)", "eval(t)", "YAML()"),
+        *("np.savez(p, allow_pickle=True)", "weights.get_state_dict(check_hash=True)", "Image.open(p)"),
+        *("torch.load(p)", "torch.load(p, weights_only=False)"),
     ],
 )
 def test_the_search_finds_what_it_looks_for(code: str) -> None:
