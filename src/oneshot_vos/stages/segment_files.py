@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import read_json, replacing, write_json
+from oneshot_vos.files import LOCK, OWNER, read_json, replacing, write_json
 from oneshot_vos.inference.both_ways import GivenFrames, Segmented
 from oneshot_vos.registry import suggest
 from oneshot_vos.videos.frames import FrameSource, frame_named
@@ -139,7 +139,7 @@ class Output:
             content = read_json(file, "what `oneshot-vos segment` writes")
             if isinstance(content, dict) and content.get("format") == _STAMP_FORMAT:
                 return content
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if {entry.name for entry in self.path.iterdir()} - {LOCK, OWNER}:
             raise UserError(
                 f"{self.path}: holds other things than results of `segment`; expected a new or empty folder. Choose "
                 "another one with --out"
