@@ -126,7 +126,7 @@ def read_json(path: Path, expected: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path}: not found; expected {expected}. {_MAKE_AGAIN}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not JSON, not text, or nested without end
         raise UserError(f"{path}: not readable as JSON ({error}); expected {expected}. {_MAKE_AGAIN}") from error
 
 

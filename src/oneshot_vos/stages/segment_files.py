@@ -100,8 +100,9 @@ class Output:
         self.state = path / STATE
         self._key, self._names, self._given = key, source.names, given
         stamp = self._stamp()
-        self.complete = stamp.get("fingerprint") == key and stamp["complete"] and self.has(range(len(source.names)))
-        if stamp and (stamp.get("fingerprint") != key or (stamp["complete"] and not self.complete)):
+        said = stamp.get("complete") is True
+        self.complete = stamp.get("fingerprint") == key and said and self.has(range(len(source.names)))
+        if stamp and (stamp.get("fingerprint") != key or (said and not self.complete)):
             say(f"{path}: made from other inputs, or not whole any more; made anew")
             self._clear()
         if not self.complete:

@@ -68,14 +68,14 @@ class StateFolder:
             return None
         try:
             stored = read_tensors(self._checkpoint)
-        except UnreadableTensorsError as error:
+            if stored.pop("fingerprint") != fingerprint(self._made_from):
+                self._unfit = int(stored["iteration"])
+                return None
+            return Progress(**stored)
+        except (UnreadableTensorsError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
                 f"{self._checkpoint}: not readable ({error}). Delete this file to train from the beginning"
             ) from error
-        if stored.pop("fingerprint") != fingerprint(self._made_from):
-            self._unfit = int(stored["iteration"])
-            return None
-        return Progress(**stored)
 
     def set_aside(self) -> None:
         """Move a checkpoint that `load` found not to fit beside this folder, and log what differs and where it is.

@@ -43,7 +43,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         return dict(json.loads(metadata.get(_METADATA, "{}")))
-    except (OSError, SafetensorError, ValueError, TypeError) as error:
+    except (OSError, SafetensorError, ValueError, TypeError, RecursionError) as error:
         raise _unreadable(path, error, "safetensors weights") from error
 
 
