@@ -285,13 +285,15 @@ def _open(path: Path) -> InputContainer:
 
 def _refused_container(path: Path) -> str | None:
     """FFmpeg's name of the container, if that is why the file was not opened."""
-    before = av.logging.get_level()
+    level, folding = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # the file before may have been refused in the same words
     try:
         with av.logging.Capture(local=True) as said, suppress(av.error.FFmpegError, OSError):
             av.open(f"file:{path}", options=_OPTIONS).close()
     finally:
-        av.logging.set_level(before)
+        av.logging.set_level(level)
+        av.logging.set_skip_repeated(folding)
     if any("m3u8" in text for _, _, text in said):
         return "hls"  # by its content, though not by its name
     return next((name for _, name, text in said if "not on whitelist" in text), None)
