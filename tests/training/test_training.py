@@ -263,7 +263,7 @@ def test_a_loss_that_is_not_finite_stops_with_iteration_and_clips(tmp_path: Path
 def test_a_second_training_of_the_same_run_is_refused(tmp_path: Path) -> None:
     with (
         StateFolder(tmp_path, {"key": "k"}).locked(),
-        pytest.raises(UserError, match="another process is training this run"),
+        pytest.raises(UserError, match=rf"process {os.getpid()} is training this run"),
         StateFolder(tmp_path, {"key": "k"}).locked(),
     ):
         pass

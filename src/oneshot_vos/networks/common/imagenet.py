@@ -1,6 +1,5 @@
 """Trunks initialised with ImageNet weights: residual ones with torchvision's, others with timm's."""
 
-import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -57,8 +56,11 @@ def _fetch(weights: WeightsEnum) -> dict[str, Tensor]:
     """State dict of a torchvision model, from the cache or the network; the checksum is verified after a download."""
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
     try:
-        return dict(weights.get_state_dict(progress=False, check_hash=True))
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        state = dict(weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
+        if not all(isinstance(tensor, Tensor) for tensor in state.values()):
+            raise TypeError("not a table of tensors")
+        return state
+    except Exception as error:  # a damaged file can raise anything
         raise UserError(
             f"{cached}: no usable ImageNet weights there, and they could not be downloaded ({error}). Place the file "
             f"{cached.name} of torchvision ({weights}) there, or set the profile's init.backbone to random"
