@@ -18,7 +18,8 @@ class TimmTrunk(nn.Module):
 
     in_channels: RGB, normalised as everywhere here (the trunk converts it to what the backbone was trained with), and
     masks after it. rate: times the learning rate of the rest of the network, above 0. `channels` lists the widths of
-    the three maps, which are normalised, each as a whole. Statistics of batch normalisation never change; its weights and biases are trained.
+    the three maps, which are normalised, each as a whole. Statistics of batch normalisation never change; its weights
+    and biases are trained.
 
     Raises `UserError` for an unknown name, and for a backbone without maps at these strides.
     """
