@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common.timm_trunk import TimmTrunk
-from oneshot_vos.networks.common.weights import read_tensors
+from oneshot_vos.networks.common.weights import read_weights
 
 _PACKAGE = "package:"
 
@@ -23,7 +23,7 @@ def imagenet_backbone(trunk: TimmTrunk, place: str | None) -> dict[str, Tensor]:
     if place is None:
         return _matched(trunk, _downloaded(trunk.name), f"timm's weights of {trunk.name}")
     path = locate(place)
-    return _matched(trunk, read_tensors(path), str(path))
+    return _matched(trunk, read_weights(path), str(path))
 
 
 def locate(place: str) -> Path:

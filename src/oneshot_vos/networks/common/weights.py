@@ -83,7 +83,7 @@ def recognise(path: Path) -> tuple[str | None, dict[str, Any] | None]:
     return None, None
 
 
-def read_tensors(path: Path) -> dict[str, Any]:
+def read_weights(path: Path) -> dict[str, Any]:
     """What a weight file holds, by name: `.safetensors`, or else a `.pth` of tensors alone."""
     return dict(_read_safetensors(path) if path.suffix == ".safetensors" else _read_official(path))
 
