@@ -408,7 +408,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--processes", type=int, default=2, help="of which this one is")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
-    parser.add_argument("--limit", type=float, default=180.0, help="seconds after which no measurement starts")
+    parser.add_argument("--limit", type=float, default=160.0, help="seconds after which no measurement starts")
     parser.add_argument("--small", action="store_true")
     options = parser.parse_args(arguments)
     networks, parts = options.only.split(","), options.parts.split(",")
