@@ -111,7 +111,6 @@ class Walk:
         probabilities: bool = False,
     ) -> None:
         self.position = 0  # frames behind us
-        self._network = network
         self._source = source
         self._given = given
         self._route = route
