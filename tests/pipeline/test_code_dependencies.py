@@ -102,14 +102,10 @@ def test_a_stage_declares_nothing_that_it_does_not_reach(stage: str, item: str) 
 
 # Modules of declared folders that serve commands beside the pipeline alone (segment, import-videos, cross-check).
 BESIDE_THE_PIPELINE = {
-    *("evaluation/cross_check.py", "reporting/overlay_video.py", "sets/own.py"),
-    *(
-        "inference/both_ways.py",
-        "inference/snapshot.py",
-        "inference/tracker.py",
-        "videos/frames.py",
-        "videos/video_files.py",
-    ),
+    "evaluation/cross_check.py",
+    "inference/tracker.py",
+    "reporting/overlay_video.py",
+    "sets/own.py",
 }
 
 
