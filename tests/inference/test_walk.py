@@ -1,6 +1,7 @@
 """Walking a video both ways: which frames, in which order, from which masks, and where a walk may be broken off."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -8,10 +9,12 @@ import torch
 from tests.stages.clips import TINY, ids, write_folder, write_masks
 
 from oneshot_vos.inference.given import GivenMasks
-from oneshot_vos.inference.plan import InferenceSettings, LongTerm
-from oneshot_vos.inference.snapshot import load_tracker
+from oneshot_vos.inference.plan import InferenceSettings, LongTerm, Memorise, Step
+from oneshot_vos.inference.propagate import Annotation, ObjectTracker
+from oneshot_vos.inference.snapshot import load_tracker, save_tracker
 from oneshot_vos.inference.walk import Walk, plan_both_ways
 from oneshot_vos.networks.common.build import build_network
+from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.stages.segment_files import find_masks
 from oneshot_vos.videos.frames import FrameSource, open_frames
 
@@ -23,6 +26,12 @@ SETTINGS = {
     "all frames": InferenceSettings(memory_every=3, top_k=None, max_frames=None, include_last=True),
     "long-term": InferenceSettings(
         memory_every=1, max_frames=None, long_term=LongTerm(max_frames=4, min_frames=2, prototypes=4, max_elements=16)
+    ),
+    "official": InferenceSettings(
+        memory_every=1,
+        max_frames=None,
+        long_term=LongTerm(max_frames=4, min_frames=2, prototypes=4, max_elements=16),
+        official_quirks=True,
     ),
 }
 
@@ -39,19 +48,16 @@ def given_masks(source: FrameSource, files: dict[int, str]) -> GivenMasks:
 
 @pytest.mark.parametrize("labelled", [[0], [5], [11], [0, 11], [3, 4, 9]])
 def test_every_frame_is_output_once_and_in_the_order_of_its_walk(tmp_path: Path, labelled: list[int]) -> None:
-    files = write_masks(tmp_path / "given", *labelled)
     source = open_frames(write_folder(tmp_path / "v", FRAMES, 2))
+    files = write_masks(tmp_path / "given", *labelled)
     given = given_masks(source, dict(zip(labelled, files, strict=True)))
     routes = plan_both_ways(FRAMES, given, InferenceSettings(), network("stcn"))
     first = labelled[0]
-    output = {
-        route.name: [t for t, step in zip(route.order, route.steps, strict=True) if step.output] for route in routes
-    }
+    steps = {route.name: list(zip(route.order, route.steps, strict=True)) for route in routes}
+    output = {name: [t for t, step in pairs if step.output] for name, pairs in steps.items()}
     assert output["forwards"] == list(range(first, FRAMES))
     assert output.get("backwards", []) == list(range(first - 1, -1, -1))
-    annotated = {
-        route.name: [t for t, step in zip(route.order, route.steps, strict=True) if step.annotated] for route in routes
-    }
+    annotated = {name: [t for t, step in pairs if step.annotated] for name, pairs in steps.items()}
     assert annotated["forwards"] == labelled
     assert annotated.get("backwards", [first]) == [first]
 
@@ -96,24 +102,41 @@ def test_a_walk_that_is_saved_and_restored_goes_on_bit_by_bit(
         assert torch.equal(result.probabilities, broken[t].probabilities)
 
 
-def test_a_snapshot_runs_no_foreign_code(tmp_path: Path) -> None:
-    import pickle
+class NamedState(STCN):
+    """A network whose state has names, which a file does not know."""
 
-    class Foreign:
-        def __reduce__(self):
-            return (Path.touch, (tmp_path / "touched",))
+    class State(NamedTuple):
+        seen: torch.Tensor
 
-    source = open_frames(write_folder(tmp_path / "v", FRAMES, 2))
-    given = given_masks(source, {0: write_masks(tmp_path / "given", 0)[0]})
-    built = network("stcn")
-    route = plan_both_ways(FRAMES, given, InferenceSettings(), built)[0]
-    walk = Walk(built, source, given, route, InferenceSettings(), device=CPU)
-    for content in (pickle.dumps(Foreign()), pickle.dumps(print), pickle.dumps({"a": 1}), b"junk"):
-        objects = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        torch.save({"position": 1, "objects": objects, "tensors": []}, tmp_path / "foreign.pt")
-        assert load_tracker(tmp_path / "foreign.pt", walk.tracker, built, CPU) is None
-    assert not (tmp_path / "touched").exists()
-    (tmp_path / "pickle.pt").write_bytes(pickle.dumps(Foreign()))
-    assert load_tracker(tmp_path / "pickle.pt", walk.tracker, built, CPU) is None
-    assert not (tmp_path / "touched").exists()
-    assert walk.position == 0
+    def initial_state(self, features, objects):
+        return self.State(torch.zeros(1, objects, 1))
+
+    def memorise(self, features, masks, state, *, deep=True):
+        frame, _ = super().memorise(features, masks, (), deep=deep)
+        return frame, self.State(state[0] + masks.mean((-2, -1))[..., None])
+
+
+def test_a_snapshot_holds_whatever_state_a_network_has(tmp_path: Path) -> None:
+    built = NamedState(**TINY["stcn"])
+    trackers = [ObjectTracker(built.eval(), 1, InferenceSettings()) for _ in range(2)]
+    annotation = Annotation((1,), torch.eye(32)[None])
+    trackers[0].advance(Step(0, memorise=Memorise.PERMANENT, annotated=True), torch.rand(3, 32, 32), annotation)
+    save_tracker(tmp_path / "s.pt", trackers[0], 1)
+    assert load_tracker(tmp_path / "s.pt", trackers[1], CPU, 2) == 1
+    image = torch.rand(3, 32, 32)
+    one, other = (tracker.advance(Step(1, tracked=True), image, None) for tracker in trackers)
+    assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("change", [{"version": "0.0.1"}, {"position": 9}, {"position": -1}, {"tracker": {}}])
+def test_a_snapshot_that_does_not_fit_is_named_and_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, change: dict[str, object]
+) -> None:
+    tracker = ObjectTracker(network("stcn"), 1, InferenceSettings())
+    save_tracker(tmp_path / "s.pt", tracker, 1)
+    torch.save({**torch.load(tmp_path / "s.pt", weights_only=True), **change}, tmp_path / "s.pt")
+    before = tracker.state_dict()
+    with caplog.at_level("INFO"):
+        assert load_tracker(tmp_path / "s.pt", tracker, CPU, 2) is None
+    assert "s.pt: not usable" in caplog.text
+    assert tracker.state_dict() == before

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import pickle
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, read_json, replacing, write_json
+from oneshot_vos.networks.common.tensor_files import UnreadableTensorsError, read_tensors
 
 _log = logging.getLogger(__name__)
 
@@ -79,11 +79,10 @@ class StateFolder:
         if not self._checkpoint.exists():
             return None
         try:
-            stored = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            reason = str(error).partition("\n")[0].partition(". ")[0]
+            stored = read_tensors(self._checkpoint)
+        except UnreadableTensorsError as error:
             raise UserError(
-                f"{self._checkpoint}: not readable ({reason}). Delete this file to train from the beginning"
+                f"{self._checkpoint}: not readable ({error}). Delete this file to train from the beginning"
             ) from error
         if stored.pop("fingerprint") != fingerprint(self._made_from):
             self._unfit = int(stored["iteration"])

@@ -1,6 +1,5 @@
 """Trunks initialised with torchvision's ImageNet weights."""
 
-import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -45,8 +44,8 @@ def _fetch(weights: WeightsEnum) -> dict[str, Tensor]:
     """State dict of a torchvision model, from the cache or the network; the checksum is verified after a download."""
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
     try:
-        return dict(weights.get_state_dict(progress=False, check_hash=True))
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        return dict(weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
+    except Exception as error:  # a damaged file can raise anything
         raise UserError(
             f"{cached}: no usable ImageNet weights there, and they could not be downloaded ({error}). Place the file "
             f"{cached.name} of torchvision ({weights}) there, or set the profile's init.backbone to random"
