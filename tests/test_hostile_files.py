@@ -20,10 +20,7 @@ def dangers(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in FORBIDDEN_MODULES:
             yield node.module or ""
         elif isinstance(node, ast.Call):
-            called, options = (
-                ast.unparse(node.func),
-                {option.arg: ast.unparse(option.value) for option in node.keywords},
-            )
+            called, options = ast.unparse(node.func), {option.arg: ast.unparse(option.value) for option in node.keywords}
             loads = called == "torch.load" or called.endswith(("get_state_dict", "load_state_dict_from_url"))
             if called in FORBIDDEN_CALLS or "allow_pickle" in options:
                 yield called
@@ -41,20 +38,8 @@ def test_no_module_can_turn_data_into_code(source: Path) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        *(
-            "import pickle",
-            "from pickle import loads",
-            "import yaml",
-            "torch.load(p)",
-            "torch.load(p, weights_only=False)",
-        ),
-        *(
-            "np.load(p)",
-            "np.savez(p, allow_pickle=True)",
-            "eval(t)",
-            "weights.get_state_dict(check_hash=True)",
-            "YAML()",
-        ),
+        *("import pickle", "from pickle import loads", "import yaml", "torch.load(p)", "torch.load(p, weights_only=False)"),
+        *("np.load(p)", "np.savez(p, allow_pickle=True)", "eval(t)", "weights.get_state_dict(check_hash=True)", "YAML()"),
     ],
 )
 def test_the_search_finds_what_it_looks_for(code: str) -> None:

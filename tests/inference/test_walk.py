@@ -27,12 +27,6 @@ SETTINGS = {
     "long-term": InferenceSettings(
         memory_every=1, max_frames=None, long_term=LongTerm(max_frames=4, min_frames=2, prototypes=4, max_elements=16)
     ),
-    "official": InferenceSettings(
-        memory_every=1,
-        max_frames=None,
-        long_term=LongTerm(max_frames=4, min_frames=2, prototypes=4, max_elements=16),
-        official_quirks=True,
-    ),
 }
 
 

@@ -63,7 +63,6 @@ class InferenceSettings:
     long_term: condense old frames instead of dropping them.
     internal_size: images whose shorter side is longer are segmented at this size, and the probabilities resized back.
     flip: also segment the mirrored video and average the probabilities.
-    official_quirks: do as the official programs do also where that is worse; see docs/quirks.md.
     """
 
     memory_every: int = 5
@@ -77,7 +76,6 @@ class InferenceSettings:
     long_term: LongTerm | None = None
     internal_size: int | None = None
     flip: bool = False
-    official_quirks: bool = False
 
     def __post_init__(self) -> None:
         names = ("memory_every", "top_k", "max_frames", "short_side", "object_chunk", "deep_update_every")

@@ -249,7 +249,6 @@ class Infer(Strict):
     long_term: LongTerm | None
     internal_size: Annotated[int, Field(ge=16)] | None  # pixels; shorter side inside the network alone
     flip: bool  # average with the mirrored video
-    official_quirks: bool  # do what the official programs do where we think them wrong: docs/quirks.md
 
 
 class Evaluate(Strict):

@@ -168,7 +168,6 @@ class Cutie(Network[CutieFeatures]):
     reads_first_frame = False
     updates_memory_frames = True
     black_border = True
-    groups_apart = True
     others_channels = ("mask_encoder.conv1.weight", "pixel_fuser.sensory_compress.weight")
 
     def __init__(
