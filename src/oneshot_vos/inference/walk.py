@@ -110,11 +110,6 @@ class Walk:
         done = zip(self._route.order, self._route.steps[: self.position], strict=False)
         return [t for t, step in done if step.output]
 
-    @property
-    def finished(self) -> bool:
-        """Whether every frame is behind us."""
-        return self.position == len(self._route.steps)
-
     def save(self, path: Path) -> None:
         """Write where we stand; to be called between two frames."""
         save_tracker(path, self.tracker, self.position)

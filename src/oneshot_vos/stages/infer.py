@@ -1,16 +1,16 @@
 """Stage `infer`: segment the evaluation sets with a trained network, and a part of one with its earlier states."""
 
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from oneshot_vos.files import fingerprint, replacing_folder, sha256_of
-from oneshot_vos.inference.plan import InferenceSettings, LongTerm
 from oneshot_vos.inference.writer import clear_state, segment_set
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
-from oneshot_vos.params import Infer, Params
+from oneshot_vos.params import Params
 from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.objects_index import read_youtube_index
 from oneshot_vos.videos.video import evaluation_videos
@@ -72,7 +72,7 @@ class _Segmenter:
             "dtype": str(self._dtype),
             "weights": sha256_of(weights),
             "network": self._arguments,
-            "infer": self._infer.model_dump(),
+            "infer": asdict(self._infer),
             "given": self._given,
             "set": sha256_of(index),
             "first": part,
@@ -84,7 +84,7 @@ class _Segmenter:
         segment_set(
             network,
             evaluation_videos(videos, self._given, part) if youtube is None else videos,
-            inference_settings(self._infer),
+            self._infer,
             out,
             state=self._used[-1],
             fingerprint=fingerprint(made_from),
@@ -102,9 +102,3 @@ class _Segmenter:
             clear_state(folder)
         with suppress(OSError):
             self._state.rmdir()
-
-
-def inference_settings(infer: Infer) -> InferenceSettings:
-    """The settings of the parameter file as inference takes them."""
-    values = infer.model_dump()
-    return InferenceSettings(**{**values, "long_term": LongTerm(**values["long_term"]) if infer.long_term else None})

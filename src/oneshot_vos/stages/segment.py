@@ -13,8 +13,7 @@ from oneshot_vos import __version__
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, sha256_of
 from oneshot_vos.inference.given import GivenMasks
-from oneshot_vos.inference.plan import InferenceSettings
-from oneshot_vos.inference.tracker import settings_of
+from oneshot_vos.inference.plan import InferenceSettings, settings_of
 from oneshot_vos.inference.walk import Route, Walk, plan_both_ways
 from oneshot_vos.interrupts import stop_requests
 from oneshot_vos.networks import NETWORKS
