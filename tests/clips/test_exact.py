@@ -62,7 +62,7 @@ def test_grey() -> None:
 
 
 def test_torchvision_is_left_to_its_weights(repository: Path) -> None:
-    """Importing it costs every process of a training as much as torch itself."""
+    """Importing it costs a process as much as torch itself."""
     package = repository / "src/oneshot_vos"
     found = {
         file.relative_to(package).as_posix()

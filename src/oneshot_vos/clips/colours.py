@@ -20,7 +20,7 @@ def _shift_hue(image: Image.Image, turns: float) -> Image.Image:
     return Image.merge("HSV", (Image.fromarray(shifted), saturation, value)).convert("RGB")
 
 
-# As torchvision's functions for Pillow images. Importing torchvision costs a process as much as torch itself.
+# As torchvision's functions for Pillow images; importing torchvision costs a process as much as torch itself.
 _EXACT: Mapping[str, Callable[[Image.Image, float], Image.Image]] = MappingProxyType(
     {
         "brightness": lambda image, factor: ImageEnhance.Brightness(image).enhance(factor),
