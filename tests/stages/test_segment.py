@@ -397,6 +397,16 @@ def test_without_weights_the_only_trained_ones_are_taken(
     assert (two.exit_code, "there are results/mini/train/a/" in two.output) == (2, True)
 
 
+def test_a_folder_that_another_process_segments_into_is_left_to_it(
+    folder: Path, weights: Path, tmp_path: Path, held_elsewhere: Callable[[Path, str], int]
+) -> None:
+    number = held_elsewhere(tmp_path / "out", "segmenting into this folder")
+    result = segment(folder, weights, tmp_path / "out", masks=write_masks(tmp_path / "given", 0))
+    assert result.exit_code == 2
+    assert f"out: process {number} is segmenting into this folder" in result.output
+    assert {file.name for file in (tmp_path / "out").rglob("*")} == {"lock", "lock.pid"}
+
+
 def test_a_folder_of_other_things_is_not_written_to(folder: Path, weights: Path, tmp_path: Path) -> None:
     (tmp_path / "out/masks").mkdir(parents=True)
     (tmp_path / "out/masks/mine.txt").write_text("mine", encoding="utf-8")

@@ -13,7 +13,7 @@ needs torch.
 from oneshot_vos.params.blocks import Strict
 from oneshot_vos.params.data import Data, DavisSet, PairsSet, YouTubeVideos
 from oneshot_vos.params.reading import load_params, load_profiles, require_none, show_run
-from oneshot_vos.params.schema import FigureChoice, Labels, Optimiser, Params, Run, Schedule, Training
+from oneshot_vos.params.schema import FigureChoice, Labels, Optimiser, Params, Profile, Run, Schedule, Training
 from oneshot_vos.registry import require_arguments
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Optimiser",
     "PairsSet",
     "Params",
+    "Profile",
     "Run",
     "Schedule",
     "Strict",

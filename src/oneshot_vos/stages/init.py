@@ -24,7 +24,8 @@ def run(params: Params, network: str, out: Path) -> None:
     if params.profile.init.backbone == "imagenet":
         from oneshot_vos.networks.common.imagenet import load_imagenet  # torchvision takes seconds to import
 
-        load_imagenet(built, NETWORKS[network].trunks, torch.Generator().manual_seed(_SEED))
+        generator = torch.Generator().manual_seed(_SEED)
+        load_imagenet(built, NETWORKS[network].trunks, generator, params.profile.init.files)
         built.start_as_published(torch.Generator().manual_seed(_SEED))
     save_weights(out, built, {"model": network, "settings": settings, "backbone": params.profile.init.backbone})
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from oneshot_vos import __version__
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import fingerprint, sha256_of
+from oneshot_vos.files import fingerprint, held, sha256_of
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.plan import InferenceSettings, settings_of
 from oneshot_vos.inference.walk import Route, Walk, plan_both_ways
@@ -126,12 +126,13 @@ class Segmenter:
                 "probabilities": options.probabilities,
             }
         )
-        folder = Output(out, key, source, given, options.probabilities, self._say)
-        if not folder.complete:
-            self._walk(source, given, settings, folder)
-            folder.finish(self._describe(source, given, settings))
-        if options.overlay and not (out / OVERLAY).exists():
-            _write_overlay(source, out)
+        with held(out, "segmenting into this folder"):
+            folder = Output(out, key, source, given, options.probabilities, self._say)
+            if not folder.complete:
+                self._walk(source, given, settings, folder)
+                folder.finish(self._describe(source, given, settings))
+            if options.overlay and not (out / OVERLAY).exists():
+                _write_overlay(source, out)
         self._say(f"{source.path}: {len(source.names)} masks of {len(given.ids)} object(s) in {out}")
 
     def _walk(self, source: FrameSource, given: GivenMasks, settings: InferenceSettings, folder: Output) -> None:

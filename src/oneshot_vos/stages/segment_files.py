@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import read_json, replacing, write_json
+from oneshot_vos.files import LOCK, OWNER, read_json, replacing, write_json
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.walk import Segmented
 from oneshot_vos.registry import suggest
@@ -104,8 +104,9 @@ class Output:
         self.state = path / STATE
         self._key, self._names, self._given = key, source.names, given
         stamp = self._stamp()
-        self.complete = stamp.get("fingerprint") == key and stamp["complete"] and self.has(range(len(source.names)))
-        if stamp and (stamp.get("fingerprint") != key or (stamp["complete"] and not self.complete)):
+        said = stamp.get("complete") is True
+        self.complete = stamp.get("fingerprint") == key and said and self.has(range(len(source.names)))
+        if stamp and (stamp.get("fingerprint") != key or (said and not self.complete)):
             say(f"{path}: made from other inputs, or not whole any more; made anew")
             self._clear()
         if not self.complete:
@@ -143,7 +144,7 @@ class Output:
             content = read_json(file, "what `oneshot-vos segment` writes")
             if isinstance(content, dict) and content.get("format") == _STAMP_FORMAT:
                 return content
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if {entry.name for entry in self.path.iterdir()} - {LOCK, OWNER}:
             raise UserError(
                 f"{self.path}: holds other things than results of `segment`; expected a new or empty folder. Choose "
                 "another one with --out"

@@ -43,7 +43,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         return dict(json.loads(metadata.get(_METADATA, "{}")))
-    except (OSError, SafetensorError, ValueError, TypeError) as error:
+    except (OSError, SafetensorError, ValueError, TypeError, RecursionError) as error:
         raise _unreadable(path, error, "safetensors weights") from error
 
 
@@ -81,6 +81,11 @@ def recognise(path: Path) -> tuple[str | None, dict[str, Any] | None]:
         if spec.owns(names):
             return name, spec.arguments(names)
     return None, None
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """What a weight file holds, by name: `.safetensors`, or else a `.pth` of tensors alone."""
+    return dict(_read_safetensors(path) if path.suffix == ".safetensors" else _read_official(path))
 
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
