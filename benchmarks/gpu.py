@@ -56,7 +56,6 @@ from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Params, Training, load_params
 from oneshot_vos.sets.davis import read_davis
-from oneshot_vos.stages.infer import inference_settings
 from oneshot_vos.training.batches import Positions, load_batches
 from oneshot_vos.training.distributed import World
 from oneshot_vos.training.job import Job
@@ -246,7 +245,7 @@ def infer(bench: Bench, network: str, objects: int, *, compiled: bool = False) -
         report = segment_set(
             net,
             [Video("video", tuple(part), {part[0].stem: mask})],
-            inference_settings(bench.params.profile.infer[network]),
+            bench.params.profile.infer[network],
             bench.folder / "masks.zip",
             state=bench.folder / "state",
             fingerprint="benchmark",

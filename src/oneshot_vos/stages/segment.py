@@ -12,9 +12,9 @@ from tqdm import tqdm
 from oneshot_vos import __version__
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, held, sha256_of
-from oneshot_vos.inference.both_ways import GivenFrames, Route, Walk, plan_routes
-from oneshot_vos.inference.plan import InferenceSettings
-from oneshot_vos.inference.tracker import settings_of
+from oneshot_vos.inference.given import GivenMasks
+from oneshot_vos.inference.plan import InferenceSettings, settings_of
+from oneshot_vos.inference.walk import Route, Walk, plan_both_ways
 from oneshot_vos.interrupts import stop_requests
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.precision import choose_precision
@@ -64,7 +64,7 @@ def run(
     if not masks:
         raise UserError("no mask is given; expected --mask with the mask of at least one frame")
     source = _open(video)
-    given = GivenFrames(find_masks(masks, source))
+    given = find_masks(masks, source)
     segmenter = Segmenter(weights, network, say)
     segmenter.segment(source, given, out or Path("segmented") / _name(video), options)
 
@@ -85,7 +85,7 @@ def run_all(
     for video in videos:
         source = _open(video.frames[0].parent)
         paths = [str(video.masks[video.stem(t)]) for t in video.labelled]
-        segmenter.segment(source, GivenFrames(find_masks(paths, source)), out / video.name, options)
+        segmenter.segment(source, find_masks(paths, source), out / video.name, options)
 
 
 def _open(video: Path) -> FrameSource:
@@ -109,7 +109,7 @@ class Segmenter:
         self._network = load_for_inference(self.network, self._arguments, self._weights, self._device)
         self._checksum = sha256_of(self._weights)
 
-    def segment(self, source: FrameSource, given: GivenFrames, out: Path, options: Options) -> None:
+    def segment(self, source: FrameSource, given: GivenMasks, out: Path, options: Options) -> None:
         """Write `out`: masks, an overlay video and probabilities if asked for; resumes what was interrupted."""
         settings = options.settings(self.network, source.size)
         key = fingerprint(
@@ -135,9 +135,9 @@ class Segmenter:
                 _write_overlay(source, out)
         self._say(f"{source.path}: {len(source.names)} masks of {len(given.ids)} object(s) in {out}")
 
-    def _walk(self, source: FrameSource, given: GivenFrames, settings: InferenceSettings, folder: Output) -> None:
+    def _walk(self, source: FrameSource, given: GivenMasks, settings: InferenceSettings, folder: Output) -> None:
         with tqdm(total=len(source.names), desc=source.path.name, unit="frame") as bar, stop_requests() as stop:
-            for route in plan_routes(len(source.names), given, settings, self._network):
+            for route in plan_both_ways(len(source.names), given, settings, self._network):
                 done = folder.state / f"{route.name}.done"
                 if done.exists():
                     bar.update(sum(step.output for step in route.steps))
@@ -149,6 +149,7 @@ class Segmenter:
                 bar.update(len(walk.output))
                 saved = time.monotonic()
                 for frame in walk.frames():
+                    given.put_over(frame.frame, frame.ids)  # a network that works at a smaller size blurs them
                     folder.write(frame)
                     bar.update()
                     if stop.requested or time.monotonic() - saved > _SAVE_EVERY:
@@ -159,7 +160,7 @@ class Segmenter:
                 snapshot.unlink(missing_ok=True)
 
     def _new_walk(
-        self, source: FrameSource, given: GivenFrames, route: Route, settings: InferenceSettings, folder: Output
+        self, source: FrameSource, given: GivenMasks, route: Route, settings: InferenceSettings, folder: Output
     ) -> Walk:
         return Walk(
             self._network,
@@ -172,7 +173,7 @@ class Segmenter:
             probabilities=folder.probabilities,
         )
 
-    def _describe(self, source: FrameSource, given: GivenFrames, settings: InferenceSettings) -> dict[str, Any]:
+    def _describe(self, source: FrameSource, given: GivenMasks, settings: InferenceSettings) -> dict[str, Any]:
         return {
             "video": str(source.path),
             "masks": {source.names[t]: str(file) for t, file in given.files.items()},

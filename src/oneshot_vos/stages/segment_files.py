@@ -11,7 +11,8 @@ import numpy as np
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import LOCK, OWNER, read_json, replacing, write_json
-from oneshot_vos.inference.both_ways import GivenFrames, Segmented
+from oneshot_vos.inference.given import GivenMasks
+from oneshot_vos.inference.walk import Segmented
 from oneshot_vos.registry import suggest
 from oneshot_vos.videos.frames import FrameSource, frame_named
 from oneshot_vos.videos.images import frame_files, frame_name
@@ -24,8 +25,8 @@ STAMP, MASKS, PROBABILITIES, OVERLAY, STATE = "segment.json", "masks", "probabil
 _STAMP_FORMAT = "oneshot-vos segment 1"
 
 
-def find_masks(texts: Sequence[str], source: FrameSource) -> dict[int, Path]:
-    """Frame numbers and mask files.
+def find_masks(texts: Sequence[str], source: FrameSource) -> GivenMasks:
+    """The masks that are named, and the objects in them.
 
     A text is the path of a mask named like its frame, a folder of such, or `FRAME=PATH`. The frames of a video file are
     named by their numbers from 0; any number of zeros may stand before one. Raises `UserError` for a mask that is
@@ -33,6 +34,7 @@ def find_masks(texts: Sequence[str], source: FrameSource) -> dict[int, Path]:
     """
     places = {name: t for t, name in enumerate(source.names)}
     found: dict[int, Path] = {}
+    objects: dict[int, tuple[int, ...]] = {}
     rules = MaskRules()
     for text in texts:
         for frame, path in _named_masks(text):
@@ -46,9 +48,8 @@ def find_masks(texts: Sequence[str], source: FrameSource) -> dict[int, Path]:
                 raise UserError(
                     f"{path}: frame '{frame}' has a mask already, {found[t]}; expected one per frame. Take one away"
                 )
-            found[t] = path
-            _check_mask(path, source, rules)
-    return dict(sorted(found.items()))
+            found[t], objects[t] = path, _objects(path, source, rules)
+    return GivenMasks(dict(sorted(found.items())), objects)
 
 
 def _named_masks(text: str) -> Iterator[tuple[str, Path]]:
@@ -74,15 +75,18 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _check_mask(path: Path, source: FrameSource, rules: MaskRules) -> None:
+def _objects(path: Path, source: FrameSource, rules: MaskRules) -> tuple[int, ...]:
+    """The ids of a mask, once it is found fit."""
     height, width = mask_size(path)
     if (height, width) != source.size:
         raise UserError(
             f"{path}: the mask is {width}x{height} pixels, but the video {source.path} is "
             f"{source.size[1]}x{source.size[0]}; expected the same size. Resize the mask with nearest neighbour"
         )
-    if not object_ids(rules.read(path).ids):
+    ids = tuple(object_ids(rules.read(path).ids))
+    if not ids:
         raise UserError(f"{path}: the mask is empty (no id above 0); expected an object. Draw one, or leave it out")
+    return ids
 
 
 def _nearest(frame: str, names: Sequence[str]) -> str:
@@ -94,7 +98,7 @@ class Output:
     """The folder of results: what is in it, and whether it belongs to the same inputs."""
 
     def __init__(
-        self, path: Path, key: str, source: FrameSource, given: GivenFrames, probabilities: bool, say: Say
+        self, path: Path, key: str, source: FrameSource, given: GivenMasks, probabilities: bool, say: Say
     ) -> None:
         self.path, self.probabilities = path, probabilities
         self.state = path / STATE
