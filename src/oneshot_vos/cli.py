@@ -185,6 +185,24 @@ def infer(
 
 
 @app.command()
+def probe(
+    run: RunName,
+    weights: WeightsFile,
+    snapshots: Annotated[Path, typer.Option(help="Folder with the weights on the way.")],
+    sets: SetsFolder,
+    out: Annotated[Path, typer.Option(help="File for the table.")],
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Ask how much a network looks at its references, over the course of its training."""
+    chosen = load_params(params, profile)
+    chosen.run(run)
+    from oneshot_vos.stages import probe as stage
+
+    stage.run(chosen, run, weights, snapshots, sets, out)
+
+
+@app.command()
 def baseline(
     sets: SetsFolder,
     masks: Annotated[Path, typer.Option(help="Folder for the masks.")],
@@ -221,6 +239,7 @@ def tables(
     metrics: Annotated[Path, typer.Option(help="Folder with the scores of all runs.")],
     labels: Annotated[Path, typer.Option(help="Folder above what `labels` wrote for each kind.")],
     curves: Annotated[Path, typer.Option(help="Folder with the training curves of all runs.")],
+    probes: Annotated[Path, typer.Option(help="Folder with what `probe` wrote for all runs.")],
     server_scores: Annotated[Path, typer.Option(help="Scores that the YouTube-VOS server gave.")],
     out: FolderOut,
     profile: ProfileName = None,
@@ -230,7 +249,7 @@ def tables(
     chosen = load_params(params, profile)
     from oneshot_vos.stages import tables as stage
 
-    stage.run(chosen, metrics, labels, curves, server_scores, out)
+    stage.run(chosen, metrics, labels, curves, probes, server_scores, out)
 
 
 @app.command()
