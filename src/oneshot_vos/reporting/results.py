@@ -124,7 +124,8 @@ def read_results(
 
     Scores lie in `metrics/<run>/<set>.json`, those over training in `metrics/<run>/curve.json`, records of trainings in
     `curves/{<run>,pretrain-<network>}/run.json`, probes in `probes/<run>.tsv`, label counts in `label_ratio.json` of
-    `labels` or its folders `first` and `every`. `server_file` holds the server's scores; None: the profile has no set that the server scores.
+    `labels` or its folders `first` and `every`. `server_file` holds the server's scores; None: the profile has no set
+    that the server scores.
     """
     listed = run_list(runs)
     server = read_server_scores(server_file, list(runs)) if server_file else []

@@ -2,7 +2,8 @@
 
 `table1.*` to `table4.*` set our scores against the paper's, `runs.*` has every run of the list, each as CSV (all
 columns) and as Markdown (what fits a screen); `curves.*` has the scores over the course of training, `takeoff.*` how
-much networks look at their references; `summary.json` is for `dvc metrics diff`, `summary.md` is where a person starts. Scores are percent. Equal inputs give equal bytes.
+much networks look at their references; `summary.json` is for `dvc metrics diff`, `summary.md` is where a person starts.
+Scores are percent. Equal inputs give equal bytes.
 """
 
 from collections.abc import Mapping

@@ -10,14 +10,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from oneshot_vos.evaluation.measures import region_similarity
 from oneshot_vos.files import write_text
-from oneshot_vos.inference.geometry import padding_for, resize_ids, resize_image, short_side_size
+from oneshot_vos.inference.geometry import crop, padding_for, resize_ids, resize_image, short_side_size
 from oneshot_vos.inference.video import read_ids
 from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Network, Prediction
@@ -94,17 +93,18 @@ def probe(network: Network[Any], clip: LabelledClip, device: torch.device) -> Ma
     ahead = propagate(network, features, order, masks[None, 0], present, options, draws)
     true = [masks[None, t] for t in order[1:]]
     references = ([prediction.masks for prediction in ahead], true, [torch.zeros_like(each) for each in true])
-    truth = masks[0].bool().cpu().numpy()
-    return {
-        name: _similarities(_found_again(network, features, given, present), truth)
-        for name, given in zip(REFERENCES, references, strict=True)
-    }
+    found = {}
+    for name, given in zip(REFERENCES, references, strict=True):
+        logits = crop(_found_again(network, features, given, present).logits[0], padding)
+        winner, truth = logits.argmax(0).cpu().numpy(), clip.masks[0].bool().numpy()
+        found[name] = [region_similarity(winner == number, mask) for number, mask in enumerate(truth, 1)]
+    return found
 
 
 def _found_again(
     network: Network[Any], features: Sequence[Any], given: Sequence[Tensor], present: Tensor
 ) -> Prediction:
-    """Frame 0 from the later frames, walked from the last one back; `given` [1, K, H, W] are the masks of frame 1 on."""
+    """Frame 0, walked to from the last frame back; `given` [1, K, H, W] are the masks of the frames from 1 on."""
     memory = ClipMemory(keep_first=network.reads_first_frame)
     state = network.initial_state(features[-1], given[-1].shape[1])
     for t in range(len(features) - 1, 0, -1):
@@ -112,9 +112,3 @@ def _found_again(
         memory.add(frame)
         prediction, state = network.segment(features[t - 1], memory, state, given[t - 1], present, update=t > 1)
     return prediction
-
-
-def _similarities(prediction: Prediction, truth: np.ndarray) -> list[float]:
-    """J of every object against its true mask, `truth` [K, H, W]."""
-    winner = prediction.logits[0].argmax(0).cpu().numpy()
-    return [region_similarity(winner == number, mask) for number, mask in enumerate(truth, 1)]
