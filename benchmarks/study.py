@@ -5,8 +5,8 @@
 
 Every run of `--params` (once per seed, extensions once), each stage a process of one thread, at most `--cores` of them
 at a time: what ORDER says first, then the longest. `--gpu N`: N trainings at a time share the GPU, the others take a
-core each; by default all of them do. When the time is up, trainings save a checkpoint and end; the last SCORING
-seconds are for the masks and scores of finished ones. The same command resumes, and what is done is not repeated.
+core each; by default all of them do. When the time is up, trainings save a checkpoint and end; before that, SCORING
+seconds (a quarter of a short time) are for the masks and scores of finished ones. The same command resumes, and what is done is not repeated.
 
 `--out` gets at most 8 files: status.json, summary.md, takeoff.png, results.tar.gz (scores, tables, curves, probes), and
 state-1.tar to state-4.tar (pretrained weights, checkpoints, finished weights, as far as they fit), which `--resume`
@@ -52,9 +52,9 @@ ORDER = (
     r"\w+-\w+-backbone-[a-z]+$",  # extensions
 )
 # Time of an iteration on one thread, beside fully supervised STCN's.
-COST = {"stcn": {"one_step": 0.75, "two_step": 1.1}, "xmem": {"full": 1.6, "two_step": 1.5, "t_step": 1.8}}
-COST |= {"cutie": {"full": 2.1, "two_step": 1.9, "t_step": 2.3}}
-SCORING = 75.0  # seconds at the end in which no training goes on
+COST = {"stcn": {"one_step": 0.9, "two_step": 1.3}, "xmem": {"full": 1.7, "two_step": 1.6, "t_step": 2.0}}
+COST |= {"cutie": {"full": 2.4, "two_step": 2.4, "t_step": 2.6}}
+SCORING = 75.0  # seconds at the end in which nothing is trained
 PART = 15_500_000  # most bytes of a state-N.tar
 PARTS = 4
 STOPPED = (-signal.SIGTERM, 128 + signal.SIGTERM)  # exit codes of a process that was asked to end
@@ -224,11 +224,12 @@ def last_line(log: Path) -> str:
 def work(jobs: list[Job], crew: Crew, minutes: float) -> None:
     """Do the jobs, the first ones first, until all is done, time is up, or somebody asks to end."""
     deadline = START + 60 * minutes
+    last_training = deadline - min(SCORING, 15 * minutes)
     training = True
     with stop_requests() as stop:
         while not stop.requested and time.monotonic() < deadline:
             crew.reap()
-            if training and time.monotonic() > deadline - SCORING:
+            if training and time.monotonic() > last_training:
                 training = False
                 crew.stop(trainings_alone=True)
             crew.start(job for job in jobs if training or not job.trains)

@@ -11,6 +11,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.reporting.plot import Line, Panel, draw_panels
 from oneshot_vos.reporting.progress import colour_of, label_of
 from oneshot_vos.reporting.text import markdown_table, number
+from oneshot_vos.supervision import STRATEGIES
 
 REFERENCES = ("predicted", "true", "empty")
 MARGIN = 25.0  # points of J by which a predicted reference has to beat an empty one; a blind network has about none
@@ -45,11 +46,12 @@ def takeoff_iteration(points: pd.DataFrame) -> float:
 
 
 def takeoff_image(runs: pd.DataFrame, takeoff: pd.DataFrame) -> Image.Image:
-    """J over iterations, a panel per network: one-shot training from scratch, the first seed of each way of it.
+    """J over iterations, a panel per network: one-shot training from scratch, the first seed of each strategy; no variants.
 
     Solid: from predicted references; dashed: from true ones; grey: from empty ones.
     """
     shown = runs[runs["one_shot"].astype(bool) & (runs["init"] == "backbone") & runs["run"].isin(takeoff["run"])]
+    shown = shown[shown["strategy"].isin(list(STRATEGIES))]
     shown = shown.sort_values("seed", kind="stable").drop_duplicates(["network", "strategy"])
     panels = []
     for network in runs["network"].unique():
