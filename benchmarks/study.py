@@ -5,8 +5,9 @@
 
 Every run of `--params` (once per seed, extensions once), each stage a process of one thread, at most `--cores` of them
 at a time: what ORDER says first, then the longest. `--gpu N`: N trainings at a time share the GPU, the others take a
-core each; by default all of them do. When the time is up, trainings save a checkpoint and end; before that, SCORING
-seconds (a quarter of a short time) are for the masks and scores of finished ones. The same command resumes, and what is done is not repeated.
+core each; by default all of them do. Before the time is up, trainings save a checkpoint and end: SCORING seconds (a
+quarter of a short time) are for the masks and scores of finished ones. The same command resumes, and what is done is
+not repeated.
 
 `--out` gets at most 8 files: status.json, summary.md, takeoff.png, results.tar.gz (scores, tables, curves, probes), and
 state-1.tar to state-4.tar (pretrained weights, checkpoints, finished weights, as far as they fit), which `--resume`
@@ -147,6 +148,11 @@ def overlap(need: Path, out: Path) -> bool:
     return need.is_relative_to(out) or out.is_relative_to(need)
 
 
+def finished(job: Job) -> bool:
+    """Whether a job is done, now or before this start."""
+    return job.state == "done" or (job.state == "waiting" and job.made)
+
+
 class Crew:
     """The processes of the jobs under way."""
 
@@ -163,7 +169,7 @@ class Crew:
         for job in jobs:
             if len(self._running) >= self._cores:
                 return
-            if job.state == "waiting" and all(each.state == "done" or each.made for each in job.after):
+            if job.state == "waiting" and all(map(finished, job.after)):
                 self._start(job)
 
     def _start(self, job: Job) -> None:

@@ -46,7 +46,7 @@ def takeoff_iteration(points: pd.DataFrame) -> float:
 
 
 def takeoff_image(runs: pd.DataFrame, takeoff: pd.DataFrame) -> Image.Image:
-    """J over iterations, a panel per network: one-shot training from scratch, the first seed of each strategy; no variants.
+    """J over iterations, a panel per network: one-shot training from scratch, the first seed of each strategy.
 
     Solid: from predicted references; dashed: from true ones; grey: from empty ones.
     """
