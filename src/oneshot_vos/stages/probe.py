@@ -68,7 +68,8 @@ def read_clip(video: Video, frames: int, distance: int, short_side: int | None) 
     distance = max(1, min(distance, (len(labelled) - 1) // (frames - 1)))
     times = labelled[::distance][:frames]
     images = [read_frame(video.frames[t]) for t in times]
-    size = short_side_size(*images[0].shape[:2], short_side)
+    height, width = images[0].shape[:2]
+    size = short_side_size(height, width, short_side)
     ids = [resize_ids(read_ids(video, video.masks[video.stem(t)]), size) for t in times]
     objects = [number for number in ids[0].unique().tolist() if number > 0]
     masks = [torch.stack([each == number for number in objects]).float() for each in ids]
@@ -84,7 +85,8 @@ def probe(network: Network[Any], clip: LabelledClip, device: torch.device) -> Ma
     predicted: what the network made of the first masks on the way there, as in one-shot training. true: the labels.
     empty: no object, what can be known without a reference.
     """
-    padding = padding_for(*clip.frames.shape[-2:], network.stride)
+    height, width = clip.frames.shape[-2:]
+    padding = padding_for(height, width, network.stride)
     frames, masks = (F.pad(each, padding).to(device) for each in (clip.frames, clip.masks))
     present = torch.ones(1, masks.shape[1], device=device)
     features = encode_clip(network, frames[None], learn=())
