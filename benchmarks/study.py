@@ -137,6 +137,9 @@ def plan(jobs: list[Job], only: str) -> list[Job]:
             needed[job.name] = job
             job.after = [maker for maker in jobs if any(overlap(*pair) for pair in pairs(job.needs, maker.outs))]
             asked += job.after
+    early = [job for job in needed.values() if job.stage in ("data", "labels", "init")]
+    for job in needed.values():
+        job.after += early if job.trains else []  # so that no training is first because its labels were
     return sorted(needed.values(), key=lambda job: job.rank)
 
 
@@ -181,8 +184,8 @@ class Crew:
         if not job.gpu:
             environment["CUDA_VISIBLE_DEVICES"] = ""
         job.log.parent.mkdir(exist_ok=True)
-        with job.log.open("ab") as log:  # a session of its own: Ctrl-C is for this program, which tells the others
-            process = subprocess.Popen(job.command, stdout=log, stderr=log, env=environment, start_new_session=True)
+        with job.log.open("ab") as log:  # a group of its own: Ctrl-C is for this program, which tells the others
+            process = subprocess.Popen(job.command, stdout=log, stderr=log, env=environment, process_group=0)
         self._running[job.name] = (job, process, time.monotonic())
         print(f"{clock()} start {job.name}{' on the GPU' if job.gpu else ''}", flush=True)
 
@@ -205,9 +208,10 @@ class Crew:
 
     def end(self, seconds: float = 20.0) -> None:
         """Wait for all that is left, and kill what does not end by itself."""
+        until = time.monotonic() + seconds
         for _, process, _ in self._running.values():
             try:
-                process.wait(max(0.0, seconds))
+                process.wait(max(0.1, until - time.monotonic()))
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
