@@ -1,8 +1,9 @@
 """Train every run of a profile with several seeds, through the pipeline itself, and keep the tables with their spread.
 
-    python benchmarks/seeds.py [--profile mini] [--seeds 0 1 2] [--vary 'step'] [--cores 2] [--work build/seeds]
+    python benchmarks/seeds.py [--params study.yaml] [--profile mini] [--seeds 0 1 2] [--vary 'step'] [--cores 2]
 
-Works in a copy of the checkout, whose params.yaml lists each run (that `--vary` matches) once per seed. Data, initial
+Works in a copy of the checkout, whose params.yaml is that of `--params` and lists each run (that `--vary` matches) once
+per seed. Data, initial
 weights and pretraining are made once and shared, as the pipeline does for runs of different seeds. Snakemake builds
 it (several trainings at a time where there are cores; one thread each, so that they do not wait for one another). A
 second start resumes where the first was stopped. The tables end up in results/<profile>/seeds.
@@ -19,7 +20,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from oneshot_vos.files import replacing_folder
-from oneshot_vos.params import load_params
+from oneshot_vos.params import Params, load_params
 
 
 def copy_checkout(target: Path) -> None:
@@ -33,8 +34,11 @@ def copy_checkout(target: Path) -> None:
             shutil.copy2(name, target / name)
 
 
-def list_seeds(file: Path, profile: str, seeds: list[int], vary: str) -> list[str]:
-    """Rewrite params.yaml: every run of seed 0 whose name `vary` matches once per seed, and `profile` in force."""
+def list_seeds(file: Path, profile: str | None, seeds: list[int], vary: str) -> Params:
+    """Rewrite params.yaml: each run of seed 0 whose name `vary` matches once per seed, and `profile`, if any.
+
+    Returns the parameters that it now holds.
+    """
     yaml = YAML()
     document, known = yaml.load(file), load_params(file, profile).runs
     runs = {}
@@ -43,14 +47,15 @@ def list_seeds(file: Path, profile: str, seeds: list[int], vary: str) -> list[st
         word = key.removeprefix(run.key)  # of a variant
         for seed in seeds if run.seed == 0 and re.search(vary, key) else [run.seed]:
             runs[run.model_copy(update={"seed": seed}).key + word] = {**entry, "seed": seed}
-    document["profile"], document["runs"] = profile, runs
+    document["profile"], document["runs"] = profile or document["profile"], runs
     yaml.dump(document, file)
-    return list(load_params(file).runs)
+    return load_params(file)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--profile", default="mini")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--profile", help="default: the one that --params names")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--vary", default="", help="regular expression: the runs that get every seed; default: all")
     parser.add_argument("--cores", type=int, default=2)
@@ -59,14 +64,16 @@ def main() -> None:
     options = parser.parse_args()
 
     copy_checkout(options.work)
-    runs = list_seeds(options.work / "params.yaml", options.profile, options.seeds, options.vary)
-    print(f"{len(runs)} runs: {', '.join(runs)}", flush=True)
+    top = options.work / "params.yaml"
+    shutil.copyfile(options.params, top)
+    params = list_seeds(top, options.profile, options.seeds, options.vary)
+    print(f"{len(params.runs)} runs: {', '.join(params.runs)}", flush=True)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "snakemake", "--cores", str(options.cores)]
     command += ["--resources", f"gpu={options.gpus or options.cores}"]
     subprocess.run(command, cwd=options.work, check=True, env=environment)
-    with replacing_folder(Path("results") / options.profile / "seeds") as folder:
-        shutil.copytree(options.work / "results" / options.profile / "tables", folder, dirs_exist_ok=True)
+    with replacing_folder(Path("results") / params.profile_name / "seeds") as folder:
+        shutil.copytree(options.work / "results" / params.profile_name / "tables", folder, dirs_exist_ok=True)
 
 
 if __name__ == "__main__":

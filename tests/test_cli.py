@@ -35,14 +35,18 @@ STAGES: dict[str, tuple[list[str], list[object]]] = {
         [RUN, "--weights", "w", "--snapshots", "n", "--sets", "s", "--out", "o"],
         [RUN, Path("w"), Path("n"), Path("s"), Path("o")],
     ),
+    "probe": (
+        [RUN, "--weights", "w", "--snapshots", "n", "--sets", "s", "--out", "o"],
+        [RUN, Path("w"), Path("n"), Path("s"), Path("o")],
+    ),
     "baseline": (["--sets", "s", "--masks", "k", "--metrics", "m"], [Path("s"), Path("k"), Path("m")]),
     "evaluate": (
         [RUN, "--masks", "k", "--sets", "s", "--out", "o"],
         [RUN, Path("k"), Path("s"), Path("o")],
     ),
     "tables": (
-        ["--metrics", "m", "--labels", "l", "--curves", "c", "--server-scores", "y", "--out", "o"],
-        [Path("m"), Path("l"), Path("c"), Path("y"), Path("o")],
+        ["--metrics", "m", "--labels", "l", "--curves", "c", "--probes", "p", "--server-scores", "y", "--out", "o"],
+        [Path("m"), Path("l"), Path("c"), Path("p"), Path("y"), Path("o")],
     ),
     "figures": (["--masks", "k", "--sets", "s", "--out", "o"], [Path("k"), Path("s"), Path("o")]),
 }

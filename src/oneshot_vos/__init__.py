@@ -47,9 +47,12 @@ def list_networks() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        return version("oneshot-vos")
+        try:
+            return version("oneshot-vos")
+        except PackageNotFoundError:  # a checkout on the path, not installed
+            return "unknown"
     if name not in _PLACES:
         raise AttributeError(f"module 'oneshot_vos' has no attribute {name!r}")
     module, _, attribute = _PLACES[name].partition(":")

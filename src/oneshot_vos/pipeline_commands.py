@@ -116,6 +116,23 @@ def infer(
     stage.run(chosen, run, weights, snapshots, sets, out)
 
 
+def probe(
+    run: RunName,
+    weights: WeightsFile,
+    snapshots: Annotated[Path, typer.Option(help="Folder with the weights on the way.")],
+    sets: SetsFolder,
+    out: Annotated[Path, typer.Option(help="File for the table.")],
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Ask how much a network looks at its references, over the course of its training."""
+    chosen = load_params(params, profile)
+    chosen.run(run)
+    from oneshot_vos.stages import probe as stage
+
+    stage.run(chosen, run, weights, snapshots, sets, out)
+
+
 def baseline(
     sets: SetsFolder,
     masks: Annotated[Path, typer.Option(help="Folder for the masks.")],
@@ -150,6 +167,7 @@ def tables(
     metrics: Annotated[Path, typer.Option(help="Folder with the scores of all runs.")],
     labels: Annotated[Path, typer.Option(help="Folder above what `labels` wrote for each kind.")],
     curves: Annotated[Path, typer.Option(help="Folder with the training curves of all runs.")],
+    probes: Annotated[Path, typer.Option(help="Folder with what `probe` wrote for all runs.")],
     server_scores: Annotated[Path, typer.Option(help="Scores that the YouTube-VOS server gave.")],
     out: FolderOut,
     profile: ProfileName = None,
@@ -159,7 +177,7 @@ def tables(
     chosen = load_params(params, profile)
     from oneshot_vos.stages import tables as stage
 
-    stage.run(chosen, metrics, labels, curves, server_scores, out)
+    stage.run(chosen, metrics, labels, curves, probes, server_scores, out)
 
 
 def figures(
@@ -176,4 +194,4 @@ def figures(
     stage.run(chosen, masks, sets, out)
 
 
-COMMANDS = (data, labels, init, pretrain, train, infer, baseline, evaluate, tables, figures)
+COMMANDS = (data, labels, init, pretrain, train, infer, probe, baseline, evaluate, tables, figures)

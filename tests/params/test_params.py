@@ -69,6 +69,23 @@ def test_every_shipped_profile_is_in_order(name: str) -> None:
     assert params.trainings == {key: params.profile.train[run.network] for key, run in params.runs.items()}
 
 
+def test_runs_of_the_study_differ_in_strategy_and_start_alone_but_for_variants() -> None:
+    params = load_params(SHIPPED.with_name("study.yaml"))
+    mini = load_params(SHIPPED, "mini").profile
+    assert params.profile.networks == mini.networks
+    for network in params.networks:
+        runs = {key: run for key, run in params.runs.items() if run.network == network}
+        assert {f"{network}-{kind}" for kind in ("full-backbone", "two_step-backbone", "two_step-static")} <= set(runs)
+        assert all(
+            params.trainings[key] == params.profile.train[network] for key, run in runs.items() if key == run.key
+        )
+        variants = [key for key, run in runs.items() if key != run.key]
+        assert all(params.trainings[key] != params.profile.train[network] for key in variants)
+        # What mini has pretrained is what the study starts from.
+        one, other = (each.pretrain[network].model_dump() for each in (mini, params.profile))
+        assert one | {"precision": "float32"} == other
+
+
 def test_default_profile_is_mini() -> None:
     assert load_params(SHIPPED).profile_name == "mini"
 

@@ -76,7 +76,7 @@ def network_of(stage: str, item: str) -> str | None:
     """The network of a job of the stages that run one."""
     if stage in ("init", "pretrain"):
         return item
-    return PIPELINE.scope["runs"][item]["network"] if stage in ("train", "infer") else None
+    return PIPELINE.scope["runs"][item]["network"] if stage in ("train", "infer", "probe") else None
 
 
 def declared(stage: str, item: str) -> list[Path]:

@@ -48,7 +48,8 @@ def contents(root: Path, pattern: str) -> dict[str, str]:
 
 def results(root: Path) -> dict[str, str]:
     """Everything that must not depend on the engine: weights, masks and scores."""
-    kinds = ["**/*.safetensors", "masks/**/*.zip", "metrics/*/*", "figures/*", "tables/curves.*"]
+    kinds = ["**/*.safetensors", "masks/**/*.zip", "metrics/*/*", "probe/*", "figures/*"]
+    kinds += ["tables/curves.*", "tables/takeoff.*"]
     patterns = [f"results/smoke/{kind}" for kind in kinds]
     return {path: checksum for pattern in patterns for path, checksum in contents(root, pattern).items()}
 
@@ -112,7 +113,7 @@ def test_make_repro_repeats_what_a_change_concerns_and_nothing_else(make_project
     # A start that ends early is gone on with.
     with pytest.raises(AssertionError, match="does not exist"):
         make_repro(project, "--until", "infer")
-    assert rules_run(make_repro(project)) == scoring
+    assert rules_run(make_repro(project)) == {"probe", *scoring}
     built = results(project.root)
 
     tolerance = "evaluate: {tolerance: 0.008, processes: 1}", "evaluate: {tolerance: 0.1, processes: 1}"
@@ -126,7 +127,7 @@ def test_make_repro_repeats_what_a_change_concerns_and_nothing_else(make_project
     # Trainings are made again; going back to the former values, they are not.
     points = "curve: {points: 2, set: mini-val, videos: 1}", "curve: {points: 1, set: mini-val, videos: 1}"
     project.edit_params(*points, PROFILE)
-    assert rules_run(make_repro(project)) == {"train", "infer", *scoring} - {"baseline"}
+    assert rules_run(make_repro(project)) == {"train", "infer", "probe", *scoring} - {"baseline"}
     project.edit_params(*reversed(points), PROFILE)
     project.edit_params(*reversed(tolerance), PROFILE)
     printed = make_repro(project)

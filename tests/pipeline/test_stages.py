@@ -40,7 +40,7 @@ def test_stages_are_those_of_dvc(make_project: Make, profile: str) -> None:
     with Repo(str(project.root)) as repo:
         resolved = {stage.name: described(stage) for stage in repo.index.stages}
     assert derived == resolved
-    assert len(derived) == 57
+    assert len(derived) == 72
 
 
 def described(stage: Any) -> tuple[str, set[str], set[str], dict[str, Any]]:
@@ -65,7 +65,7 @@ def test_a_rule_per_stage_with_its_items_as_a_wildcard(make_project: Make) -> No
     assert "results/mini/train/{item}/weights.safetensors" in train.patterns
     assert train.gpus("stcn-full-static") == 1  # as many as its training has processes
     on_cards = {stage.name for stage in pipeline.stages if max(map(stage.gpus, stage.items))}
-    assert on_cards == {"pretrain", "train", "infer"}
+    assert on_cards == {"pretrain", "train", "infer", "probe"}
 
 
 def test_a_job_is_repeated_for_the_values_that_dvc_tracks(make_project: Make) -> None:

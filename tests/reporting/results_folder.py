@@ -70,8 +70,15 @@ class Project:
         content = {"set": name, "videos": videos, "iterations": iterations}
         self._write(self.root / "metrics" / run / "curve.json", content | dict.fromkeys(("JF", "J", "F"), scores))
 
+    def probe(self, run, *points):
+        """What the probe stage writes: iteration, and J from predicted, true and empty references."""
+        lines = ["iteration\tpredicted\ttrue\tempty", *("\t".join(map(str, point)) for point in points)]
+        path = self.root / "probe" / f"{run}.tsv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join(lines) + "\n")
+
     def write(self, sets, runs=RUNS, labels="labels", table1_strategy=TABLE1_STRATEGY, **options):
-        folders = [self.root / part for part in ("metrics", labels, "curves")]
+        folders = [self.root / part for part in ("metrics", labels, "curves", "probe")]
         write_tables(read_results(runs, *folders, sets, "test", **options), table1_strategy, self.out)
 
     def rows(self, number):

@@ -76,10 +76,10 @@ def test_table_3_gives_scores_their_difference_and_the_papers(project):
     project.write(["mini-val"], score_all(project, scores))
     lines = {network: project.line("table3.md", f"- {network}: ") for network in ("stcn", "xmem", "cutie")}
     assert lines == {
-        "stcn": "- stcn: with pretraining 60.0, without pretraining 55.0; with minus without +5.0 (one seed)."
-        " The paper: +3.7.",
-        "xmem": "- xmem: with pretraining 60.0, without pretraining 62.0; with minus without -2.0 (one seed)."
-        " The paper: -0.3.",
+        "stcn": "- stcn: with pretraining 60.0, without pretraining 55.0; with minus without +5.0 (one seed);"
+        " without / with 0.917. The paper: +3.7.",
+        "xmem": "- xmem: with pretraining 60.0, without pretraining 62.0; with minus without -2.0 (one seed);"
+        " without / with 1.033. The paper: -0.3.",
         "cutie": "- cutie: with pretraining 50.0, without pretraining not run. The paper: +0.4.",
     }
     assert project.json("summary.json")["table3"] == {
@@ -120,14 +120,14 @@ def test_seeds_are_compared_in_pairs(project):
     line = project.line("table3.md", "- stcn: ")
     # The scores of the seeds lie 20 apart, their differences 2.
     assert "with pretraining 60.0 ± 10.0, " in line
-    assert "; with minus without +9.0 ± 1.0 (3 seeds)." in line
+    assert "; with minus without +9.0 ± 1.0 (3 seeds); without / with 0.850 ± 0.025." in line
 
 
 def test_only_seeds_that_both_have_are_paired(project):
     runs = score_all(project, {"stcn-two_step-static": 60.0, "stcn-two_step-backbone": 55.0})
     runs |= score_all(project, {"stcn-two_step-static": 90.0}, seed=1)
     project.write(["mini-val"], runs)
-    assert "; with minus without +5.0 (one seed)." in project.text("table3.md")
+    assert "; with minus without +5.0 (one seed); without / with 0.917." in project.text("table3.md")
     assert "0 (1 not run)" in project.line("table3.md", "| 1-shot STCN | two_step | none")
 
 
@@ -135,7 +135,17 @@ def test_without_a_common_seed_the_means_are_compared_and_that_is_said(project):
     runs = score_all(project, {"stcn-two_step-static": 60.0})
     runs |= score_all(project, {"stcn-two_step-backbone": 55.0}, seed=1)
     project.write(["mini-val"], runs)
-    assert "; with minus without +5.0 (no seed in common)." in project.text("table3.md")
+    assert "; with minus without +5.0 (no seed in common); without / with 0.917." in project.text("table3.md")
+
+
+def test_full_supervision_from_scratch_is_what_one_shot_training_from_scratch_is_measured_by(project):
+    scores = {"stcn-two_step-backbone": 50.0, "stcn-one_step-backbone": 40.0, "stcn-full-static": 90.0}
+    project.write(["mini-val"], score_all(project, scores))
+    assert "full" not in project.line("table4.md", "- stcn: ")
+    runs = score_all(project, {**scores, "stcn-full-backbone": 80.0}) | named(run("stcn", "full", "backbone"))
+    project.write(["mini-val"], runs)
+    line = project.line("table4.md", "- stcn: ")
+    assert "; two_step / full, both without pretraining, 0.625; one_step / full, both without pretraining, 0.5" in line
 
 
 def test_runs_scored_on_different_videos_are_not_compared(project):
@@ -191,5 +201,7 @@ def test_a_network_that_the_paper_does_not_have_stands_by_itself(project, strate
         project.score(key, "mini-val", score, score)
     project.write(["mini-val"], runs, table1_strategy={"other": strategy})
     line = project.line("table3.md", "- other: ")
-    assert line.endswith("with pretraining 60.0, without pretraining 50.0; with minus without +10.0 (one seed).")
+    assert line.endswith(
+        "with pretraining 60.0, without pretraining 50.0; with minus without +10.0 (one seed); without / with 0.833."
+    )
     assert project.rows(1)[("1-shot other", strategy, "static")]["mini-val_JF"] == "60.00"

@@ -27,7 +27,7 @@ from oneshot_vos.evaluation.youtube_files import load_youtube_result
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Params, load_params
-from oneshot_vos.stages import baseline, data, evaluate, figures, infer, init, labels, pretrain, tables, train
+from oneshot_vos.stages import baseline, data, evaluate, figures, infer, init, labels, pretrain, probe, tables, train
 from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.objects_index import read_youtube_index
 
@@ -121,15 +121,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory, raw: Path, repository: Pa
                 train.run(params, run, pretrained, given, weights, snapshots, curves)
             infer.run(params, run, weights, snapshots, sets, root / "masks" / run)
             evaluate.run(params, run, root / "masks" / run, sets, root / "metrics" / run)
+            probe.run(params, run, weights, snapshots, sets, root / "probe" / f"{run}.tsv")
         baseline.run(params, sets, root / "masks/copy_first", root / "metrics/copy_first")
         (root / "server_scores.yaml").write_text(
             f"scores:\n  - {{run: {RUN}, set: youtube18, G: 71.0, Js: 70.0, Fs: 74.0, Ju: 66.0, Fu: 74.0, "
             "date: 2026-01-31, source: example}\n",
             encoding="utf-8",
         )
-        tables.run(
-            params, root / "metrics", root / "labels", root / "curves", root / "server_scores.yaml", root / "tables"
-        )
+        folders = [root / name for name in ("metrics", "labels", "curves", "probe")]
+        tables.run(params, *folders, root / "server_scores.yaml", root / "tables")
         figures.run(params, root / "masks", sets, root / "figures")
         yield Finished(root, params)
 
@@ -384,7 +384,8 @@ def test_static_weights_know_one_object_and_videos_add_the_others(
 def test_a_profile_without_youtube_says_so(finished: Finished, repository: Path, tmp_path: Path) -> None:
     smoke = load_params(repository / "params.yaml", "smoke")
     root = finished.root
-    tables.run(smoke, root / "metrics", root / "labels", root / "curves", root / "server_scores.yaml", tmp_path)
+    folders = [root / name for name in ("metrics", "labels", "curves", "probe")]
+    tables.run(smoke, *folders, root / "server_scores.yaml", tmp_path)
     text = (tmp_path / "table2.md").read_text(encoding="utf-8")
     assert "The profile `smoke` evaluates no set of YouTube-VOS." in text
     assert "71.0 |" not in text  # a score of another profile

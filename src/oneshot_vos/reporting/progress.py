@@ -69,9 +69,9 @@ def curves_image(runs: pd.DataFrame, curves: pd.DataFrame) -> Image.Image:
         drawn = curves[curves["run"].isin(runs["run"][runs["network"] == network])]
         for run in runs[runs["run"].isin(drawn["run"])].to_dict("records"):
             points = drawn[drawn["run"] == run["run"]]
-            colour = _COLOURS.get(run["strategy"], _OTHER)
+            colour = colour_of(run["strategy"])
             xs, ys = tuple(points["iteration"].tolist()), tuple(points["JF"].tolist())
-            lines.append(Line(_label(run), xs, ys, colour, dashed=run["init"] == "backbone"))
+            lines.append(Line(label_of(run), xs, ys, colour, dashed=run["init"] == "backbone"))
         sets = _sets(drawn, "{}, {} videos")
         panels.append(Panel(f"{network}  ({'; '.join(sets)})" if sets else network, tuple(lines)))
     return draw_panels(panels, x_title="iteration", y_title="J&F in percent", empty="not run")
@@ -81,7 +81,13 @@ def _sets(curves: pd.DataFrame, form: str) -> list[str]:
     return [form.format(*row) for row in curves[["set", "videos"]].drop_duplicates().itertuples(index=False)]
 
 
-def _label(run: Mapping[Any, Any]) -> str:
+def colour_of(strategy: str) -> tuple[int, int, int]:
+    """The colour of a way of training in every picture."""
+    return _COLOURS.get(strategy, _OTHER)
+
+
+def label_of(run: Mapping[Any, Any]) -> str:
+    """What a legend calls a run of `run_list`, below the name of its network."""
     start = "pretrained" if run["init"] == "static" else "from scratch"
     merged = "" if run["comparable"] else " (all objects as one)"
     return f"{run['strategy']}, {start}{merged}" + (f", seed {run['seed']}" if run["seed"] else "")

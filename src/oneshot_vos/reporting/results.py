@@ -20,6 +20,7 @@ from oneshot_vos.files import read_json
 from oneshot_vos.params import Run
 from oneshot_vos.reporting.progress import read_curves
 from oneshot_vos.reporting.server_scores import read_server_scores
+from oneshot_vos.reporting.takeoff import read_takeoff
 from oneshot_vos.supervision import STRATEGIES
 
 COPY_FIRST = "copy_first"  # the baseline that repeats the first mask; named like a run below the metrics folder
@@ -41,7 +42,8 @@ class Results:
     the columns of `runs`, then set, source (`local`, or `server` for entries of server_scores.yaml), measure, value
     (NaN: a group without objects), videos and over (what the score is over, in words). The baseline is run
     `copy_first`, with empty texts for what it is not. labels: kind, set, labelled and annotated masks. curves: run,
-    iteration, JF, J, F, set, videos. trainings: one row per training that left a record.
+    iteration, JF, J, F, set, videos. takeoff: run, iteration, predicted, true, empty (`takeoff.py`). trainings: one row
+    per training that left a record.
     """
 
     profile: str
@@ -52,6 +54,7 @@ class Results:
     scores: pd.DataFrame
     labels: pd.DataFrame
     curves: pd.DataFrame
+    takeoff: pd.DataFrame
     trainings: pd.DataFrame
     server: pd.DataFrame  # run, set, date, source of the server's scores
 
@@ -111,6 +114,7 @@ def read_results(
     metrics: Path,
     labels: Path,
     curves: Path,
+    probes: Path,
     sets: Sequence[str],
     profile: str,
     held_out: Sequence[str] = (),
@@ -119,8 +123,9 @@ def read_results(
     """Read what the stages wrote for the runs of the list; files of other runs in the folders are not looked at.
 
     Scores lie in `metrics/<run>/<set>.json`, those over training in `metrics/<run>/curve.json`, records of trainings in
-    `curves/{<run>,pretrain-<network>}/run.json`, label counts in `label_ratio.json` of `labels` or its folders `first`
-    and `every`. `server_file` holds the server's scores; None: the profile has no set that the server scores.
+    `curves/{<run>,pretrain-<network>}/run.json`, probes in `probes/<run>.tsv`, label counts in `label_ratio.json` of
+    `labels` or its folders `first` and `every`. `server_file` holds the server's scores; None: the profile has no set
+    that the server scores.
     """
     listed = run_list(runs)
     server = read_server_scores(server_file, list(runs)) if server_file else []
@@ -143,6 +148,7 @@ def read_results(
         scores.astype({"value": float}),
         _read_labels(labels),
         read_curves(list(runs), metrics),
+        read_takeoff(list(runs), probes),
         _read_trainings(listed, curves),
         pd.DataFrame(server, columns=["run", "set", "date", "origin"]),
     )

@@ -11,6 +11,7 @@ from oneshot_vos.reporting.markdown import shows_youtube, variants_markdown
 from oneshot_vos.reporting.progress import curves_markdown
 from oneshot_vos.reporting.results import KINDS, LOCAL, Results, deviation, select
 from oneshot_vos.reporting.statements import by_seed, gain, leads, one_shot_rows, ratios
+from oneshot_vos.reporting.takeoff import takeoff_markdown
 from oneshot_vos.reporting.text import duration, markdown_table, mean_and_spread, number
 
 _FIGURES = {
@@ -69,6 +70,9 @@ def summary_markdown(results: Results, table1: Table, pages: Mapping[str, str]) 
     if several:
         parts += ["## Over seeds", several]
     parts += ["## Over training", curves_markdown(results.runs, results.curves)]
+    off = takeoff_markdown(results.runs, results.takeoff)
+    if off:
+        parts += ["## Take-off", off]
     parts += ["## Labels", _labels_table(results.labels)]
     if len(results.trainings):
         parts += ["## Training", _training_table(results.trainings), _training_commands(results.trainings)]

@@ -1,8 +1,9 @@
 """Stage `tables`: from the scores of all runs to the tables and the summary that people read.
 
 `table1.*` to `table4.*` set our scores against the paper's, `runs.*` has every run of the list, each as CSV (all
-columns) and as Markdown (what fits a screen); `curves.*` has the scores over the course of training; `summary.json` is
-for `dvc metrics diff`, `summary.md` is where a person starts. Scores are percent. Equal inputs give equal bytes.
+columns) and as Markdown (what fits a screen); `curves.*` has the scores over the course of training, `takeoff.*` how
+much networks look at their references; `summary.json` is for `dvc metrics diff`, `summary.md` is where a person starts.
+Scores are percent. Equal inputs give equal bytes.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from oneshot_vos.reporting.progress import curves_image
 from oneshot_vos.reporting.published import MEASURES
 from oneshot_vos.reporting.results import Results
 from oneshot_vos.reporting.summary import metrics_summary, summary_markdown
+from oneshot_vos.reporting.takeoff import takeoff_image
 from oneshot_vos.reporting.text import csv_text
 
 
@@ -36,5 +38,7 @@ def write_tables(results: Results, table1_strategy: Mapping[str, str], out_dir: 
     write_text(out_dir / "runs.csv", csv_text(runs_csv(results)))
     write_text(out_dir / "curves.csv", csv_text(results.curves[["run", "iteration", *MEASURES]]))
     save_png(out_dir / "curves.png", curves_image(results.runs, results.curves))
+    write_text(out_dir / "takeoff.csv", csv_text(results.takeoff))
+    save_png(out_dir / "takeoff.png", takeoff_image(results.runs, results.takeoff))
     write_json(out_dir / "summary.json", metrics_summary(results, tables))
     write_text(out_dir / "summary.md", summary_markdown(results, tables[1], pages))

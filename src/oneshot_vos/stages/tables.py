@@ -7,7 +7,9 @@ from oneshot_vos.reporting.results import read_results
 from oneshot_vos.reporting.tables import write_tables
 
 
-def run(params: Params, metrics: Path, labels: Path, curves: Path, server_scores: Path, out: Path) -> None:
+def run(
+    params: Params, metrics: Path, labels: Path, curves: Path, probes: Path, server_scores: Path, out: Path
+) -> None:
     """Write the tables of the profile into `out`, from the run list and what has been scored of it.
 
     `server_scores` are the scores that the YouTube-VOS server gave; they are read if the profile has such a set.
@@ -18,6 +20,7 @@ def run(params: Params, metrics: Path, labels: Path, curves: Path, server_scores
         metrics,
         labels,
         curves,
+        probes,
         data.davis_sets,
         params.profile_name,
         held_out=data.youtube_sets("held-out"),
