@@ -146,7 +146,8 @@ def compare_codec(weights: Path, sequence: Path, masks: Path, at: int) -> dict[s
         for name, video, frame in (("frames", sequence, stems[at]), ("file", folder / "video.mp4", f"{at:05}")):
             opened = segment.open_frames(video)
             chosen = segment.GivenFrames(segment.find_masks([f"{frame}={given}"], opened))
-            segmenter.segment(opened, chosen, folder / name, options)
+            results = segmenter.output(opened, chosen, folder / name, options)
+            segmenter.segment(opened, chosen, results, options)
         from_frames = [read_mask(path) for path in sorted((folder / "frames/masks").iterdir())]
         from_file = [read_mask(path) for path in sorted((folder / "file/masks").iterdir())]
     ids = [object_id for object_id in np.unique(read_mask(given)).tolist() if object_id]
@@ -155,7 +156,7 @@ def compare_codec(weights: Path, sequence: Path, masks: Path, at: int) -> dict[s
     truth = {t: read_mask(masks / f"{stems[t]}.png") for t in labelled}
     return {
         "weights": weights.parent.name,
-        "model": segmenter.model,
+        "model": segmenter.network,
         "sequence": sequence.name,
         "frames": len(stems),
         "same_pixels": float(np.mean([(from_frames[t] == from_file[t]).mean() for t in others])),

@@ -82,6 +82,7 @@ WithOverlay = Annotated[bool, typer.Option("--overlay/--no-overlay", help="A vid
 ShortSide = Annotated[int, typer.Option(min=0, help="Pixels that a longer shorter side is reduced to; 0: never.")]
 MemoryEvery = Annotated[int | None, typer.Option(min=1, help="Every n-th frame is memorised; default: 5.")]
 MaxFrames = Annotated[int | None, typer.Option(min=2, help="Most frames in memory; default: as the network wants it.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of another job in the folder.")]
 WeightsOut = Annotated[Path, typer.Option("--out", help="File for the weights.")]
 
 DEFAULT_PARAMS = Path("params.yaml")
@@ -297,11 +298,12 @@ def segment(
     short_side: ShortSide = 480,
     memory_every: MemoryEvery = None,
     max_frames: MaxFrames = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Segment a video in both time directions from the masks of some frames; rerun to resume."""
     from oneshot_vos.stages import segment as stage
 
-    options = stage.Options(memory_every, max_frames, short_side or None, probabilities, overlay)
+    options = stage.Options(memory_every, max_frames, short_side or None, probabilities, overlay, overwrite)
     stage.run(video, mask, weights, network, out, options, typer.echo)
 
 
@@ -318,11 +320,12 @@ def segment_all(
     short_side: ShortSide = 480,
     memory_every: MemoryEvery = None,
     max_frames: MaxFrames = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Do what `segment` does for every video of a folder, from all masks that it has."""
     from oneshot_vos.stages import segment as stage
 
-    options = stage.Options(memory_every, max_frames, short_side or None, probabilities, overlay)
+    options = stage.Options(memory_every, max_frames, short_side or None, probabilities, overlay, overwrite)
     stage.run_all(folder, images, annotations, weights, network, out, options, typer.echo)
 
 

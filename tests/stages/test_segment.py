@@ -256,19 +256,74 @@ def test_a_damaged_rest_of_an_interrupted_run_costs_time_and_nothing_else(
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
-def test_a_finished_folder_is_left_alone_and_other_inputs_make_it_anew(
+def test_a_finished_folder_is_left_alone(
     folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = write_masks(tmp_path / "given", 0)
     done(segment(folder, weights, tmp_path / "out", "--no-overlay", masks=given))
     written = count_written(monkeypatch)
     done(segment(folder, weights, tmp_path / "out", masks=given))  # the overlay is added
-    assert not written
     assert (tmp_path / "out/overlay.mp4").stat().st_size > 0
-    result = done(segment(folder, weights, tmp_path / "out", "--no-overlay", "--memory-every", "3", masks=given))
-    assert "made anew" in result.output
+    for file in folder.iterdir():
+        os.utime(file, (1, 1))
+    monkeypatch.setattr("oneshot_vos.stages.segment_files.__version__", "99")
+    done(segment(folder.rename(tmp_path / "elsewhere"), weights, tmp_path / "out", masks=given))
+    assert not written
+
+
+def test_results_of_another_job_are_kept_unless_told_otherwise(folder: Path, weights: Path, tmp_path: Path) -> None:
+    out, given = tmp_path / "out", write_masks(tmp_path / "given", 0)
+    done(segment(folder, weights, out, "--no-overlay", masks=given))
+    before = contents(out)
+
+    other = write_folder(tmp_path / "b/walk", FRAMES, 2)
+    retrained = tiny_weights(tmp_path / "retrained.safetensors", "xmem")
+    for video, chosen, arguments, difference in (
+        (other, weights, (), f"video: {folder}, now {other}"),
+        (folder, retrained, (), f"weights: {weights}, now {retrained}"),
+        (folder, weights, ("--memory-every", "3"), "settings.memory_every: 5, now 3"),
+    ):
+        result = segment(video, chosen, out, *arguments, masks=given)
+        assert result.exit_code == 2
+        assert "holds the results of another job" in result.output
+        assert difference in result.output
+        assert "--overwrite" in result.output
+        assert contents(out) == before
+
+    write_masks(tmp_path / "given", 0, objects=2)
+    result = segment(folder, weights, out, "--no-overlay", masks=given)
+    assert (result.exit_code, contents(out)) == (2, before)
+    assert f"differs from this one in contents of {given[0]}" in result.output
+
+    done(segment(other, weights, out, "--no-overlay", "--overwrite", masks=given))
+    assert contents(out) != before
+
+
+def test_one_folder_of_another_job_ends_segment_all_before_any_video(weights: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_folder(tmp_path / "all/JPEGImages" / name, FRAMES)
+        write_masks(tmp_path / "all/Annotations" / name, 0)
+    arguments = ["segment-all", str(tmp_path / "all"), "--weights", str(weights), "--no-overlay"]
+    done(CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out"), "--memory-every", "3"]))
+    (tmp_path / "out/b").rename(tmp_path / "kept")
+    (tmp_path / "out/a").rename(tmp_path / "out/b")
+    result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert "out/b: holds the results of another job" in result.output
+    assert not (tmp_path / "out/a").exists()
+
+
+def test_what_another_version_began_starts_again_and_loses_nothing_finished(
+    folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = write_masks(tmp_path / "given", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr("oneshot_vos.stages.segment_files.__version__", "0.0")
+        interrupt_after(patch, 5, lambda: os.kill(os.getpid(), signal.SIGINT))
+        segment(folder, weights, tmp_path / "out", "--no-overlay", masks=given)
+    written = count_written(monkeypatch)
+    assert "another version" in done(segment(folder, weights, tmp_path / "out", "--no-overlay", masks=given)).output
     assert len(written) == FRAMES
-    assert not (tmp_path / "out/overlay.mp4").exists()
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------

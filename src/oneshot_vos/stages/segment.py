@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from oneshot_vos import __version__
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import fingerprint, sha256_of
+from oneshot_vos.files import sha256_of
 from oneshot_vos.inference.both_ways import GivenFrames, Route, Walk, plan_routes
 from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.tracker import settings_of
@@ -22,7 +21,7 @@ from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import recognise
 from oneshot_vos.reporting.overlay_video import write_overlay
 from oneshot_vos.sets.davis import read_davis
-from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, find_masks
+from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, content_of, find_masks
 from oneshot_vos.videos.frames import FrameSource, open_frames
 from oneshot_vos.videos.masks import read_mask
 
@@ -39,6 +38,7 @@ class Options:
     short_side: int | None = _SHORT_SIDE
     probabilities: bool = False
     overlay: bool = True
+    overwrite: bool = False  # results of another job
 
     def settings(self, network: str, size: tuple[int, int]) -> InferenceSettings:
         """Inference settings for a video of this height and width."""
@@ -63,10 +63,11 @@ def run(
     """Segment `video`, a folder of frames or a video file, from `masks` (see `find_masks`) into the folder `out`."""
     if not masks:
         raise UserError("no mask is given; expected --mask with the mask of at least one frame")
+    segmenter = Segmenter(weights, network, say)  # first: looking through a video takes longer
     source = _open(video)
     given = GivenFrames(find_masks(masks, source))
-    segmenter = Segmenter(weights, network, say)
-    segmenter.segment(source, given, out or Path("segmented") / _name(video), options)
+    folder = segmenter.output(source, given, out or Path("segmented") / _name(video), options)
+    segmenter.segment(source, given, folder, options)
 
 
 def run_all(
@@ -80,12 +81,15 @@ def run_all(
     say: Say,
 ) -> None:
     """Segment every video of a folder with `images`/<video>/ and `annotations`/<video>/ into `out`/<video>/."""
-    videos = read_davis(folder, images=images, annotations=annotations)
     segmenter = Segmenter(weights, network, say)
-    for video in videos:
+    videos = read_davis(folder, images=images, annotations=annotations)
+    jobs = []
+    for video in videos:  # all are looked at before the first is segmented
         source = _open(video.frames[0].parent)
-        paths = [str(video.masks[video.stem(t)]) for t in video.labelled]
-        segmenter.segment(source, GivenFrames(find_masks(paths, source)), out / video.name, options)
+        given = GivenFrames(find_masks([str(video.masks[video.stem(t)]) for t in video.labelled], source))
+        jobs.append((source, given, segmenter.output(source, given, out / video.name, options)))
+    for source, given, folder in jobs:
+        segmenter.segment(source, given, folder, options)
 
 
 def _open(video: Path) -> FrameSource:
@@ -109,30 +113,20 @@ class Segmenter:
         self._network = load_for_inference(self.network, self._arguments, self._weights, self._device)
         self._checksum = sha256_of(self._weights)
 
-    def segment(self, source: FrameSource, given: GivenFrames, out: Path, options: Options) -> None:
-        """Write `out`: masks, an overlay video and probabilities if asked for; resumes what was interrupted."""
-        settings = options.settings(self.network, source.size)
-        key = fingerprint(
-            {
-                "version": __version__,
-                "weights": self._checksum,
-                "model": self.network,
-                "arguments": self._arguments,
-                "settings": asdict(settings),
-                "dtype": str(self._dtype),
-                "device": self._device.type,
-                "video": [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in source.files()],
-                "masks": {t: sha256_of(file) for t, file in given.files.items()},
-                "probabilities": options.probabilities,
-            }
-        )
-        folder = Output(out, key, source, given, options.probabilities, self._say)
+    def output(self, source: FrameSource, given: GivenFrames, out: Path, options: Options) -> Output:
+        """The folder `out` for the results, looked at; nothing is written yet."""
+        stamp = self._stamp(source, given, options)
+        return Output(out, stamp, source, given, overwrite=options.overwrite)
+
+    def segment(self, source: FrameSource, given: GivenFrames, folder: Output, options: Options) -> None:
+        """Write masks, an overlay video and probabilities if asked for; resumes what was interrupted."""
         if not folder.complete:
-            self._walk(source, given, settings, folder)
-            folder.finish(self._describe(source, given, settings))
-        if options.overlay and not (out / OVERLAY).exists():
-            _write_overlay(source, out)
-        self._say(f"{source.path}: {len(source.names)} masks of {len(given.ids)} object(s) in {out}")
+            folder.begin()
+            self._walk(source, given, options.settings(self.network, source.size), folder)
+            folder.finish()
+        if options.overlay and not (folder.path / OVERLAY).exists():
+            _write_overlay(source, folder.path)
+        self._say(f"{source.path}: {len(source.names)} masks of {len(given.ids)} object(s) in {folder.path}")
 
     def _walk(self, source: FrameSource, given: GivenFrames, settings: InferenceSettings, folder: Output) -> None:
         with tqdm(total=len(source.names), desc=source.path.name, unit="frame") as bar, stop_requests() as stop:
@@ -171,15 +165,25 @@ class Segmenter:
             probabilities=folder.probabilities,
         )
 
-    def _describe(self, source: FrameSource, given: GivenFrames, settings: InferenceSettings) -> dict[str, Any]:
+    def _stamp(self, source: FrameSource, given: GivenFrames, options: Options) -> dict[str, Any]:
+        """All that the results depend on."""
+        masks = {source.names[t]: file for t, file in given.files.items()}
         return {
             "video": str(source.path),
-            "masks": {source.names[t]: str(file) for t, file in given.files.items()},
+            "masks": {name: str(file) for name, file in masks.items()},
             "objects": list(given.ids),
             "weights": str(self._weights),
             "model": self.network,
-            "settings": asdict(settings),
+            "arguments": self._arguments,
+            "settings": asdict(options.settings(self.network, source.size)),
             "precision": str(self._dtype).removeprefix("torch."),
+            "device": self._device.type,
+            "probabilities": options.probabilities,
+            "sha256": {
+                "video": content_of(source),
+                "masks": {name: sha256_of(file) for name, file in masks.items()},
+                "weights": self._checksum,
+            },
         }
 
 

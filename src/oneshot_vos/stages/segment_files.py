@@ -1,5 +1,7 @@
 """What `segment` reads and writes besides the video: the masks that are given, and the folder of results."""
 
+import json
+import logging
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,8 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from oneshot_vos import __version__
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import read_json, replacing, write_json
+from oneshot_vos.files import fingerprint, read_json, replacing, sha256_of, write_json
 from oneshot_vos.inference.both_ways import GivenFrames, Segmented
 from oneshot_vos.registry import suggest
 from oneshot_vos.videos.frames import FrameSource, frame_named
@@ -21,7 +24,9 @@ from oneshot_vos.videos.masks import mask_size, object_ids, write_mask
 Say = Callable[[str], None]
 
 STAMP, MASKS, PROBABILITIES, OVERLAY, STATE = "segment.json", "masks", "probabilities", "overlay.mp4", ".state"
-_STAMP_FORMAT = "oneshot-vos segment 1"
+_STAMP_KIND = "oneshot-vos segment "
+_STAMP_FORMAT = f"{_STAMP_KIND}2"
+_log = logging.getLogger(__name__)
 
 
 def find_masks(texts: Sequence[str], source: FrameSource) -> dict[int, Path]:
@@ -91,23 +96,46 @@ def _nearest(frame: str, names: Sequence[str]) -> str:
 
 
 class Output:
-    """The folder of results: what is in it, and whether it belongs to the same inputs."""
+    """The folder of results: what is in it, and whether it belongs to the same job.
+
+    stamp: what the results are made from, as JSON holds it; `segment.json` keeps it. Contents count, neither the times
+    of files nor the version of this package. Results of another job are refused with `UserError` that says what
+    differs, or go where `overwrite` is set; the same job is resumed.
+    """
 
     def __init__(
-        self, path: Path, key: str, source: FrameSource, given: GivenFrames, probabilities: bool, say: Say
+        self, path: Path, stamp: Mapping[str, Any], source: FrameSource, given: GivenFrames, *, overwrite: bool = False
     ) -> None:
-        self.path, self.probabilities = path, probabilities
+        self.path, self.probabilities = path, bool(stamp["probabilities"])
         self.state = path / STATE
-        self._key, self._names, self._given = key, source.names, given
-        stamp = self._stamp()
-        self.complete = stamp.get("fingerprint") == key and stamp["complete"] and self.has(range(len(source.names)))
-        if stamp and (stamp.get("fingerprint") != key or (stamp["complete"] and not self.complete)):
-            say(f"{path}: made from other inputs, or not whole any more; made anew")
+        self._stamp = {"format": _STAMP_FORMAT, "version": __version__, **json.loads(json.dumps(stamp))}
+        self._names, self._given = source.names, given
+        before = self._former()
+        others = _differences(before, self._stamp) if before else []
+        if others and not overwrite:
+            raise UserError(
+                f"{path}: holds the results of another job, which differs from this one in {'; '.join(others)}; "
+                "expected a new folder, or the same job. Choose another folder with --out, or give --overwrite to "
+                "replace them"
+            )
+        self._replaces, self._stale = others, bool(before) and before.get("version") != __version__
+        finished = not others and before.get("complete", False)
+        self.complete = finished and self.has(range(len(source.names)))
+        self._gaps = finished and not self.complete
+
+    def begin(self) -> None:
+        """Make the folder ready, and say in it what it is for."""
+        if self._replaces:
+            _log.info("%s: results of another job are replaced (%s)", self.path, "; ".join(self._replaces))
             self._clear()
-        if not self.complete:
-            self.state.mkdir(parents=True, exist_ok=True)
-            (path / MASKS).mkdir(exist_ok=True)
-            write_json(path / STAMP, {"format": _STAMP_FORMAT, "fingerprint": key, "complete": False})
+        elif self._gaps:
+            _log.info("%s: masks of some frames are missing; all are made again", self.path)
+        elif self._stale and self.state.exists():
+            _log.info("%s: begun by another version of this program; starts from the first frame again", self.path)
+            shutil.rmtree(self.state)
+        self.state.mkdir(parents=True, exist_ok=True)
+        (self.path / MASKS).mkdir(exist_ok=True)
+        write_json(self.path / STAMP, {**self._stamp, "complete": False})
 
     def has(self, frames: Sequence[int]) -> bool:
         """Whether the masks of these frames are there."""
@@ -126,18 +154,17 @@ class Output:
             with replacing(self.path / PROBABILITIES / str(number) / f"{name}.png") as temporary:
                 temporary.write_bytes(np.asarray(content).tobytes())
 
-    def finish(self, description: Mapping[str, Any]) -> None:
+    def finish(self) -> None:
         """Say that all is there."""
-        stamp = {"format": _STAMP_FORMAT, "fingerprint": self._key, "complete": True, **description}
-        write_json(self.path / STAMP, stamp)
+        write_json(self.path / STAMP, {**self._stamp, "complete": True})
         shutil.rmtree(self.state)
 
-    def _stamp(self) -> dict[str, Any]:
+    def _former(self) -> dict[str, Any]:
         """What an earlier run says; a folder of other things is refused."""
         file = self.path / STAMP
         if file.exists():
             content = read_json(file, "what `oneshot-vos segment` writes")
-            if isinstance(content, dict) and content.get("format") == _STAMP_FORMAT:
+            if isinstance(content, dict) and str(content.get("format")).startswith(_STAMP_KIND):
                 return content
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise UserError(
@@ -151,3 +178,36 @@ class Output:
             shutil.rmtree(self.path / folder, ignore_errors=True)
         for file in (OVERLAY, STAMP):
             (self.path / file).unlink(missing_ok=True)
+
+
+def content_of(source: FrameSource) -> str:
+    """SHA-256 of a video: of the names of its frames and of the whole contents of its files, wherever they lie."""
+    return fingerprint({"names": source.names, "files": [sha256_of(file) for file in source.files()]})
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What two stamps differ in, for people; where files lie is told, but does not count."""
+    if before.get("format") != now["format"]:
+        return ["what an earlier version of this program did not write down"]
+    lines = []
+    for key, value in now["sha256"].items():
+        former = before["sha256"].get(key)
+        if former != value:
+            lines += _changes(key, before[key], now[key]) or [f"contents of {_changed_file(now[key], former, value)}"]
+    for key in now.keys() - {*now["sha256"], "sha256", "format", "version", "complete"}:
+        lines += _changes(key, before.get(key), now[key])
+    return sorted(lines)
+
+
+def _changed_file(place: Any, before: Any, now: Any) -> str:
+    """The file whose contents differ; of several, which have names, the first."""
+    if not isinstance(now, Mapping):
+        return str(place)
+    return str(place[next(name for name in now if now[name] != before[name])])
+
+
+def _changes(key: str, before: Any, now: Any) -> list[str]:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = [*before, *(each for each in now if each not in before)]
+        return [line for each in keys for line in _changes(f"{key}.{each}", before.get(each), now.get(each))]
+    return [] if before == now else [f"{key}: {before}, now {now}"]
