@@ -88,8 +88,8 @@ def run_all(
         source = _open(video.frames[0].parent)
         given = GivenFrames(find_masks([str(video.masks[video.stem(t)]) for t in video.labelled], source))
         jobs.append((source, given, segmenter.output(source, given, out / video.name, options)))
-    for source, given, folder in jobs:
-        segmenter.segment(source, given, folder, options)
+    for source, given, results in jobs:
+        segmenter.segment(source, given, results, options)
 
 
 def _open(video: Path) -> FrameSource:
