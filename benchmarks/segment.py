@@ -145,7 +145,7 @@ def compare_codec(weights: Path, sequence: Path, masks: Path, at: int) -> dict[s
         segmenter = segment.Segmenter(weights, None, lambda _: None)
         for name, video, frame in (("frames", sequence, stems[at]), ("file", folder / "video.mp4", f"{at:05}")):
             opened = segment.open_frames(video)
-            chosen = segment.GivenFrames(segment.find_masks([f"{frame}={given}"], opened))
+            chosen = segment.GivenFrames(segment.find_masks([f"{frame}={given}"], opened, folder))
             results = segmenter.output(opened, chosen, folder / name, options)
             segmenter.segment(opened, chosen, results, options)
         from_frames = [read_mask(path) for path in sorted((folder / "frames/masks").iterdir())]

@@ -368,8 +368,10 @@ def check_params(
 @app.command()
 def check_data(
     folder: Annotated[Path, typer.Argument(help="Videos in the layout of DAVIS, or image–mask pairs.")],
-    images: Annotated[str, typer.Option(help="Sub-folder of the frames.")] = "JPEGImages/480p",
-    annotations: Annotated[str, typer.Option(help="Sub-folder of the masks.")] = "Annotations/480p",
+    images: Annotated[
+        str | None, typer.Option(help="Sub-folder of the frames; default: JPEGImages/480p, or JPEGImages without it.")
+    ] = None,
+    annotations: Annotated[str | None, typer.Option(help="Sub-folder of the masks; default: likewise.")] = None,
     list_file: Annotated[str | None, typer.Option("--list", help="File below FOLDER with video names.")] = None,
     pairs: Annotated[bool, typer.Option("--pairs", help="FOLDER holds image–mask pairs.")] = False,
     thorough: Annotated[bool, typer.Option("--thorough", help="Decode every frame in full.")] = False,
@@ -381,6 +383,8 @@ def check_data(
     if pairs:
         report = check_pairs(read_pairs(folder), thorough=thorough)
     else:
+        inner = "/480p" if (folder / "JPEGImages/480p").is_dir() else ""
+        images, annotations = images or f"JPEGImages{inner}", annotations or f"Annotations{inner}"
         report = check_folder(folder, images=images, annotations=annotations, list_file=list_file, thorough=thorough)
     for problem in report.warnings:
         typer.echo(f"warning: {problem.item}: {problem.message}")

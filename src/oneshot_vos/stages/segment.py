@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import recognise
 from oneshot_vos.reporting.overlay_video import write_overlay
 from oneshot_vos.sets.davis import read_davis
-from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, content_of, find_masks
+from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, content_of, find_masks, video_name
 from oneshot_vos.videos.frames import FrameSource, open_frames
 from oneshot_vos.videos.masks import read_mask
 
@@ -65,9 +66,10 @@ def run(
         raise UserError("no mask is given; expected --mask with the mask of at least one frame")
     segmenter = Segmenter(weights, network, say)  # first: looking through a video takes longer
     source = _open(video)
-    given = GivenFrames(find_masks(masks, source))
-    folder = segmenter.output(source, given, out or Path("segmented") / _name(video), options)
-    segmenter.segment(source, given, folder, options)
+    with TemporaryDirectory(prefix="masks-") as scratch:
+        given = GivenFrames(find_masks(masks, source, Path(scratch)))
+        folder = segmenter.output(source, given, out or Path("segmented") / video_name(video), options)
+        segmenter.segment(source, given, folder, options)
 
 
 def run_all(
@@ -86,7 +88,8 @@ def run_all(
     jobs = []
     for video in videos:  # all are looked at before the first is segmented
         source = _open(video.frames[0].parent)
-        given = GivenFrames(find_masks([str(video.masks[video.stem(t)]) for t in video.labelled], source))
+        paths = [str(video.masks[video.stem(t)]) for t in video.labelled]
+        given = GivenFrames(find_masks(paths, source, out))  # PNG files, which are not converted
         jobs.append((source, given, segmenter.output(source, given, out / video.name, options)))
     for source, given, results in jobs:
         segmenter.segment(source, given, results, options)
@@ -95,10 +98,6 @@ def run_all(
 def _open(video: Path) -> FrameSource:
     with tqdm(desc=f"indexing {video.name}", unit="frame", leave=False, disable=video.is_dir()) as bar:
         return open_frames(video, bar.update)
-
-
-def _name(video: Path) -> str:
-    return video.resolve().name if video.is_dir() else video.stem
 
 
 class Segmenter:

@@ -16,8 +16,9 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, read_json, replacing, sha256_of, write_json
 from oneshot_vos.inference.both_ways import GivenFrames, Segmented
 from oneshot_vos.registry import suggest
+from oneshot_vos.sets.mask_inputs import read_masks
 from oneshot_vos.videos.frames import FrameSource, frame_named
-from oneshot_vos.videos.images import frame_files, frame_name
+from oneshot_vos.videos.images import frame_name
 from oneshot_vos.videos.mask_rules import MaskRules
 from oneshot_vos.videos.masks import mask_size, object_ids, write_mask
 
@@ -29,18 +30,25 @@ _STAMP_FORMAT = f"{_STAMP_KIND}2"
 _log = logging.getLogger(__name__)
 
 
-def find_masks(texts: Sequence[str], source: FrameSource) -> dict[int, Path]:
+def find_masks(texts: Sequence[str], source: FrameSource, scratch: Path) -> dict[int, Path]:
     """Frame numbers and mask files.
 
-    A text is the path of a mask named like its frame, a folder of such, or `FRAME=PATH`. The frames of a video file are
-    named by their numbers from 0; any number of zeros may stand before one. Raises `UserError` for a mask that is
-    missing, belongs to no frame, shares its frame with another, has another size than the video, or shows no object.
+    A text is the path of masks in any form that `read_masks` takes, named like their frames, or `FRAME=PATH` for one
+    mask. The frames of a video file are named by their numbers from 0; any number of zeros may stand before one. What
+    has to be converted is written below the folder `scratch`. Raises `UserError` for a mask that is missing, belongs to
+    no frame, shares its frame with another, has another size than the video, or shows no object.
     """
     places = {name: t for t, name in enumerate(source.names)}
     found: dict[int, Path] = {}
     rules = MaskRules()
-    for text in texts:
-        for frame, path in _named_masks(text):
+    polygons = [text for text in texts if text.lower().endswith(".json")]
+    if len(polygons) > 1:
+        raise UserError(
+            f"{polygons[1]}: a second .json beside {polygons[0]}, and each would number its labels by itself; expected "
+            "one. Put them into one folder, and give that"
+        )
+    for number, text in enumerate(texts):
+        for frame, path in _named_masks(text, source, scratch / str(number)):
             t = frame_named(places, frame)
             if t is None:
                 raise UserError(
@@ -56,19 +64,23 @@ def find_masks(texts: Sequence[str], source: FrameSource) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def _named_masks(text: str) -> Iterator[tuple[str, Path]]:
+def _named_masks(text: str, source: FrameSource, scratch: Path) -> Iterator[tuple[str, Path]]:
     """Names of frames and their masks."""
     frame, separator, rest = text.partition("=")
     path = Path(text).expanduser()
-    if path.is_dir():
-        files = frame_files(path)
-        if not files:
-            raise UserError(f"{path}: no mask in it; expected .png files named like their frames. Draw one")
-        yield from ((frame_name(file), file) for file in files)
-    elif separator and not path.exists():
-        yield unicodedata.normalize("NFC", frame), _existing(Path(rest).expanduser())
-    else:
-        yield frame_name(path), _existing(path)
+    if not separator or path.exists():
+        yield from read_masks(_existing(path), scratch, video_name(source.path), source.names).items()
+        return
+    path = _existing(Path(rest).expanduser())
+    masks = list(read_masks(path, scratch, video_name(source.path), source.names).values())
+    if len(masks) != 1:
+        raise UserError(f"{path}: {len(masks)} masks for the frame '{frame}'; expected one. Leave '{frame}=' out")
+    yield unicodedata.normalize("NFC", frame), masks[0]
+
+
+def video_name(video: Path) -> str:
+    """The name of a video, which folders of masks and results have as well."""
+    return video.resolve().name if video.is_dir() else video.stem
 
 
 def _existing(path: Path) -> Path:

@@ -77,9 +77,12 @@ class FolderFrames:
 def frame_named(places: Mapping[str, int], name: str) -> int | None:
     """The number of the frame of that name, before which any number of zeros may stand or be missing.
 
-    places: the frames' names and numbers.
+    places: the frames' names and numbers. `frame_000012`, as CVAT calls frames of a video, may stand for `00012`.
     """
-    return places.get(name, places.get(name.lstrip("0").zfill(len(next(iter(places))))))
+    if name in places:
+        return places[name]
+    number = name.removeprefix("frame_").lstrip("0")
+    return places.get(number.zfill(len(next(iter(places)))))
 
 
 def videos_in(folder: Path) -> list[str]:
