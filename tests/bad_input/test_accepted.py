@@ -174,14 +174,14 @@ ACCEPTED = {
     ),
     "files of the file manager": Accepted(litter, {"00000": TWO}),
     "an image of another kind among the frames": Accepted(
-        lambda clip: (clip.frames / "00003.webp").touch(),
+        lambda clip: (clip.frames / "00003.heic").touch(),
         {"00000": TWO},
-        warning=r"1 image\(s\) of other kinds left out, the first is 00003\.webp; expected .* Convert them",
+        warning=r"1 image\(s\) of other kinds left out, the first is 00003\.heic; expected .* Convert them",
     ),
     "an image of another kind among the masks": Accepted(
-        lambda clip: (clip.masks / "00001.bmp").touch(),
+        lambda clip: (clip.masks / "00001.tga").touch(),
         {"00000": TWO},
-        warning=r"1 image\(s\) of other kinds left out, the first is 00001\.bmp; expected .* Convert them",
+        warning=r"1 image\(s\) of other kinds left out, the first is 00001\.tga; expected .* Convert them",
     ),
     "grey frames": Accepted(in_mode("L"), {"00000": TWO}),
     "CMYK frames": Accepted(in_mode("CMYK"), {"00000": TWO}, warning="CMYK frame"),

@@ -107,7 +107,9 @@ def _by_frame(files: Iterable[Path]) -> Frames:
     for file in files:
         before = found.setdefault(frame_name(file), file)
         if before != file:
-            raise UserError(f"{file}: {before.name} is a mask of the same frame; expected one. Take one away")
+            raise UserError(
+                f"{file}: frame '{frame_name(file)}' has a mask already, {before}; expected one. Take one away"
+            )
     return found
 
 
@@ -296,5 +298,6 @@ def _wanted(name: PurePosixPath) -> bool:
 def _require_png(path: Path) -> None:
     if path.suffix.lower() != ".png":
         raise UserError(
-            f"{path}: a mask saved as {path.suffix or 'a file without suffix'}; expected {ACCEPTED}. Save it as PNG"
+            f"{path}: a mask saved as {path.suffix or 'a file without suffix'}; expected {ACCEPTED}. Export "
+            "the masks again as PNG"
         )

@@ -8,7 +8,7 @@ import numpy as np
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.registry import suggest
-from oneshot_vos.videos.images import frame_files, frame_name, frame_size, read_frame
+from oneshot_vos.videos.images import IMAGE_KINDS, frame_files, frame_name, frame_size, read_frame
 from oneshot_vos.videos.video_files import VIDEO_SUFFIXES, VideoFrames
 
 
@@ -50,7 +50,7 @@ class FolderFrames:
         self.path = path
         self._files = frame_files(path)
         if not self._files:
-            raise UserError(f"{path}: no .jpg or .png file in it; expected the frames of a video. Convert them")
+            raise UserError(f"{path}: no image in it; expected the frames of a video, {IMAGE_KINDS}. Convert them")
         self.names = tuple(frame_name(file) for file in self._files)
         if len(set(self.names)) < len(self.names):
             twice = next(name for name in self.names if self.names.count(name) > 1)
