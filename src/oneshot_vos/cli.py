@@ -218,6 +218,21 @@ def evaluate(
 
 
 @app.command()
+def score(
+    truth: Annotated[Path, typer.Argument(metavar="GROUND_TRUTH", help="True masks: a folder or zip of videos.")],
+    masks: Annotated[Path, typer.Argument(help="Masks to score: a folder or zip of the same videos.")],
+    csv: Annotated[Path | None, typer.Option(help="Also a CSV file of all numbers.")] = None,
+    all_frames: Annotated[bool, typer.Option("--all-frames", help="Score the first and the last frame, too.")] = False,
+    single_object: Annotated[bool, typer.Option("--single-object", help="All ids are one object.")] = False,
+    processes: Annotated[int | None, typer.Option(min=1, help="Processes; default: one per core.")] = None,
+) -> None:
+    """Score masks as DAVIS does, J and F per sequence and object, the worst sequences first."""
+    from oneshot_vos.stages import score as stage
+
+    typer.echo(stage.run(truth, masks, csv, all_frames=all_frames, single_object=single_object, processes=processes))
+
+
+@app.command()
 def tables(
     metrics: Annotated[Path, typer.Option(help="Folder with the scores of all runs.")],
     labels: Annotated[Path, typer.Option(help="Folder above what `labels` wrote for each kind.")],

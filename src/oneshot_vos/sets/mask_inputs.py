@@ -24,7 +24,7 @@ ACCEPTED = (
 _MEMBER_SUFFIXES = frozenset({".png", ".json", ".txt"})
 _DEBRIS = "__MACOSX"
 _MOST_BYTES = 200 * 10**9  # of all members of a zip: more than any set has, less than what a hostile one can claim
-_ANNOTATIONS = "Annotations"
+_INNER = ("Annotations", "masks")  # of data sets, and of what `segment` writes
 _CVAT_CLASSES, _CVAT_OBJECTS = "SegmentationClass", "SegmentationObject"
 _log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def read_mask_tree(path: Path, scratch: Path, known: Collection[str] = ()) -> di
         return _read_coco_tree(whole[0], scratch)
     entries = _folders(top) + [file for file in sorted(top.glob("*.zip")) if not _hidden(file)]
     if _holds_masks(top) or (top / _CVAT_CLASSES).is_dir():
-        name = top.name.removesuffix(".zip")
+        name = (top.parent if top.name in _INNER else top).name.removesuffix(".zip")
         return {name: _read_folder(top, scratch, name, ())}
     if not entries:
         raise UserError(f"{path}: no mask in it; expected one folder of masks per video, {ACCEPTED}")
@@ -174,7 +174,7 @@ def _read_cvat(top: Path, scratch: Path, video: str) -> Frames:
         raise UserError(f"{top}: no mask in {_CVAT_CLASSES} or {_CVAT_OBJECTS}; expected an export of CVAT with masks")
     if len(objects) == 1:
         return objects
-    for frame in classes.keys() & objects.keys():
+    for frame in sorted(classes.keys() & objects.keys()):
         labels, instances = (len(object_ids(inspect_mask(found[frame]).ids)) for found in (classes, objects))
         if instances > labels:
             raise UserError(
@@ -232,14 +232,15 @@ def _write(masks: Iterable[tuple[str, Ids]], out: Path) -> Frames:
 
 
 def _below_top(folder: Path, known: Collection[str]) -> Path:
-    """`folder`, or the one below it that stands alone there or is called `Annotations`, and so on.
+    """`folder`, or the one below it that stands alone there or is called `Annotations` or `masks`, and so on.
 
     A folder of a known name is that of a video. Where none is known, one with masks is, or with objects by number.
     """
     while True:
         entries = [entry for entry in folder.iterdir() if not _hidden(entry)]
-        if (folder / _ANNOTATIONS).is_dir():
-            folder = folder / _ANNOTATIONS
+        inner = [folder / name for name in _INNER if (folder / name).is_dir() and name not in known]
+        if inner:
+            folder = inner[0]
         elif len(entries) == 1 and entries[0].is_dir() and _is_above_masks(entries[0], known):
             folder = entries[0]
         else:
