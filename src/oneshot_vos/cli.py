@@ -168,6 +168,19 @@ def train(
 
 
 @app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="Folder state/<profile>/<run> of a training, or the file in it.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File for the weights; default: <run>-<iteration>.safetensors.")
+    ] = None,
+) -> None:
+    """Write the weights of a training that was stopped, as its end would."""
+    from oneshot_vos.stages import export as stage
+
+    stage.run(checkpoint, out)
+
+
+@app.command()
 def infer(
     run: RunName,
     weights: WeightsFile,

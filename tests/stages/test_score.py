@@ -89,7 +89,7 @@ def test_one_sequence_may_have_another_name(truth: Path, masks: Path, tmp_path: 
     (tmp_path / "segmented/clip").mkdir(parents=True)
     shutil.copytree(masks / "bad", tmp_path / "segmented/clip/masks")
     (tmp_path / "segmented/clip/segment.json").write_text("{}", encoding="utf-8")
-    assert rows(score(truth / "bad", tmp_path / "segmented/clip"))[2][:3] == ["bad", "all", "3"]
+    assert rows(score(truth / "bad", tmp_path / "segmented/clip"))[3][:3] == ["bad", "all", "3"]
 
 
 def test_zero_and_255_alone_are_one_object_when_told_so(tmp_path: Path) -> None:

@@ -57,9 +57,7 @@ def run(
     return table_of(result)
 
 
-def _same_sequences(
-    true: Mapping[str, Frames], found: dict[str, Frames], truth: Path, masks: Path
-) -> dict[str, Frames]:
+def _same_sequences(true: Tree, found: Tree, truth: Path, masks: Path) -> Tree:
     """The masks to score by the names of the true ones; of one sequence each, the names may differ."""
     if len(true) == len(found) == 1:
         (name,), (other,) = true, found

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, read_json, replacing, write_json
 
+CHECKPOINT, RECORD = "checkpoint.pt", "made_from.json"  # the record: for people, and to say what differs
 _log = logging.getLogger(__name__)
 
 
@@ -43,8 +44,8 @@ class StateFolder:
     def __init__(self, folder: Path, made_from: Mapping[str, Any]) -> None:
         self.folder = folder
         self._made_from = dict(made_from)
-        self._record = folder / "made_from.json"  # for people, and to say what differs
-        self._checkpoint = folder / "checkpoint.pt"
+        self._record = folder / RECORD
+        self._checkpoint = folder / CHECKPOINT
         self._unfit: int | None = None  # iteration of a checkpoint that was made from other values
 
     @contextmanager
