@@ -5,6 +5,7 @@ command runs: help and wrong parameters answer at once, without torch.
 """
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,16 +27,23 @@ class _Plain(logging.Handler):
         typer.echo(self.format(record))
 
 
+def _plain_warning(message: Warning | str, *_place: Any, **_line: Any) -> str:
+    """A warning for a person: what it says, not where in the code it was said."""
+    return f"warning: {message}\n"
+
+
 @contextmanager
 def _messages_printed() -> Iterator[None]:
-    """Print what the library logs at INFO and above, for the time of the block."""
+    """Print what the library logs at INFO and above, and warnings as plain lines, for the time of the block."""
     logger, handler = logging.getLogger("oneshot_vos"), _Plain()
-    level = logger.level
+    level, form = logger.level, warnings.formatwarning
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    warnings.formatwarning = _plain_warning
     try:
         yield
     finally:
+        warnings.formatwarning = form
         logger.removeHandler(handler)
         logger.setLevel(level)
 
