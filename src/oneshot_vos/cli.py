@@ -91,6 +91,11 @@ ShortSide = Annotated[int, typer.Option(min=0, help="Pixels that a longer shorte
 MemoryEvery = Annotated[int | None, typer.Option(min=1, help="Every n-th frame is memorised; default: 5.")]
 MaxFrames = Annotated[int | None, typer.Option(min=2, help="Most frames in memory; default: as the network wants it.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of another job in the folder.")]
+Form = Annotated[
+    Literal["palette", "binary", "per-object", "rgba", "coco", "matte-video"],
+    typer.Option("--format", help="Also the masks in this form; those with a palette are always there."),
+]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU if there is one.")]
 WeightsOut = Annotated[Path, typer.Option("--out", help="File for the weights.")]
 
 DEFAULT_PARAMS = Path("params.yaml")
@@ -335,11 +340,15 @@ def segment(
     memory_every: MemoryEvery = None,
     max_frames: MaxFrames = None,
     overwrite: Overwrite = False,
+    form: Form = "palette",
+    device: Device = None,
 ) -> None:
     """Segment a video in both time directions from the masks of some frames; rerun to resume."""
     from oneshot_vos.stages import segment as stage
 
-    options = stage.Options(memory_every, max_frames, short_side or None, probabilities, overlay, overwrite)
+    options = stage.Options(
+        memory_every, max_frames, short_side or None, probabilities, overlay, overwrite, form, device
+    )
     stage.run(video, mask, weights, network, out, options, typer.echo)
 
 
@@ -357,11 +366,15 @@ def segment_all(
     memory_every: MemoryEvery = None,
     max_frames: MaxFrames = None,
     overwrite: Overwrite = False,
+    form: Form = "palette",
+    device: Device = None,
 ) -> None:
     """Do what `segment` does for every video of a folder, from all masks that it has."""
     from oneshot_vos.stages import segment as stage
 
-    options = stage.Options(memory_every, max_frames, short_side or None, probabilities, overlay, overwrite)
+    options = stage.Options(
+        memory_every, max_frames, short_side or None, probabilities, overlay, overwrite, form, device
+    )
     stage.run_all(folder, images, annotations, weights, network, out, options, typer.echo)
 
 

@@ -20,8 +20,10 @@ from oneshot_vos.cli import app
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.both_ways import Walk
 from oneshot_vos.networks.common.build import build_network
+from oneshot_vos.sets.mask_inputs import read_masks
 from oneshot_vos.stages import segment as stage
 from oneshot_vos.stages.segment_files import Output
+from oneshot_vos.stages.segment_formats import log_absences
 from oneshot_vos.videos.frames import FolderFrames
 from oneshot_vos.videos.masks import read_mask, write_mask
 from oneshot_vos.videos.video_files import VideoFrames
@@ -149,6 +151,48 @@ def test_probabilities_are_written_for_every_object(folder: Path, weights: Path,
         assert all(level.shape == SIZE and level.dtype == np.uint8 for level in levels)
         assert (levels[0][mask == 3] >= levels[1][mask == 3]).all()
     assert (levels_of(tmp_path / "out", 3, "00004")[ids(4, 2) == 1] > 250).all()
+
+
+def test_masks_come_in_other_forms(
+    folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, given = tmp_path / "out", write_masks(tmp_path / "given", 0, objects=2, values=(3, 400))
+    done(segment(folder, weights, out, "--no-overlay", masks=given))
+    written, masks = count_written(monkeypatch), masks_of(out)
+    for form in ("palette", "binary", "per-object", "rgba", "coco", "matte-video"):
+        done(segment(folder, weights, out, "--no-overlay", "--format", form, masks=given))
+    assert not written
+    assert all(np.array_equal(np.asarray(Image.open(out / f"binary/{n}.png")), (m > 0) * 255) for n, m in masks.items())
+    assert sorted(path.name for path in (out / "per-object").iterdir()) == ["003", "400"]
+    for path, scratch in ((out / "per-object", "a"), (out / "coco.json", "b")):
+        read = read_masks(path, tmp_path / scratch, "out")
+        numbers = np.array([0, 3, 400]) if path.suffix else np.arange(401)
+        assert all(np.array_equal(numbers[read_mask(file)], masks[name]) for name, file in read.items())
+        assert list(read) == list(masks)
+    with Image.open(out / "rgba/00003.png") as image:
+        assert np.array_equal(np.asarray(image)[..., :3], np.asarray(Image.open(folder / "00003.png")))
+        assert np.array_equal(np.asarray(image)[..., 3], (masks["00003"] > 0) * 255)
+    matte = next(iter(VideoFrames(out / "matte.mp4").read(range(3, 4))))
+    assert np.mean((matte[..., 0] > 127) == (masks["00003"] > 0)) > 0.99
+
+
+def test_an_object_that_has_left_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    for t, number in enumerate((0, 1, 2, 1, 1, 0)):
+        write_mask(tmp_path / f"{t}.png", np.full((4, 4), number))
+    log_absences(tmp_path, "012345", (1, 2, 9))
+    assert [record.message for record in caplog.records] == [
+        "object 1 has left: its mask is empty in frames 2 to 2; 5 to the end",
+        "object 2 has left: its mask is empty in frames 3 to the end",
+        "object 9 has left: its mask is empty in frames 0 to the end",
+    ]
+
+
+def test_a_device_may_be_named(folder: Path, weights: Path, tmp_path: Path) -> None:
+    given = write_masks(tmp_path / "given", 0)
+    done(segment(folder, weights, tmp_path / "out", "--no-overlay", "--device", "cpu", masks=given))
+    result = segment(folder, weights, tmp_path / "other", "--device", "fridge", masks=given)
+    assert (result.exit_code, "--device fridge: not to be used here" in result.output) == (2, True)
 
 
 def levels_of(out: Path, number: int, name: str) -> np.ndarray:

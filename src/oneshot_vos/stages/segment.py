@@ -23,9 +23,11 @@ from oneshot_vos.networks.common.weights import recognise
 from oneshot_vos.reporting.overlay_video import write_overlay
 from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, content_of, find_masks, video_name
+from oneshot_vos.stages.segment_formats import log_absences, write_format
 from oneshot_vos.videos.frames import FrameSource, open_frames
 from oneshot_vos.videos.masks import read_mask
 
+PALETTE = "palette"  # the form that is always there
 _SHORT_SIDE = 480  # pixels, the official size of evaluation; smaller videos are not enlarged
 _SAVE_EVERY = 300.0  # seconds
 
@@ -40,6 +42,8 @@ class Options:
     probabilities: bool = False
     overlay: bool = True
     overwrite: bool = False  # results of another job
+    form: str = PALETTE  # that the masks are also written in
+    device: str | None = None
 
     def settings(self, network: str, size: tuple[int, int]) -> InferenceSettings:
         """Inference settings for a video of this height and width."""
@@ -64,7 +68,7 @@ def run(
     """Segment `video`, a folder of frames or a video file, from `masks` (see `find_masks`) into the folder `out`."""
     if not masks:
         raise UserError("no mask is given; expected --mask with the mask of at least one frame")
-    segmenter = Segmenter(weights, network, say)  # first: looking through a video takes longer
+    segmenter = Segmenter(weights, network, say, options.device)  # first: looking through a video takes longer
     source = _open(video)
     with TemporaryDirectory(prefix="masks-") as scratch:
         given = GivenFrames(find_masks(masks, source, Path(scratch)))
@@ -83,7 +87,7 @@ def run_all(
     say: Say,
 ) -> None:
     """Segment every video of a folder with `images`/<video>/ and `annotations`/<video>/ into `out`/<video>/."""
-    segmenter = Segmenter(weights, network, say)
+    segmenter = Segmenter(weights, network, say, options.device)
     videos = read_davis(folder, images=images, annotations=annotations)
     jobs = []
     for video in videos:  # all are looked at before the first is segmented
@@ -103,11 +107,11 @@ def _open(video: Path) -> FrameSource:
 class Segmenter:
     """A network with its weights, and how it writes what it finds."""
 
-    def __init__(self, weights: Path | None, network: str | None, say: Say) -> None:
+    def __init__(self, weights: Path | None, network: str | None, say: Say, device: str | None = None) -> None:
         self._weights = weights if weights is not None else _only_weights()
         self._say = say
         self.network, self._arguments = _architecture(self._weights, network)
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = _device(device)
         self._dtype = choose_precision(self._device, "auto")
         self._network = load_for_inference(self.network, self._arguments, self._weights, self._device)
         self._checksum = sha256_of(self._weights)
@@ -123,8 +127,11 @@ class Segmenter:
             folder.begin()
             self._walk(source, given, options.settings(self.network, source.size), folder)
             folder.finish()
+            log_absences(folder.path / MASKS, source.names, given.ids)
         if options.overlay and not (folder.path / OVERLAY).exists():
             _write_overlay(source, folder.path)
+        if options.form != PALETTE:
+            write_format(options.form, source, folder.path / MASKS, given.ids, folder.path)
         self._say(f"{source.path}: {len(source.names)} masks of {len(given.ids)} object(s) in {folder.path}")
 
     def _walk(self, source: FrameSource, given: GivenFrames, settings: InferenceSettings, folder: Output) -> None:
@@ -184,6 +191,18 @@ class Segmenter:
                 "weights": self._checksum,
             },
         }
+
+
+def _device(name: str | None) -> torch.device:
+    """The device of that name, once it is found to work; by default a GPU if there is one."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f"--device {name}: not to be used here; expected cpu, cuda or cuda:1. Leave it out") from error
+    return device
 
 
 def _architecture(weights: Path, network: str | None) -> tuple[str, Mapping[str, Any]]:

@@ -17,6 +17,7 @@ from oneshot_vos.files import fingerprint, read_json, replacing, sha256_of, writ
 from oneshot_vos.inference.both_ways import GivenFrames, Segmented
 from oneshot_vos.registry import suggest
 from oneshot_vos.sets.mask_inputs import read_masks
+from oneshot_vos.stages.segment_formats import FORMATS
 from oneshot_vos.videos.frames import FrameSource, frame_named
 from oneshot_vos.videos.images import frame_name
 from oneshot_vos.videos.mask_rules import MaskRules
@@ -186,10 +187,11 @@ class Output:
         return {}
 
     def _clear(self) -> None:
-        for folder in (MASKS, PROBABILITIES, STATE):
-            shutil.rmtree(self.path / folder, ignore_errors=True)
-        for file in (OVERLAY, STAMP):
-            (self.path / file).unlink(missing_ok=True)
+        for name in (MASKS, PROBABILITIES, STATE, OVERLAY, STAMP, *(name for name, _ in FORMATS.values())):
+            if (self.path / name).is_dir():
+                shutil.rmtree(self.path / name)
+            else:
+                (self.path / name).unlink(missing_ok=True)
 
 
 def content_of(source: FrameSource) -> str:
