@@ -93,7 +93,7 @@ def test_where_objects_overlap_the_lowest_is_on_top_and_it_is_told(
     binary(tmp_path / "given/1/00000.png", ONE)
     binary(tmp_path / "given/2/00000.png", ONE | TWO)
     assert np.array_equal(masks_of(tmp_path / "given", tmp_path / "scratch")["00000"], IDS)
-    assert "frame '00000': objects overlap in 256 pixels" in caplog.text
+    assert f"{tmp_path / 'given/1/00000.png'}: objects overlap in 256 pixels" in caplog.text
 
 
 # --- archives and CVAT -----------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 from tests.stages.clips import SIZE, TINY, disc, ids, tiny_weights, write_folder, write_masks, write_video
 from typer.testing import CliRunner, Result
@@ -355,6 +356,15 @@ def test_one_folder_of_another_job_ends_segment_all_before_any_video(weights: Pa
     assert result.exit_code == 2
     assert "out/b: holds the results of another job" in result.output
     assert not (tmp_path / "out/a").exists()
+
+
+def test_two_jobs_do_not_write_one_folder(folder: Path, weights: Path, tmp_path: Path) -> None:
+    given = write_masks(tmp_path / "given", 0)
+    (tmp_path / "out").mkdir()
+    with FileLock(tmp_path / "out/.lock"):
+        result = segment(folder, weights, tmp_path / "out", "--no-overlay", masks=given)
+    assert (result.exit_code, "another process is writing it" in result.output) == (2, True)
+    done(segment(folder, weights, tmp_path / "out", "--no-overlay", masks=given))
 
 
 def test_what_another_version_began_starts_again_and_loses_nothing_finished(

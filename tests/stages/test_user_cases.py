@@ -210,6 +210,7 @@ def test_polygons_of_labelme_are_masks(segment: Segment, tmp_path: Path) -> None
     code, said = segment(clip, "00000.json")
     assert code == 0, said
     assert "goat = 1" in said
+    assert json.loads((tmp_path / "out/segment.json").read_text(encoding="utf-8"))["masks"] == {"00000": "00000.json"}
     code, said = segment(clip, "00000.json", "00001.json")
     assert code == 2
     assert "a second .json" in said

@@ -157,7 +157,7 @@ def _write_merged(by_frame: Mapping[str, Mapping[int, Path]], out: Path) -> Fram
             ids[mask > 0] = number
         assert ids is not None
         if overlap:
-            _log.warning("%s: frame '%s': objects overlap in %d pixels; the lowest id is on top", out, frame, overlap)
+            _log.warning("%s: objects overlap in %d pixels; the lowest id is on top", min(files.values()), overlap)
         merged[frame] = out / f"{frame}.png"
         write_mask(merged[frame], ids)
     return merged

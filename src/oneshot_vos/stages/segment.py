@@ -22,7 +22,7 @@ from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import recognise
 from oneshot_vos.reporting.overlay_video import write_overlay
 from oneshot_vos.sets.davis import read_davis
-from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, content_of, find_masks, video_name
+from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, content_of, find_masks, given_as, video_name
 from oneshot_vos.stages.segment_formats import log_absences, write_format
 from oneshot_vos.videos.frames import FrameSource, open_frames
 from oneshot_vos.videos.masks import read_mask
@@ -72,7 +72,8 @@ def run(
     source = _open(video)
     with TemporaryDirectory(prefix="masks-") as scratch:
         given = GivenFrames(find_masks(masks, source, Path(scratch)))
-        folder = segmenter.output(source, given, out or Path("segmented") / video_name(video), options)
+        origins = given_as(given.files, masks, Path(scratch))
+        folder = segmenter.output(source, given, out or Path("segmented") / video_name(video), options, origins)
         segmenter.segment(source, given, folder, options)
 
 
@@ -116,17 +117,25 @@ class Segmenter:
         self._network = load_for_inference(self.network, self._arguments, self._weights, self._device)
         self._checksum = sha256_of(self._weights)
 
-    def output(self, source: FrameSource, given: GivenFrames, out: Path, options: Options) -> Output:
-        """The folder `out` for the results, looked at; nothing is written yet."""
-        stamp = self._stamp(source, given, options)
+    def output(
+        self,
+        source: FrameSource,
+        given: GivenFrames,
+        out: Path,
+        options: Options,
+        origins: Mapping[int, str] | None = None,
+    ) -> Output:
+        """The folder `out` for the results, looked at; nothing is written yet. origins: where masks are from."""
+        stamp = self._stamp(source, given, options, origins or {t: str(file) for t, file in given.files.items()})
         return Output(out, stamp, source, given, overwrite=options.overwrite)
 
     def segment(self, source: FrameSource, given: GivenFrames, folder: Output, options: Options) -> None:
         """Write masks, an overlay video and probabilities if asked for; resumes what was interrupted."""
         if not folder.complete:
-            folder.begin()
-            self._walk(source, given, options.settings(self.network, source.size), folder)
-            folder.finish()
+            with folder.locked():
+                folder.begin()
+                self._walk(source, given, options.settings(self.network, source.size), folder)
+                folder.finish()
             log_absences(folder.path / MASKS, source.names, given.ids)
         if options.overlay and not (folder.path / OVERLAY).exists():
             _write_overlay(source, folder.path)
@@ -171,12 +180,13 @@ class Segmenter:
             probabilities=folder.probabilities,
         )
 
-    def _stamp(self, source: FrameSource, given: GivenFrames, options: Options) -> dict[str, Any]:
+    def _stamp(
+        self, source: FrameSource, given: GivenFrames, options: Options, origins: Mapping[int, str]
+    ) -> dict[str, Any]:
         """All that the results depend on."""
-        masks = {source.names[t]: file for t, file in given.files.items()}
         return {
             "video": str(source.path),
-            "masks": {name: str(file) for name, file in masks.items()},
+            "masks": {source.names[t]: origin for t, origin in origins.items()},
             "objects": list(given.ids),
             "weights": str(self._weights),
             "model": self.network,
@@ -187,7 +197,7 @@ class Segmenter:
             "probabilities": options.probabilities,
             "sha256": {
                 "video": content_of(source),
-                "masks": {name: sha256_of(file) for name, file in masks.items()},
+                "masks": {source.names[t]: sha256_of(file) for t, file in given.files.items()},
                 "weights": self._checksum,
             },
         }

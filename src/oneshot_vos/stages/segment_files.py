@@ -5,11 +5,13 @@ import logging
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from filelock import FileLock, Timeout
 
 from oneshot_vos import __version__
 from oneshot_vos.errors import UserError
@@ -26,6 +28,7 @@ from oneshot_vos.videos.masks import mask_size, object_ids, write_mask
 Say = Callable[[str], None]
 
 STAMP, MASKS, PROBABILITIES, OVERLAY, STATE = "segment.json", "masks", "probabilities", "overlay.mp4", ".state"
+LOCK = ".lock"
 _STAMP_KIND = "oneshot-vos segment "
 _STAMP_FORMAT = f"{_STAMP_KIND}2"
 _log = logging.getLogger(__name__)
@@ -84,6 +87,14 @@ def video_name(video: Path) -> str:
     return video.resolve().name if video.is_dir() else video.stem
 
 
+def given_as(files: Mapping[int, Path], texts: Sequence[str], scratch: Path) -> dict[int, str]:
+    """Where masks are from, for people: their files, or the text that named what was converted into `scratch`."""
+    return {
+        t: texts[int(file.relative_to(scratch).parts[0])] if file.is_relative_to(scratch) else str(file)
+        for t, file in files.items()
+    }
+
+
 def _existing(path: Path) -> Path:
     if not path.exists():
         near = [entry.name for entry in path.parent.glob("*.png")] if path.parent.is_dir() else []
@@ -136,6 +147,28 @@ class Output:
         self.complete = finished and self.has(range(len(source.names)))
         self._gaps = finished and not self.complete
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder; a second job in it is refused instead of mixing its masks with ours."""
+        lock = FileLock(self.path / LOCK)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire(blocking=False)
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: not to be written to ({error.strerror}); expected a folder of yours. Choose another one "
+                "with --out"
+            ) from error
+        except Timeout as error:
+            raise UserError(
+                f"{self.path}: another process is writing it; expected one at a time. Wait for it, end it, or choose "
+                "another folder with --out"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
     def begin(self) -> None:
         """Make the folder ready, and say in it what it is for."""
         if self._replaces:
@@ -179,7 +212,8 @@ class Output:
             content = read_json(file, "what `oneshot-vos segment` writes")
             if isinstance(content, dict) and str(content.get("format")).startswith(_STAMP_KIND):
                 return content
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        others = self.path.is_dir() and {entry.name for entry in self.path.iterdir()} - {LOCK, STATE}
+        if others or (self.path.exists() and not self.path.is_dir()):
             raise UserError(
                 f"{self.path}: holds other things than results of `segment`; expected a new or empty folder. Choose "
                 "another one with --out"
