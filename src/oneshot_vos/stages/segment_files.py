@@ -154,15 +154,15 @@ class Output:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire(blocking=False)
-        except OSError as error:
-            raise UserError(
-                f"{self.path}: not to be written to ({error.strerror}); expected a folder of yours. Choose another one "
-                "with --out"
-            ) from error
         except Timeout as error:
             raise UserError(
                 f"{self.path}: another process is writing it; expected one at a time. Wait for it, end it, or choose "
                 "another folder with --out"
+            ) from error
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: not to be written to ({error.strerror}); expected a folder of yours. Choose another one "
+                "with --out"
             ) from error
         try:
             yield
