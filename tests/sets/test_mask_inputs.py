@@ -179,6 +179,8 @@ def test_labelme_numbers_labels_once_per_video(tmp_path: Path, caplog: pytest.Lo
 def test_labels_that_are_numbers_are_ids_and_groups_are_objects(tmp_path: Path) -> None:
     file = labelme(tmp_path / "00000.json", shape("7", SQUARE), shape("300", **BOX))
     assert sorted(np.unique(masks_of(file, tmp_path / "a")["00000"])) == [0, 7, 300]
+    labelme(file, shape("7", SQUARE), shape("70000", **BOX))
+    assert np.array_equal(masks_of(file, tmp_path / "c")["00000"], IDS)
     labelme(file, shape("cat", SQUARE, group_id=4), shape("cat", **BOX, group_id=5))
     assert np.array_equal(masks_of(file, tmp_path / "b")["00000"], IDS)
 
@@ -288,6 +290,12 @@ def text(folder: Path, name: str, content: str) -> Path:
             lambda folder: labelme(folder / "m.json", shape("cat", SQUARE), imageHeight=10**9, imageWidth=10**9),
             r"m\.json: an image of 1000000000x1000000000 pixels",
         ),
+        (
+            lambda folder: labelme(folder / "m.json", shape("cat", [[0, 0], [9, 9], [1e300, 4]])),
+            r"m\.json: incomplete .*a point far outside",
+        ),
+        (lambda folder: text(folder, "m.json", "[" * 100_000), r"m\.json: not readable as JSON"),
+        (lambda folder: binary(folder / "given/70000/00000.png", ONE).parent.parent, "object 70000; expected numbers"),
         (lambda folder: labelme(folder / "m.json", {"label": "cat"}), r"m\.json: incomplete \(KeyError\('points'\)\)"),
         (
             lambda folder: save(folder / "given/1/00000.png", IDS.astype(np.uint8)).parent.parent,

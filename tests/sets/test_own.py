@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+import unicodedata
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 
 from oneshot_vos.cli import app
 from oneshot_vos.errors import UserError
+from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.sets.own import Imported, import_videos
 from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.masks import read_mask, write_mask
@@ -87,6 +89,17 @@ def test_masks_may_lie_in_zips_with_debris_or_in_one_folder(recordings: Path, tm
             shutil.copytree(tmp_path / "labels" / folder, recordings / "masks" / folder)
     assert [video.masks for video in import_videos(recordings, tmp_path / "mine")] == [1, 1, 1]
     assert np.array_equal(read_mask(tmp_path / "mine/Annotations/walk/00004.png"), ids(4))
+
+
+def test_accents_of_a_video_may_be_encoded_in_two_ways(recordings: Path, tmp_path: Path) -> None:
+    (recordings / "videos/walk").rename(recordings / "videos" / unicodedata.normalize("NFD", "bär"))
+    (recordings / "masks/walk").rename(recordings / "masks" / unicodedata.normalize("NFC", "bär"))
+    imported = {video.name for video in import_videos(recordings, tmp_path / "mine")}
+    assert imported == {"film", "talk", unicodedata.normalize("NFC", "bär")}
+    (tmp_path / "mine/Annotations/bär").rename(tmp_path / "mine/Annotations" / unicodedata.normalize("NFD", "bär"))
+    assert {
+        video.name for video in read_davis(tmp_path / "mine", images="JPEGImages", annotations="Annotations")
+    } == imported
 
 
 def test_what_import_videos_makes_check_data_looks_into(recordings: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from oneshot_vos.videos.images import frame_name
 from oneshot_vos.videos.masks import Ids
 
 _TRACK_KEYS = ("track_id", "instance_id", "object_id")
-_MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError)
+_MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 _log = logging.getLogger(__name__)
 
 Key = tuple[str, Any]  # what tells objects apart, and its value

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.videos.images import frame_name
-from oneshot_vos.videos.masks import Ids, decode_mask
+from oneshot_vos.videos.masks import LARGEST_ID, Ids, decode_mask
 
 MOST_PIXELS = 178_956_970  # where Pillow refuses to open an image
 _BACKGROUND = frozenset({"_background_", "background", "__ignore__"})
@@ -64,7 +64,7 @@ def _shown(key: Key) -> str:
 
 
 def _numbers(keys: list[Key]) -> dict[Key, int]:
-    if all(label.isdecimal() and int(label) > 0 and group is None for label, group in keys):
+    if all(label.isdecimal() and 0 < int(label) <= LARGEST_ID and group is None for label, group in keys):
         return {key: int(key[0]) for key in keys}
     return {key: number for number, key in enumerate(keys, 1)}
 
@@ -86,6 +86,8 @@ def blank(file: Path, height: int, width: int) -> Image.Image:
 
 def _fill(file: Path, canvas: Image.Image, shape: Any, number: int) -> None:
     kind, points = shape.get("shape_type") or "polygon", [(float(x), float(y)) for x, y in shape["points"]]
+    if not all(abs(value) <= MOST_PIXELS for point in points for value in point):  # NaN is not, either
+        raise ValueError("a point far outside the image")
     draw = ImageDraw.Draw(canvas)
     if kind == "polygon" and len(points) > 2:
         draw.polygon(points, fill=number, outline=number)

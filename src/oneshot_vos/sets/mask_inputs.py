@@ -5,6 +5,8 @@ of labelme and COCO are written as such files below a scratch folder of the call
 """
 
 import logging
+import shutil
+import unicodedata
 import zipfile
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -16,14 +18,14 @@ from oneshot_vos.files import read_json
 from oneshot_vos.sets.coco import is_coco, read_coco
 from oneshot_vos.sets.labelme import is_labelme, read_labelme
 from oneshot_vos.videos.images import frame_files, frame_name, natural_key
-from oneshot_vos.videos.masks import Ids, inspect_mask, object_ids, write_mask
+from oneshot_vos.videos.masks import LARGEST_ID, Ids, inspect_mask, object_ids, write_mask
 
 ACCEPTED = (
     "a PNG file of object ids, a labelme or COCO .json, or a folder or .zip of them (docs/data.md lists every form)"
 )
 _MEMBER_SUFFIXES = frozenset({".png", ".json", ".txt"})
 _DEBRIS = "__MACOSX"
-_MOST_BYTES = 200 * 10**9  # of all members of a zip: more than any set has, less than what a hostile one can claim
+_MOST_BYTES = 50 * 10**9  # of all members of a zip: more than any set has, less than what a hostile one can claim
 _INNER = ("Annotations", "masks")  # of data sets, and of what `segment` writes
 _CVAT_CLASSES, _CVAT_OBJECTS = "SegmentationClass", "SegmentationObject"
 _log = logging.getLogger(__name__)
@@ -65,7 +67,7 @@ def read_mask_tree(path: Path, scratch: Path, known: Collection[str] = ()) -> di
     if (top / _CVAT_CLASSES).is_dir():
         folders = _folders(top / _CVAT_CLASSES)
         if folders:
-            return {folder.name: _read_cvat(top, scratch, folder.name) for folder in folders}
+            return {video_name(folder): _read_cvat(top, scratch, folder.name) for folder in folders}
     whole = [file for file in top.glob("*.json") if not _hidden(file)]
     if len(whole) == 1 and not _folders(top) and is_coco(read_json(whole[0], ACCEPTED)):
         return _read_coco_tree(whole[0], scratch)
@@ -75,8 +77,13 @@ def read_mask_tree(path: Path, scratch: Path, known: Collection[str] = ()) -> di
         return {name: _read_folder(top, scratch, name, ())}
     if not entries:
         raise UserError(f"{path}: no mask in it; expected one folder of masks per video, {ACCEPTED}")
-    names = [entry.stem if entry.is_file() else entry.name for entry in entries]
+    names = [video_name(entry) for entry in entries]
     return {name: read_masks(entry, scratch, name) for name, entry in zip(names, entries, strict=True)}
+
+
+def video_name(entry: Path) -> str:
+    """The name of a video or of its masks: that of the folder, or of the file without suffix; in NFC."""
+    return unicodedata.normalize("NFC", entry.name if entry.is_dir() else entry.stem)
 
 
 # --- folders --------------------------------------------------------------------------------------------------------
@@ -97,7 +104,7 @@ def _read_folder(folder: Path, scratch: Path, video: str, frames: Collection[str
         for file in files:
             _require_png(file)
         return _merge_named_by_object(top, files, scratch, frames) or _by_frame(files)
-    if objects and all(entry.name.isdigit() for entry in objects):
+    if objects and all(entry.name.isdecimal() for entry in objects):
         return _merge_folders(objects, scratch / f"{video} merged")
     raise UserError(f"{folder}: no mask in it; expected {ACCEPTED}, named like their frames. Draw one")
 
@@ -130,7 +137,7 @@ def _merge_named_by_object(top: Path, files: list[Path], scratch: Path, frames: 
     by_frame: dict[str, dict[int, Path]] = {}
     for file in files:
         frame, _, number = frame_name(file).rpartition("_")
-        if frame_name(file) in frames or frame not in frames or not number.isdigit() or int(number) == 0:
+        if frame_name(file) in frames or frame not in frames or not number.isdecimal() or int(number) == 0:
             return {}
         by_frame.setdefault(frame, {})[int(number)] = file
     return _write_merged(by_frame, scratch / f"{top.name} merged")
@@ -143,6 +150,8 @@ def _write_merged(by_frame: Mapping[str, Mapping[int, Path]], out: Path) -> Fram
         overlap = 0
         for number, file in sorted(files.items(), reverse=True):  # the lowest number lies on top, as SAM 2 has it
             mask = inspect_mask(file).ids
+            if number > LARGEST_ID:
+                raise UserError(f"{file}: object {number}; expected numbers up to {LARGEST_ID}. Renumber the objects")
             if len(object_ids(mask)) > 1:
                 raise UserError(
                     f"{file}: ids {object_ids(mask)} in a mask of object {number} alone; expected one value beside 0. "
@@ -248,10 +257,10 @@ def _below_top(folder: Path, known: Collection[str]) -> Path:
 
 
 def _is_above_masks(folder: Path, known: Collection[str]) -> bool:
-    if folder.name in known or folder.name.isdigit() or folder.name in (_CVAT_CLASSES, _CVAT_OBJECTS):
+    if folder.name in known or folder.name.isdecimal() or folder.name in (_CVAT_CLASSES, _CVAT_OBJECTS):
         return False
     inner = _folders(folder)
-    return bool(known) or not (_holds_masks(folder) or (inner and all(entry.name.isdigit() for entry in inner)))
+    return bool(known) or not (_holds_masks(folder) or (inner and all(entry.name.isdecimal() for entry in inner)))
 
 
 def _holds_masks(folder: Path) -> bool:
@@ -271,14 +280,19 @@ def _unpack(archive: Path, out: Path) -> Path:
     try:
         with zipfile.ZipFile(archive) as opened:
             members = [member for member in opened.infolist() if _wanted(PurePosixPath(member.filename))]
-            if sum(member.file_size for member in members) > _MOST_BYTES:
+            out.mkdir(parents=True, exist_ok=True)
+            size, free = sum(member.file_size for member in members), shutil.disk_usage(out).free
+            if size > min(free, _MOST_BYTES):
                 raise UserError(
-                    f"{archive}: claims more than {_MOST_BYTES / 1e9:.0f} GB of masks; expected a smaller zip"
+                    f"{archive}: {size / 1e9:.0f} GB of masks; expected at most {_MOST_BYTES / 1e9:.0f} GB, and as much "
+                    f"room in {out.parent} ({free / 1e9:.0f} GB are free). Unpack it yourself, or set TMPDIR"
                 )
             for member in members:
                 target = out.joinpath(*PurePosixPath(member.filename).parts)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(opened.read(member))
+                if not member.is_dir():
+                    with opened.open(member) as stream, target.open("wb") as copy:
+                        shutil.copyfileobj(stream, copy)
     except FileNotFoundError as error:
         raise UserError(f"{archive}: no such file; expected a zip of masks. Check the name") from error
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:

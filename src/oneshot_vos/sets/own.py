@@ -21,7 +21,7 @@ from PIL import Image
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing_folder
-from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree, read_masks
+from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree, read_masks, video_name
 from oneshot_vos.videos.frames import FrameSource, frame_named, open_frames
 from oneshot_vos.videos.images import frame_files, frame_name
 from oneshot_vos.videos.mask_rules import MaskRules
@@ -85,7 +85,7 @@ def _find_videos(folder: Path, problems: Problems) -> dict[str, Path]:
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
-        name = entry.name if entry.is_dir() else entry.stem
+        name = video_name(entry)
         if not entry.is_dir() and entry.suffix.lower() not in VIDEO_SUFFIXES:
             problems.add(f"{entry}: neither a folder of frames nor a video file. Take it away")
         elif name in places:
@@ -103,7 +103,7 @@ def _find_masks(source: Path, scratch: Path, places: Mapping[str, Path], problem
     if archive.is_file() and not folder.is_dir():
         return _of_videos(read_mask_tree(archive, scratch, places), places, archive, problems)
     entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")] if folder.is_dir() else []
-    names = {entry: entry.name if entry.is_dir() else entry.stem for entry in entries}
+    names = {entry: video_name(entry) for entry in entries}
     if entries and not any(name in places for name in names.values()):
         with problems.catching(folder):
             return _of_videos(read_mask_tree(folder, scratch, places), places, folder, problems)

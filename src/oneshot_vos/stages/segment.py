@@ -22,7 +22,7 @@ from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import recognise
 from oneshot_vos.reporting.overlay_video import write_overlay
 from oneshot_vos.sets.davis import read_davis
-from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, content_of, find_masks, given_as, video_name
+from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, content_of, find_masks, given_as, name_of
 from oneshot_vos.stages.segment_formats import log_absences, write_format
 from oneshot_vos.videos.frames import FrameSource, open_frames
 from oneshot_vos.videos.masks import read_mask
@@ -73,7 +73,7 @@ def run(
     with TemporaryDirectory(prefix="masks-") as scratch:
         given = GivenFrames(find_masks(masks, source, Path(scratch)))
         origins = given_as(given.files, masks, Path(scratch))
-        folder = segmenter.output(source, given, out or Path("segmented") / video_name(video), options, origins)
+        folder = segmenter.output(source, given, out or Path("segmented") / name_of(video), options, origins)
         segmenter.segment(source, given, folder, options)
 
 

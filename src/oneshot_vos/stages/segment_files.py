@@ -18,7 +18,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, read_json, replacing, sha256_of, write_json
 from oneshot_vos.inference.both_ways import GivenFrames, Segmented
 from oneshot_vos.registry import suggest
-from oneshot_vos.sets.mask_inputs import read_masks
+from oneshot_vos.sets.mask_inputs import read_masks, video_name
 from oneshot_vos.stages.segment_formats import FORMATS
 from oneshot_vos.videos.frames import FrameSource, frame_named
 from oneshot_vos.videos.images import frame_name
@@ -73,18 +73,18 @@ def _named_masks(text: str, source: FrameSource, scratch: Path) -> Iterator[tupl
     frame, separator, rest = text.partition("=")
     path = Path(text).expanduser()
     if not separator or path.exists():
-        yield from read_masks(_existing(path), scratch, video_name(source.path), source.names).items()
+        yield from read_masks(_existing(path), scratch, name_of(source.path), source.names).items()
         return
     path = _existing(Path(rest).expanduser())
-    masks = list(read_masks(path, scratch, video_name(source.path), source.names).values())
+    masks = list(read_masks(path, scratch, name_of(source.path), source.names).values())
     if len(masks) != 1:
         raise UserError(f"{path}: {len(masks)} masks for the frame '{frame}'; expected one. Leave '{frame}=' out")
     yield unicodedata.normalize("NFC", frame), masks[0]
 
 
-def video_name(video: Path) -> str:
-    """The name of a video, which folders of masks and results have as well."""
-    return video.resolve().name if video.is_dir() else video.stem
+def name_of(video: Path) -> str:
+    """The name of a video, which folders of masks and results have as well; that of `.` is the folder's own."""
+    return video_name(video.resolve() if video.is_dir() else video)
 
 
 def given_as(files: Mapping[int, Path], texts: Sequence[str], scratch: Path) -> dict[int, str]:

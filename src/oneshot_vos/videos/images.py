@@ -161,6 +161,15 @@ def frame_name(path: PurePath) -> str:
     return unicodedata.normalize("NFC", path.stem)
 
 
+def entry_named(folder: Path, name: str) -> Path:
+    """`folder / name`, or the entry whose name differs from that in how its accents are encoded alone."""
+    plain = folder / name
+    if name.isascii() or plain.exists() or not folder.is_dir():
+        return plain
+    wanted = unicodedata.normalize("NFC", name)
+    return next((entry for entry in folder.iterdir() if unicodedata.normalize("NFC", entry.name) == wanted), plain)
+
+
 def natural_key(name: str) -> tuple[tuple[str | int | Fraction, ...], str]:
     """Sort key that compares runs of digits as numbers; the name itself settles ties such as 1 and 01.
 
