@@ -176,6 +176,12 @@ def test_labelme_numbers_labels_once_per_video(tmp_path: Path, caplog: pytest.Lo
     assert "cat = 1, dog = 2" in caplog.text
 
 
+def test_labelme_may_lie_beside_the_frames(tmp_path: Path) -> None:
+    save(tmp_path / "given/00000.png", np.zeros((*SIZE, 3), np.uint8))
+    labelme(tmp_path / "given/00000.json", shape("1", SQUARE), shape("2", **BOX))
+    assert np.array_equal(masks_of(tmp_path / "given", tmp_path / "scratch")["00000"], IDS)
+
+
 def test_labels_that_are_numbers_are_ids_and_groups_are_objects(tmp_path: Path) -> None:
     file = labelme(tmp_path / "00000.json", shape("7", SQUARE), shape("300", **BOX))
     assert sorted(np.unique(masks_of(file, tmp_path / "a")["00000"])) == [0, 7, 300]
@@ -272,6 +278,12 @@ def text(folder: Path, name: str, content: str) -> Path:
         ),
         (lambda folder: text(folder, "m.json", "{"), r"m\.json: not readable as JSON"),
         (lambda folder: text(folder, "m.json", "[]"), r"m\.json: neither labelme \('shapes'\) nor COCO"),
+        (
+            lambda folder: (
+                [binary(folder / "given/1/00000.png", ONE), (folder / "given/2").symlink_to("lost")][0].parent.parent
+            ),
+            r"given/2: a broken link",
+        ),
         (lambda folder: text(folder, "m.zip", "x"), r"m\.zip: not readable as a zip"),
         (lambda folder: pack(folder / "m.zip", folder / "nothing"), r"m\.zip: no mask in it"),
         (twins, r"c\.json: several objects of one category in an image, and no 'track_id'"),

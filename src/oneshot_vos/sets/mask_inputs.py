@@ -17,7 +17,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json
 from oneshot_vos.sets.coco import is_coco, read_coco
 from oneshot_vos.sets.labelme import is_labelme, read_labelme
-from oneshot_vos.videos.images import frame_files, frame_name, natural_key
+from oneshot_vos.videos.images import entry_named, frame_files, frame_name, natural_key
 from oneshot_vos.videos.masks import LARGEST_ID, Ids, inspect_mask, object_ids, write_mask
 
 ACCEPTED = (
@@ -91,13 +91,15 @@ def video_name(entry: Path) -> str:
 
 def _read_folder(folder: Path, scratch: Path, video: str, frames: Collection[str]) -> Frames:
     top = _below_top(folder, (video,))
-    if (top / video).is_dir():
-        top = _below_top(top / video, ())
+    own = entry_named(top, video)
+    if own.is_dir():
+        top = _below_top(own, ())
     if (top / _CVAT_CLASSES).is_dir() or (top / _CVAT_OBJECTS).is_dir():
         return _read_cvat(top, scratch, video)
     jsons = sorted((file for file in top.glob("*.json") if not _hidden(file)), key=lambda file: natural_key(file.name))
     files = frame_files(top)
-    if jsons and not any(file.suffix.lower() == ".png" for file in files):
+    masks = [file for file in files if file.suffix.lower() == ".png"]
+    if jsons and (not masks or is_labelme(read_json(jsons[0], ACCEPTED))):  # labelme writes beside the frames
         return _read_json(jsons, scratch, video)
     objects = _folders(top)
     if files:
@@ -268,7 +270,11 @@ def _holds_masks(folder: Path) -> bool:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not _hidden(entry))
+    entries = [entry for entry in folder.iterdir() if not _hidden(entry)]
+    for entry in entries:
+        if entry.is_symlink() and not entry.exists():
+            raise UserError(f"{entry}: a broken link; expected a link to what is there. Restore that, or take it away")
+    return sorted(entry for entry in entries if entry.is_dir())
 
 
 def _hidden(entry: Path) -> bool:
@@ -284,8 +290,8 @@ def _unpack(archive: Path, out: Path) -> Path:
             size, free = sum(member.file_size for member in members), shutil.disk_usage(out).free
             if size > min(free, _MOST_BYTES):
                 raise UserError(
-                    f"{archive}: {size / 1e9:.0f} GB of masks; expected at most {_MOST_BYTES / 1e9:.0f} GB, and as much "
-                    f"room in {out.parent} ({free / 1e9:.0f} GB are free). Unpack it yourself, or set TMPDIR"
+                    f"{archive}: {size / 1e9:.0f} GB of masks; expected at most {_MOST_BYTES / 1e9:.0f} GB, and room "
+                    f"for it in {out.parent} ({free / 1e9:.0f} GB are free). Unpack it yourself, or set TMPDIR"
                 )
             for member in members:
                 target = out.joinpath(*PurePosixPath(member.filename).parts)
