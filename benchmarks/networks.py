@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from oneshot_vos.clips.dataset import ClipBatch
+from oneshot_vos.clips.batch import ClipBatch
 from oneshot_vos.files import write_json
 from oneshot_vos.inference import bank
 from oneshot_vos.inference.plan import InferenceSettings, plan_frames

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from oneshot_vos.clips.dataset import ClipBatch
+from oneshot_vos.clips.batch import ClipBatch
 from oneshot_vos.files import write_json
 from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.generators import Generators

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from oneshot_vos.clips.dataset import ClipBatch
+from oneshot_vos.clips.batch import ClipBatch
 from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.losses import BootstrappedCrossEntropy
 from oneshot_vos.networks.stcn.network import STCN

@@ -1,6 +1,10 @@
 """Where tests find what does not lie in the repository: golden numbers and real videos."""
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -45,3 +49,23 @@ def _outside(variable: str, default: str, what: str) -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return root
+
+
+@pytest.fixture
+def held_elsewhere() -> Iterator[Callable[[Path, str], int]]:
+    """Lets another process hold a folder until the test ends; returns its number."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom oneshot_vos.files import held\n"
+        "with held(Path(sys.argv[1]), sys.argv[2]):\n    print('held', flush=True)\n    sys.stdin.read()"
+    )
+    with ExitStack() as ending:
+
+        def hold(folder: Path, doing: str) -> int:
+            arguments = [sys.executable, "-c", code, str(folder), doing]
+            process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            ending.enter_context(process)  # closes its input, which ends it
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+            return process.pid
+
+        yield hold

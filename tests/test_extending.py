@@ -18,7 +18,7 @@ from torch import Tensor
 
 from oneshot_vos import networks, supervision
 from oneshot_vos.cli import app
-from oneshot_vos.clips.dataset import Clip, ClipBatch, collate
+from oneshot_vos.clips.batch import Clip, ClipBatch, collate
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.video import segment_video

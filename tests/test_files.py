@@ -4,12 +4,22 @@ import resource
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import fingerprint, read_json, replacing, replacing_folder, write_json, write_text, write_zip
+from oneshot_vos.files import (
+    fingerprint,
+    held,
+    read_json,
+    replacing,
+    replacing_folder,
+    write_json,
+    write_text,
+    write_zip,
+)
 
 
 def test_replacing_puts_the_new_file_in_place(tmp_path: Path) -> None:
@@ -96,3 +106,43 @@ def test_equal_members_make_equal_zips(tmp_path: Path) -> None:
 def test_fingerprint_ignores_order_and_sees_values() -> None:
     assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+
+
+def test_a_folder_is_held_by_one_process_which_the_other_names(
+    tmp_path: Path, held_elsewhere: Callable[[Path, str], int]
+) -> None:
+    number = held_elsewhere(tmp_path / "run", "training")
+    with (
+        pytest.raises(UserError, match=rf"run: process {number} is training\. Wait for it"),
+        held(tmp_path / "run", "training"),
+    ):
+        pass
+
+
+def test_a_folder_that_was_held_has_what_was_put_there_or_is_gone(tmp_path: Path) -> None:
+    for kept in ([], ["state"]):
+        with held(tmp_path / "run", "training"):
+            for name in kept:
+                (tmp_path / "run" / name).touch()
+        assert [file.name for file in tmp_path.rglob("*")] == [*(["run"] if kept else []), *kept]
+
+
+def test_a_folder_that_a_killed_process_held_is_free(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom oneshot_vos.files import held\n"
+        "with held(Path(sys.argv[1]), ''):\n    os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], check=False)
+    assert (tmp_path / "run/lock").exists()
+    with held(tmp_path / "run", "training"):
+        pass
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_cannot_be_held_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with (
+        pytest.raises(UserError, match=r"run: cannot be used \(File exists\); expected a folder"),
+        held(tmp_path / "run", "training"),
+    ):
+        pass

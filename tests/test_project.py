@@ -51,6 +51,20 @@ def test_developers_use_the_versions_of_users(repository: Path) -> None:
     assert user.items() <= developer.items()
 
 
+def test_one_version_of_torch(repository: Path) -> None:
+    pinned = pins(repository / "requirements.txt")["torch"]
+    for file, pattern in (
+        ("workflow/Snakefile", r"pytorch/pytorch:([\d.]+)-"),
+        ("docs/paper-run.md", r"among them torch ([\d.]+\d)"),
+    ):
+        assert re.findall(pattern, (repository / file).read_text(encoding="utf-8")) == [pinned], file
+    text = (repository / "docs/paper-run.md").read_text(encoding="utf-8")
+    oldest = re.search(r"torch (\S+) is the oldest allowed", text)
+    assert oldest is not None
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+    assert f"torch>={oldest[1]}" in project["project"]["dependencies"]
+
+
 @pytest.mark.parametrize("target", ["repro", "test"])
 def test_the_two_commands_set_up_what_they_need(repository: Path, tmp_path: Path, target: str) -> None:
     plan = subprocess.run(

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Writing files so that a reader never meets half of one, and folders that one process works in at a time."""
 
 import hashlib
 import json
@@ -6,12 +6,16 @@ import os
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from oneshot_vos.errors import UserError
 
+# Files that say that a process works in a folder, and which.
+LOCK, OWNER = "lock", "lock.pid"
 _MAKE_AGAIN = "Restore the file, or run the command again that makes it"
 
 
@@ -66,6 +70,45 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def held(folder: Path, doing: str) -> Iterator[None]:
+    """Hold `folder`, which need not exist, inside the block; a folder that is empty then is removed.
+
+    While another process holds it, `UserError` names that process and the folder at once. doing: what a process holds
+    it for, such as "training this run".
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise UserError(
+            f"{folder}: {_owner(folder)} is {doing}. Wait for it, or end it (an interrupted pipeline can leave its "
+            "stages behind), then rerun to resume"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be used ({error.strerror or error}); expected a folder that can be written to. Choose "
+            "another one, or mend its rights"
+        ) from error
+    try:
+        (folder / OWNER).write_text(f"{os.getpid()}\n", encoding="utf-8")
+        yield
+    finally:
+        for name in (OWNER, LOCK):  # while they are ours
+            (folder / name).unlink(missing_ok=True)
+        lock.release()
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _owner(folder: Path) -> str:
+    try:
+        return f"process {int((folder / OWNER).read_text(encoding='utf-8'))}"
+    except (OSError, ValueError):
+        return "another process"
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` atomically."""
     with replacing(path) as temporary:
@@ -83,7 +126,7 @@ def read_json(path: Path, expected: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path}: not found; expected {expected}. {_MAKE_AGAIN}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not JSON, not text, or nested without end
         raise UserError(f"{path}: not readable as JSON ({error}); expected {expected}. {_MAKE_AGAIN}") from error
 
 

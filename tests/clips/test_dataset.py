@@ -10,15 +10,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from oneshot_vos.clips.dataset import (
-    ClipBatch,
-    ClipDataset,
-    ClipSource,
-    ShuffledEpochs,
-    StaticDataset,
-    StillSource,
-    collate,
-)
+from oneshot_vos.clips.batch import ClipBatch, collate
+from oneshot_vos.clips.dataset import ClipDataset, ClipSource, ShuffledEpochs, StaticDataset, StillSource
 from oneshot_vos.clips.sampling import ClipSampler, FullSampler, NearbySampler, OneShotSampler
 from oneshot_vos.clips.transforms import ClipTransform, StaticTransform
 from oneshot_vos.errors import UserError

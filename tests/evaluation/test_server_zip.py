@@ -123,7 +123,7 @@ def jpeg() -> bytes:
         (mask_png(flat(1), "1"), r"a PNG image of mode 1"),
         (four_bit(), r"mode P with 4 bits"),
         (jpeg(), r"a JPEG image of mode L"),
-        (b"no image", r"damaged \(cannot identify"),
+        (b"no image", r"damaged \(not an image\)"),
         (encode_mask(flat(1))[:-30], r"damaged"),
     ],
 )

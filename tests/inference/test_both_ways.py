@@ -1,6 +1,7 @@
 """Walking a video both ways: which frames, in which order, from which masks, and where a walk may be broken off."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ import torch
 from tests.stages.clips import TINY, ids, write_folder, write_masks
 
 from oneshot_vos.inference.both_ways import GivenFrames, Walk, plan_routes
-from oneshot_vos.inference.plan import InferenceSettings, LongTerm
-from oneshot_vos.inference.snapshot import load_tracker
+from oneshot_vos.inference.plan import InferenceSettings, LongTerm, Memorise, Step
+from oneshot_vos.inference.propagate import Annotation, ObjectTracker
+from oneshot_vos.inference.snapshot import load_tracker, save_tracker
 from oneshot_vos.networks.common.build import build_network
+from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.videos.frames import FolderFrames
 
 CPU = torch.device("cpu")
@@ -21,6 +24,12 @@ SETTINGS = {
     "all frames": InferenceSettings(memory_every=3, top_k=None, max_frames=None, include_last=True),
     "long-term": InferenceSettings(
         memory_every=1, max_frames=None, long_term=LongTerm(max_frames=4, min_frames=2, prototypes=4, max_elements=16)
+    ),
+    "official": InferenceSettings(
+        memory_every=1,
+        max_frames=None,
+        long_term=LongTerm(max_frames=4, min_frames=2, prototypes=4, max_elements=16),
+        official_quirks=True,
     ),
 }
 
@@ -91,24 +100,41 @@ def test_a_walk_that_is_saved_and_restored_goes_on_bit_by_bit(
         assert torch.equal(result.probabilities, broken[t].probabilities)
 
 
-def test_a_snapshot_runs_no_foreign_code(tmp_path: Path) -> None:
-    import pickle
+class NamedState(STCN):
+    """A network whose state has names, which a file does not know."""
 
-    class Foreign:
-        def __reduce__(self):
-            return (Path.touch, (tmp_path / "touched",))
+    class State(NamedTuple):
+        seen: torch.Tensor
 
-    source = FolderFrames(write_folder(tmp_path / "v", 2))
-    given = given_frames(tmp_path / "given", 0)
-    built = network("stcn")
-    route = plan_routes(2, given, InferenceSettings(), built)[0]
-    walk = Walk(built, source, given, route, InferenceSettings(), device=CPU)
-    for content in (pickle.dumps(Foreign()), pickle.dumps(print), pickle.dumps({"a": 1}), b"junk"):
-        objects = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        torch.save({"position": 1, "objects": objects, "tensors": []}, tmp_path / "foreign.pt")
-        assert load_tracker(tmp_path / "foreign.pt", walk.tracker, built, CPU) is None
-    assert not (tmp_path / "touched").exists()
-    (tmp_path / "pickle.pt").write_bytes(pickle.dumps(Foreign()))
-    assert load_tracker(tmp_path / "pickle.pt", walk.tracker, built, CPU) is None
-    assert not (tmp_path / "touched").exists()
-    assert walk.position == 0
+    def initial_state(self, features, objects):
+        return self.State(torch.zeros(1, objects, 1))
+
+    def memorise(self, features, masks, state, *, deep=True):
+        frame, _ = super().memorise(features, masks, (), deep=deep)
+        return frame, self.State(state[0] + masks.mean((-2, -1))[..., None])
+
+
+def test_a_snapshot_holds_whatever_state_a_network_has(tmp_path: Path) -> None:
+    built = NamedState(**TINY["stcn"])
+    trackers = [ObjectTracker(built.eval(), 1, InferenceSettings()) for _ in range(2)]
+    annotation = Annotation((1,), torch.eye(32)[None])
+    trackers[0].advance(Step(0, memorise=Memorise.PERMANENT, annotated=True), torch.rand(3, 32, 32), annotation)
+    save_tracker(tmp_path / "s.pt", trackers[0], 1)
+    assert load_tracker(tmp_path / "s.pt", trackers[1], CPU, 2) == 1
+    image = torch.rand(3, 32, 32)
+    one, other = (tracker.advance(Step(1, tracked=True), image, None) for tracker in trackers)
+    assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("change", [{"version": "0.0.1"}, {"position": 9}, {"position": -1}, {"tracker": {}}])
+def test_a_snapshot_that_does_not_fit_is_named_and_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, change: dict[str, object]
+) -> None:
+    tracker = ObjectTracker(network("stcn"), 1, InferenceSettings())
+    save_tracker(tmp_path / "s.pt", tracker, 1)
+    torch.save({**torch.load(tmp_path / "s.pt", weights_only=True), **change}, tmp_path / "s.pt")
+    before = tracker.state_dict()
+    with caplog.at_level("INFO"):
+        assert load_tracker(tmp_path / "s.pt", tracker, CPU, 2) is None
+    assert "s.pt: not usable" in caplog.text
+    assert tracker.state_dict() == before

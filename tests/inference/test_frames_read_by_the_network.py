@@ -177,11 +177,10 @@ def test_a_tracker_is_saved_and_goes_on_to_the_same_masks(network: Attention, tm
     for t in range(3):
         advance(tracker, t)
     save_tracker(tmp_path / "t.pt", tracker, 3)
-    loaded = load_tracker(tmp_path / "t.pt", ObjectTracker(network, 1, settings), network, torch.device("cpu"))
-    assert loaded is not None
-    assert loaded[1] == 3
+    loaded = ObjectTracker(network, 1, settings)
+    assert load_tracker(tmp_path / "t.pt", loaded, torch.device("cpu"), FRAMES) == 3
     for t in range(3, FRAMES):
-        assert torch.equal(advance(loaded[0], t), expected[t])
+        assert torch.equal(advance(loaded, t), expected[t])
 
 
 def test_what_cannot_be_condensed_is_refused(network: Attention) -> None:

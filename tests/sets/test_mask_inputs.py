@@ -300,7 +300,7 @@ def text(folder: Path, name: str, content: str) -> Path:
         (lambda folder: labelme(folder / "m.json", shape("cat", [[1, 1], [9, 9]], "line")), r"'line' of 2 points"),
         (
             lambda folder: labelme(folder / "m.json", shape("cat", SQUARE), imageHeight=10**9, imageWidth=10**9),
-            r"m\.json: an image of 1000000000x1000000000 pixels",
+            r"m\.json: 1000000000x1000000000 pixels, .* expected at most",
         ),
         (
             lambda folder: labelme(folder / "m.json", shape("cat", [[0, 0], [9, 9], [1e300, 4]])),

@@ -361,9 +361,9 @@ def test_one_folder_of_another_job_ends_segment_all_before_any_video(weights: Pa
 def test_two_jobs_do_not_write_one_folder(folder: Path, weights: Path, tmp_path: Path) -> None:
     given = write_masks(tmp_path / "given", 0)
     (tmp_path / "out").mkdir()
-    with FileLock(tmp_path / "out/.lock"):
+    with FileLock(tmp_path / "out/lock"):
         result = segment(folder, weights, tmp_path / "out", "--no-overlay", masks=given)
-    assert (result.exit_code, "another process is writing it" in result.output) == (2, True)
+    assert (result.exit_code, "segmenting into this folder" in result.output) == (2, True)
     done(segment(folder, weights, tmp_path / "out", "--no-overlay", masks=given))
 
 
@@ -504,6 +504,16 @@ def test_without_weights_the_only_trained_ones_are_taken(
     tiny_weights(Path("results/mini/train/b/weights.safetensors"))
     two = CliRunner().invoke(app, call)
     assert (two.exit_code, "there are results/mini/train/a/" in two.output) == (2, True)
+
+
+def test_a_folder_that_another_process_segments_into_is_left_to_it(
+    folder: Path, weights: Path, tmp_path: Path, held_elsewhere: Callable[[Path, str], int]
+) -> None:
+    number = held_elsewhere(tmp_path / "out", "segmenting into this folder")
+    result = segment(folder, weights, tmp_path / "out", masks=write_masks(tmp_path / "given", 0))
+    assert result.exit_code == 2
+    assert f"out: process {number} is segmenting into this folder" in result.output
+    assert {file.name for file in (tmp_path / "out").rglob("*")} == {"lock", "lock.pid"}
 
 
 def test_a_folder_of_other_things_is_not_written_to(folder: Path, weights: Path, tmp_path: Path) -> None:

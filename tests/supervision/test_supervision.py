@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from oneshot_vos.clips.dataset import ClipBatch
+from oneshot_vos.clips.batch import ClipBatch
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Prediction

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from oneshot_vos.clips.dataset import ClipBatch
+from oneshot_vos.clips.batch import ClipBatch
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.generators import Generators

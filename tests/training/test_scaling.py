@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.training.test_training import RandomClips, assert_same, recipe, small_network, train
 
-from oneshot_vos.clips.dataset import Clip
+from oneshot_vos.clips.batch import Clip
 from oneshot_vos.training.checkpoint import StateFolder
 
 

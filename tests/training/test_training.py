@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 from tests.parameters import CLIPS
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
-from oneshot_vos.clips.dataset import Clip
+from oneshot_vos.clips.batch import Clip, collate
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.losses import BootstrappedCrossEntropy
@@ -25,7 +25,7 @@ from oneshot_vos.supervision.rollout import RolloutOptions
 from oneshot_vos.training.checkpoint import Progress, StateFolder
 from oneshot_vos.training.distributed import World, joined_world
 from oneshot_vos.training.job import Job, Snapshots
-from oneshot_vos.training.loop import fit
+from oneshot_vos.training.loop import TrainingStep, fit
 from oneshot_vos.training.schedule import build_optimiser, set_learning_rate
 
 SIZE = 32
@@ -263,7 +263,7 @@ def test_a_loss_that_is_not_finite_stops_with_iteration_and_clips(tmp_path: Path
 def test_a_second_training_of_the_same_run_is_refused(tmp_path: Path) -> None:
     with (
         StateFolder(tmp_path, {"key": "k"}).locked(),
-        pytest.raises(UserError, match="another process is training this run"),
+        pytest.raises(UserError, match=rf"process {os.getpid()} is training this run"),
         StateFolder(tmp_path, {"key": "k"}).locked(),
     ):
         pass
@@ -346,6 +346,34 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def test_gradients_are_averaged_once_per_iteration() -> None:
+    averaged = []
+
+    class Alone(World):
+        def wrap(self, module: nn.Module) -> nn.Module:
+            wrapped = nn.parallel.DistributedDataParallel(module)
+            wrapped.register_comm_hook(None, lambda _, bucket: averaged.append(bucket.index()) or allreduce(bucket))
+            return wrapped
+
+    def allreduce(bucket: Any) -> Any:
+        return distributed.all_reduce(bucket.buffer(), async_op=True).get_future().then(lambda done: done.value()[0])
+
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        strategy = build_strategy("two_step", {}, small_network(), BootstrappedCrossEntropy(), RolloutOptions()).train()
+        step = TrainingStep(strategy, recipe(), 0, Alone(0, 1, torch.device("cpu")))
+        clips = RandomClips()
+        batches = [collate([clips[0]]), collate([clips[1]])]
+        counts = []
+        for iteration, parts in enumerate((1, 1, 2)):  # the first arranges what is averaged together
+            averaged.clear()
+            step(iteration, batches[:parts])
+            counts.append(len(averaged))
+        assert counts[2] == counts[1] > 0
+    finally:
+        distributed.destroy_process_group()
+
+
 def test_the_strategy_is_what_is_wrapped() -> None:
     module: nn.Module = build_strategy("two_step", {}, small_network(), BootstrappedCrossEntropy(), RolloutOptions())
     assert ALONE.wrap(module) is module
@@ -403,3 +431,26 @@ def test_values_that_change_no_number_resume_the_same_checkpoint(
         return Job("r", "stcn", {}, "two_step", {}, chosen, 0).made_from(weights, [])
 
     assert (made_from(recipe()) == made_from(recipe(**{name: value}))) is same
+
+
+@pytest.mark.parametrize(("name", "value"), [("copies", 2), ("skip_divisor", 3), ("items", "frames")])
+def test_a_checkpoint_of_sets_used_otherwise_is_kept_aside_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, value: Any
+) -> None:
+    weights, folder = tmp_path / "w", tmp_path / "run"
+    weights.touch()
+    used = {"davis": {"copies": 5, "skip_divisor": 1, "items": "videos"}, "youtube": {"copies": 1}}
+
+    def state(sets: dict[str, Any]) -> StateFolder:
+        job = Job("r", "stcn", {}, "two_step", {}, recipe(), 0, sets)
+        return StateFolder(folder, job.made_from(weights, []))
+
+    folder.mkdir()
+    state(used).save(Progress(7, {}, {}, [], 1.0))
+    assert state(used).load() is not None
+    reordered = state(dict(reversed(used.items())))  # shuffling starts from the order of the sets
+    assert reordered.load() is None
+    changed = state({**used, "davis": {**used["davis"], name: value}})
+    assert changed.load() is None
+    changed.set_aside()
+    assert f"sets.davis.{name}: {used['davis'][name]}, now {value}" in caplog.text

@@ -1,5 +1,7 @@
 """Frames: what is read, what is refused, and in which order files come."""
 
+import io
+import struct
 import warnings
 
 import cv2
@@ -153,3 +155,41 @@ def test_natural_key_is_a_total_order():
     assert len({natural_key(name) for name in names}) == len(names)
     assert sorted(names, key=natural_key)[:3] == ["", "01", "1"]
     assert sorted(["a10", "a9"], key=natural_key) == ["a9", "a10"]
+
+
+def claimed(width: int, height: int) -> bytes:
+    """A JPEG file whose header claims this size."""
+    stream = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(stream, "JPEG")
+    content = bytearray(stream.getvalue())
+    struct.pack_into(">HH", content, content.index(b"\xff\xc0") + 5, height, width)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("size", [(7680, 4320), (9000, 4500), (8192, 8192)])
+def test_large_frames_are_allowed(tmp_path, size):
+    (tmp_path / "a.jpg").write_bytes(claimed(*size))
+    assert frame_size(tmp_path / "a.jpg") == size[::-1]
+
+
+def test_a_frame_beyond_the_limit_is_named_and_the_limit_can_be_raised(tmp_path, monkeypatch):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(claimed(20_000, 13_000))
+    for read in (read_frame, frame_size):
+        with pytest.raises(UserError, match=r"a\.jpg: 20000x13000 pixels.* at most 67108864 .*_MAX_PIXELS=260000000"):
+            read(path)
+    monkeypatch.setenv("ONESHOT_VOS_MAX_PIXELS", "260000000")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert frame_size(path) == (13_000, 20_000)
+    monkeypatch.setenv("ONESHOT_VOS_MAX_PIXELS", "many")
+    with pytest.raises(UserError, match="ONESHOT_VOS_MAX_PIXELS is 'many'; expected a whole number"):
+        frame_size(path)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "GIF", "BMP", "TIFF", "WEBP", "ICO"])
+def test_other_formats_are_named_whatever_the_file_is_called(tmp_path, picture, kind):
+    Image.fromarray(picture).save(tmp_path / "a.png", kind)
+    for read in (read_frame, frame_size):
+        with pytest.raises(UserError, match=rf"a\.png: saved as {kind}; expected a JPEG or PNG image"):
+            read(tmp_path / "a.png")

@@ -185,14 +185,25 @@ def test_a_codec_without_decoder_is_named_with_the_remedy(tmp_path: Path) -> Non
         VideoFrames(path)
 
 
-@pytest.mark.parametrize(
-    "script",
-    ["ffconcat version 1.0\nfile {}\n", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{}\n#EXT-X-ENDLIST\n"],
-)
-def test_a_list_of_other_files_is_no_video(clip: Path, tmp_path: Path, script: str) -> None:
-    (tmp_path / "a.mp4").write_text(script.format(clip))
-    with pytest.raises(UserError, match=r"a\.mp4: not readable as a video"):
-        VideoFrames(tmp_path / "a.mp4")
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_video_of_very_many_pixels_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    codec, options = FORMATS[name]
+    path = encode(tmp_path / name, codec, options, frames=3)
+    monkeypatch.setenv("ONESHOT_VOS_MAX_PIXELS", "10000")
+    with pytest.raises(UserError, match=r": 128x96 pixels, 12288 in all; expected at most 10000 .*_MAX_PIXELS=12288"):
+        VideoFrames(path)
+
+
+def test_frames_that_are_larger_than_the_file_says_are_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = encode(tmp_path / "a.avi", "mjpeg", frames=3, pix_fmt="yuvj420p")
+    monkeypatch.setenv("ONESHOT_VOS_MAX_PIXELS", "10000")
+    monkeypatch.setattr(video_files, "require_pixels", lambda *_: None)  # as if the file told a smaller size
+    with pytest.raises(UserError, match=r"3 of its 3 frames .* cannot be decoded"):
+        VideoFrames(path)
 
 
 def test_what_a_stream_lacks_at_its_start_is_told(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Data sets of training clips, and the batches made of them.
+"""Data sets of training clips.
 
 A data set answers any position from 0 on. A position is (epoch, place in that epoch's random order), and everything
 drawn for it comes from a generator seeded with (seed, position): neither the number of workers nor where a run was
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from oneshot_vos.clips.batch import Clip
 from oneshot_vos.clips.frames import read_frame_quickly
 from oneshot_vos.clips.merging import Cut, paste
 from oneshot_vos.clips.sampling import ClipSampler
@@ -36,67 +37,6 @@ FrameReader = Callable[[Path], NDArray[np.uint8]]
 _ORDER_TAG, _STILL_TAG, _CLIP_TAG = 1, 2, 3
 _TRIALS = 5
 _VISIBLE = 0.001  # share of the crop that a still image's object must fill in the first copy
-
-
-@dataclass
-class Clip:
-    """One clip: a `ClipBatch` without its batch dimension."""
-
-    frames: Tensor  # T 3 H W float32, ImageNet-normalised
-    first_masks: Tensor  # K H W float32 in [0, 1]
-    targets: Tensor  # T H W int64
-    labelled: Tensor  # T bool
-    present: Tensor  # K float32
-    name: str
-
-
-@dataclass
-class ClipBatch:
-    """Clips of equal size."""
-
-    frames: Tensor  # B T 3 H W float32, ImageNet-normalised
-    first_masks: Tensor  # B K H W float32 in [0, 1]: the masks of frame 0; zero for absent objects
-    targets: Tensor  # B T H W int64: 0 background, 1..K objects; says something only where `labelled`
-    labelled: Tensor  # B T bool
-    present: Tensor  # B K float32 in {0, 1}
-    names: list[str]  # "set/video@00000,00005,00007": for messages
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def to(self, device: torch.device | str, *, non_blocking: bool = True) -> "ClipBatch":
-        """The same batch on `device`; copies from pinned memory overlap with computation."""
-        return ClipBatch(
-            self.frames.to(device, non_blocking=non_blocking),
-            self.first_masks.to(device, non_blocking=non_blocking),
-            self.targets.to(device, non_blocking=non_blocking),
-            self.labelled.to(device, non_blocking=non_blocking),
-            self.present.to(device, non_blocking=non_blocking),
-            self.names,
-        )
-
-    def pin_memory(self) -> "ClipBatch":
-        """The same batch in page-locked memory; `torch.utils.data.DataLoader` calls this when asked to pin."""
-        return ClipBatch(
-            self.frames.pin_memory(),
-            self.first_masks.pin_memory(),
-            self.targets.pin_memory(),
-            self.labelled.pin_memory(),
-            self.present.pin_memory(),
-            self.names,
-        )
-
-
-def collate(clips: Sequence[Clip]) -> ClipBatch:
-    """Stack clips into a batch."""
-    return ClipBatch(
-        torch.stack([clip.frames for clip in clips]),
-        torch.stack([clip.first_masks for clip in clips]),
-        torch.stack([clip.targets for clip in clips]),
-        torch.stack([clip.labelled for clip in clips]),
-        torch.stack([clip.present for clip in clips]),
-        [clip.name for clip in clips],
-    )
 
 
 class ShuffledEpochs(Generic[T]):

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
-from oneshot_vos.videos.images import ORIENTATION_TAG, decoding, read_frame
+from oneshot_vos.videos.images import ORIENTATION_TAG, decoding, open_image, read_frame
 
 _AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 
@@ -24,7 +23,7 @@ def read_frame_quickly(path: Path) -> np.ndarray:
         return read_frame(path)
     if not content.startswith(b"\xff\xd8") or not content.rstrip(b"\0").endswith(b"\xff\xd9"):
         return read_frame(path)
-    with decoding(path, "a complete JPEG image"), Image.open(io.BytesIO(content)) as image:
+    with decoding(path, "a complete JPEG image"), open_image(io.BytesIO(content), path) as image:
         plain = image.mode == "RGB" and image.getexif().get(ORIENTATION_TAG, 1) == 1
     decoded = cv2.imdecode(np.frombuffer(content, np.uint8), _AS_STORED) if plain else None
     return read_frame(path) if decoded is None else decoded

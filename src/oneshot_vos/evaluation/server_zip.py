@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.files import replacing, sha256_of, write_zip
-from oneshot_vos.videos.images import frame_size, natural_key
+from oneshot_vos.videos.images import frame_size, natural_key, open_image
 from oneshot_vos.videos.masks import inspect_mask, object_ids
 from oneshot_vos.videos.objects import ObjectVideo, YouTubeSet
 from oneshot_vos.videos.problems import Problems
@@ -117,9 +117,9 @@ def _mask_problems(archive: zipfile.ZipFile, name: str, original: Path, begun: l
     """What is wrong with one mask: `original` is its frame, `begun` the ids that it may show."""
     try:
         content = archive.read(name)
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(io.BytesIO(content), Path(name)) as image:
             kind, mode, size, ids = image.format, image.mode, (image.height, image.width), np.asarray(image)
-    except (OSError, SyntaxError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, SyntaxError, ValueError, zipfile.BadZipFile, UserError) as error:
         yield f"damaged ({error}); expected an 8-bit palette PNG"
         return
     depth = content[_DEPTH_BYTE]

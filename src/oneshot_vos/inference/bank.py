@@ -4,7 +4,7 @@ Letters: K objects, M query positions, N memory positions, D width of augmented 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -41,6 +41,8 @@ class Bank(ABC):
     Objects are numbered in the order in which they appear. A frame may hold more objects than the one before: the new
     ones form a group, whose memory starts there.
     """
+
+    _kept: tuple[str, ...] = ("_summary",)  # attributes that `state_dict` holds as they are
 
     def __init__(self) -> None:
         self._summary: Tensor | None = None
@@ -106,6 +108,15 @@ class Bank(ABC):
         """The same memory for some of the objects."""
         return _View(self, objects)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What is remembered, as tensors and plain values: what two frames have between them."""
+        return {name: getattr(self, name) for name in self._kept}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Remember what a bank that was made with the same arguments did."""
+        for name in self._kept:
+            setattr(self, name, state[name])
+
     @abstractmethod
     def _add(self, frame: Any, annotated: bool) -> None:
         """Take a frame up."""
@@ -134,6 +145,11 @@ class SearchedBank(Bank):
     @abstractmethod
     def _values(self) -> list[Tensor]:
         """The values [K, N, CV] of each group, in which its winners are."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Remember what a bank that was made with the same arguments did."""
+        super().load_state_dict(state)
+        self._changed()
 
     def _changed(self) -> None:
         """Search anew; to be called when the content has changed."""
@@ -203,6 +219,8 @@ class MemoryBank(SearchedBank):
     temporary: keep one more slot, for `add_temporary`.
     """
 
+    _kept = (*SearchedBank._kept, "_slots", "_keys", "_numbers", "_annotated", "_temporary", "_count")
+
     def __init__(self, max_frames: int | None, top_k: int | None, *, temporary: bool = False) -> None:
         super().__init__()
         if (max_frames is not None and max_frames < 1) or (top_k is not None and top_k < 1):
@@ -253,6 +271,15 @@ class MemoryBank(SearchedBank):
             raise ValueError(f"{frame.value.shape[1]} objects in a temporary frame, expected {self.objects}")
         self._temporary = self._count
         self._store(frame, len(self._numbers))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is remembered, as tensors and plain values."""
+        return {**super().state_dict(), "groups": [(group.start, group.values) for group in self._groups]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Remember what a bank that was made with the same arguments did."""
+        super().load_state_dict(state)
+        self._groups = [_Group(*group) for group in state["groups"]]
 
     def _add(self, frame: MemoryFrame, annotated: bool) -> None:
         slot = len(self._numbers)

@@ -137,10 +137,10 @@ class Walk:
 
     def restore(self, path: Path) -> bool:
         """Go to where we stood when `path` was written; False, and nothing is changed, if that cannot be read."""
-        loaded = load_tracker(path, self.tracker, self._network, self._device)
-        if loaded is None or loaded[1] > len(self._route.steps):
+        position = load_tracker(path, self.tracker, self._device, len(self._route.steps))
+        if position is None:
             return False
-        self.tracker, self.position = loaded
+        self.position = position
         return True
 
     def frames(self) -> Iterator[Segmented]:

@@ -1,8 +1,11 @@
 """The memory of a video for networks that read it themselves: whole frames, as the network made them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
+
+from torch import Tensor
 
 from oneshot_vos.inference.bank import Bank, MemorySize
 from oneshot_vos.networks.common.interface import TokenFrame
@@ -25,11 +28,13 @@ class FrameBank(Bank):
     temporary: `add_temporary` keeps one more.
     """
 
+    _kept = (*Bank._kept, "_starts", "_count")
+
     def __init__(self, max_frames: int | None, *, temporary: bool = False) -> None:
         super().__init__()
         self._max_frames = max_frames
         self._with_temporary = temporary
-        self._kept: list[_Kept] = []
+        self._frames: list[_Kept] = []
         self._temporary: _Kept | None = None
         self._starts: list[tuple[int, int]] = []  # of each group: number of its first frame, and how many objects
         self._count = 0
@@ -72,13 +77,25 @@ class FrameBank(Bank):
         self._temporary = _Kept(self._count, frame, annotated=False)
         self._count += 1
 
+    def state_dict(self) -> dict[str, Any]:
+        """What is remembered, as tensors and plain values."""
+        frames = [_plain(kept) for kept in self._frames]
+        temporary = None if self._temporary is None else _plain(self._temporary)
+        return {**super().state_dict(), "frames": frames, "temporary": temporary}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Remember what a bank that was made with the same arguments did."""
+        super().load_state_dict(state)
+        self._frames = [_from_plain(*kept) for kept in state["frames"]]
+        self._temporary = None if state["temporary"] is None else _from_plain(*state["temporary"])
+
     def _add(self, frame: TokenFrame, annotated: bool) -> None:
         if frame.objects > self.objects:
             self._starts.append((self._count, frame.objects - self.objects))
         self._temporary = None
-        if self._max_frames is not None and len(self._kept) >= self._max_frames:
-            self._kept.remove(min(self._kept, key=lambda kept: (kept.annotated, kept.number)))
-        self._kept.append(_Kept(self._count, frame, annotated))
+        if self._max_frames is not None and len(self._frames) >= self._max_frames:
+            self._frames.remove(min(self._frames, key=lambda kept: (kept.annotated, kept.number)))
+        self._frames.append(_Kept(self._count, frame, annotated))
         self._count += 1
 
     def _keep(self, kept: list[list[int]]) -> None:
@@ -86,13 +103,21 @@ class FrameBank(Bank):
         pairs = zip(self._starts, kept, strict=True)
         self._starts = [(start, len(own)) for (start, _), own in pairs if own]
         first = min((start for start, _ in self._starts), default=self._count)
-        self._kept = [_reduced(each, numbers) for each in self._kept if each.number >= first]
+        self._frames = [_reduced(each, numbers) for each in self._frames if each.number >= first]
         if self._temporary is not None:
             self._temporary = _reduced(self._temporary, numbers) if self._starts else None
 
     def _since(self, start: int) -> list[_Kept]:
-        everything = self._kept if self._temporary is None else [*self._kept, self._temporary]
+        everything = self._frames if self._temporary is None else [*self._frames, self._temporary]
         return [kept for kept in everything if kept.number >= start]
+
+
+def _plain(kept: _Kept) -> tuple[int, tuple[Tensor, ...], tuple[Tensor, ...], bool]:
+    return kept.number, tuple(kept.frame.shared), tuple(kept.frame.own), kept.annotated
+
+
+def _from_plain(number: int, shared: tuple[Tensor, ...], own: tuple[Tensor, ...], annotated: bool) -> _Kept:
+    return _Kept(number, TokenFrame(shared, own), annotated)
 
 
 def _reduced(kept: _Kept, numbers: Sequence[int]) -> _Kept:

@@ -1,7 +1,8 @@
 """A memory of its own for every group of objects that were introduced in the same frame."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor
 
@@ -51,6 +52,17 @@ class GroupedBank(Bank):
         """Keep a frame until the next one is added; it cannot introduce objects."""
         for group, bank in zip(self.groups, self._banks, strict=True):
             bank.add_temporary(_part(frame, group))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is remembered, as tensors and plain values."""
+        return {**super().state_dict(), "banks": [bank.state_dict() for bank in self._banks]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Remember what a bank that was made with the same arguments did."""
+        super().load_state_dict(state)
+        self._banks = [self._new_bank() for _ in state["banks"]]
+        for bank, own in zip(self._banks, state["banks"], strict=True):
+            bank.load_state_dict(own)
 
     def _keep(self, kept: list[list[int]]) -> None:
         for bank, own in zip(self._banks, kept, strict=True):

@@ -10,6 +10,9 @@ Letters: K objects, M query positions, N memory positions, P prototypes, CK key 
 augmented keys.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -71,6 +74,14 @@ class Table:
     def update(self, name: str, column: Tensor) -> None:
         """Replace a column by one of the same length."""
         self._columns[name] = column
+
+    def state_dict(self) -> dict[str, Any]:
+        """The columns, room for more rows included, and how long they are."""
+        return {"columns": dict(self._columns), "length": self._length}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Become what another table was."""
+        self._columns, self._length = dict(state["columns"]), state["length"]
 
 
 def new_rows(frame: MemoryFrame) -> Columns:
@@ -140,6 +151,8 @@ class LongTermBank(SearchedBank):
     settings: what is kept. top_k: positions read per query (all, if the memory holds fewer).
     """
 
+    _kept = (*SearchedBank._kept, "_objects", "_area", "_long")
+
     def __init__(self, settings: LongTerm, top_k: int) -> None:
         super().__init__()
         self._settings = settings
@@ -170,6 +183,15 @@ class LongTermBank(SearchedBank):
     def working_usage(self) -> Tensor:
         """Usage [N] of the working memory, first frame included."""
         return usage(self._table["counts"][self._long :])
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is remembered, as tensors and plain values."""
+        return {**super().state_dict(), "table": self._table.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Remember what a bank that was made with the same arguments did."""
+        super().load_state_dict(state)
+        self._table.load_state_dict(state["table"])
 
     def _add(self, frame: MemoryFrame, annotated: bool) -> None:
         if self._objects and frame.value.shape[1] != self._objects:

@@ -1,6 +1,6 @@
 """What a network remembers of the objects of a video, as it is or mirrored: its memory and its state."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -77,6 +77,16 @@ class ObjectMemory:
         self._state = _joined(states)
         first, *others = frames
         return first.joined(others)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Memory and state, as tensors and plain values."""
+        state = None if self._state is None else tuple(self._state)  # a network may name its fields; a file does not
+        return {"bank": self.bank.state_dict(), "state": state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Remember what another one that was made with the same arguments did."""
+        self.bank.load_state_dict(state["bank"])
+        self._state = state["state"]
 
     def _turned(self, maps: Tensor) -> Tensor:
         return maps.flip(-1) if self._mirrored else maps

@@ -1,7 +1,9 @@
 """Long-term memory as the official XMem keeps it, with its misplaced values; only for comparing numbers with it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,6 +42,8 @@ class SharedLongTermBank(SearchedBank):
     settings, top_k: as for `LongTermBank`.
     """
 
+    _kept = (*SearchedBank._kept, "_area")
+
     def __init__(self, settings: LongTerm, top_k: int) -> None:
         super().__init__()
         self._settings = settings
@@ -77,6 +81,19 @@ class SharedLongTermBank(SearchedBank):
     def working_usage(self) -> Tensor:
         """Usage [N] of the working memory, first frame included."""
         return usage(self._working["counts"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is remembered, as tensors and plain values."""
+        groups = [(group.long, group.working) for group in self._groups]
+        tables = {"long": self._long.state_dict(), "working": self._working.state_dict()}
+        return {**super().state_dict(), **tables, "groups": groups}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Remember what a bank that was made with the same arguments did."""
+        super().load_state_dict(state)
+        self._long.load_state_dict(state["long"])
+        self._working.load_state_dict(state["working"])
+        self._groups = [_Group(*group) for group in state["groups"]]
 
     def _add(self, frame: MemoryFrame, annotated: bool) -> None:
         rows, values = new_rows(frame), value_tokens(frame)[0]

@@ -1,6 +1,6 @@
 """Propagating object masks through a video, on tensors: the loop that every network shares."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -179,6 +179,19 @@ class ObjectTracker:
     def make_room(self, objects: int) -> None:
         """Let channels up to `objects` come; the first frame need not know how many there will be."""
         self._objects = max(self._objects, objects)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the video stands between two frames, as tensors and plain values; the network is not part of it."""
+        own = {"objects": self._objects, "enabled": list(self._enabled), "previous": self._previous}
+        memories = [memory.state_dict() for memory in self._memories]
+        return {**own, "left_behind": dict(self._left_behind), "memories": memories}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go where another tracker stood that was made with the same arguments, and continue bit by bit as it did."""
+        for memory, own in zip(self._memories, state["memories"], strict=True):
+            memory.load_state_dict(own)
+        self._objects, self._enabled, self._previous = state["objects"], list(state["enabled"]), state["previous"]
+        self._left_behind = dict(state["left_behind"])
 
     def _blank(self, size: Sequence[int], device: torch.device) -> Tensor:
         blank = torch.zeros(self._objects + 1, *size, dtype=torch.float32, device=device)

@@ -1,10 +1,10 @@
 """Segmenting a set of videos into one archive of masks."""
 
-import json
 import resource
 import sys
 import zipfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -75,7 +75,7 @@ def segment_set(
             bar.set_postfix_str(video.name)
             archive, report_file = _state_files(state, video)
             if report_file.exists():
-                report = Report(**read_json(report_file, "the report of a segmented video"))
+                report = _read_report(report_file)
                 bar.update(report.frames)
             else:
                 watch, masks = Stopwatch(), _Counted(bar)
@@ -102,6 +102,16 @@ def segment_set(
         seconds=sum(report.seconds for report in reports),
         peak_memory=max((report.peak_memory for report in reports), default=0),
     )
+
+
+def _read_report(path: Path) -> Report:
+    expected = "the report of a segmented video"
+    try:
+        return Report(**read_json(path, expected))
+    except TypeError as error:
+        raise UserError(
+            f"{path}: not {expected} ({error}); expected what `infer` wrote. Delete it, then rerun to resume"
+        ) from error
 
 
 class _Counted:
@@ -145,11 +155,9 @@ def _open_state(state: Path, fingerprint: str) -> None:
     """Make `state` a folder for this fingerprint; what another run left there is removed."""
     stamp = state / _STAMP
     if stamp.exists():
-        try:
-            if json.loads(stamp.read_text(encoding="utf-8")) == fingerprint:
+        with suppress(UserError):  # a damaged stamp proves nothing: start anew
+            if read_json(stamp, "what finished videos were made from") == fingerprint:
                 return
-        except json.JSONDecodeError:
-            pass  # a damaged stamp proves nothing: start anew
         clear_state(state)
     write_json(stamp, fingerprint)
 

@@ -136,10 +136,10 @@ def check_profile(params: Params) -> list[str]:
         )
     if profile.init.backbone == "imagenet":
         lines += [
-            f"init.backbone: 'imagenet' fits the official architecture only; empty networks.{network} or choose "
-            "'random'"
+            f"init.backbone: 'imagenet' fits the official architecture and backbones of timm only; empty "
+            f"networks.{network}, give it trunk and value_trunk, or choose 'random'"
             for network, settings in profile.networks.items()
-            if settings
+            if settings and not {"trunk", "value_trunk"} <= settings.keys()
         ]
     early = profile.figures.figure6.iteration
     trainings: Mapping[str, Training | None] = params.trainings

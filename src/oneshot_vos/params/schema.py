@@ -131,6 +131,7 @@ class Init(Strict):
     """Where the weights of a new network come from."""
 
     backbone: Literal["imagenet", "random"]
+    files: dict[str, str | None]  # ImageNet weights by backbone of timm: networks/common/timm_weights.py
 
 
 class Optimiser(Strict):

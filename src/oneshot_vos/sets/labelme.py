@@ -11,9 +11,10 @@ from PIL import Image, ImageDraw
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.videos.images import frame_name
+from oneshot_vos.videos.limit import require_pixels
 from oneshot_vos.videos.masks import LARGEST_ID, Ids, decode_mask
 
-MOST_PIXELS = 178_956_970  # where Pillow refuses to open an image
+_FARTHEST = 1e6  # pixels from the image's corner
 _BACKGROUND = frozenset({"_background_", "background", "__ignore__"})
 _log = logging.getLogger(__name__)
 
@@ -78,15 +79,16 @@ def _draw(file: Path, content: Any, numbers: Mapping[Key, int]) -> Ids:
 
 
 def blank(file: Path, height: int, width: int) -> Image.Image:
-    """A canvas for ids; `UserError` for sizes that no image has."""
-    if height < 1 or width < 1 or height * width > MOST_PIXELS:
-        raise UserError(f"{file}: an image of {width}x{height} pixels; expected at most {MOST_PIXELS} pixels")
+    """A canvas for ids; `UserError` for sizes that no frame has."""
+    if height < 1 or width < 1:
+        raise UserError(f"{file}: an image of {width}x{height} pixels; expected at least one. Export it again")
+    require_pixels(file, width, height)
     return Image.new("I", (width, height))
 
 
 def _fill(file: Path, canvas: Image.Image, shape: Any, number: int) -> None:
     kind, points = shape.get("shape_type") or "polygon", [(float(x), float(y)) for x, y in shape["points"]]
-    if not all(abs(value) <= MOST_PIXELS for point in points for value in point):  # NaN is not, either
+    if not all(abs(value) <= _FARTHEST for point in points for value in point):  # NaN is not, either
         raise ValueError("a point far outside the image")
     draw = ImageDraw.Draw(canvas)
     if kind == "polygon" and len(points) > 2:

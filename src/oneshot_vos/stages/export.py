@@ -1,16 +1,14 @@
 """Command `export`: the weights of a training that has not ended, as its end would write them."""
 
 import logging
-import pickle
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, read_json
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.official import load_strictly
+from oneshot_vos.networks.common.tensor_files import UnreadableTensorsError, read_tensors
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.training.checkpoint import CHECKPOINT, RECORD
 
@@ -46,9 +44,11 @@ def _read(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise UserError(f"{file}: no such file; expected {_EXPECTED}. A training that has ended keeps no checkpoint")
     try:
-        stored = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
-        raise UserError(f"{file}: not readable as a checkpoint; expected {_EXPECTED}. Name another file") from error
+        stored = read_tensors(file)
+    except UnreadableTensorsError as error:
+        raise UserError(
+            f"{file}: not readable as a checkpoint ({error}); expected {_EXPECTED}. Name another file"
+        ) from error
     if not isinstance(stored, dict) or not {"fingerprint", "iteration", "network"} <= stored.keys():
         raise UserError(f"{file}: no checkpoint; expected {_EXPECTED}. Weights need no export")
     return stored

@@ -1,16 +1,15 @@
 """Stage `infer`: segment the evaluation sets with a trained network, and a part of one with its earlier states."""
 
-from contextlib import suppress
 from pathlib import Path
 
 import torch
 
-from oneshot_vos.files import fingerprint, replacing_folder, sha256_of
+from oneshot_vos.files import fingerprint, held, replacing_folder, sha256_of
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm
 from oneshot_vos.inference.writer import clear_state, segment_set
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
-from oneshot_vos.params import Infer, Params
+from oneshot_vos.params import Infer, Params, Profile
 from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.objects_index import read_youtube_index
 from oneshot_vos.videos.video import evaluation_videos
@@ -28,8 +27,16 @@ def run(params: Params, run_key: str, weights: Path, snapshots: Path, sets: Path
     begin, and the masks written are those of the frames that `meta.json` lists; a network that is shown no object
     segments no such set. An interrupted stage goes on with the first unfinished video.
     """
-    profile = params.profile
     segmenter = _Segmenter(params, run_key)
+    with held(segmenter.state, f"running `infer` of {run_key}"):
+        _segment_all(segmenter, params.profile, weights, snapshots, sets, out)
+        # Only now that the output stands in its place may the finished videos be forgotten.
+        segmenter.forget()
+
+
+def _segment_all(
+    segmenter: "_Segmenter", profile: Profile, weights: Path, snapshots: Path, sets: Path, out: Path
+) -> None:
     with replacing_folder(out) as folder:
         for name in profile.data.evaluate:
             segmenter.segment(weights, sets / f"{name}.json", None, folder / f"{name}.zip", name)
@@ -45,8 +52,6 @@ def run(params: Params, run_key: str, weights: Path, snapshots: Path, sets: Path
         for file in sorted((snapshots / FIGURE6).glob("*.safetensors")):
             figure = profile.figures.figure6
             segmenter.segment(file, sets / f"{figure.set}.json", figure.videos, folder / f"{FIGURE6}.zip", FIGURE6)
-    # Only now that the output stands in its place may the finished videos be forgotten.
-    segmenter.forget()
 
 
 class _Segmenter:
@@ -59,7 +64,7 @@ class _Segmenter:
         self._given = self._run.given
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._dtype = choose_precision(self._device, "auto")
-        self._state = Path("state") / params.profile_name / f"infer-{run_key}"
+        self.state = Path("state") / params.profile_name / f"infer-{run_key}"
         self._used: list[Path] = []
 
     def segment(self, weights: Path, index: Path, part: int | tuple[str, ...] | None, out: Path, title: str) -> None:
@@ -77,7 +82,7 @@ class _Segmenter:
             "set": sha256_of(index),
             "first": part,
         }
-        self._used.append(self._state / title)
+        self._used.append(self.state / title)
         videos = read_index(index)
         if isinstance(part, tuple):
             videos, part = [video for video in videos if video.name in part], None
@@ -100,8 +105,6 @@ class _Segmenter:
         """Remove what was kept for a restart."""
         for folder in self._used:
             clear_state(folder)
-        with suppress(OSError):
-            self._state.rmdir()
 
 
 def inference_settings(infer: Infer) -> InferenceSettings:

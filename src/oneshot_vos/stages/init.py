@@ -25,7 +25,8 @@ def run(params: Params, network: str, out: Path) -> None:
         torch.manual_seed(_SEED)
         built = build_network(network, settings)
     if params.profile.init.backbone == "imagenet":
-        load_imagenet(built, NETWORKS[network].trunks, torch.Generator().manual_seed(_SEED))
+        generator = torch.Generator().manual_seed(_SEED)
+        load_imagenet(built, NETWORKS[network].trunks, generator, params.profile.init.files)
         built.start_as_published(torch.Generator().manual_seed(_SEED))
     backbone = params.profile.init.backbone
     save_weights(out, built, {"model": network, "settings": settings, "backbone": backbone})

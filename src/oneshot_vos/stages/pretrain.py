@@ -27,6 +27,7 @@ def run(params: Params, network: str, weights: Path, sets: Path, out: Path, curv
     hard = recipe.clips.first_masks == "hard"
     dataset = StaticDataset(sources, transform, objects=recipe.objects, seed=_SEED, hard=hard)
     settings = profile.networks[network] | ({"single_object": True} if recipe.single_object else {})
-    job = Job(f"pretrain-{network}", network, settings, "full", {}, recipe, _SEED)
+    copies = {name: source.model_dump() for name, source in used.items()}
+    job = Job(f"pretrain-{network}", network, settings, "full", {}, recipe, _SEED, copies)
     state = Path("state") / params.profile_name / job.name
     train_network(job, weights, dataset, list(files.values()), state, Outputs(out, curves), params.processes[network])

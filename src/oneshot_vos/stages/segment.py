@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import sha256_of
+from oneshot_vos.files import held, sha256_of
 from oneshot_vos.inference.both_ways import GivenFrames, Route, Walk, plan_routes
 from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.tracker import settings_of
@@ -131,16 +131,16 @@ class Segmenter:
 
     def segment(self, source: FrameSource, given: GivenFrames, folder: Output, options: Options) -> None:
         """Write masks, an overlay video and probabilities if asked for; resumes what was interrupted."""
-        if not folder.complete:
-            with folder.locked():
+        with held(folder.path, "segmenting into this folder"):
+            if not folder.complete:
                 folder.begin()
                 self._walk(source, given, options.settings(self.network, source.size), folder)
                 folder.finish()
-            log_absences(folder.path / MASKS, source.names, given.ids)
-        if options.overlay and not (folder.path / OVERLAY).exists():
-            _write_overlay(source, folder.path)
-        if options.form != PALETTE:
-            write_format(options.form, source, folder.path / MASKS, given.ids, folder.path)
+                log_absences(folder.path / MASKS, source.names, given.ids)
+            if options.overlay and not (folder.path / OVERLAY).exists():
+                _write_overlay(source, folder.path)
+            if options.form != PALETTE:
+                write_format(options.form, source, folder.path / MASKS, given.ids, folder.path)
         self._say(f"{source.path}: {len(source.names)} masks of {len(given.ids)} object(s) in {folder.path}")
 
     def _walk(self, source: FrameSource, given: GivenFrames, settings: InferenceSettings, folder: Output) -> None:

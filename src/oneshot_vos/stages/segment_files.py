@@ -5,17 +5,15 @@ import logging
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from filelock import FileLock, Timeout
 
 from oneshot_vos import __version__
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import fingerprint, read_json, replacing, sha256_of, write_json
+from oneshot_vos.files import LOCK, OWNER, fingerprint, read_json, replacing, sha256_of, write_json
 from oneshot_vos.inference.both_ways import GivenFrames, Segmented
 from oneshot_vos.registry import suggest
 from oneshot_vos.sets.mask_inputs import read_masks, video_name
@@ -28,7 +26,6 @@ from oneshot_vos.videos.masks import mask_size, object_ids, write_mask
 Say = Callable[[str], None]
 
 STAMP, MASKS, PROBABILITIES, OVERLAY, STATE = "segment.json", "masks", "probabilities", "overlay.mp4", ".state"
-LOCK = ".lock"
 _STAMP_KIND = "oneshot-vos segment "
 _STAMP_FORMAT = f"{_STAMP_KIND}2"
 _log = logging.getLogger(__name__)
@@ -143,31 +140,9 @@ class Output:
                 "replace them"
             )
         self._replaces, self._stale = others, bool(before) and before.get("version") != __version__
-        finished = not others and before.get("complete", False)
+        finished = not others and before.get("complete") is True
         self.complete = finished and self.has(range(len(source.names)))
         self._gaps = finished and not self.complete
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder; a second job in it is refused instead of mixing its masks with ours."""
-        lock = FileLock(self.path / LOCK)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire(blocking=False)
-        except Timeout as error:
-            raise UserError(
-                f"{self.path}: another process is writing it; expected one at a time. Wait for it, end it, or choose "
-                "another folder with --out"
-            ) from error
-        except OSError as error:
-            raise UserError(
-                f"{self.path}: not to be written to ({error.strerror}); expected a folder of yours. Choose another one "
-                "with --out"
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
 
     def begin(self) -> None:
         """Make the folder ready, and say in it what it is for."""
@@ -212,7 +187,7 @@ class Output:
             content = read_json(file, "what `oneshot-vos segment` writes")
             if isinstance(content, dict) and str(content.get("format")).startswith(_STAMP_KIND):
                 return content
-        others = self.path.is_dir() and {entry.name for entry in self.path.iterdir()} - {LOCK, STATE}
+        others = self.path.is_dir() and {entry.name for entry in self.path.iterdir()} - {LOCK, OWNER, STATE}
         if others or (self.path.exists() and not self.path.is_dir()):
             raise UserError(
                 f"{self.path}: holds other things than results of `segment`; expected a new or empty folder. Choose "
@@ -235,13 +210,16 @@ def content_of(source: FrameSource) -> str:
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What two stamps differ in, for people; where files lie is told, but does not count."""
-    if before.get("format") != now["format"]:
+    known = before.get("sha256")
+    if before.get("format") != now["format"] or not isinstance(known, Mapping):
         return ["what an earlier version of this program did not write down"]
     lines = []
     for key, value in now["sha256"].items():
-        former = before["sha256"].get(key)
+        former = known.get(key)
         if former != value:
-            lines += _changes(key, before[key], now[key]) or [f"contents of {_changed_file(now[key], former, value)}"]
+            lines += _changes(key, before.get(key), now[key]) or [
+                f"contents of {_changed_file(now[key], former, value)}"
+            ]
     for key in now.keys() - {*now["sha256"], "sha256", "format", "version", "complete"}:
         lines += _changes(key, before.get(key), now[key])
     return sorted(lines)
@@ -251,7 +229,8 @@ def _changed_file(place: Any, before: Any, now: Any) -> str:
     """The file whose contents differ; of several, which have names, the first."""
     if not isinstance(now, Mapping):
         return str(place)
-    return str(place[next(name for name in now if now[name] != before[name])])
+    known = before if isinstance(before, Mapping) else {}
+    return str(place[next((name for name in now if now[name] != known.get(name)), next(iter(now)))])
 
 
 def _changes(key: str, before: Any, now: Any) -> list[str]:

@@ -1,6 +1,7 @@
 """Stage `train`: from initial weights, videos and labels to trained weights and their curves."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from oneshot_vos.clips.dataset import ClipDataset, ClipSource
@@ -19,18 +20,39 @@ def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, sn
     last (`<iteration>.safetensors`), and the folder `curves`. Of a run that is shown no object,
     `snapshots/figure6` has the weights that Figure 6 asks for.
     """
-    profile, chosen = params.profile, params.run(run_key)
-    recipe = params.training(run_key)
+    profile, chosen, recipe = params.profile, params.run(run_key), params.training(run_key)
     used = profile.data.train_sources(chosen.network)
     files = {name: labels / f"{name}.json" for name in used}
     sources = [
         ClipSource(name, read_index(files[name]), source.copies, source.skip_divisor, source.items == "frames")
         for name, source in used.items()
     ]
+    dataset = clips_of_run(params, run_key, sources)
+    for line in dataset.left_out:
+        warnings.warn(f"left out of training: {line}", stacklevel=2)
+    job = Job(
+        run_key,
+        chosen.network,
+        profile.networks[chosen.network],
+        chosen.strategy,
+        chosen.strategy_settings,
+        recipe,
+        chosen.seed,
+        {name: source.model_dump() for name, source in used.items()},
+    )
+    state = Path("state") / params.profile_name / run_key
+    figure6 = profile.figures.figure6.iteration if chosen.given == "empty" else None
+    outputs = Outputs(out, curves, Snapshots(snapshots, profile.curve.points, figure6))
+    train_network(job, weights, dataset, list(files.values()), state, outputs, params.processes[chosen.network])
+
+
+def clips_of_run(params: Params, run_key: str, sources: Sequence[ClipSource]) -> ClipDataset:
+    """The clips that a run is trained on, cut from these sets as its recipe says."""
+    chosen, recipe = params.run(run_key), params.training(run_key)
     if recipe.max_skip is None:
         raise UserError(f"profile '{params.profile_name}': train.{chosen.network}.max_skip is null; videos need values")
     clips = recipe.clips
-    dataset = ClipDataset(
+    return ClipDataset(
         sources,
         FULL_SAMPLERS[recipe.sampler]() if chosen.labels == "every" else OneShotSampler(),
         CLIP_RECIPES[recipe.augmentation](
@@ -47,18 +69,3 @@ def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, sn
         upright_from=None if clips.affine_until is None else clips.affine_until * recipe.batch_size,
         merge=clips.merge,
     )
-    for line in dataset.left_out:
-        warnings.warn(f"left out of training: {line}", stacklevel=2)
-    job = Job(
-        run_key,
-        chosen.network,
-        profile.networks[chosen.network],
-        chosen.strategy,
-        chosen.strategy_settings,
-        recipe,
-        chosen.seed,
-    )
-    state = Path("state") / params.profile_name / run_key
-    figure6 = profile.figures.figure6.iteration if chosen.given == "empty" else None
-    outputs = Outputs(out, curves, Snapshots(snapshots, profile.curve.points, figure6))
-    train_network(job, weights, dataset, list(files.values()), state, outputs, params.processes[chosen.network])

@@ -9,7 +9,7 @@ No mask goes in, so nothing tells one object from another: all objects of a clip
 import torch
 from torch import Tensor
 
-from oneshot_vos.clips.dataset import ClipBatch
+from oneshot_vos.clips.batch import ClipBatch
 from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.supervision.backward import TwoStep
 from oneshot_vos.supervision.rollout import encode_clip, propagate

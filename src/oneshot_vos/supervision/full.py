@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from oneshot_vos.clips.dataset import ClipBatch
+from oneshot_vos.clips.batch import ClipBatch
 from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.supervision.rollout import encode_clip, propagate
 from oneshot_vos.supervision.strategy import Strategy

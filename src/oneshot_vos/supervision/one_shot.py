@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from oneshot_vos.clips.dataset import ClipBatch
+from oneshot_vos.clips.batch import ClipBatch
 from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Network, Prediction
 from oneshot_vos.registry import Registry

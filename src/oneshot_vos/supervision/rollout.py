@@ -75,12 +75,13 @@ def propagate(
     """Predict the frames `order[1:]`, each from all frames before it in `order`.
 
     `first_masks` [B, K, H, W] in [0, 1] are the masks of frame `order[0]`; every later frame enters the memory with its
-    own soft prediction (equation 1 of the paper). `present` [B, K] marks the objects that exist. Returns one
-    prediction for each frame of `order[1:]`.
+    own soft prediction (equation 1 of the paper). `present` [B, K], on any device, marks the objects that exist.
+    Returns one prediction for each frame of `order[1:]`.
     """
     memory = ClipMemory(most=options.memory_frames, keep_first=network.reads_first_frame, generators=generators.clips)
     state = network.initial_state(features[order[0]], first_masks.shape[1])
     deep_updates = options.draw_deep_updates(len(order) - 1, generators.iteration)
+    present = present.to(first_masks.device, non_blocking=True)
     masks, predictions = first_masks, []
     for (here, onward), deep in zip(pairwise(order), deep_updates, strict=True):
         frame, state = network.memorise(features[here], masks, state, deep=deep)

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from oneshot_vos.clips.dataset import ClipBatch
+from oneshot_vos.clips.batch import ClipBatch
 from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.supervision.rollout import RolloutOptions

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from oneshot_vos.clips.dataset import ClipBatch, collate
+from oneshot_vos.clips.batch import ClipBatch, collate
 from oneshot_vos.training.allocator import keep_freed_memory
 from oneshot_vos.training.distributed import World
 

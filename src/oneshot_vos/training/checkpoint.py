@@ -2,7 +2,6 @@
 
 import json
 import logging
-import pickle
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import fingerprint, read_json, replacing, write_json
+from oneshot_vos.files import fingerprint, held, read_json, replacing, write_json
+from oneshot_vos.networks.common.tensor_files import UnreadableTensorsError, read_tensors
 
 CHECKPOINT, RECORD = "checkpoint.pt", "made_from.json"  # the record: for people, and to say what differs
 _log = logging.getLogger(__name__)
@@ -51,19 +50,8 @@ class StateFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder; a second training of the same run is refused instead of mixing its state with ours."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / "lock")
-        try:
-            lock.acquire(blocking=False)
-        except Timeout as error:
-            raise UserError(
-                f"{self.folder}: another process is training this run. Wait for it, or end it (an interrupted "
-                "pipeline can leave its training behind), then rerun to resume"
-            ) from error
-        try:
+        with held(self.folder, "training this run"):
             yield
-        finally:
-            lock.release()
 
     def save(self, progress: Progress) -> None:
         """Write the checkpoint in place of the last one, atomically."""
@@ -80,16 +68,15 @@ class StateFolder:
         if not self._checkpoint.exists():
             return None
         try:
-            stored = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            reason = str(error).partition("\n")[0].partition(". ")[0]
+            stored = read_tensors(self._checkpoint)
+            if stored.pop("fingerprint") != fingerprint(self._made_from):
+                self._unfit = int(stored["iteration"])
+                return None
+            return Progress(**stored)
+        except (UnreadableTensorsError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
-                f"{self._checkpoint}: not readable ({reason}). Delete this file to train from the beginning"
+                f"{self._checkpoint}: not readable ({error}). Delete this file to train from the beginning"
             ) from error
-        if stored.pop("fingerprint") != fingerprint(self._made_from):
-            self._unfit = int(stored["iteration"])
-            return None
-        return Progress(**stored)
 
     def set_aside(self) -> None:
         """Move a checkpoint that `load` found not to fit beside this folder, and log what differs and where it is.

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -36,6 +36,12 @@ class World:
             return module
         ids = [self.device.index] if self.device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(module, device_ids=ids)
+
+    def postponing(self, module: nn.Module, *, postponed: bool) -> AbstractContextManager[Any]:
+        """Where gradients of a wrapped module are, if `postponed`, kept to be averaged with those that come next."""
+        if postponed and isinstance(module, nn.parallel.DistributedDataParallel):
+            return module.no_sync()
+        return nullcontext()
 
     def share(self, batch_size: int) -> slice:
         """The part of a total batch that this process works on."""

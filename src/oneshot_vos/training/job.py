@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,7 @@ class Job:
     strategy_settings: Mapping[str, Any]  # keyword arguments of the strategy
     recipe: Training
     seed: int
+    sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by name, in order: copies and the like
 
     def made_from(self, weights: Path, data_files: Sequence[Path]) -> dict[str, Any]:
         """What decides whether a checkpoint still fits: the job, its initial weights and its data.
@@ -106,6 +107,7 @@ class Job:
             "seed": self.seed,
             "weights": sha256_of(weights),
             "data": {path.name: sha256_of(path) for path in data_files},
+            "sets": {name: {"place": place, **used} for place, (name, used) in enumerate(self.sets.items(), 1)},
         }
 
     def build(self, weights: Path) -> Strategy:

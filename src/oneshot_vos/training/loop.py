@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from oneshot_vos.clips.dataset import ClipBatch
+from oneshot_vos.clips.batch import ClipBatch
 from oneshot_vos.errors import UserError
 from oneshot_vos.interrupts import stop_requests
 from oneshot_vos.networks.common.generators import Generators
@@ -60,7 +60,7 @@ def fit(
         )
     network = strategy.network
     strategy.to(world.device).train()
-    step = _Step(strategy, recipe, seed, world)
+    step = TrainingStep(strategy, recipe, seed, world)
     resumed = state.load()
     world.wait()  # a checkpoint that does not fit stays until everybody has seen that
     if world.leads:
@@ -73,7 +73,7 @@ def fit(
     curve = list(resumed.curve) if resumed else []
     positions = Positions(world, recipe.batch_size, recipe.accumulation, start, recipe.iterations)
     batches = load_batches(dataset, positions, recipe.workers, world.device)
-    clock = _Clock(seconds)
+    clock = Clock(seconds)
 
     bar = tqdm(total=recipe.iterations, initial=start, desc=title, unit="it", mininterval=2.0, disable=not world.leads)
     with bar, stop_requests() as stop:
@@ -105,7 +105,7 @@ def fit(
     return Finished(curve, clock.total())
 
 
-class _Step:
+class TrainingStep:
     """One optimiser step over the micro-batches of an iteration, and all state that steps change."""
 
     def __init__(self, strategy: Strategy, recipe: Training, seed: int, world: World) -> None:
@@ -132,10 +132,11 @@ class _Step:
         for batch in batches:
             generators = Generators.of(self._seed, iteration, range(number, number + len(batch)))
             number += len(batch)
-            with training_precision(self._world.device, self._dtype):
-                terms: dict[str, Tensor] = self._compute(batch, iteration, generators)
+            with self._world.postponing(self._compute, postponed=batch is not batches[-1]):
+                with training_precision(self._world.device, self._dtype):
+                    terms: dict[str, Tensor] = self._compute(batch, iteration, generators)
+                self._scaler.scale(terms["total"] / len(batches)).backward()
             self.terms.add(iteration, terms, batch.names)
-            self._scaler.scale(terms["total"] / len(batches)).backward()
         self._scaler.unscale_(self._optimiser)
         if recipe.optimiser.clip is not None:
             nn.utils.clip_grad_norm_(network.parameters(), recipe.optimiser.clip)
@@ -183,7 +184,7 @@ def _require_finite(network: nn.Module, iterations: int) -> None:
         )
 
 
-class _Clock:
+class Clock:
     """Time spent training, over all starts, and the share of it spent waiting for data."""
 
     def __init__(self, before: float) -> None:
@@ -193,6 +194,7 @@ class _Clock:
         self._iterations = 0
 
     def waiting(self, items: Iterator[ClipBatch]) -> Iterator[ClipBatch]:
+        """The same micro-batches of one iteration; counts how long each is waited for."""
         while True:
             asked = time.perf_counter()
             item = next(items, None)
@@ -211,4 +213,5 @@ class _Clock:
         return waited, speed
 
     def total(self) -> float:
+        """Seconds, over all starts."""
         return self._before + time.perf_counter() - self._start

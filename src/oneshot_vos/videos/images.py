@@ -7,17 +7,20 @@ import unicodedata
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from fractions import Fraction
 from pathlib import Path, PurePath
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.videos.limit import require_pixels
 
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")  # Pillow's names of what is opened as a frame
+# Pillow's names of what is opened at all, by content; whatever the files are called
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # ImageNet, RGB in [0, 1]
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 FILL = (124, 116, 104)  # the mean colour as 8-bit RGB: what an image shows beyond its border
@@ -36,7 +39,6 @@ _DECODING_ERRORS = (
     OverflowError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
 _EXPECTED = f"a {IMAGE_KINDS} image with 8 or 16 bits per channel"
 ORIENTATION_TAG = 0x0112
@@ -48,6 +50,41 @@ _DEEPER_MODES = frozenset({"I", "F"})
 _TWELVE_BITS = 4096
 
 
+def open_image(file: Path | BinaryIO, path: Path) -> Image.Image:
+    """An image of one of `FORMATS` before it is decoded; to be used in `decoding` and closed by a `with`.
+
+    file: the path, or the content as a stream. path: names it in messages. Any other content raises
+    `UnidentifiedImageError` that says what it is, an image of too many pixels `UserError`.
+    """
+    with path.open("rb") if isinstance(file, Path) else nullcontext(file) as stream:
+        kind = image_kind(stream.read(16))
+        stream.seek(0)
+    if kind not in FORMATS:
+        raise UnidentifiedImageError(f"saved as {kind}" if kind else "not an image")
+    # What `Image.open` calls, which warns of a limit of its own.
+    opening: Any = Image.OPEN[kind][0]
+    try:
+        image: Image.Image = opening(file)
+    except (SyntaxError, IndexError, TypeError, struct.error) as error:
+        raise UnidentifiedImageError(f"not an image, its header is damaged ({error})") from error
+    try:
+        require_pixels(path, *image.size)
+    except UserError:
+        image.close()
+        raise
+    return image
+
+
+def image_kind(head: bytes) -> str | None:
+    """Pillow's name of the format of a file that begins with these 16 bytes; None if it knows none."""
+    for registering in (Image.preinit, Image.init):  # few plugins, all of them
+        registering()
+        for name, (_, accepts) in Image.OPEN.items():
+            if accepts is not None and accepts(head.ljust(16, b"\0")):
+                return name
+    return None
+
+
 def read_frame(path: Path) -> np.ndarray:
     """Decode one frame to RGB, upright: uint8, H x W x 3.
 
@@ -57,7 +94,7 @@ def read_frame(path: Path) -> np.ndarray:
     image, deeper than 16 bits, or of several pictures raises `UserError` with its name.
     """
     image: Image.Image
-    with decoding(path, _EXPECTED), Image.open(path, formats=FORMATS) as image:
+    with decoding(path, _EXPECTED), open_image(path, path) as image:
         pictures = getattr(image, "n_frames", 1) if image.format in ("TIFF", "WEBP") else 1
         if pictures > 1:
             raise UserError(
@@ -98,7 +135,7 @@ def normalise(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def frame_size(path: Path) -> tuple[int, int]:
     """(height, width) in pixels of the upright frame, from the file's header alone (nothing is decoded)."""
-    with decoding(path, _EXPECTED), Image.open(path, formats=FORMATS) as image:
+    with decoding(path, _EXPECTED), open_image(path, path) as image:
         width, height = image.size
         lies_on_its_side = _may_be_turned(path, image) and image.getexif().get(ORIENTATION_TAG) in (5, 6, 7, 8)
     return (width, height) if lies_on_its_side else (height, width)
@@ -227,7 +264,7 @@ def _finding(path: Path, error: Exception) -> str:
     if path.is_file() and path.stat().st_size == 0:
         return "the file is empty (0 bytes)"
     if isinstance(error, UnidentifiedImageError):
-        return "not an image"
+        return str(error)
     return f"damaged or truncated ({error})"
 
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.videos.images import decoding
+from oneshot_vos.videos.images import decoding, open_image
 from oneshot_vos.videos.masks import DAVIS_PALETTE, Color, MaskReading, inspect_mask, object_ids, require_same_colors
 
 VOID = 255
@@ -64,7 +63,7 @@ class MaskRules:
 
 def _palette_colors(path: Path, ids: list[int]) -> dict[int, Color]:
     """The colours that a palette gives to 0 and the ids; empty for a mask without one."""
-    with decoding(path, "a mask as PNG file"), Image.open(path) as image:
+    with decoding(path, "a mask as PNG file"), open_image(path, path) as image:
         palette = image.getpalette("RGB") if image.mode == "P" else None
     if palette is None:
         return {}

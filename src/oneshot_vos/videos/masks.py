@@ -20,7 +20,7 @@ from PIL import Image, ImageFilter
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing
-from oneshot_vos.videos.images import decoding, frame_size
+from oneshot_vos.videos.images import decoding, frame_size, image_kind, open_image
 from oneshot_vos.videos.png import GREY, PALETTE, SIGNATURE, decode_plain_png
 
 LARGEST_ID = 65_535
@@ -114,7 +114,7 @@ def require_same_colors(known: dict[int, tuple[Color, Path]], colors: Mapping[in
 
 def mask_size(path: Path) -> tuple[int, int]:
     """(height, width) in pixels of a mask, from the file's header alone."""
-    with decoding(path, "a mask as PNG file"), Image.open(path) as image:
+    with decoding(path, "a mask as PNG file"), open_image(path, path) as image:
         return image.height, image.width
 
 
@@ -182,12 +182,13 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 def _read_any_png(path: Path, content: bytes, snap_colors: bool) -> MaskReading:
     image: Image.Image
-    with Image.open(io.BytesIO(content)) as image:
-        if image.format != "PNG":
-            raise UserError(
-                f"{path}: a mask saved as {image.format}; expected a PNG file, which keeps object ids exactly. "
-                "Export the masks again as PNG: converting a lossy file does not bring the exact ids back"
-            )
+    kind = image_kind(content[:16])
+    if kind not in (None, "PNG"):
+        raise UserError(
+            f"{path}: a mask saved as {kind}; expected a PNG file, which keeps object ids exactly. "
+            "Export the masks again as PNG: converting a lossy file does not bring the exact ids back"
+        )
+    with open_image(io.BytesIO(content), path) as image:
         depth = content[_BIT_DEPTH]
         image.load()
         if depth == 16 and image.mode not in ("I;16", "I;16B", "I"):

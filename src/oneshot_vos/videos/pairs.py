@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json, sha256_of, write_json
-from oneshot_vos.videos.images import decoding
+from oneshot_vos.videos.images import decoding, open_image
 from oneshot_vos.videos.masks import read_mask
 
 _FORMAT = "oneshot-vos pairs 1"
@@ -49,7 +48,7 @@ def read_objects(path: Path) -> list[NDArray[np.uint8]]:
 
 def _read_grey_map(path: Path) -> NDArray[np.uint8] | None:
     """The pixels of an 8-bit grey mask that reaches beyond `_GREY_MAP`; None for a mask of ids."""
-    with decoding(path, "a mask as PNG file"), Image.open(path) as image:
+    with decoding(path, "a mask as PNG file"), open_image(path, path) as image:
         if image.format != "PNG" or image.mode != "L":
             return None
         pixels = np.asarray(image)

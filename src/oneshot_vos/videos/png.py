@@ -14,9 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from oneshot_vos.videos.limit import most_pixels
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, PALETTE = 0, 3  # colour types of the PNG header
-MOST_PIXELS = 178_956_970  # Pillow's own limit (twice its MAX_IMAGE_PIXELS), known here without importing it
 _MOST_INFLATION = 1032  # no deflate stream grows more than that
 
 
@@ -53,7 +54,7 @@ class _Header(NamedTuple):
 def decode_plain_png(content: bytes) -> NDArray[np.uint8] | None:
     """Pixel values [H, W] of an 8-bit palette PNG without row filters; None for any other.
 
-    Every doubt (damage, checksums that do not fit, an image larger than Pillow takes) is None as well: it is left to
+    Every doubt (damage, checksums that do not fit, a size beyond the limit) is None as well: it is left to
     the image library and its error messages.
     """
     if not content.startswith(SIGNATURE) or content[12:16] != b"IHDR" or len(content) < 33:
@@ -62,7 +63,7 @@ def decode_plain_png(content: bytes) -> NDArray[np.uint8] | None:
     if header.depth != 8 or header.colour != PALETTE or header[4:] != (0, 0, 0):
         return None
     size = header.height * (header.width + 1)
-    if not 0 < size <= _MOST_INFLATION * len(content) or header.width * header.height > MOST_PIXELS:
+    if not 0 < size <= _MOST_INFLATION * len(content) or header.width * header.height > most_pixels():
         return None
     compressed = _image_data(content)
     if compressed is None or _first_filter(compressed) != 0:

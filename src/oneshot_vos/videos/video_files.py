@@ -9,6 +9,7 @@ import warnings
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -16,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.logging
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.videos.limit import most_pixels, require_pixels
 
 VIDEO_SUFFIXES = frozenset(
     (
@@ -29,10 +32,11 @@ VIDEO_SUFFIXES = frozenset(
     )
 )
 
-# FFmpeg's names of the formats that hold pictures themselves. Playlists and scripts, which name other files, are not
-# among them, and no protocol but that of plain files is open to any of them.
+# FFmpeg's names of the containers that hold pictures themselves, told by their content. Playlists, scripts, patterns
+# and devices, which name other files, are not among them; no protocol but that of plain files is open to any of them,
+# and the references of a .mov to other files are not followed.
 _FORMATS = "mov,matroska,avi,mpeg,mpegts,asf,flv,ogg,mxf,nut,gif,yuv4mpegpipe,dv,h264,hevc,mpegvideo,m4v,ivf"
-_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS, "enable_drefs": "0"}
 _HELD_BYTES = 192 * 2**20  # of decoded frames, when they are wanted backwards
 _MOST_HELD = 32  # frames
 _LONG_GAP = 0.5  # seconds without a frame
@@ -254,9 +258,10 @@ def _open(path: Path) -> InputContainer:
     try:
         container = av.open(f"file:{path}", options=_OPTIONS)
     except (av.error.FFmpegError, OSError) as error:
+        refused = _refused_container(path)
+        found = f"its content is of the kind '{refused}', which is not opened" if refused else "not readable as a video"
         raise UserError(
-            f"{path}: not readable as a video; expected {_EXPECTED}. Restore the file, convert it, or give a folder of "
-            "frames"
+            f"{path}: {found}; expected {_EXPECTED}. Restore the file, convert it, or give a folder of frames"
         ) from error
     if not container.streams.video:
         container.close()
@@ -267,8 +272,31 @@ def _open(path: Path) -> InputContainer:
         raise UserError(
             f"{path}: no decoder here for its codec; expected H.264 or another common one. Convert it: {_convert(path)}"
         )
+    context = stream.codec_context
+    try:
+        require_pixels(path, context.width, context.height)
+    except UserError:
+        container.close()
+        raise
+    context.options = {"max_pixels": str(most_pixels())}  # for frames that are larger than the file says
     stream.thread_type = "AUTO"
     return container
+
+
+def _refused_container(path: Path) -> str | None:
+    """FFmpeg's name of the container, if that is why the file was not opened."""
+    level, folding = av.logging.get_level(), av.logging.get_skip_repeated()
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # the file before may have been refused in the same words
+    try:
+        with av.logging.Capture(local=True) as said, suppress(av.error.FFmpegError, OSError):
+            av.open(f"file:{path}", options=_OPTIONS).close()
+    finally:
+        av.logging.set_level(level)
+        av.logging.set_skip_repeated(folding)
+    if any("m3u8" in text for _, _, text in said):
+        return "hls"  # by its content, though not by its name
+    return next((name for _, name, text in said if "not on whitelist" in text), None)
 
 
 def _frames_from(path: Path, origin: int | None, start: int, time: int | None) -> Iterator[VideoFrame]:

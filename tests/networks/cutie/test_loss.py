@@ -51,6 +51,32 @@ def test_terms_and_their_sum():
     torch.testing.assert_close(terms["total"], sum(term for name, term in terms.items() if name != "total"))
 
 
+def test_points_of_the_recipe_do_not_depend_on_how_a_batch_is_cut():
+    """The same predictions give the same terms and gradients; tests/training/test_equality.py has whole trainings."""
+    predictions, targets = clips(4, 2)
+    logits = [p.logits.requires_grad_() for p in predictions]
+    present = torch.tensor([[1.0, 1.0], [1.0, 0.0], [1.0, 1.0], [1.0, 0.0]])
+    loss = build_loss("cutie", {"points": 64, "importance": 0.75})
+
+    def part(clips: slice) -> dict[str, Tensor]:
+        cut = [
+            Prediction(p.logits[clips], p.masks[clips], {k: v[clips] for k, v in p.auxiliary.items()})
+            for p in predictions
+        ]
+        drawn = Generators.of(0, 5, range(4)[clips])
+        terms: dict[str, Tensor] = loss(cut, [target[clips] for target in targets], present[clips], 0, drawn)
+        return terms
+
+    whole = part(slice(4))
+    halves = part(slice(2)), part(slice(2, 4))
+    for name, value in whole.items():
+        torch.testing.assert_close(value, (halves[0][name] + halves[1][name]) / 2, msg=name)
+    gradients = torch.autograd.grad(whole["total"], logits)
+    again = torch.autograd.grad((halves[0]["total"] + halves[1]["total"]) / 2, logits)
+    for one, other in zip(gradients, again, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
 def test_without_auxiliary_maps_only_the_masks_count():
     predictions, targets = clips(2, 2)
     terms = PointLoss(64)(plain(predictions), targets, torch.ones(2, 2), 0, generators())

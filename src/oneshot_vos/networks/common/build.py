@@ -25,8 +25,8 @@ def build_loss(name: str, settings: Mapping[str, Any]) -> nn.Module:
     """Build the loss of the network `name` with keyword arguments; an unknown name or keyword raises `UserError`.
 
     A loss is called with `(predictions, targets, present, iteration, generator)`: predictions of the frames that have
-    a target, targets as classes [B, H, W] in 0..K, present [B, K] in {0, 1}, and the CPU generator of all its random
-    draws. It returns `total`, which is minimised, and further terms to be shown.
+    a target, targets as classes [B, H, W] in 0..K, present [B, K] in {0, 1} (in training on the CPU), and the
+    generators of all its random draws. It returns `total`, which is minimised, and further terms to be shown.
     """
     loss = resolve(NETWORKS[name].loss)
     require_arguments(loss, settings, f"{name}.loss")

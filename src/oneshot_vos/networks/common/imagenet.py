@@ -1,8 +1,8 @@
-"""Trunks initialised with torchvision's ImageNet weights."""
+"""Trunks initialised with ImageNet weights: residual ones with torchvision's, others with timm's."""
 
-import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,8 @@ from torchvision.models import ResNet18_Weights, ResNet50_Weights, WeightsEnum
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common.resnet import ResNet
+from oneshot_vos.networks.common.timm_trunk import TimmTrunk
+from oneshot_vos.networks.common.timm_weights import imagenet_backbone
 
 _MODELS: dict[str, tuple[WeightsEnum, str]] = {
     "basic": (ResNet18_Weights.IMAGENET1K_V1, "ResNet-18"),
@@ -17,22 +19,31 @@ _MODELS: dict[str, tuple[WeightsEnum, str]] = {
 }
 
 
-def load_imagenet(network: nn.Module, trunks: Iterable[str], generator: torch.Generator) -> None:
-    """Initialise these submodules of the network, each a `ResNet`, with the torchvision weights of their kind of block.
+def load_imagenet(
+    network: nn.Module,
+    trunks: Iterable[str],
+    generator: torch.Generator,
+    files: Mapping[str, str | None] = MappingProxyType({}),
+) -> None:
+    """Initialise these submodules of the network with ImageNet weights.
 
-    `generator` fills input channels beyond RGB. Raises `UserError`, and changes nothing, if the weights cannot be had
-    or a trunk is not of the published shape.
+    A `ResNet` gets the torchvision weights of its kind of block, a `TimmTrunk` those of `files`, by the name of the
+    backbone, or timm's; see `imagenet_backbone`. `generator` fills input channels beyond RGB. Raises `UserError`, and
+    changes nothing, if the weights cannot be had or a trunk is not of the published shape.
     """
-    loaded = []
+    loaded: list[tuple[ResNet | TimmTrunk, dict[str, Tensor]]] = []
     for name in trunks:
         trunk = network.get_submodule(name)
-        assert isinstance(trunk, ResNet)
-        weights, title = _MODELS[trunk.block]
-        loaded.append((trunk, _matched(trunk, _fetch(weights), name.replace("_", " "), title)))
+        if isinstance(trunk, TimmTrunk):
+            loaded.append((trunk, imagenet_backbone(trunk, files.get(trunk.name))))
+        else:
+            assert isinstance(trunk, ResNet)
+            weights, title = _MODELS[trunk.block]
+            loaded.append((trunk, _matched(trunk, _fetch(weights), name.replace("_", " "), title)))
     for trunk, state in loaded:
         trunk.load_state_dict(_with_mask_channels(trunk, state, generator), strict=False)
         for name, parameter in trunk.named_parameters():
-            if name not in state and name.endswith("bias") and _of_trunk(name, trunk):
+            if isinstance(trunk, ResNet) and name not in state and name.endswith("bias") and _of_trunk(name, trunk):
                 nn.init.zeros_(parameter)
 
 
@@ -45,8 +56,11 @@ def _fetch(weights: WeightsEnum) -> dict[str, Tensor]:
     """State dict of a torchvision model, from the cache or the network; the checksum is verified after a download."""
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
     try:
-        return dict(weights.get_state_dict(progress=False, check_hash=True))
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        state = dict(weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
+        if not all(isinstance(tensor, Tensor) for tensor in state.values()):
+            raise TypeError("not a table of tensors")
+        return state
+    except Exception as error:  # a damaged file can raise anything
         raise UserError(
             f"{cached}: no usable ImageNet weights there, and they could not be downloaded ({error}). Place the file "
             f"{cached.name} of torchvision ({weights}) there, or set the profile's init.backbone to random"
@@ -81,9 +95,11 @@ def _fits(name: str, tensor: Tensor, own: Mapping[str, Tensor]) -> bool:
     return own[name].shape == tensor.shape
 
 
-def _with_mask_channels(trunk: ResNet, state: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+def _with_mask_channels(
+    trunk: ResNet | TimmTrunk, state: Mapping[str, Tensor], generator: torch.Generator
+) -> dict[str, Tensor]:
     """Append orthogonal mask channels after the RGB channels of the first convolution."""
-    rgb = state["conv1.weight"]
-    extra = trunk.conv1.in_channels - rgb.shape[1]
+    rgb = state[trunk.first_weight]
+    extra = trunk.get_parameter(trunk.first_weight).shape[1] - rgb.shape[1]
     masks = nn.init.orthogonal_(rgb.new_empty(rgb.shape[0], extra, *rgb.shape[2:]), generator=generator)
-    return {**state, "conv1.weight": torch.cat([rgb, masks], 1)}
+    return {**state, trunk.first_weight: torch.cat([rgb, masks], 1)}

@@ -14,13 +14,14 @@ A network says once how it differs from others: by the class attributes of `Netw
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from oneshot_vos.networks.common.aggregation import aggregate
+from oneshot_vos.networks.common.timm_trunk import backbone_rates
 
 # Recurrent state: tensors [B, K, ...]; empty for networks without one.
 State = tuple[Tensor, ...]
@@ -207,5 +208,17 @@ class Network(nn.Module, ABC, Generic[F]):
         """Draw anew what the official program initialises otherwise than this class does; goes with ImageNet trunks."""
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """How the parameters are optimised: all alike, unless a network's recipe says otherwise."""
-        return [ParameterGroup([p for p in self.parameters() if p.requires_grad])]
+        """How the parameters are optimised: all alike, unless a network's recipe says otherwise.
+
+        Backbones of timm follow, in groups of their own rates.
+        """
+        rates = backbone_rates(self)
+        return [ParameterGroup([p for p in self.parameters() if p.requires_grad and p not in rates]), *by_rate(rates)]
+
+
+def by_rate(rates: Mapping[nn.Parameter, float]) -> list[ParameterGroup]:
+    """A group for each rate."""
+    return [
+        ParameterGroup([p for p, each in rates.items() if each == rate and p.requires_grad], rate)
+        for rate in sorted(set(rates.values()))
+    ]

@@ -46,10 +46,11 @@ class BootstrappedCrossEntropy(nn.Module):
         """Loss of a clip.
 
         predictions: of the frames that have a target, with logits [B, K+1, H, W]; targets: classes [B, H, W] in 0..K;
-        present [B, K] in {0, 1}: channels of absent objects take no part.
+        present [B, K] in {0, 1}, on any device: channels of absent objects take no part.
         Nothing random is drawn here. Returns `total` (the sum over frames), `frame_1`, `frame_2`, … (means over the
         batch) and `p`, the share.
         """
+        present = present.to(targets[0].device, non_blocking=True)
         losses: dict[str, Tensor] = {}
         for number, (prediction, target) in enumerate(zip(predictions, targets, strict=True), 1):
             losses[f"frame_{number}"] = self._frame(prediction.logits, target, present, self.share(iteration))

@@ -1,6 +1,7 @@
 """A network made ready for inference: the same masks up to rounding, with less work per frame."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.networks.common.precision import has_fast_bfloat16
 from oneshot_vos.networks.common.resnet import FrozenBatchNorm
+from oneshot_vos.networks.common.timm_trunk import TimmTrunk
 from oneshot_vos.networks.common.weights import load_weights
 from oneshot_vos.networks.common.winograd import use_winograd
 
@@ -33,13 +35,28 @@ def load_for_inference(name: str, settings: Mapping[str, Any], weights: Path, de
 
 
 def fold_norms(network: nn.Module) -> None:
-    """Make every frozen normalisation a part of the convolution that is registered right before it.
+    """Make every normalisation with fixed statistics a part of the convolution that is registered right before it.
 
     norm(W x) = s (W x - mean) + b, with s the norm's weight over the deviation, is a convolution by s W with the bias
-    b - s mean. Only for evaluation mode.
+    b - s mean. Only for evaluation mode. A backbone of timm stays as it is if it does not apply its modules in the
+    order in which they are registered: its maps of an image of noise would be others.
     """
+    for trunk in (module for module in network.modules() if isinstance(module, TimmTrunk)):
+        channels = trunk.get_parameter(trunk.first_weight).shape[1]
+        noise = torch.randn(1, channels, 64, 64, generator=torch.Generator().manual_seed(0))
+        folded = deepcopy(trunk)
+        _fold(folded, nn.BatchNorm2d)
+        with torch.no_grad():
+            maps = zip(trunk.features(noise), folded.features(noise), strict=True)
+            same = [torch.allclose(*pair, rtol=1e-3, atol=1e-3) for pair in maps]
+        if all(same):
+            trunk.backbone = folded.backbone
+    _fold(network, FrozenBatchNorm)
+
+
+def _fold(network: nn.Module, norms: type[nn.BatchNorm2d]) -> None:
     for module in list(network.modules()):
         for (first, convolution), (second, norm) in pairwise(list(module.named_children())):
-            if isinstance(norm, FrozenBatchNorm) and isinstance(convolution, nn.Conv2d):
+            if isinstance(norm, norms) and isinstance(convolution, nn.Conv2d):
                 module.register_module(first, fuse_conv_bn_eval(convolution, norm))
-                module.register_module(second, nn.Identity())
+                module.register_module(second, getattr(norm, "act", nn.Identity()))

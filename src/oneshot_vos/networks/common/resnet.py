@@ -99,6 +99,8 @@ class ResNet(nn.Module):
     names the first stage in the state dict.
     """
 
+    first_weight = "conv1.weight"
+
     def __init__(
         self,
         in_channels: int,
@@ -146,6 +148,10 @@ class ResNet(nn.Module):
         f4, f8, f16 = (x := self.get_submodule(name)(x) for name in self.stages)
         return f4, f8, f16
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def features(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images [B, C, H, W] to features at strides 4, 8 and 16."""
         return self.trunk(self.stem(x))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same."""
+        return self.features(x)

@@ -1,8 +1,6 @@
 """Weight files: our own, which say what they are, and the official ones."""
 
 import json
-import pickle
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,22 +16,10 @@ from oneshot_vos.files import replacing
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.networks.common.official import fit_objects, load_official, load_strictly
+from oneshot_vos.networks.common.tensor_files import UnreadableTensorsError, read_tensors
 
 # All metadata go under one name: with several, the order in the file, and so its checksum, would change between runs.
 _METADATA = "oneshot_vos"
-# What torch raises for damaged files: its unpickler trusts the order of what it reads.
-_PTH_ERRORS = (
-    OSError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    TypeError,
-    AssertionError,
-    struct.error,
-    pickle.UnpicklingError,
-)
 
 
 def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, Any]) -> None:
@@ -57,7 +43,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         return dict(json.loads(metadata.get(_METADATA, "{}")))
-    except (OSError, SafetensorError, ValueError, TypeError) as error:
+    except (OSError, SafetensorError, ValueError, TypeError, RecursionError) as error:
         raise _unreadable(path, error, "safetensors weights") from error
 
 
@@ -97,6 +83,11 @@ def recognise(path: Path) -> tuple[str | None, dict[str, Any] | None]:
     return None, None
 
 
+def read_weights(path: Path) -> dict[str, Any]:
+    """What a weight file holds, by name: `.safetensors`, or else a `.pth` of tensors alone."""
+    return dict(_read_safetensors(path) if path.suffix == ".safetensors" else _read_official(path))
+
+
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         with safe_open(path, framework="pt") as file:
@@ -108,8 +99,8 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
 def _read_official(path: Path) -> Mapping[str, Any]:
     expected = "an official weight file (.pth) of tensors alone"
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except _PTH_ERRORS as error:
+        content = read_tensors(path)
+    except (FileNotFoundError, UnreadableTensorsError) as error:
         raise _unreadable(path, error, expected) from error
     if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
         raise _unreadable(path, TypeError("not a table from names to tensors"), expected)
@@ -124,10 +115,7 @@ def _read_official(path: Path) -> Mapping[str, Any]:
 def _unreadable(path: Path, error: Exception, expected: str) -> UserError:
     if not path.exists():
         return UserError(f"{path}: not found; expected {expected}. Check the name, or make or download the file")
-    if isinstance(error, pickle.UnpicklingError):  # torch's words on it are an advice to switch its protection off
-        reason = "no file of tensors, or one that wants to run code"
-    else:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
     return UserError(
         f"{path}: not readable as weights ({reason}); expected {expected}. It is truncated, or a file of another kind: "
         "name another file, or make or download it again"

@@ -50,8 +50,8 @@ class PointLoss(nn.Module):
         """Loss of a batch of clips; the same at every iteration.
 
         predictions: of the frames that have a target, with aggregated logits [B, K+1, H, W]; targets: classes
-        [B, H, W] in 0..K; present [B, K] in {0, 1}: each clip's objects come first. The points of a
-        clip are drawn with its own generator, map by map in the order of the terms. A clip without objects adds
+        [B, H, W] in 0..K; present [B, K] in {0, 1}, best on the processor: each clip's objects come first. The points
+        of a clip are drawn with its own generator, map by map in the order of the terms. A clip without objects adds
         nothing.
         Returns `total`, `ce` and `dice` and, if the network gives auxiliary maps, `sensory_ce`, `sensory_dice`,
         `query_ce_0`, `query_dice_0`, … with their weights.

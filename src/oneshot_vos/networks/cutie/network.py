@@ -9,8 +9,8 @@ of everything else at stride 16; f4, f8, f16 are maps at stride 4, 8, 16.
 """
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,8 +20,17 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common.aggregation import sum_of_others
 from oneshot_vos.networks.common.blocks import DecoderUpdate
 from oneshot_vos.networks.common.gated_update import GatedUpdate
-from oneshot_vos.networks.common.interface import Decoded, Memory, MemoryFrame, Network, ParameterGroup, State
+from oneshot_vos.networks.common.interface import (
+    Decoded,
+    Memory,
+    MemoryFrame,
+    Network,
+    ParameterGroup,
+    State,
+    by_rate,
+)
 from oneshot_vos.networks.common.resnet import BlockName, NormName, ResNet
+from oneshot_vos.networks.common.timm_trunk import TimmTrunk, backbone_rates, image_trunk
 from oneshot_vos.networks.cutie.blocks import ObjectFusion, SkipUpsampleBlock
 from oneshot_vos.networks.cutie.object_transformer import (
     Attention,
@@ -71,24 +80,33 @@ class KeyProjection(nn.Module):
             return key, d.square() + 1, e.sigmoid()
 
 
-class MaskEncoder(ResNet):
-    """Image and masks to a value per object: a small residual network, fused with the pixel features.
+class MaskEncoder(nn.Module):
+    """Image and masks to a value per object: a trunk (see the two below), fused with the pixel features.
 
     `sensory_update` takes a value up into the sensory memory.
     """
 
-    def __init__(
-        self, mask_channels: int, widths: Sequence[int], depths: Sequence[int], width: int, norm: NormName
-    ) -> None:
-        super().__init__(3 + mask_channels, widths=widths, depths=depths, norm=norm)
+    features: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
+    channels: tuple[int, ...]
+
+    def add_fusion(self, width: int) -> None:
+        """Register what comes after the trunk."""
         self.fuser = ObjectFusion(width, self.channels[-1], width)
         self.sensory_update = GatedUpdate(width, width)
 
-    def forward(self, image: Tensor, masks: Tensor, pixels: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, image: Tensor, masks: Tensor, pixels: Tensor) -> Tensor:
         """Image [B, 3, H, W], mask channels [N, 1 or 2, H, W], pixel features [B, D, h, w]; to values [N, D, h, w]."""
         objects = masks.shape[0] // image.shape[0]
         image = image.repeat_interleave(objects, 0) if objects > 1 else image
-        return self.fuser(self.trunk(self.stem(torch.cat([image, masks], 1)))[-1], pixels)
+        return self.fuser(self.features(torch.cat([image, masks], 1))[-1], pixels)
+
+
+class ResidualMaskEncoder(MaskEncoder, ResNet):  # type: ignore[misc]
+    """The published one."""
+
+
+class TimmMaskEncoder(MaskEncoder, TimmTrunk):  # type: ignore[misc]
+    """With a backbone of timm."""
 
 
 class DecoderFeatures(nn.Module):
@@ -162,6 +180,7 @@ class Cutie(Network[CutieFeatures]):
     position_scale, position_temperature: of the positional encoding, see there.
     norm: `frozen_batch` for weights that come with statistics, `group` for training from random weights.
     single_object: no channel for the other objects' masks (static pre-training of the publication).
+    trunk, value_trunk: a backbone of timm in the place of the residual trunk: arguments of `TimmTrunk`.
     """
 
     recurrent = True
@@ -169,7 +188,6 @@ class Cutie(Network[CutieFeatures]):
     updates_memory_frames = True
     black_border = True
     groups_apart = True
-    others_channels = ("mask_encoder.conv1.weight", "pixel_fuser.sensory_compress.weight")
 
     def __init__(
         self,
@@ -190,6 +208,8 @@ class Cutie(Network[CutieFeatures]):
         position_temperature: float = 128.0,
         norm: NormName = "frozen_batch",
         single_object: bool = False,
+        trunk: Mapping[str, Any] | None = None,
+        value_trunk: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if len(decoder_dims) != 3 or decoder_dims[0] != value_dim:
@@ -201,13 +221,20 @@ class Cutie(Network[CutieFeatures]):
         self.optional_weights = ("aux_computer.", f"object_transformer.mask_pred.{transformer_blocks}.")
         masks = 1 if single_object else 2
         position = position_scale, position_temperature
-        self.pixel_encoder = ResNet(
-            3, block=pixel_block, widths=pixel_widths, depths=pixel_depths, norm=norm, first_stage="res2"
-        )
+        self.pixel_encoder = image_trunk(trunk, block=pixel_block, widths=pixel_widths, depths=pixel_depths, norm=norm)
         f4_dim, f8_dim, f16_dim = self.pixel_encoder.channels
         self.pix_feat_proj = nn.Conv2d(f16_dim, value_dim, 1)
         self.key_proj = KeyProjection(f16_dim, value_dim, key_dim)
-        self.mask_encoder = MaskEncoder(masks, mask_widths, mask_depths, value_dim, norm)
+        self.mask_encoder = (
+            ResidualMaskEncoder(3 + masks, widths=mask_widths, depths=mask_depths, norm=norm)
+            if value_trunk is None
+            else TimmMaskEncoder(3 + masks, **value_trunk)
+        )
+        self.mask_encoder.add_fusion(value_dim)
+        self.others_channels = (
+            f"mask_encoder.{self.mask_encoder.first_weight}",
+            "pixel_fuser.sensory_compress.weight",
+        )
         self.mask_decoder = MaskDecoder(decoder_dims, f8_dim, f4_dim, value_dim)
         self.pixel_fuser = PixelFuser(masks, value_dim)
         self.object_transformer = ObjectTransformer(
@@ -283,15 +310,17 @@ class Cutie(Network[CutieFeatures]):
                 nn.init.kaiming_uniform_(module.out_proj.weight, a=math.sqrt(5), generator=generator)
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """The pixel encoder at a tenth of the rate; embeddings without weight decay; the rest."""
+        """The pixel encoder at a tenth of the rate; embeddings without weight decay; the rest; backbones of timm."""
+        rates = backbone_rates(self)
         pixels: list[nn.Parameter] = []
         embeddings: list[nn.Parameter] = []
         rest: list[nn.Parameter] = []
         for name, parameter in self.named_parameters():
-            if parameter.requires_grad:
+            if parameter.requires_grad and parameter not in rates:
                 special = embeddings if name.endswith(_EMBEDDINGS) else rest
                 (pixels if name.startswith("pixel_encoder.") else special).append(parameter)
-        return [ParameterGroup(pixels, rate=0.1), ParameterGroup(embeddings, decay=0.0), ParameterGroup(rest)]
+        groups = [ParameterGroup(pixels, rate=0.1), ParameterGroup(embeddings, decay=0.0), ParameterGroup(rest)]
+        return [*(group for group in groups if group.parameters), *by_rate(rates)]
 
     def _mask_channels(self, masks: Tensor) -> Tensor:
         """[B, K, h, w] to [N, 1 or 2, h, w]: the mask of each object and, for many, that of all others."""

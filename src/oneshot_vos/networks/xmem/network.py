@@ -10,8 +10,8 @@ size, h w = H/16 W/16, CK key channels, CV value channels, CH hidden channels; f
 g4, g8, g16 maps of an object, at stride 4, 8, 16.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,7 @@ from oneshot_vos.networks.common.blocks import DecoderUpdate, FeatureFusion, Ups
 from oneshot_vos.networks.common.gated_update import GatedUpdate
 from oneshot_vos.networks.common.interface import Decoded, Memory, MemoryFrame, Network, State
 from oneshot_vos.networks.common.resnet import BlockName, NormName, ResNet
+from oneshot_vos.networks.common.timm_trunk import TimmTrunk, image_trunk
 
 
 class XMemFeatures(NamedTuple):
@@ -53,31 +54,33 @@ class KeyProjection(nn.Module):
         return self.key_proj(f16), self.d_proj(f16).square() + 1, self.e_proj(f16).sigmoid()
 
 
-class ValueEncoder(ResNet):
-    """Image and mask of an object to its value: a small residual network, fused with the key encoder's features.
+class ValueEncoder(nn.Module):
+    """Image and mask of an object to its value: a trunk (see the two below), fused with the key encoder's features.
 
     It also holds the deep update of the hidden state, which takes up the value.
     """
 
-    def __init__(
-        self,
-        mask_channels: int,
-        widths: Sequence[int],
-        depths: Sequence[int],
-        f16_dim: int,
-        value_dim: int,
-        hidden_dim: int,
-        norm: NormName,
-    ) -> None:
-        super().__init__(3 + mask_channels, widths=widths, depths=depths, norm=norm)
+    features: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
+    channels: tuple[int, ...]
+
+    def add_fusion(self, f16_dim: int, value_dim: int, hidden_dim: int) -> None:
+        """Register what comes after the trunk."""
         self.fuser = FeatureFusion(self.channels[-1], f16_dim, value_dim, shared_first=True)
         self.hidden_reinforce = GatedUpdate(value_dim, hidden_dim) if hidden_dim else None
 
-    def forward(self, image: Tensor, masks: Tensor, f16: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, image: Tensor, masks: Tensor, f16: Tensor) -> Tensor:
         """Image [B, 3, H, W], mask channels [B*K, 1 or 2, H, W] and f16 [B, C, h, w] to values [B*K, CV, h, w]."""
         objects = masks.shape[0] // image.shape[0]
         image = image.repeat_interleave(objects, 0) if objects > 1 else image
-        return self.fuser(self.trunk(self.stem(torch.cat([image, masks], 1)))[-1], f16)
+        return self.fuser(self.features(torch.cat([image, masks], 1))[-1], f16)
+
+
+class ResidualValueEncoder(ValueEncoder, ResNet):  # type: ignore[misc]
+    """The published one."""
+
+
+class TimmValueEncoder(ValueEncoder, TimmTrunk):  # type: ignore[misc]
+    """With a backbone of timm."""
 
 
 class Decoder(nn.Module):
@@ -119,13 +122,13 @@ class XMem(Network[XMemFeatures]):
     decoder_dims: channels of the decoder at strides 16, 8 and 4.
     norm: `frozen_batch` for weights that come with statistics, `group` for training from random weights.
     single_object: the value encoder does not see the other objects' masks (static pre-training of the publication).
+    trunk, value_trunk: a backbone of timm in the place of the residual trunk: arguments of `TimmTrunk`.
 
     The state is the hidden state [B, K, CH, h, w] in float32, or nothing if hidden_dim is 0.
     """
 
     recurrent = True
     updates_memory_frames = False
-    others_channels = ("value_encoder.conv1.weight",)
 
     def __init__(
         self,
@@ -141,19 +144,24 @@ class XMem(Network[XMemFeatures]):
         decoder_dims: Sequence[int] = (512, 256, 256),
         norm: NormName = "frozen_batch",
         single_object: bool = False,
+        trunk: Mapping[str, Any] | None = None,
+        value_trunk: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         _require_dims(key_dim, value_dim, hidden_dim, decoder_dims)
         self.recurrent = hidden_dim > 0
         self.single_object = single_object
         self.hidden_dim = hidden_dim
-        self.key_encoder = ResNet(
-            3, block=key_block, widths=key_widths, depths=key_depths, norm=norm, first_stage="res2"
-        )
+        self.key_encoder = image_trunk(trunk, block=key_block, widths=key_widths, depths=key_depths, norm=norm)
         f4_dim, f8_dim, f16_dim = self.key_encoder.channels
-        self.value_encoder = ValueEncoder(
-            1 if single_object else 2, value_widths, value_depths, f16_dim, value_dim, hidden_dim, norm
+        inputs = 4 if single_object else 5
+        self.value_encoder = (
+            ResidualValueEncoder(inputs, widths=value_widths, depths=value_depths, norm=norm)
+            if value_trunk is None
+            else TimmValueEncoder(inputs, **value_trunk)
         )
+        self.value_encoder.add_fusion(f16_dim, value_dim, hidden_dim)
+        self.others_channels = (f"value_encoder.{self.value_encoder.first_weight}",)
         self.key_proj = KeyProjection(f16_dim, key_dim)
         self.decoder = Decoder(value_dim, hidden_dim, decoder_dims, f16_dim, f8_dim, f4_dim)
 
