@@ -56,7 +56,6 @@ from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Params, Training, load_params
 from oneshot_vos.sets.davis import read_davis
-from oneshot_vos.stages.infer import inference_settings
 from oneshot_vos.training.batches import Positions, load_batches
 from oneshot_vos.training.distributed import World
 from oneshot_vos.training.job import Job
@@ -246,7 +245,7 @@ def infer(bench: Bench, network: str, objects: int, *, compiled: bool = False) -
         report = segment_set(
             net,
             [Video("video", tuple(part), {part[0].stem: mask})],
-            inference_settings(bench.params.profile.infer[network]),
+            bench.params.profile.infer[network],
             bench.folder / "masks.zip",
             state=bench.folder / "state",
             fingerprint="benchmark",
@@ -408,7 +407,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--processes", type=int, default=2, help="of which this one is")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
-    parser.add_argument("--limit", type=float, default=180.0, help="seconds after which no measurement starts")
+    parser.add_argument("--limit", type=float, default=160.0, help="seconds after which no measurement starts")
     parser.add_argument("--small", action="store_true")
     options = parser.parse_args(arguments)
     networks, parts = options.only.split(","), options.parts.split(",")

@@ -31,7 +31,6 @@ from oneshot_vos.files import write_json
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.stages import segment
-from oneshot_vos.videos.frames import FolderFrames
 from oneshot_vos.videos.masks import read_mask, write_mask
 
 SIZE, RATE = (120, 160), 12.0  # of the generated videos: height and width, frames per second
@@ -134,7 +133,7 @@ def iou(one: NDArray[np.int32], other: NDArray[np.int32], ids: list[int]) -> flo
 
 def compare_codec(weights: Path, sequence: Path, masks: Path, at: int) -> dict[str, Any]:
     """Results from frames beside results from a video file made of them."""
-    source = FolderFrames(sequence)
+    source = segment.open_frames(sequence)
     stems = list(source.names)
     options = segment.Options(overlay=False)
     with tempfile.TemporaryDirectory() as temporary:
@@ -145,7 +144,7 @@ def compare_codec(weights: Path, sequence: Path, masks: Path, at: int) -> dict[s
         segmenter = segment.Segmenter(weights, None, lambda _: None)
         for name, video, frame in (("frames", sequence, stems[at]), ("file", folder / "video.mp4", f"{at:05}")):
             opened = segment.open_frames(video)
-            chosen = segment.GivenFrames(segment.find_masks([f"{frame}={given}"], opened, folder))
+            chosen = segment.find_masks([f"{frame}={given}"], opened, folder)
             results = segmenter.output(opened, chosen, folder / name, options)
             segmenter.segment(opened, chosen, results, options)
         from_frames = [read_mask(path) for path in sorted((folder / "frames/masks").iterdir())]

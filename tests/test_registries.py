@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.inference.plan import InferenceSettings, LongTerm
+from oneshot_vos.inference.plan import settings_of
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.interface import Network
@@ -40,8 +40,7 @@ def test_every_network_is_what_its_spec_says(name: str) -> None:
 
 def test_inference_settings_of_the_specs_are_known_to_inference() -> None:
     for spec in NETWORKS.values():
-        values = dict(spec.inference)
-        InferenceSettings(**{**values, "long_term": LongTerm(**values["long_term"]) if "long_term" in values else None})
+        settings_of(spec.inference)
 
 
 def test_variants_are_told_by_what_their_weights_lack() -> None:

@@ -1,7 +1,6 @@
-"""The command `oneshot-vos`: one thin command per stage of the pipeline, and some checks.
+"""The command `oneshot-vos`: the stages of the pipeline, and what stands beside it.
 
-Every path is an argument, so that the pipeline's files alone decide what lies where. A stage is imported when its
-command runs: help and wrong parameters answer at once, without torch.
+What a command needs is imported when it runs: help answers at once, without torch.
 """
 
 import logging
@@ -9,15 +8,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
+from oneshot_vos import pipeline_commands
 from oneshot_vos.errors import UserError
-
-if TYPE_CHECKING:
-    from oneshot_vos.params import Params
+from oneshot_vos.pipeline_commands import DEFAULT_PARAMS, FolderOut, ParamsFile, ProfileName
 
 
 class _Plain(logging.Handler):
@@ -72,14 +70,6 @@ app = typer.Typer(
     help="Train video object segmentation networks from one labelled frame per video.",
 )
 
-ProfileName = Annotated[str | None, typer.Option("--profile", help="Profile; default: the one that --params names.")]
-ParamsFile = Annotated[Path, typer.Option("--params", help="The parameters.")]
-ModelName = Annotated[str, typer.Option("--network", help="Network, one of `networks` in the parameters.")]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="Trained network, one of `runs` in the parameters.")]
-SetsFolder = Annotated[Path, typer.Option("--sets", help="Folder with the index <set>.json of every set.")]
-WeightsFile = Annotated[Path, typer.Option("--weights", help="Weights to start from.")]
-CurvesOut = Annotated[Path, typer.Option("--curves", help="Folder for the training curves.")]
-FolderOut = Annotated[Path, typer.Option("--out", help="Folder for what the command makes.")]
 TrainedWeights = Annotated[
     Path | None,
     typer.Option("--weights", help="Trained weights, or official ones (.pth); default: the only ones in results/."),
@@ -96,88 +86,9 @@ Form = Annotated[
     typer.Option("--format", help="Also the masks in this form; those with a palette are always there."),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU if there is one.")]
-WeightsOut = Annotated[Path, typer.Option("--out", help="File for the weights.")]
 
-DEFAULT_PARAMS = Path("params.yaml")
-Labels = Literal["first", "every"]
-
-
-def load_params(path: Path, profile: str | None) -> "Params":
-    """The parameters, read only by the commands that want them: help should not wait for their schema."""
-    from oneshot_vos import params
-
-    return params.load_params(path, profile)
-
-
-@app.command()
-def data(out: FolderOut, profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Make or find the sets of the profile, check every file and write one index per set."""
-    chosen = load_params(params, profile)
-    from oneshot_vos.stages import data as stage
-
-    stage.run(chosen, out)
-
-
-@app.command()
-def labels(
-    kind: Annotated[Labels, typer.Option(help="Which masks training gets: of first frames only, or every one.")],
-    sets: SetsFolder,
-    out: FolderOut,
-    profile: ProfileName = None,
-    params: ParamsFile = DEFAULT_PARAMS,
-) -> None:
-    """Hand masks to training, and count them."""
-    chosen = load_params(params, profile)
-    from oneshot_vos.stages import labels as stage
-
-    stage.run(chosen, kind, sets, out)
-
-
-@app.command()
-def init(network: ModelName, out: WeightsOut, profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Make the weights that a new network starts from."""
-    chosen = load_params(params, profile)
-    chosen.require_network(network)
-    from oneshot_vos.stages import init as stage
-
-    stage.run(chosen, network, out)
-
-
-@app.command()
-def pretrain(
-    network: ModelName,
-    weights: WeightsFile,
-    sets: SetsFolder,
-    out: WeightsOut,
-    curves: CurvesOut,
-    profile: ProfileName = None,
-    params: ParamsFile = DEFAULT_PARAMS,
-) -> None:
-    """Train on videos made from single images."""
-    chosen = load_params(params, profile)
-    chosen.require_network(network)
-    from oneshot_vos.stages import pretrain as stage
-
-    stage.run(chosen, network, weights, sets, out, curves)
-
-
-@app.command()
-def train(
-    run: RunName,
-    weights: WeightsFile,
-    labels: Annotated[Path, typer.Option(help="Folder that the command `labels` wrote.")],
-    out: WeightsOut,
-    snapshots: Annotated[Path, typer.Option(help="Folder for the weights on the way.")],
-    curves: CurvesOut,
-    profile: ProfileName = None,
-    params: ParamsFile = DEFAULT_PARAMS,
-) -> None:
-    """Train a network on videos, with full or one-shot supervision."""
-    chosen = load_params(params, profile)
-    chosen.run(run)
-    from oneshot_vos.stages import train as stage
-
-    stage.run(chosen, run, weights, labels, out, snapshots, curves)
+for command in pipeline_commands.COMMANDS:
+    app.command()(command)
 
 
 @app.command()
@@ -194,56 +105,6 @@ def export(
 
 
 @app.command()
-def infer(
-    run: RunName,
-    weights: WeightsFile,
-    snapshots: Annotated[Path, typer.Option(help="Folder with the weights on the way.")],
-    sets: SetsFolder,
-    out: FolderOut,
-    profile: ProfileName = None,
-    params: ParamsFile = DEFAULT_PARAMS,
-) -> None:
-    """Segment the evaluation sets with a trained network: one archive of masks per set."""
-    chosen = load_params(params, profile)
-    chosen.run(run)
-    from oneshot_vos.stages import infer as stage
-
-    stage.run(chosen, run, weights, snapshots, sets, out)
-
-
-@app.command()
-def baseline(
-    sets: SetsFolder,
-    masks: Annotated[Path, typer.Option(help="Folder for the masks.")],
-    metrics: Annotated[Path, typer.Option(help="Folder for the scores.")],
-    profile: ProfileName = None,
-    params: ParamsFile = DEFAULT_PARAMS,
-) -> None:
-    """Repeat the first mask over every video, and score that."""
-    chosen = load_params(params, profile)
-    from oneshot_vos.stages import baseline as stage
-
-    stage.run(chosen, sets, masks, metrics)
-
-
-@app.command()
-def evaluate(
-    run: RunName,
-    masks: Annotated[Path, typer.Option(help="Folder that the command `infer` wrote.")],
-    sets: SetsFolder,
-    out: FolderOut,
-    profile: ProfileName = None,
-    params: ParamsFile = DEFAULT_PARAMS,
-) -> None:
-    """Score the masks of a run: J and F per frame, object, sequence and set."""
-    chosen = load_params(params, profile)
-    chosen.run(run)
-    from oneshot_vos.stages import evaluate as stage
-
-    stage.run(chosen, run, masks, sets, out)
-
-
-@app.command()
 def score(
     truth: Annotated[Path, typer.Argument(metavar="GROUND_TRUTH", help="True masks: a folder or zip of videos.")],
     masks: Annotated[Path, typer.Argument(help="Masks to score: a folder or zip of the same videos.")],
@@ -256,38 +117,6 @@ def score(
     from oneshot_vos.stages import score as stage
 
     typer.echo(stage.run(truth, masks, csv, all_frames=all_frames, single_object=single_object, processes=processes))
-
-
-@app.command()
-def tables(
-    metrics: Annotated[Path, typer.Option(help="Folder with the scores of all runs.")],
-    labels: Annotated[Path, typer.Option(help="Folder above what `labels` wrote for each kind.")],
-    curves: Annotated[Path, typer.Option(help="Folder with the training curves of all runs.")],
-    server_scores: Annotated[Path, typer.Option(help="Scores that the YouTube-VOS server gave.")],
-    out: FolderOut,
-    profile: ProfileName = None,
-    params: ParamsFile = DEFAULT_PARAMS,
-) -> None:
-    """Write the comparison tables and the summary of all scores."""
-    chosen = load_params(params, profile)
-    from oneshot_vos.stages import tables as stage
-
-    stage.run(chosen, metrics, labels, curves, server_scores, out)
-
-
-@app.command()
-def figures(
-    masks: Annotated[Path, typer.Option(help="Folder with the masks of all runs.")],
-    sets: SetsFolder,
-    out: FolderOut,
-    profile: ProfileName = None,
-    params: ParamsFile = DEFAULT_PARAMS,
-) -> None:
-    """Draw the paper's figures from the masks of the runs."""
-    chosen = load_params(params, profile)
-    from oneshot_vos.stages import figures as stage
-
-    stage.run(chosen, masks, sets, out)
 
 
 @app.command()

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from tests.stages.clips import SIZE, TINY, ids, picture
 
-from oneshot_vos.inference.both_ways import GivenFrames, Walk, plan_routes
 from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.video import segment_video
+from oneshot_vos.inference.walk import Walk, plan_both_ways
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.sets.check import check_folder, check_videos
@@ -92,10 +92,10 @@ def score(root: Path) -> Masks:
 def segment(root: Path) -> Masks:
     """`oneshot-vos segment FRAMES --mask FOLDER`: every mask is given."""
     source = open_frames(root / IMAGES / NAME)
-    given = GivenFrames(find_masks([str(root / ANNOTATIONS / NAME)], source, root))
+    given = find_masks([str(root / ANNOTATIONS / NAME)], source, root)
     settings, tiny = InferenceSettings(), network()
     found: Masks = {}
-    for route in plan_routes(len(source.names), given, settings, tiny):
+    for route in plan_both_ways(len(source.names), given, settings, tiny):
         walk = Walk(tiny, source, given, route, settings, device=torch.device("cpu"))
         found |= {source.names[result.frame]: result.ids for result in walk.frames()}
     return {name: found[name] for name in source.names}

@@ -31,7 +31,7 @@ from tests.bad_input.clip import (
 from tests.stages.clips import SIZE, ids, picture
 
 from oneshot_vos.inference.copy_first import copy_first
-from oneshot_vos.inference.video import read_ids
+from oneshot_vos.inference.given import read_ids
 from oneshot_vos.sets.check import CheckReport, check_folder
 from oneshot_vos.videos.images import read_frame
 from oneshot_vos.videos.masks import DAVIS_PALETTE, read_mask
@@ -242,7 +242,7 @@ def test_all_ids_of_a_single_object_video_are_object_1(tmp_path: Path) -> None:
     clip = Clip(tmp_path)
     clip.draw("00000.png", (BINARY * 255).astype(np.uint8))
     video = replace(the_video(tmp_path), single_object=True)
-    assert np.array_equal(read_ids(video, video.masks["00000"]), BINARY)
+    assert np.array_equal(read_ids(video.masks["00000"], video.single_object), BINARY)
 
 
 def test_more_than_255_objects_are_written_with_16_bits(tmp_path: Path) -> None:

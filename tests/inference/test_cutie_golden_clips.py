@@ -1,6 +1,6 @@
 """Whole clips against the numbers of the official Cutie; settings come from the files, so any folder will do."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 from tests.golden import build_blank, find_cases, load_recipe, load_weights_of, make_clip, read_case, read_shapes
+from tests.inference.official import CutieTracker
 
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker
 from oneshot_vos.networks.cutie.network import Cutie
 
 pytestmark = pytest.mark.golden
+NewTracker = Callable[[Cutie, int, InferenceSettings], ObjectTracker]
 
 _TOLERANCE = 2e-3  # of probabilities, stored in float16
 _WRONG_IDS = 0.005  # of the pixels, where two objects nearly tie
@@ -67,7 +69,9 @@ class Run:
         named = {number for key in _DELETED for number in step.get(key, [])}
         return named or (set(known[t - 1]) - set(known[t]) if t else set())
 
-    def settings(self, **changes: Any) -> InferenceSettings:
+    @property
+    def settings(self) -> InferenceSettings:
+        """As the file has them."""
         chosen = _SETTINGS | self.meta["overrides"]
         long_term = LongTerm(
             max_frames=chosen["long_term.max_mem_frames"],
@@ -85,9 +89,8 @@ class Run:
             "long_term": long_term if chosen["use_long_term"] else None,
             "internal_size": chosen["max_internal_size"] if chosen["max_internal_size"] > 0 else None,
             "flip": bool(chosen["flip_aug"]),
-            "official_quirks": True,
         }
-        return InferenceSettings(**options | changes)
+        return InferenceSettings(**options)
 
     def annotation(self, t: int) -> Annotation | None:
         if t not in self.given:
@@ -119,13 +122,13 @@ def load(root: Path, path: Path) -> Iterator[Run]:
         yield Run(f"{path.stem}/{tag}", meta["model"], meta["salt"], meta["runs"][tag], own, images, ids)
 
 
-def check(root: Path, run: Run, settings: InferenceSettings, *, sizes: bool = True) -> None:
+def check(root: Path, run: Run, new_tracker: NewTracker) -> None:
     """Segment the clip and compare every frame."""
-    net = network(root, run.model, run.salt)
+    net, settings = network(root, run.model, run.salt), run.settings
     steps = plan_frames(
         len(run.images), run.given, settings, recurrent=True, updates_memory_frames=net.updates_memory_frames
     )
-    tracker = ObjectTracker(net, len(run.objects), settings)
+    tracker = new_tracker(net, len(run.objects), settings)
     for step in steps:
         t = step.index
         tracker.remove([run.objects.index(number) + 1 for number in run.removed(t)])
@@ -141,26 +144,24 @@ def check(root: Path, run: Run, settings: InferenceSettings, *, sizes: bool = Tr
         table = np.array([0, *run.meta["object_ids"][t]])
         wrong = (table[ours.argmax(0)] != run.expected[f"ids_{t}"]).mean()
         assert wrong <= _WRONG_IDS, f"{run.name}: {wrong:.1%} of the ids of frame {t} are others"
-        if sizes:
-            rows = [row[1:] for row in run.meta["memory_sizes"][t]]
-            assert [list(size) for size in tracker.banks[0].sizes] == rows, f"{run.name}: memory after frame {t}"
+        rows = [row[1:] for row in run.meta["memory_sizes"][t]]
+        assert [list(size) for size in tracker.banks[0].sizes] == rows, f"{run.name}: memory after frame {t}"
 
 
 def test_clips(runs: list[Run], golden_root: Path) -> None:
     for run in runs:
-        check(golden_root, run, run.settings())
+        check(golden_root, run, CutieTracker)
 
 
 def test_with_all_objects_from_the_start_there_is_no_quirk(runs: list[Run], golden_root: Path) -> None:
     """Objects of one group make the official program and ours the same, as long as they are decoded together."""
     for run in runs:
-        settings = run.settings(official_quirks=False)
         if (
             len(run.given) == 1
             and len(run.objects) > 1
-            and settings.object_chunk is None
+            and run.settings.object_chunk is None
             and not any(run.removed(t) for t in range(len(run.images)))
         ):
-            check(golden_root, run, settings)
+            check(golden_root, run, ObjectTracker)
             return
     pytest.skip("no such run")

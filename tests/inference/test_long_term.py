@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 from tests.inference.memories import AREA, CK, CV, frame, query
+from tests.inference.official import SharedLongTermBank, most_used_strictly
 from torch import Tensor
 
 from oneshot_vos.inference.bank import Bank, MemorySize
 from oneshot_vos.inference.grouped import GroupedBank
 from oneshot_vos.inference.long_term import LongTermBank, most_used
-from oneshot_vos.inference.official import SharedLongTermBank
 from oneshot_vos.inference.plan import LongTerm
 from oneshot_vos.networks.common.interface import MemoryFrame
 
@@ -280,7 +280,8 @@ def counts(*use: float) -> Tensor:
 )
 def test_the_most_used_stay(buffer: int, strict: bool, use: tuple[float, ...], stay: list[int]) -> None:
     settings = LongTerm(prototypes=7, max_elements=10, buffer=buffer)
-    assert most_used(counts(*use), settings, strict=strict).tolist() == stay
+    choose = most_used_strictly if strict else most_used
+    assert choose(counts(*use), settings).tolist() == stay
 
 
 def test_misuse_is_refused() -> None:

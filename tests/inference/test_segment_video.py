@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,9 @@ import torch
 from PIL import Image
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.inference.given import find_given
 from oneshot_vos.inference.plan import InferenceSettings
-from oneshot_vos.inference.video import Stopwatch, find_given, segment_video
+from oneshot_vos.inference.video import segment_video, walk_forwards
 from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.videos.masks import read_mask
 from oneshot_vos.videos.video import Video
@@ -61,9 +63,9 @@ def test_only_the_first_mask_is_given_unless_told_otherwise(
     without = dataclasses.replace(video, masks={"00000": video.masks["00000"]})
     first = segment(tiny, video)
     assert all(np.array_equal(ids, first[stem]) for stem, ids in segment(tiny, without).items())
-    assert find_given(video).frames == {0: (1,)}
-    assert find_given(video, "all").frames == {0: (1,), 2: (4, 9), 4: (1, 5)}
-    assert find_given(video, {"00002"}).frames == {2: (4, 9)}
+    assert find_given(video).objects == {0: (1,)}
+    assert find_given(video, "all").objects == {0: (1,), 2: (4, 9), 4: (1, 5)}
+    assert find_given(video, {"00002"}).objects == {2: (4, 9)}
     masks = segment(tiny, video, given="all")
     assert set(np.unique(masks["00001"])) <= {0, 1}
     for t in (2, 4):
@@ -134,7 +136,7 @@ def test_a_frame_of_another_size_is_named_with_both_sizes(tiny: STCN, make_video
 
 def test_a_mask_of_another_size_is_named_with_both_sizes(tiny: STCN, make_video: MakeVideo, squares: Squares) -> None:
     video = make_video("v", 2, (32, 48), {0: squares((16, 24), 1)})
-    with pytest.raises(UserError, match=r"00000_mask\.png: the mask is 24x16 .*00000\.png is 48x32"):
+    with pytest.raises(UserError, match=r"00000_mask\.png: mask of 24x16 .*00000\.png has 48x32"):
         segment(tiny, video)
 
 
@@ -154,13 +156,16 @@ def test_more_than_255_objects(tiny: STCN, make_video: MakeVideo) -> None:
     assert masks["00001"].max() <= 300
 
 
-def test_the_stopwatch_leaves_reading_out(tiny: STCN, make_video: MakeVideo, squares: Squares) -> None:
-    watch = Stopwatch()
-    with watch.running(), watch.paused():
-        pass
-    assert abs(watch.seconds) < 1e-3
-    segment(tiny, make_video("v", 2, (32, 32), {0: squares((32, 32), 1)}), stopwatch=watch)
-    assert watch.seconds > 0
+def test_seconds_leave_reading_out(
+    tiny: STCN, make_video: MakeVideo, squares: Squares, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = make_video("v", 8, (32, 32), {0: squares((32, 32), 1)})
+    clock = itertools.count()  # a second for every look at it
+    monkeypatch.setattr("oneshot_vos.inference.walk.perf_counter", lambda: float(next(clock)))
+    walk = walk_forwards(tiny, video, InferenceSettings(), device=CPU)
+    assert walk.seconds == 0
+    for number, _ in enumerate(walk.frames(), 1):
+        assert walk.seconds == number
 
 
 @pytest.mark.real_data

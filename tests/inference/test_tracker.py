@@ -1,10 +1,12 @@
 """What a tracker hands to a recurrent network and keeps of it, told by a network that only takes notes."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from tests.inference.official import CutieTracker
 from torch import Tensor
 
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
@@ -15,6 +17,7 @@ from oneshot_vos.networks.xmem.network import XMem
 from oneshot_vos.videos.images import normalise
 
 SIZE = (32, 48)
+NewTracker = Callable[[Network, int, InferenceSettings], ObjectTracker]
 
 
 class Features(NamedTuple):
@@ -27,9 +30,8 @@ class Notes(Network[Features]):
 
     recurrent = True
 
-    def __init__(self, *, groups_apart: bool = False, black_border: bool = False) -> None:
+    def __init__(self, *, black_border: bool = False) -> None:
         super().__init__()
-        self.groups_apart = groups_apart
         self.black_border = black_border
         self.images: list[Tensor] = []
         self.decoded: list[dict[str, Any]] = []
@@ -100,11 +102,12 @@ def track(
     removed: dict[int, list[int]] | None = None,
     images: Tensor | None = None,
     objects: int = 3,
+    new_tracker: NewTracker = ObjectTracker,
 ) -> list[Tensor]:
     images = clip(frames) if images is None else images
     rule = network.updates_memory_frames
     steps = plan_frames(len(images), given, settings, recurrent=True, updates_memory_frames=rule)
-    tracker, results = ObjectTracker(network.eval(), objects, settings), []
+    tracker, results = new_tracker(network.eval(), objects, settings), []
     for step in steps:
         tracker.remove((removed or {}).get(step.index, []))
         results.append(tracker.advance(step, images[step.index], given.get(step.index)))
@@ -158,20 +161,20 @@ def test_a_removed_object_is_forgotten_and_starts_anew() -> None:
 
 
 def test_officially_removed_objects_leave_their_summary_and_their_mask_behind() -> None:
-    network = Notes(groups_apart=True)
+    network = Notes()
     given = {0: squares(1, 2), 5: squares(1)}
-    settings = InferenceSettings(memory_every=2, official_quirks=True)
-    results = track(network, given, settings, frames=8, removed={3: [1]})
+    settings = InferenceSettings(memory_every=2)
+    results = track(network, given, settings, frames=8, removed={3: [1]}, new_tracker=CutieTracker)
     assert network.decoded[2]["means"] == pytest.approx([results[2][1].mean().item()])  # that of object 1, for object 2
     assert [call["summary"] for call in network.decoded[-2:]] == [[4], [3]]  # 2 of before, 1 of frame 5
 
 
 def test_when_all_objects_are_removed_nothing_is_computed_until_one_comes() -> None:
-    for quirks in (False, True):
-        network = Notes(groups_apart=quirks)
-        settings = InferenceSettings(memory_every=2, official_quirks=quirks)
+    for new_tracker in (ObjectTracker, CutieTracker):
+        network = Notes()
+        settings = InferenceSettings(memory_every=2)
         given = {0: squares(1, 2), 4: squares(2)}
-        results = track(network, given, settings, removed={2: [1, 2]})
+        results = track(network, given, settings, removed={2: [1, 2]}, new_tracker=new_tracker)
         assert len(network.decoded) == 2
         assert network.decoded[1]["state"] == [100]
         for t in (2, 3):
@@ -185,21 +188,23 @@ def test_unknown_objects_cannot_be_removed() -> None:
 
 def test_groups_are_decoded_apart_only_where_that_is_official() -> None:
     given = {0: squares(1, 2), 2: squares(3)}
-    for apart, quirks in ((False, True), (True, False), (True, True)):
-        network = Notes(groups_apart=apart)
-        track(network, given, InferenceSettings(official_quirks=quirks), frames=4)
-        assert [len(call["state"]) for call in network.decoded] == ([2, 2, 2, 1] if apart and quirks else [2, 2, 3])
-    network = Notes(groups_apart=True)
-    track(network, given, InferenceSettings(official_quirks=True, object_chunk=1), frames=4)
-    assert [len(call["state"]) for call in network.decoded] == [1] * 7
+    for new_tracker, chunk, sizes in (
+        (ObjectTracker, None, [2, 2, 3]),
+        (CutieTracker, None, [2, 2, 2, 1]),
+        (CutieTracker, 1, [1] * 7),
+    ):
+        network = Notes()
+        track(network, given, InferenceSettings(object_chunk=chunk), frames=4, new_tracker=new_tracker)
+        assert [len(call["state"]) for call in network.decoded] == sizes
 
 
 def test_a_frame_that_lists_all_objects_and_a_new_one_is_decoded_only_where_that_is_official() -> None:
-    for quirks in (False, True):
-        network = Notes(groups_apart=True)
-        track(network, {0: squares(1), 1: squares(1, 2)}, InferenceSettings(official_quirks=quirks), frames=2 + 1)
+    for new_tracker, states in ((ObjectTracker, [100, 0]), (CutieTracker, [101, 0])):
+        network = Notes()
+        given = {0: squares(1), 1: squares(1, 2)}
+        track(network, given, InferenceSettings(), frames=2 + 1, new_tracker=new_tracker)
         assert len(network.memorised) == 2
-        assert network.memorised[1] == ([101, 0] if quirks else [100, 0])
+        assert network.memorised[1] == states
 
 
 def test_the_border_is_black_where_a_network_wants_it() -> None:

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 from tests.golden import build_blank, find_cases, load_recipe, load_weights_of, make_clip, read_case, read_shapes
+from tests.inference.official import SharedLongTermBank, xmem_tracker
 
 from oneshot_vos.inference.bank import Bank
-from oneshot_vos.inference.official import SharedLongTermBank
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker
 from oneshot_vos.networks.xmem.network import XMem
 
 pytestmark = pytest.mark.golden
+NewTracker = Callable[[XMem, int, InferenceSettings], ObjectTracker]
 
 _TOLERANCE, _HALF_TOLERANCE = 1e-4, 1e-3  # of float32 and of float16 numbers; relative above 1
 _MARGIN = 2e-3  # labels are compared where the two largest probabilities differ by more
@@ -84,17 +85,16 @@ def settings_of(config: dict[str, Any], **changes: Any) -> InferenceSettings:
         "max_frames": None,
         "deep_update_every": None if every < 0 else every,
         "long_term": long_term if config["enable_long_term"] else None,
-        "official_quirks": True,
     }
     return InferenceSettings(**options | changes)
 
 
-def run(net: XMem, case: Case, settings: InferenceSettings) -> Result:
+def run(net: XMem, case: Case, settings: InferenceSettings, new_tracker: NewTracker = xmem_tracker) -> Result:
     objects = max(max(labels) for labels in case.given.values())
     steps = plan_frames(
         len(case.images), case.given, settings, recurrent=True, updates_memory_frames=net.updates_memory_frames
     )
-    tracker = ObjectTracker(net, objects, settings)
+    tracker = new_tracker(net, objects, settings)
     (bank,) = tracker.banks
     probabilities, sizes = [], []
     for step in steps:
@@ -170,4 +170,4 @@ def test_with_all_objects_from_the_start_there_is_no_quirk(cases: list[Case], go
     case = several_objects(cases, lambda case: len(case.given) == 1 and not case.meta.get("removals"))
     config = case.meta["config"]
     net = network(golden_root, case.meta["salt"], config["hidden_dim"])
-    compare(case, run(net, case, settings_of(config, official_quirks=False)))
+    compare(case, run(net, case, settings_of(config), ObjectTracker))

@@ -2,13 +2,13 @@
 
 import pytest
 
-from oneshot_vos.params import Infer, Training
+from oneshot_vos.params import Training
 from oneshot_vos.params.layers import Layer, put_together
-from oneshot_vos.params.schema import NEUTRAL, Evaluate
+from oneshot_vos.params.schema import NEUTRAL, Evaluate, InferBlock, LongTermBlock
 
 
 def test_no_value_that_can_change_a_result_has_a_default() -> None:
-    for block in (Training, Infer, Evaluate):
+    for block in (Training, InferBlock, LongTermBlock, Evaluate):
         assert [name for name, each in block.model_fields.items() if not each.is_required()] == []
 
 

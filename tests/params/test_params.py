@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ RESOLVED = json.loads(Path(__file__).with_name("resolved.json").read_text(encodi
 
 DOCUMENT: dict[str, Any] = read_document(REPOSITORY)
 DOCUMENT["profiles"].pop("own", None)  # for another list of runs
+FULL_AT_ONCE = {"max_frames": 5, "min_frames": 5, "prototypes": 128, "max_elements": 1000, "buffer": 0}
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -60,7 +62,8 @@ def test_every_shipped_profile_is_in_order(name: str) -> None:
     params = load_params(SHIPPED, name)
     assert params.profile_name == name
     for section in ("pretrain", "train", "infer"):
-        values = {network: model.model_dump() for network, model in getattr(params.profile, section).items()}
+        blocks = getattr(params.profile, section)
+        values = {name: asdict(each) if is_dataclass(each) else each.model_dump() for name, each in blocks.items()}
         assert json.loads(json.dumps(values)) == RESOLVED[name][section], section
     assert params.profile.networks == RESOLVED[name]["networks"]
     assert params.trainings == {key: params.profile.train[run.network] for key, run in params.runs.items()}
@@ -254,6 +257,15 @@ SOURCE = {"mini-train": {"copies": 1, "skip_divisor": 1, "items": "videos"}}
             f"{MINI}: figures.figure6.set: 'x' is not among data.evaluate",
         ),
         (put("profiles.mini.infer.xmem.long_term", {"max_frames": 3}), "infer.xmem.long_term.min_frames: missing"),
+        (put("profiles.mini.infer.xmem.long_term", FULL_AT_ONCE), f"{MINI}: infer.xmem.long_term: inference setting"),
+        (
+            put("recipes.xmem.infer.include_last", True),
+            "xmem.yaml: infer: inference settings long_term and include_last",
+        ),
+        (put("profiles.mini.infer.stcn.short_side", 8), "infer.stcn.short_side: should be greater than or equal to 16"),
+        (put("profiles.mini.infer.stcn.flip", 1), "infer.stcn.flip: should be a valid boolean, not 1"),
+        (put("profiles.mini.infer.stcn.topk", 1), f"{MINI}: infer.stcn.topk: unknown key; did you mean 'top_k'"),
+        (lambda document: document["recipes"]["stcn"]["infer"].pop("flip"), "stcn.yaml: infer.flip: missing"),
         (put("profiles.mini.train.xmem.sampler", "near"), "train.xmem.sampler: "),
         (put("runs.stcn-full-static", None), "runs.stcn-full-static: "),
         (lambda document: document.pop("networks"), "networks: missing"),

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 # Every network, a state and none, both kinds of supervision, with and without pretraining, with masks and without.
 PROFILE = "config/profiles/smoke.yaml"
-RUNS = ("stcn-full-static", "xmem-two_step-static", "cutie-t_step-backbone", "cutie-empty-backbone")
+RUNS = ("stcn-full-static", "xmem-t_step-backbone", "cutie-empty-backbone")
 
 
 def stages_run(output: str) -> set[str]:

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,13 @@ from typer.testing import CliRunner, Result
 
 from oneshot_vos.cli import app
 from oneshot_vos.errors import UserError
-from oneshot_vos.inference.both_ways import Walk
+from oneshot_vos.inference.walk import Walk
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.sets.mask_inputs import read_masks
 from oneshot_vos.stages import segment as stage
 from oneshot_vos.stages.segment_files import Output
 from oneshot_vos.stages.segment_formats import log_absences
-from oneshot_vos.videos.frames import FolderFrames
+from oneshot_vos.videos.frames import FrameFiles
 from oneshot_vos.videos.masks import read_mask, write_mask
 from oneshot_vos.videos.video_files import VideoFrames
 
@@ -389,9 +389,9 @@ def test_a_long_video_is_held_in_bounded_memory(network: str, tmp_path: Path, mo
     folder = write_folder(tmp_path / "v", length, size=size)
     given = write_masks(tmp_path / "given", 150, size=size)
     alive, most, sizes = set(), [0], []
-    plain_read, plain_frames = FolderFrames.read, Walk.frames
+    plain_read, plain_frames = FrameFiles.read, Walk.frames
 
-    def read(self: FolderFrames, indices: range) -> Iterator[np.ndarray]:
+    def read(self: FrameFiles, indices: Sequence[int]) -> Iterator[np.ndarray]:
         for frame in plain_read(self, indices):
             alive.add(id(frame))
             weakref.finalize(frame, alive.discard, id(frame))
@@ -403,7 +403,7 @@ def test_a_long_video_is_held_in_bounded_memory(network: str, tmp_path: Path, mo
             sizes.append(sum(sum(group) for group in self.tracker.banks[0].sizes))
             yield result
 
-    monkeypatch.setattr(FolderFrames, "read", read)
+    monkeypatch.setattr(FrameFiles, "read", read)
     monkeypatch.setattr(Walk, "frames", frames)
     weights = tiny_weights(tmp_path / "w.safetensors", network)
     arguments = ["--memory-every", "2", *(["--max-frames", "6"] if network == "stcn" else [])]

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.stages.clips import tiny_weights
 
 from oneshot_vos.cli import app
-from oneshot_vos.videos.frames import FolderFrames
+from oneshot_vos.videos.frames import open_frames
 from oneshot_vos.videos.masks import DAVIS_PALETTE, read_mask
 
 SIZE = (48, 64)
@@ -127,7 +127,7 @@ def test_a_name_with_a_colon_is_no_protocol(
 
 
 def test_time_stamps_are_decimal_numbers(cases_root: Path) -> None:
-    names = FolderFrames(cases_root / "decimal-names/frames").names
+    names = open_frames(cases_root / "decimal-names/frames").names
     assert [float(name) for name in names] == sorted(float(name) for name in names)
     assert names[2:4] == ("1403636580.0", "1403636580.05")
 

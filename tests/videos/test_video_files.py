@@ -14,7 +14,7 @@ from tests.stages.clips import SIZE, picture, write_folder, write_video
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.videos import video_files
-from oneshot_vos.videos.frames import FolderFrames, open_frames
+from oneshot_vos.videos.frames import FrameFiles, open_frames
 from oneshot_vos.videos.video_files import VideoFrames
 
 FRAMES = 75
@@ -237,7 +237,7 @@ def test_a_missing_video_names_its_neighbours(tmp_path: Path) -> None:
 
 def test_a_folder_is_read_in_both_directions(tmp_path: Path) -> None:
     source = open_frames(write_folder(tmp_path / "walk", 4))
-    assert isinstance(source, FolderFrames)
+    assert isinstance(source, FrameFiles)
     assert source.size == SIZE
     backwards = list(source.read(range(3, -1, -1)))
     assert all(np.array_equal(frame, picture(t)) for frame, t in zip(backwards, (3, 2, 1, 0), strict=True))

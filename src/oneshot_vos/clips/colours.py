@@ -5,21 +5,29 @@ from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from torchvision.transforms.v2 import functional
+from PIL import Image, ImageEnhance
 
 # Operations in the order in which they apply: ("brightness" | "contrast" | "saturation" | "hue" | "gray", amount).
 Colours = tuple[tuple[str, float], ...]
 
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R 601, as in PIL's conversion to grey
 
+
+def _shift_hue(image: Image.Image, turns: float) -> Image.Image:
+    """Turn the hue, of which 256 steps make one turn; the shift is a whole number of them, cut towards 0."""
+    hue, saturation, value = image.convert("HSV").split()
+    shifted = np.asarray(hue) + np.array(int(turns * 255)).astype(np.uint8)  # 8 bits, which wrap
+    return Image.merge("HSV", (Image.fromarray(shifted), saturation, value)).convert("RGB")
+
+
+# As torchvision's functions for Pillow images; importing torchvision costs a process as much as torch itself.
 _EXACT: Mapping[str, Callable[[Image.Image, float], Image.Image]] = MappingProxyType(
     {
-        "brightness": functional.adjust_brightness,
-        "contrast": functional.adjust_contrast,
-        "saturation": functional.adjust_saturation,
-        "hue": functional.adjust_hue,
-        "gray": lambda image, _: functional.rgb_to_grayscale(image, num_output_channels=3),
+        "brightness": lambda image, factor: ImageEnhance.Brightness(image).enhance(factor),
+        "contrast": lambda image, factor: ImageEnhance.Contrast(image).enhance(factor),
+        "saturation": lambda image, factor: ImageEnhance.Color(image).enhance(factor),
+        "hue": _shift_hue,
+        "gray": lambda image, _: image.convert("L").convert("RGB"),
     }
 )
 

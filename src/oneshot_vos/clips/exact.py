@@ -1,20 +1,20 @@
 """Augmentations carried out step by step with PIL, in the order and with the interpolations of the official code."""
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional
 
 from oneshot_vos.clips.colours import apply_colours
 from oneshot_vos.clips.draws import ClipDraw, StillDraw, StillFrameDraw
 from oneshot_vos.videos.images import FILL, normalise
 from oneshot_vos.videos.masks import Ids
 
-_NEAREST, _LINEAR, _CUBIC = InterpolationMode.NEAREST, InterpolationMode.BILINEAR, InterpolationMode.BICUBIC
-_IMAGE_FILL = [float(channel) for channel in FILL]
-_MASK_FILL = [0.0]
+_NEAREST, _LINEAR, _CUBIC = Image.Resampling.NEAREST, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
+_Fill = int | tuple[int, int, int]
+_MASK_FILL = 0
 
 
 def clip_image(image: NDArray[np.uint8], draw: ClipDraw, t: int, out: NDArray[np.float32]) -> None:
@@ -22,10 +22,10 @@ def clip_image(image: NDArray[np.uint8], draw: ClipDraw, t: int, out: NDArray[np
     frame, way = draw.frames[t], _LINEAR if draw.bilinear else _CUBIC
     picture = _mirrored(Image.fromarray(image), draw)
     if draw.affine_first:
-        picture = _affine(picture, frame.angle, 1.0, frame.shear, way, _IMAGE_FILL)
+        picture = _affine(picture, frame.angle, 1.0, frame.shear, way, FILL)
     picture = apply_colours(_part(picture, draw, way), draw.colours)
     if not draw.affine_first:
-        picture = _affine(picture, frame.angle, 1.0, frame.shear, way, _IMAGE_FILL)
+        picture = _affine(picture, frame.angle, 1.0, frame.shear, way, FILL)
     out[:] = normalise(np.asarray(apply_colours(picture, frame.colours)))
 
 
@@ -43,11 +43,11 @@ def clip_ids(ids: Ids, draw: ClipDraw, t: int) -> Ids:
 
 def still_images(image: NDArray[np.uint8], draw: StillDraw) -> NDArray[np.float32]:
     """The copies of an image [H, W, 3], normalised [T, 3, C, C]."""
-    whole = apply_colours(_whole(Image.fromarray(image), draw, _IMAGE_FILL), draw.colours)
+    whole = apply_colours(_whole(Image.fromarray(image), draw, FILL), draw.colours)
     copies = []
     for frame in draw.frames:
         way = _LINEAR if draw.bilinear else _CUBIC
-        picture = _copy(whole, frame, draw.crop, way, way, _IMAGE_FILL)
+        picture = _copy(whole, frame, draw.crop, way, way, FILL)
         bent = _bend(np.asarray(apply_colours(picture, frame.colours)), frame, cv2.INTER_LINEAR)
         copies.append(normalise(bent))
     return np.stack(copies)
@@ -66,38 +66,49 @@ def still_masks(planes: list[NDArray[np.uint8]], draw: StillDraw) -> NDArray[np.
 
 
 def _mirrored(picture: Image.Image, draw: ClipDraw) -> Image.Image:
-    return functional.horizontal_flip(picture) if draw.flip else picture
+    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if draw.flip else picture
 
 
-def _part(picture: Image.Image, draw: ClipDraw, interpolation: InterpolationMode) -> Image.Image:
+def _part(picture: Image.Image, draw: ClipDraw, interpolation: Image.Resampling) -> Image.Image:
     """The clip's part of the mirrored picture, resized to the crop."""
-    return functional.resized_crop(picture, *draw.box, [draw.crop, draw.crop], interpolation=interpolation)
+    top, left, height, width = draw.box
+    return picture.crop((left, top, left + width, top + height)).resize((draw.crop, draw.crop), interpolation)
 
 
-def _whole(picture: Image.Image, draw: StillDraw, fill: list[float]) -> Image.Image:
+def _whole(picture: Image.Image, draw: StillDraw, fill: _Fill) -> Image.Image:
     """What all copies share: scaling (nearest neighbour, as the official code leaves it) and mirror."""
     picture = _affine(picture, 0.0, draw.scale, 0.0, _NEAREST, fill)
-    return functional.horizontal_flip(picture) if draw.flip else picture
+    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if draw.flip else picture
 
 
 def _copy(
     picture: Image.Image,
     frame: StillFrameDraw,
     crop: int,
-    turning: InterpolationMode,
-    resizing: InterpolationMode,
-    fill: list[float],
+    turning: Image.Resampling,
+    resizing: Image.Resampling,
+    fill: _Fill,
 ) -> Image.Image:
     """One copy up to its crop; a cubic affine step makes masks soft."""
     picture = _affine(picture, frame.angle, frame.scale, frame.shear, turning, fill)
-    picture = functional.resize(picture, list(frame.resized), interpolation=resizing)
-    return functional.crop(picture, frame.top, frame.left, crop, crop)
+    height, width = frame.resized
+    picture = picture.resize((width, height), resizing)
+    return picture.crop((frame.left, frame.top, frame.left + crop, frame.top + crop))
 
 
 def _affine(
-    picture: Image.Image, angle: float, scale: float, shear: float, interpolation: InterpolationMode, fill: list[float]
+    picture: Image.Image, angle: float, scale: float, shear: float, interpolation: Image.Resampling, fill: _Fill
 ) -> Image.Image:
-    return functional.affine(picture, angle, [0, 0], scale, [shear, 0.0], interpolation=interpolation, fill=fill)
+    """Shear along the rows, turn clockwise (both in degrees) and scale about the middle, as torchvision does it."""
+    turn, slant = math.radians(angle), math.tan(math.radians(shear))
+    sine, cosine = math.sin(turn), math.cos(turn)
+    # Pillow asks where a pixel comes from, that is for the inverse.
+    rows = ((cosine - sine * slant) / scale, (cosine * slant + sine) / scale), (-sine / scale, cosine / scale)
+    middle = picture.width * 0.5, picture.height * 0.5
+    matrix: list[float] = []
+    for (x, y), own in zip(rows, middle, strict=True):
+        matrix += [x, y, own - x * middle[0] - y * middle[1]]
+    return picture.transform(picture.size, Image.Transform.AFFINE, matrix, interpolation, fillcolor=fill)
 
 
 def _bend(image: NDArray[np.uint8], frame: StillFrameDraw, interpolation: int) -> NDArray[np.uint8]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from oneshot_vos.files import write_zip
-from oneshot_vos.inference.video import find_given, read_ids
+from oneshot_vos.inference.given import find_given, read_ids
 from oneshot_vos.inference.writer import in_order
 from oneshot_vos.videos.masks import check_same_size, encode_mask
 from oneshot_vos.videos.video import Video
@@ -31,10 +31,10 @@ def copy_first(videos: Sequence[Video], out_zip: Path) -> int:
 
 
 def _repeated(video: Video) -> Iterator[tuple[str, bytes]]:
-    first = min(find_given(video).frames, default=video.first_mask)
+    first = min(find_given(video).files, default=video.first_mask)
     mask = video.masks[video.stem(first)]
     check_same_size(video.frames[first], mask)
-    ids = read_ids(video, mask)
+    ids = read_ids(mask, video.single_object)
     before, after = encode_mask(np.zeros_like(ids)), encode_mask(ids)
     for t in range(len(video)):
         yield f"{video.name}/{video.stem(t)}.png", before if t < first else after

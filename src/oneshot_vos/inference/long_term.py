@@ -126,19 +126,14 @@ def count_usage(counts: Tensor, winners: Winners) -> None:
     counts[:, 1] += 1
 
 
-def most_used(counts: Tensor, settings: LongTerm, *, strict: bool = False) -> Tensor:
+def most_used(counts: Tensor, settings: LongTerm) -> Tensor:
     """Places [N'] of the long-term positions that stay, in their order, so that as many prototypes find room.
 
-    All of them, if there is room. strict: of equally used positions either all go or none, as in the official XMem;
-    all may go.
+    All of them, if there is room.
     """
     used, room = usage(counts), settings.max_elements - settings.prototypes
     if len(used) < room:
         return torch.arange(len(used), device=used.device)
-    if strict:
-        excess = len(used) - room
-        kept = used > used.kthvalue(excess).values if excess else torch.ones_like(used, dtype=torch.bool)
-        return kept.nonzero().flatten()
     return used.topk(min(len(used), room - settings.buffer)).indices.sort().values
 
 

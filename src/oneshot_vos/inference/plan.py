@@ -1,12 +1,25 @@
 """What happens to each frame of a video, decided before the first one is read."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields
 from enum import Enum
-
-import numpy as np
+from typing import Any
 
 from oneshot_vos.errors import UserError
+
+
+def _least(least: int, default: int | None) -> Any:
+    """A field that is a whole number of at least `least`; the parameter files hold to it as well."""
+    return field(default=default, metadata={"least": least})
+
+
+def _check_least(settings: Any, prefix: str = "") -> None:
+    for each in fields(settings):
+        value, least = getattr(settings, each.name), each.metadata.get("least")
+        if least is not None and value is not None and value < least:
+            raise UserError(
+                f"inference setting {prefix}{each.name} is {value}; expected a whole number of at least {least}"
+            )
 
 
 @dataclass(frozen=True)
@@ -21,16 +34,14 @@ class LongTerm:
     buffer: positions that are freed beyond need when long-term memory is full, so that it is not full again at once.
     """
 
-    max_frames: int = 10
-    min_frames: int = 5
-    prototypes: int = 128
-    max_elements: int = 10_000
-    buffer: int = 0
+    max_frames: int = _least(2, 10)
+    min_frames: int = _least(2, 5)
+    prototypes: int = _least(1, 128)
+    max_elements: int = _least(1, 10_000)
+    buffer: int = _least(0, 0)
 
     def __post_init__(self) -> None:
-        _at_least(1, "long_term.prototypes", self.prototypes)
-        _at_least(2, "long_term.min_frames", self.min_frames)
-        _at_least(0, "long_term.buffer", self.buffer)
+        _check_least(self, "long_term.")
         if self.max_frames <= self.min_frames:
             raise UserError(
                 f"inference setting long_term.max_frames is {self.max_frames}; expected more than min_frames, "
@@ -63,26 +74,22 @@ class InferenceSettings:
     long_term: condense old frames instead of dropping them.
     internal_size: images whose shorter side is longer are segmented at this size, and the probabilities resized back.
     flip: also segment the mirrored video and average the probabilities.
-    official_quirks: do as the official programs do also where that is worse; see docs/quirks.md.
     """
 
-    memory_every: int = 5
-    top_k: int | None = 20
-    max_frames: int | None = 40
+    memory_every: int = _least(1, 5)
+    top_k: int | None = _least(1, 20)
+    max_frames: int | None = _least(1, 40)
     include_last: bool = False
-    short_side: int | None = None
-    object_chunk: int | None = None
-    deep_update_every: int | None = None
-    stagger_updates: int | None = None
+    short_side: int | None = _least(16, None)
+    object_chunk: int | None = _least(1, None)
+    deep_update_every: int | None = _least(1, None)
+    stagger_updates: int | None = _least(1, None)
     long_term: LongTerm | None = None
-    internal_size: int | None = None
+    internal_size: int | None = _least(16, None)
     flip: bool = False
-    official_quirks: bool = False
 
     def __post_init__(self) -> None:
-        names = ("memory_every", "top_k", "max_frames", "short_side", "object_chunk", "deep_update_every")
-        for name in (*names, "stagger_updates", "internal_size"):
-            _at_least(1, name, getattr(self, name))
+        _check_least(self)
         if self.long_term is not None and (self.top_k is None or self.include_last):
             other, remedy = ("top_k null", "set top_k") if self.top_k is None else ("include_last", "leave one out")
             raise UserError(
@@ -91,9 +98,10 @@ class InferenceSettings:
             )
 
 
-def _at_least(least: int, name: str, value: int | None) -> None:
-    if value is not None and value < least:
-        raise UserError(f"inference setting {name} is {value}; expected a whole number of at least {least}")
+def settings_of(values: Mapping[str, Any]) -> InferenceSettings:
+    """Inference settings of plain values, such as those of a file or of a network's spec."""
+    kept = values.get("long_term")
+    return InferenceSettings(**{**values, "long_term": LongTerm(**kept) if kept is not None else None})
 
 
 class Memorise(Enum):
@@ -187,4 +195,5 @@ def _update_offsets(settings: InferenceSettings) -> set[int]:
     every, updates = settings.memory_every, settings.stagger_updates
     if updates is None or updates >= every:
         return set(range(1, every + 1))
-    return set(np.rint(np.linspace(1, every, updates)).astype(int).tolist())  # halves to the even number
+    apart = (every - 1) / max(1, updates - 1)
+    return {round(1 + number * apart) for number in range(updates)}  # halves to the even number

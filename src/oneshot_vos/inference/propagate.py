@@ -15,7 +15,6 @@ from oneshot_vos.inference.geometry import crop, limited_size, pad_image, paddin
 from oneshot_vos.inference.grouped import GroupedBank
 from oneshot_vos.inference.long_term import LongTermBank
 from oneshot_vos.inference.object_memory import ObjectMemory
-from oneshot_vos.inference.official import SharedLongTermBank
 from oneshot_vos.inference.plan import InferenceSettings, Memorise, Step
 from oneshot_vos.networks.common.aggregation import aggregate
 from oneshot_vos.networks.common.interface import Network
@@ -73,13 +72,9 @@ def new_bank(network: Network[Any], settings: InferenceSettings, frames: int | N
                 "expected null. Bound the memory by max_frames"
             )
         return FrameBank(most, temporary=settings.include_last)
-    apart = settings.official_quirks and network.groups_apart
     if kept is not None:
         assert top_k is not None, "settings ask for both or neither"
-        shared = settings.official_quirks and not apart
-        return SharedLongTermBank(kept, top_k) if shared else GroupedBank(lambda: LongTermBank(kept, top_k))
-    if apart:
-        return GroupedBank(lambda: MemoryBank(most, top_k, temporary=settings.include_last))
+        return GroupedBank(lambda: LongTermBank(kept, top_k))
     return MemoryBank(most, top_k, temporary=settings.include_last)
 
 
@@ -103,7 +98,6 @@ class ObjectTracker:
         self._objects = objects
         self._settings = settings
         self._dtype = dtype
-        self._apart = settings.official_quirks and network.groups_apart
         self._border = torch.from_numpy(-MEAN / STD) if network.black_border else None  # black, normalised
         self._memories = [
             ObjectMemory(
@@ -111,13 +105,12 @@ class ObjectTracker:
                 new_bank(network, settings, frames),
                 mirrored=mirrored,
                 chunk=settings.object_chunk,
-                apart=self._apart or network.reads_frames,
+                apart=network.reads_frames,
             )
             for mirrored in ([False, True] if settings.flip else [False])
         ]
         self._enabled: list[int] = []  # channels of the objects known so far, in the order of memory and state
         self._previous: Tensor | None = None  # 1 K H W: masks of the frame before
-        self._left_behind: dict[int, list[Tensor]] = {}  # summaries of removed objects, for each memory
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -166,10 +159,7 @@ class ObjectTracker:
             if channel not in self._enabled:
                 raise ValueError(f"object {channel} is not known; known are {self._enabled}")
         numbers = [number for number, channel in enumerate(self._enabled) if channel in channels]
-        if self._apart:  # the official program forgets neither the summaries nor the masks before
-            for number in numbers:
-                self._leave_behind(number)
-        elif self._previous is not None:
+        if self._previous is not None:
             kept = [number for number in range(len(self._enabled)) if number not in numbers]
             self._previous = self._previous[:, kept]
         for memory in self._memories:
@@ -184,14 +174,13 @@ class ObjectTracker:
         """Where the video stands between two frames, as tensors and plain values; the network is not part of it."""
         own = {"objects": self._objects, "enabled": list(self._enabled), "previous": self._previous}
         memories = [memory.state_dict() for memory in self._memories]
-        return {**own, "left_behind": dict(self._left_behind), "memories": memories}
+        return {**own, "memories": memories}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go where another tracker stood that was made with the same arguments, and continue bit by bit as it did."""
         for memory, own in zip(self._memories, state["memories"], strict=True):
             memory.load_state_dict(own)
         self._objects, self._enabled, self._previous = state["objects"], list(state["enabled"]), state["previous"]
-        self._left_behind = dict(state["left_behind"])
 
     def _blank(self, size: Sequence[int], device: torch.device) -> Tensor:
         blank = torch.zeros(self._objects + 1, *size, dtype=torch.float32, device=device)
@@ -202,8 +191,7 @@ class ObjectTracker:
         """Whether something is left to predict: not if the given masks cover every known object."""
         if not self._enabled or annotation is None:
             return bool(self._enabled)
-        known, given = set(self._enabled), set(annotation.channels)
-        return not known <= given or (self._apart and not given <= known)
+        return not set(self._enabled) <= set(annotation.channels)
 
     def _introduce(self, channels: tuple[int, ...], features: list[tuple[Any, ...]]) -> None:
         """Take objects up that are given for the first time; one that is given again is already there."""
@@ -223,24 +211,12 @@ class ObjectTracker:
         return results[0] if len(results) == 1 else (results[0] + results[1]) / 2
 
     def _memorise(self, step: Step, features: list[tuple[Any, ...]], masks: Tensor) -> None:
-        for place, (memory, own) in enumerate(zip(self._memories, features, strict=True)):
+        for memory, own in zip(self._memories, features, strict=True):
             frame = memory.memorise(own, masks, deep=step.deep)
             if step.memorise is Memorise.TEMPORARY:
                 memory.bank.add_temporary(frame)
-                continue
-            for channel in self._left_behind.keys() & set(self._enabled):
-                assert frame.summary is not None
-                frame.summary[:, self._enabled.index(channel)] += self._left_behind[channel][place]
-            memory.bank.add(frame, annotated=step.annotated)
-        if step.memorise is Memorise.PERMANENT:
-            for channel in self._left_behind.keys() & set(self._enabled):
-                del self._left_behind[channel]
-
-    def _leave_behind(self, number: int) -> None:
-        summaries = [bank.summary for bank in self.banks]
-        known = [summary[:, number].clone() for summary in summaries if summary is not None]
-        if known:
-            self._left_behind[self._enabled[number]] = known
+            else:
+                memory.bank.add(frame, annotated=step.annotated)
 
 
 def _resized(masks: Tensor, size: tuple[int, int]) -> Tensor:

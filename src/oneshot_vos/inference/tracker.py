@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.geometry import most_probable, resize_ids, resize_image, short_side_size
-from oneshot_vos.inference.plan import InferenceSettings, LongTerm, Rhythm
+from oneshot_vos.inference.plan import InferenceSettings, Rhythm, settings_of
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.interface import Network
@@ -42,12 +42,6 @@ def default_settings(network: Network[Any]) -> InferenceSettings:
     place = f"{type(network).__module__}:{type(network).__name__}"
     values = next((NETWORKS[name].inference for name in NETWORKS if NETWORKS[name].network == place), {})
     return settings_of(values)
-
-
-def settings_of(values: Any) -> InferenceSettings:
-    """Inference settings of plain values, such as those of a network's spec."""
-    kept = values.get("long_term")
-    return InferenceSettings(**{**values, "long_term": LongTerm(**kept) if kept is not None else None})
 
 
 class Tracker:

@@ -16,8 +16,10 @@ from tqdm import tqdm
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json, write_json, write_zip
+from oneshot_vos.inference.given import Given
 from oneshot_vos.inference.plan import InferenceSettings
-from oneshot_vos.inference.video import Given, Stopwatch, segment_video
+from oneshot_vos.inference.video import walk_forwards
+from oneshot_vos.inference.walk import Walk
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.registry import suggest
 from oneshot_vos.videos.masks import encode_mask
@@ -78,9 +80,8 @@ def segment_set(
                 report = _read_report(report_file)
                 bar.update(report.frames)
             else:
-                watch, masks = Stopwatch(), _Counted(bar)
                 _reset_peak_memory(device)
-                results = segment_video(
+                walk = walk_forwards(
                     network,
                     video,
                     settings,
@@ -88,10 +89,9 @@ def segment_set(
                     dtype=dtype,
                     required=wanted[video.name],
                     given=given,
-                    stopwatch=watch,
                 )
-                write_zip(archive, masks.count((f"{video.name}/{stem}.png", encode_mask(ids)) for stem, ids in results))
-                report = Report(masks.frames, watch.seconds, _peak_memory(device))
+                write_zip(archive, _masks(walk, video, bar))
+                report = Report(len(walk.output), walk.seconds, _peak_memory(device))
                 write_json(report_file, asdict(report))
             reports.append(report)
     write_zip(out_zip, _members(state, ordered))
@@ -114,18 +114,11 @@ def _read_report(path: Path) -> Report:
         ) from error
 
 
-class _Counted:
-    """Counts masks on their way to a file and moves the progress bar on."""
-
-    def __init__(self, bar: tqdm) -> None:
-        self._bar = bar
-        self.frames = 0
-
-    def count(self, members: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
-        for member in members:
-            self.frames += 1
-            self._bar.update()
-            yield member
+def _masks(walk: Walk, video: Video, bar: tqdm) -> Iterator[tuple[str, bytes]]:
+    """Name and content of every mask, in order."""
+    for result in walk.frames():
+        bar.update()
+        yield f"{video.name}/{video.stem(result.frame)}.png", encode_mask(result.ids)
 
 
 def in_order(videos: Sequence[Video]) -> list[Video]:

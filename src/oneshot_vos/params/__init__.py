@@ -10,45 +10,21 @@ its file (`reading.py`). Nothing heavy is imported here: the command line reads 
 needs torch.
 """
 
+from oneshot_vos.params.blocks import Strict
+from oneshot_vos.params.data import Data, DavisSet, PairsSet, YouTubeVideos
 from oneshot_vos.params.reading import load_params, load_profiles, require_none, show_run
-from oneshot_vos.params.schema import (
-    Choices,
-    ClipChoices,
-    Data,
-    DavisSet,
-    EmptyFigure,
-    FigureChoice,
-    Infer,
-    Labels,
-    Optimiser,
-    PairsSet,
-    Params,
-    Profile,
-    ProfileFile,
-    RecipeFile,
-    Run,
-    Schedule,
-    Strict,
-    Training,
-    YouTubeVideos,
-)
+from oneshot_vos.params.schema import FigureChoice, Labels, Optimiser, Params, Profile, Run, Schedule, Training
 from oneshot_vos.registry import require_arguments
 
 __all__ = [
-    "Choices",
-    "ClipChoices",
     "Data",
     "DavisSet",
-    "EmptyFigure",
     "FigureChoice",
-    "Infer",
     "Labels",
     "Optimiser",
     "PairsSet",
     "Params",
     "Profile",
-    "ProfileFile",
-    "RecipeFile",
     "Run",
     "Schedule",
     "Strict",

@@ -9,15 +9,16 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.inference.plan import settings_of
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.params.layers import Layer, Layered, put_together
 from oneshot_vos.params.rules import check_names, check_profile, check_runs, check_trainings
-from oneshot_vos.params.schema import Choices, Infer, Params, Profile, ProfileFile, RecipeFile, Training
+from oneshot_vos.params.schema import Choices, InferBlock, Params, Profile, ProfileFile, RecipeFile, Training
 from oneshot_vos.registry import suggest
 from oneshot_vos.strict_yaml import explain, read_yaml
 
 M = TypeVar("M", bound=BaseModel)
-SECTIONS: dict[str, type[Training] | type[Infer]] = {"pretrain": Training, "train": Training, "infer": Infer}
+SECTIONS: dict[str, type[BaseModel]] = {"pretrain": Training, "train": Training, "infer": InferBlock}
 
 
 def load_params(path: Path, profile: str | None = None) -> Params:
@@ -185,7 +186,7 @@ class _Files:
             networks={network: layers[f"networks.{network}"].values for network in recipes},
             pretrain=resolved["pretrain"],
             train=resolved["train"],
-            infer=resolved["infer"],
+            infer={network: block and settings_of(block.model_dump()) for network, block in resolved["infer"].items()},
         )
         processes = {network: own.processes or recipe.processes for network, recipe in recipes.items()}
         params = Params(

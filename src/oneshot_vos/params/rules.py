@@ -5,17 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from oneshot_vos.networks import NETWORKS
-from oneshot_vos.params.schema import (
-    Choices,
-    Data,
-    FigureChoice,
-    Params,
-    Profile,
-    ProfileFile,
-    Run,
-    Training,
-    YouTubeVideos,
-)
+from oneshot_vos.params.data import Data, YouTubeVideos
+from oneshot_vos.params.schema import Choices, FigureChoice, Params, Profile, ProfileFile, Run, Training
 from oneshot_vos.registry import suggest
 from oneshot_vos.supervision import STRATEGIES
 

@@ -3,128 +3,27 @@
 A value that can change a result has no default here: it stands in a file, where DVC tracks it.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, create_model, model_validator
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.inference.plan import InferenceSettings, LongTerm, settings_of
+from oneshot_vos.params.blocks import NonNegative, Positive, Strict
+from oneshot_vos.params.data import Data
 from oneshot_vos.params.layers import Layered
 from oneshot_vos.registry import suggest
 
 Labels = Literal["first", "every"]
-
-# Keys, wherever they stand, whose values change no number, but how fast and how visibly it is reached.
-NEUTRAL = frozenset({"workers", "checkpoint_every", "log_every", "processes"})
-
-
-class Strict(BaseModel):
-    """A block of the file: no unknown keys, no silent conversion, no change after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)
-
-
-def _relative(path: str) -> str:
-    if path != "." and (not path or path.startswith("/") or ".." in path.split("/")):
-        raise ValueError("must be a relative path below its root, without '..'")
-    return path
-
-
-Positive = Annotated[int, Field(ge=1)]
 Processes = Literal["auto"] | Positive
-NonNegative = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
 # YAML has lists where a frozen model wants tuples.
 Integers = Annotated[tuple[NonNegative, ...], Field(strict=False)]
-RelativePath = Annotated[str, AfterValidator(_relative)]
 
-
-class Generate(Strict):
-    """The artificial videos of `mini` and `smoke`: how many, how long, how large."""
-
-    seed: NonNegative
-    train: Positive  # videos
-    val: Positive  # videos
-    static: Positive  # single images with a mask
-    frames: Annotated[int, Field(ge=3)]  # per video
-    size: Annotated[int, Field(ge=32)]  # pixels, height and width
-
-
-class DavisSet(Strict):
-    """Videos in the folder layout of DAVIS: one folder of frames and one of masks per video."""
-
-    kind: Literal["davis"]
-    path: RelativePath  # below the root
-    images: RelativePath
-    annotations: RelativePath
-    list_file: RelativePath | None = Field(alias="list")  # video names, one a line; null: every folder
-    videos: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None  # only these; null: all listed
-    single_object: bool  # all objects are one, as in DAVIS 2016
-
-
-class PairsSet(Strict):
-    """Single images with a mask of the same name beside them, flat or in class folders."""
-
-    kind: Literal["pairs"]
-    path: RelativePath
-
-
-class YouTubeVideos(Strict):
-    """A split of YouTube-VOS, as `meta.json` lists it. null for `images`, `annotations`, `meta`: as in the package."""
-
-    kind: Literal["youtube"]
-    path: RelativePath  # below the root: holds train, valid and all_frames
-    split: Literal["train", "train-part", "held-out", "valid"]
-    images: RelativePath | None  # below path, like the next three
-    annotations: RelativePath | None
-    meta: RelativePath | None
-    all_frames: RelativePath | None  # every frame, which the network then runs on; null: those of images
-    exclude: Annotated[tuple[str, ...], Field(strict=False)]  # further videos to leave out
-
-
-class VideoSource(Strict):
-    """How a set takes part in training on videos."""
-
-    copies: Positive  # how often the set counts within an epoch
-    skip_divisor: Positive  # divides the largest frame distance, where only every n-th frame is at hand
-    items: Literal["videos", "frames"]  # what an epoch holds once: each video, or each frame that a clip can start from
-
-
-class ImageSource(Strict):
-    """How a set takes part in pretraining on single images."""
-
-    copies: Positive
-
-
-class Data(Strict):
-    """Where the sets lie and which stage reads which."""
-
-    root: str
-    generate: Generate | None
-    sets: dict[str, Annotated[DavisSet | PairsSet | YouTubeVideos, Field(discriminator="kind")]]
-    train: Annotated[dict[str, VideoSource], Field(min_length=1)]
-    train_of: dict[str, Annotated[dict[str, VideoSource], Field(min_length=1)]]  # by network: in the place of train
-    pretrain: dict[str, ImageSource]  # empty: no run starts from pretraining
-    evaluate: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-
-    def train_sources(self, network: str) -> dict[str, VideoSource]:
-        """The sets that a network is trained on."""
-        return self.train_of.get(network, self.train)
-
-    @property
-    def training_sets(self) -> tuple[str, ...]:
-        """Every set that some network is trained on."""
-        return tuple(dict.fromkeys(name for each in (self.train, *self.train_of.values()) for name in each))
-
-    @property
-    def davis_sets(self) -> tuple[str, ...]:
-        """The evaluation sets that are scored as DAVIS is."""
-        return tuple(name for name in self.evaluate if self.sets[name].kind == "davis")
-
-    def youtube_sets(self, split: str) -> tuple[str, ...]:
-        """The evaluation sets that are this split of YouTube-VOS."""
-        chosen = {name: self.sets[name] for name in self.evaluate}
-        return tuple(name for name, each in chosen.items() if isinstance(each, YouTubeVideos) and each.split == split)
+# Keys, wherever they stand, whose values change no number, but how fast and how visibly it is reached.
+NEUTRAL = frozenset({"workers", "checkpoint_every", "log_every", "processes"})
 
 
 class Init(Strict):
@@ -226,31 +125,29 @@ class Training(Strict):
         return self
 
 
-class LongTerm(Strict):
-    """Long-term memory: the working memory's most used positions, condensed into prototypes."""
+def _complete(settings: type, make: Callable[[dict[str, Any]], object], **nested: Any) -> type[Strict]:
+    """A block with the fields and bounds of a dataclass, none of which may be left out, whatever it is elsewhere.
 
-    max_frames: Annotated[int, Field(ge=2)]  # working frames at which condensing starts, the first frame included
-    min_frames: Annotated[int, Field(ge=2)]  # working frames that it leaves, the first frame included
-    prototypes: Positive  # per condensing
-    max_elements: Positive  # of the long-term memory
-    buffer: NonNegative  # elements that a removal frees beyond what is needed
+    make: the dataclass from plain values; what it refuses is a finding. nested: types of fields that are blocks.
+    """
+
+    def check(block: Strict) -> Strict:
+        try:
+            make(block.model_dump())
+        except UserError as error:
+            raise ValueError(error) from error
+        return block
+
+    types = get_type_hints(settings) | nested
+    values: dict[str, Any] = {
+        each.name: (types[each.name], Field(ge=each.metadata.get("least"))) for each in fields(settings)
+    }
+    validators: dict[str, Any] = {"check": model_validator(mode="after")(check)}
+    return create_model(settings.__name__, __base__=Strict, __validators__=validators, **values)
 
 
-class Infer(Strict):
-    """Memory and resolution of inference."""
-
-    memory_every: Positive  # every n-th frame enters the memory
-    top_k: Positive | None  # memory positions that a query reads; null: all
-    max_frames: Annotated[int, Field(ge=2)] | None  # largest memory; the oldest frames without a given mask go first
-    include_last: bool  # the frame before is read as well
-    short_side: Annotated[int, Field(ge=16)] | None  # pixels, to which frames are resized; null: as they are
-    object_chunk: Positive | None  # objects that are computed at once; null: all
-    deep_update_every: Positive | None  # frames between deep updates of the state; null: with the memory frames
-    stagger_updates: Positive | None  # state updates per memory_every frames; null: every frame
-    long_term: LongTerm | None
-    internal_size: Annotated[int, Field(ge=16)] | None  # pixels; shorter side inside the network alone
-    flip: bool  # average with the mirrored video
-    official_quirks: bool  # do what the official programs do where we think them wrong: docs/quirks.md
+LongTermBlock = _complete(LongTerm, lambda values: LongTerm(**values))
+InferBlock = _complete(InferenceSettings, settings_of, long_term=LongTermBlock | None)
 
 
 class Evaluate(Strict):
@@ -299,7 +196,7 @@ class Profile(Strict):
     networks: dict[str, dict[str, Any]]  # keyword arguments of each network; {} is the official size
     pretrain: dict[str, Training]
     train: dict[str, Training]  # of runs that change nothing
-    infer: dict[str, Infer]
+    infer: dict[str, InferenceSettings]
     evaluate: Evaluate
     curve: Curve
     figures: Figures

@@ -22,12 +22,11 @@ from PIL import Image
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing_folder
 from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree, read_masks, video_name
-from oneshot_vos.videos.frames import FrameSource, frame_named, open_frames
+from oneshot_vos.videos.frames import VIDEO_SUFFIXES, FrameSource, frame_named, open_frames
 from oneshot_vos.videos.images import frame_files, frame_name
 from oneshot_vos.videos.mask_rules import MaskRules
 from oneshot_vos.videos.masks import LABEL_MAP, mask_size, write_mask
 from oneshot_vos.videos.problems import Problems
-from oneshot_vos.videos.video_files import VIDEO_SUFFIXES
 
 IMAGES, ANNOTATIONS = "JPEGImages", "Annotations"
 JPEG_QUALITY = 95

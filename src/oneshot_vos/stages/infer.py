@@ -1,15 +1,15 @@
 """Stage `infer`: segment the evaluation sets with a trained network, and a part of one with its earlier states."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from oneshot_vos.files import fingerprint, held, replacing_folder, sha256_of
-from oneshot_vos.inference.plan import InferenceSettings, LongTerm
 from oneshot_vos.inference.writer import clear_state, segment_set
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
-from oneshot_vos.params import Infer, Params, Profile
+from oneshot_vos.params import Params, Profile
 from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.objects_index import read_youtube_index
 from oneshot_vos.videos.video import evaluation_videos
@@ -77,7 +77,7 @@ class _Segmenter:
             "dtype": str(self._dtype),
             "weights": sha256_of(weights),
             "network": self._arguments,
-            "infer": self._infer.model_dump(),
+            "infer": asdict(self._infer),
             "given": self._given,
             "set": sha256_of(index),
             "first": part,
@@ -89,7 +89,7 @@ class _Segmenter:
         segment_set(
             network,
             evaluation_videos(videos, self._given, part) if youtube is None else videos,
-            inference_settings(self._infer),
+            self._infer,
             out,
             state=self._used[-1],
             fingerprint=fingerprint(made_from),
@@ -105,9 +105,3 @@ class _Segmenter:
         """Remove what was kept for a restart."""
         for folder in self._used:
             clear_state(folder)
-
-
-def inference_settings(infer: Infer) -> InferenceSettings:
-    """The settings of the parameter file as inference takes them."""
-    values = infer.model_dump()
-    return InferenceSettings(**{**values, "long_term": LongTerm(**values["long_term"]) if infer.long_term else None})

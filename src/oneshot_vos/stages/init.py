@@ -8,7 +8,6 @@ import torch
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.build import build_loss, build_network
-from oneshot_vos.networks.common.imagenet import load_imagenet
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Params
 from oneshot_vos.registry import resolve, wrong_arguments
@@ -25,6 +24,8 @@ def run(params: Params, network: str, out: Path) -> None:
         torch.manual_seed(_SEED)
         built = build_network(network, settings)
     if params.profile.init.backbone == "imagenet":
+        from oneshot_vos.networks.common.imagenet import load_imagenet  # torchvision takes seconds to import
+
         generator = torch.Generator().manual_seed(_SEED)
         load_imagenet(built, NETWORKS[network].trunks, generator, params.profile.init.files)
         built.start_as_published(torch.Generator().manual_seed(_SEED))

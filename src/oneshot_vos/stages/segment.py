@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import held, sha256_of
-from oneshot_vos.inference.both_ways import GivenFrames, Route, Walk, plan_routes
-from oneshot_vos.inference.plan import InferenceSettings
-from oneshot_vos.inference.tracker import settings_of
+from oneshot_vos.inference.given import GivenMasks
+from oneshot_vos.inference.plan import InferenceSettings, settings_of
+from oneshot_vos.inference.walk import Route, Walk, plan_both_ways
 from oneshot_vos.interrupts import stop_requests
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.precision import choose_precision
@@ -71,7 +71,7 @@ def run(
     segmenter = Segmenter(weights, network, say, options.device)  # first: looking through a video takes longer
     source = _open(video)
     with TemporaryDirectory(prefix="masks-") as scratch:
-        given = GivenFrames(find_masks(masks, source, Path(scratch)))
+        given = find_masks(masks, source, Path(scratch))
         origins = given_as(given.files, masks, Path(scratch))
         folder = segmenter.output(source, given, out or Path("segmented") / name_of(video), options, origins)
         segmenter.segment(source, given, folder, options)
@@ -94,7 +94,7 @@ def run_all(
     for video in videos:  # all are looked at before the first is segmented
         source = _open(video.frames[0].parent)
         paths = [str(video.masks[video.stem(t)]) for t in video.labelled]
-        given = GivenFrames(find_masks(paths, source, out))  # PNG files, which are not converted
+        given = find_masks(paths, source, out)  # PNG files, which are not converted
         jobs.append((source, given, segmenter.output(source, given, out / video.name, options)))
     for source, given, results in jobs:
         segmenter.segment(source, given, results, options)
@@ -120,7 +120,7 @@ class Segmenter:
     def output(
         self,
         source: FrameSource,
-        given: GivenFrames,
+        given: GivenMasks,
         out: Path,
         options: Options,
         origins: Mapping[int, str] | None = None,
@@ -129,7 +129,7 @@ class Segmenter:
         stamp = self._stamp(source, given, options, origins or {t: str(file) for t, file in given.files.items()})
         return Output(out, stamp, source, given, overwrite=options.overwrite)
 
-    def segment(self, source: FrameSource, given: GivenFrames, folder: Output, options: Options) -> None:
+    def segment(self, source: FrameSource, given: GivenMasks, folder: Output, options: Options) -> None:
         """Write masks, an overlay video and probabilities if asked for; resumes what was interrupted."""
         with held(folder.path, "segmenting into this folder"):
             if not folder.complete:
@@ -143,9 +143,9 @@ class Segmenter:
                 write_format(options.form, source, folder.path / MASKS, given.ids, folder.path)
         self._say(f"{source.path}: {len(source.names)} masks of {len(given.ids)} object(s) in {folder.path}")
 
-    def _walk(self, source: FrameSource, given: GivenFrames, settings: InferenceSettings, folder: Output) -> None:
+    def _walk(self, source: FrameSource, given: GivenMasks, settings: InferenceSettings, folder: Output) -> None:
         with tqdm(total=len(source.names), desc=source.path.name, unit="frame") as bar, stop_requests() as stop:
-            for route in plan_routes(len(source.names), given, settings, self._network):
+            for route in plan_both_ways(len(source.names), given, settings, self._network):
                 done = folder.state / f"{route.name}.done"
                 if done.exists():
                     bar.update(sum(step.output for step in route.steps))
@@ -157,6 +157,7 @@ class Segmenter:
                 bar.update(len(walk.output))
                 saved = time.monotonic()
                 for frame in walk.frames():
+                    given.put_over(frame.frame, frame.ids)  # a network that works at a smaller size blurs them
                     folder.write(frame)
                     bar.update()
                     if stop.requested or time.monotonic() - saved > _SAVE_EVERY:
@@ -167,7 +168,7 @@ class Segmenter:
                 snapshot.unlink(missing_ok=True)
 
     def _new_walk(
-        self, source: FrameSource, given: GivenFrames, route: Route, settings: InferenceSettings, folder: Output
+        self, source: FrameSource, given: GivenMasks, route: Route, settings: InferenceSettings, folder: Output
     ) -> Walk:
         return Walk(
             self._network,
@@ -181,7 +182,7 @@ class Segmenter:
         )
 
     def _stamp(
-        self, source: FrameSource, given: GivenFrames, options: Options, origins: Mapping[int, str]
+        self, source: FrameSource, given: GivenMasks, options: Options, origins: Mapping[int, str]
     ) -> dict[str, Any]:
         """All that the results depend on."""
         return {

@@ -14,7 +14,8 @@ import numpy as np
 from oneshot_vos import __version__
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import LOCK, OWNER, fingerprint, read_json, replacing, sha256_of, write_json
-from oneshot_vos.inference.both_ways import GivenFrames, Segmented
+from oneshot_vos.inference.given import GivenMasks
+from oneshot_vos.inference.walk import Segmented
 from oneshot_vos.registry import suggest
 from oneshot_vos.sets.mask_inputs import read_masks, video_name
 from oneshot_vos.stages.segment_formats import FORMATS
@@ -31,8 +32,8 @@ _STAMP_FORMAT = f"{_STAMP_KIND}2"
 _log = logging.getLogger(__name__)
 
 
-def find_masks(texts: Sequence[str], source: FrameSource, scratch: Path) -> dict[int, Path]:
-    """Frame numbers and mask files.
+def find_masks(texts: Sequence[str], source: FrameSource, scratch: Path) -> GivenMasks:
+    """The masks that are named, and the objects in them.
 
     A text is the path of masks in any form that `read_masks` takes, named like their frames, or `FRAME=PATH` for one
     mask. The frames of a video file are named by their numbers from 0; any number of zeros may stand before one. What
@@ -41,6 +42,7 @@ def find_masks(texts: Sequence[str], source: FrameSource, scratch: Path) -> dict
     """
     places = {name: t for t, name in enumerate(source.names)}
     found: dict[int, Path] = {}
+    objects: dict[int, tuple[int, ...]] = {}
     rules = MaskRules()
     polygons = [text for text in texts if text.lower().endswith(".json")]
     if len(polygons) > 1:
@@ -60,9 +62,8 @@ def find_masks(texts: Sequence[str], source: FrameSource, scratch: Path) -> dict
                 raise UserError(
                     f"{path}: frame '{frame}' has a mask already, {found[t]}; expected one per frame. Take one away"
                 )
-            found[t] = path
-            _check_mask(path, source, rules)
-    return dict(sorted(found.items()))
+            found[t], objects[t] = path, _objects(path, source, rules)
+    return GivenMasks(dict(sorted(found.items())), objects)
 
 
 def _named_masks(text: str, source: FrameSource, scratch: Path) -> Iterator[tuple[str, Path]]:
@@ -100,15 +101,18 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _check_mask(path: Path, source: FrameSource, rules: MaskRules) -> None:
+def _objects(path: Path, source: FrameSource, rules: MaskRules) -> tuple[int, ...]:
+    """The ids of a mask, once it is found fit."""
     height, width = mask_size(path)
     if (height, width) != source.size:
         raise UserError(
             f"{path}: the mask is {width}x{height} pixels, but the video {source.path} is "
             f"{source.size[1]}x{source.size[0]}; expected the same size. Resize the mask with nearest neighbour"
         )
-    if not object_ids(rules.read(path).ids):
+    ids = tuple(object_ids(rules.read(path).ids))
+    if not ids:
         raise UserError(f"{path}: the mask is empty (no id above 0); expected an object. Draw one, or leave it out")
+    return ids
 
 
 def _nearest(frame: str, names: Sequence[str]) -> str:
@@ -125,7 +129,7 @@ class Output:
     """
 
     def __init__(
-        self, path: Path, stamp: Mapping[str, Any], source: FrameSource, given: GivenFrames, *, overwrite: bool = False
+        self, path: Path, stamp: Mapping[str, Any], source: FrameSource, given: GivenMasks, *, overwrite: bool = False
     ) -> None:
         self.path, self.probabilities = path, bool(stamp["probabilities"])
         self.state = path / STATE

@@ -9,7 +9,13 @@ import numpy as np
 from oneshot_vos.errors import UserError
 from oneshot_vos.registry import suggest
 from oneshot_vos.videos.images import IMAGE_KINDS, frame_files, frame_name, frame_size, read_frame
-from oneshot_vos.videos.video_files import VIDEO_SUFFIXES, VideoFrames
+
+VIDEO_SUFFIXES = frozenset(
+    (
+        *(".3g2", ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
+        *(".mts", ".mxf", ".ogv", ".ts", ".webm", ".wmv"),
+    )
+)
 
 
 class FrameSource(Protocol):
@@ -34,41 +40,34 @@ class FrameSource(Protocol):
     def files(self) -> list[Path]:
         """All files that the video consists of."""
 
-    def read(self, indices: range) -> Iterator[np.ndarray]:
-        """Frames as RGB, uint8 [H, W, 3], in the order of `indices`, which may fall."""
+    def read(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
+        """Frames as RGB, uint8 [H, W, 3], in the order of `indices`, which rise or fall."""
 
 
-class FolderFrames:
-    """The images of a folder in natural order, named by their stems.
-
-    A folder without images, or with two images of one name, raises `UserError`.
-    """
+class FrameFiles:
+    """Images in time order, named by their stems; one that differs in size from number `sized_like` is refused."""
 
     rate: float | None = None
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._files = frame_files(path)
-        if not self._files:
-            raise UserError(f"{path}: no image in it; expected the frames of a video, {IMAGE_KINDS}. Convert them")
-        self.names = tuple(frame_name(file) for file in self._files)
-        if len(set(self.names)) < len(self.names):
-            twice = next(name for name in self.names if self.names.count(name) > 1)
-            raise UserError(f"{path}: several images are named '{twice}'; expected one per frame. Take one away")
-        self.size = frame_size(self._files[0])
+    def __init__(self, files: Sequence[Path], sized_like: int = 0) -> None:
+        self.path = files[0].parent
+        self.names = tuple(frame_name(file) for file in files)
+        self.size = frame_size(files[sized_like])
+        self._files = tuple(files)
+        self._sized_like = files[sized_like]
 
     def files(self) -> list[Path]:
         """The images."""
         return list(self._files)
 
-    def read(self, indices: range) -> Iterator[np.ndarray]:
-        """Frames as RGB, uint8 [H, W, 3], in the order of `indices`, which may fall."""
+    def read(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
+        """Frames as RGB, uint8 [H, W, 3], in the order of `indices`."""
         for t in indices:
             frame = read_frame(self._files[t])
             if frame.shape[:2] != self.size:
                 raise UserError(
-                    f"{self._files[t]}: the frame is {frame.shape[1]}x{frame.shape[0]} pixels, but {self._files[0]} of "
-                    f"the same video is {self.size[1]}x{self.size[0]}; expected one size in a video. Resize the "
+                    f"{self._files[t]}: the frame is {frame.shape[1]}x{frame.shape[0]} pixels, but {self._sized_like} "
+                    f"of the same video is {self.size[1]}x{self.size[0]}; expected one size in a video. Resize the "
                     "frames, or split the video"
                 )
             yield frame
@@ -94,11 +93,24 @@ def videos_in(folder: Path) -> list[str]:
 def open_frames(path: Path, progress: Callable[[], None] | None = None) -> FrameSource:
     """The frames of a folder of images or of a video file; `progress` is called per frame as a file is indexed.
 
-    Raises `UserError` if `path` is neither.
+    Raises `UserError` if `path` is neither, or a folder without images or with two images of one name.
     """
     if path.is_dir():
-        return FolderFrames(path)
+        return _open_folder(path)
     if not path.exists():
         near = suggest(path.name, videos_in(path.parent))
         raise UserError(f"{path}: no such video; expected a folder of frames or a video file; {near}")
+    from oneshot_vos.videos.video_files import VideoFrames  # imports the decoder, which folders do not need
+
     return VideoFrames(path, progress)
+
+
+def _open_folder(path: Path) -> FrameFiles:
+    files = frame_files(path)
+    if not files:
+        raise UserError(f"{path}: no image in it; expected the frames of a video, {IMAGE_KINDS}. Convert them")
+    names = [frame_name(file) for file in files]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{path}: several images are named '{name}'; expected one per frame. Take one away")
+    return FrameFiles(files)

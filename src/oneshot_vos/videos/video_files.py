@@ -8,7 +8,7 @@ with both, and decoded from the start of the file where a seek leads elsewhere.
 import warnings
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -24,13 +24,6 @@ from av.video.frame import VideoFrame
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.videos.limit import most_pixels, require_pixels
-
-VIDEO_SUFFIXES = frozenset(
-    (
-        *(".3g2", ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
-        *(".mts", ".mxf", ".ogv", ".ts", ".webm", ".wmv"),
-    )
-)
 
 # FFmpeg's names of the containers that hold pictures themselves, told by their content. Playlists, scripts, patterns
 # and devices, which name other files, are not among them; no protocol but that of plain files is open to any of them,
@@ -101,17 +94,17 @@ class VideoFrames:
         """The file."""
         return [self.path]
 
-    def read(self, indices: range) -> Iterator[np.ndarray]:
-        """Frames as RGB, uint8 [H, W, 3], in the order of `indices`, which may fall."""
+    def read(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
+        """Frames as RGB, uint8 [H, W, 3], in the order of `indices`, which rise or fall."""
         if not indices:
             return
-        if indices.step > 0:
-            wanted = self._decode(indices[0], indices[-1] + 1)
-            yield from (_to_rgb(frame) for t, frame in wanted if t in indices)
+        first, last, wanted = indices[0], indices[-1], set(indices)
+        if first <= last:
+            yield from (_to_rgb(frame) for t, frame in self._decode(first, last + 1) if t in wanted)
             return
-        for stop in range(indices[0] + 1, indices[-1], -self._index.held):
-            start = max(indices[-1], stop - self._index.held)
-            block = [(t, frame) for t, frame in self._decode(start, stop) if t in indices]
+        for stop in range(first + 1, last, -self._index.held):
+            start = max(last, stop - self._index.held)
+            block = [(t, frame) for t, frame in self._decode(start, stop) if t in wanted]
             yield from (_to_rgb(frame) for _, frame in reversed(block))
 
     def _decode(self, start: int, stop: int) -> Iterator[tuple[int, VideoFrame]]:

@@ -142,8 +142,6 @@ class Network(nn.Module, ABC, Generic[F]):
     black_border: bool = False
     # `memorise` returns a `TokenFrame`, and `decode` reads `memory.frames`, instead of asking the memory with a key.
     reads_frames: bool = False
-    # The official program reads and decodes objects that were introduced in different frames apart from each other.
-    groups_apart: bool = False
     # Convolutions of single-object weights that lack the channel of the other objects, which comes last.
     others_channels: tuple[str, ...] = ()
     # Entries of official weights that may be absent or left over, as prefixes: they serve training alone.

@@ -187,7 +187,6 @@ class Cutie(Network[CutieFeatures]):
     reads_first_frame = False
     updates_memory_frames = True
     black_border = True
-    groups_apart = True
 
     def __init__(
         self,

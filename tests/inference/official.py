@@ -1,6 +1,9 @@
-"""Long-term memory as the official XMem keeps it, with its misplaced values; only for comparing numbers with it."""
+"""What the official programs do where we think them wrong (docs/quirks.md), so that numbers can be compared.
 
-from collections.abc import Mapping
+For XMem the long-term memory with its misplaced values, for Cutie groups of objects that are kept apart.
+"""
+
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -9,19 +12,64 @@ import torch
 from torch import Tensor
 
 from oneshot_vos.inference.bank import MemorySize, SearchedBank, joined_blocks
+from oneshot_vos.inference.grouped import GroupedBank
 from oneshot_vos.inference.long_term import (
     Columns,
     Table,
     count_usage,
-    most_used,
     new_rows,
     potentiated,
     prototype_rows,
     usage,
 )
-from oneshot_vos.inference.plan import LongTerm
-from oneshot_vos.networks.common.interface import MemoryFrame
+from oneshot_vos.inference.plan import InferenceSettings, LongTerm, Memorise, Step
+from oneshot_vos.inference.propagate import Annotation, ObjectTracker, new_bank
+from oneshot_vos.networks.common.interface import MemoryFrame, Network
 from oneshot_vos.networks.common.memory import Winners, find_winners, query_tokens, score_blocks, value_tokens
+
+
+def xmem_tracker(network: Network, objects: int, settings: InferenceSettings) -> ObjectTracker:
+    """A tracker whose long-term memory, if it has one, misplaces values of objects that come later."""
+    tracker = ObjectTracker(network, objects, settings)
+    if settings.long_term is not None:
+        for memory in tracker._memories:
+            memory.bank = SharedLongTermBank(settings.long_term, settings.top_k)
+    return tracker
+
+
+class CutieTracker(ObjectTracker):
+    """Reads and decodes objects of different first frames apart, and does not wholly forget those that are removed."""
+
+    def __init__(self, network: Network, objects: int, settings: InferenceSettings) -> None:
+        super().__init__(network, objects, settings)
+        self._left_behind: dict[int, list[Tensor]] = {}  # summaries of removed objects, for each memory
+        for memory in self._memories:
+            memory._apart = True
+            if settings.long_term is None:
+                memory.bank = GroupedBank(lambda: new_bank(network, settings))
+
+    def remove(self, channels: Collection[int]) -> None:
+        """Leave their summaries behind, and the masks of the frame before at the places of other objects."""
+        for number, channel in enumerate(self._enabled):
+            if channel in channels:
+                summaries = [bank.summary for bank in self.banks]
+                if None not in summaries:
+                    self._left_behind[channel] = [summary[:, number].clone() for summary in summaries]
+        previous = self._previous
+        super().remove(channels)
+        self._previous = previous
+
+    def _must_segment(self, annotation: Annotation | None) -> bool:
+        """Also if the given masks cover every known object and a new one."""
+        new = annotation is not None and bool(set(annotation.channels) - set(self._enabled))
+        return super()._must_segment(annotation) or (bool(self._enabled) and new)
+
+    def _memorise(self, step: Step, features: list[tuple[Any, ...]], masks: Tensor) -> None:
+        super()._memorise(step, features, masks)
+        if step.memorise is Memorise.PERMANENT:
+            for channel in self._left_behind.keys() & set(self._enabled):
+                for bank, summary in zip(self.banks, self._left_behind.pop(channel), strict=True):
+                    bank.summary[:, self._enabled.index(channel)] += summary
 
 
 @dataclass
@@ -41,8 +89,6 @@ class SharedLongTermBank(SearchedBank):
 
     settings, top_k: as for `LongTermBank`.
     """
-
-    _kept = (*SearchedBank._kept, "_area")
 
     def __init__(self, settings: LongTerm, top_k: int) -> None:
         super().__init__()
@@ -82,19 +128,6 @@ class SharedLongTermBank(SearchedBank):
         """Usage [N] of the working memory, first frame included."""
         return usage(self._working["counts"])
 
-    def state_dict(self) -> dict[str, Any]:
-        """What is remembered, as tensors and plain values."""
-        groups = [(group.long, group.working) for group in self._groups]
-        tables = {"long": self._long.state_dict(), "working": self._working.state_dict()}
-        return {**super().state_dict(), **tables, "groups": groups}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Remember what a bank that was made with the same arguments did."""
-        super().load_state_dict(state)
-        self._long.load_state_dict(state["long"])
-        self._working.load_state_dict(state["working"])
-        self._groups = [_Group(*group) for group in state["groups"]]
-
     def _add(self, frame: MemoryFrame, annotated: bool) -> None:
         rows, values = new_rows(frame), value_tokens(frame)[0]
         self._area = len(rows["keys"])
@@ -121,7 +154,7 @@ class SharedLongTermBank(SearchedBank):
         """Make room in long-term memory; the official program cannot do it with several groups."""
         if not len(self._long):
             return
-        stay = most_used(self._long["counts"], self._settings, strict=True)
+        stay = most_used_strictly(self._long["counts"], self._settings)
         for group in self._groups:
             first = len(self._long) - group.long.shape[1]
             group.long = group.long[:, stay[stay >= first] - first]
@@ -173,3 +206,13 @@ class SharedLongTermBank(SearchedBank):
             if len(table):
                 shift = len(table) - values.shape[1] - (0 if table is self._long else first.long.shape[1])
                 count_usage(table["counts"], Winners(positions[chosen] + shift, winners.weights[chosen]))
+
+
+def most_used_strictly(counts: Tensor, settings: LongTerm) -> Tensor:
+    """As `most_used`, but of equally used positions either all go or none; all may go."""
+    used, room = usage(counts), settings.max_elements - settings.prototypes
+    if len(used) < room:
+        return torch.arange(len(used))
+    excess = len(used) - room
+    kept = used > used.kthvalue(excess).values if excess else torch.ones_like(used, dtype=torch.bool)
+    return kept.nonzero().flatten()

@@ -8,13 +8,15 @@ import pytest
 import torch
 from tests.stages.clips import TINY, ids, write_folder, write_masks
 
-from oneshot_vos.inference.both_ways import GivenFrames, Walk, plan_routes
+from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.plan import InferenceSettings, LongTerm, Memorise, Step
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker
 from oneshot_vos.inference.snapshot import load_tracker, save_tracker
+from oneshot_vos.inference.walk import Walk, plan_both_ways
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.stcn.network import STCN
-from oneshot_vos.videos.frames import FolderFrames
+from oneshot_vos.stages.segment_files import find_masks
+from oneshot_vos.videos.frames import FrameSource, open_frames
 
 CPU = torch.device("cpu")
 FRAMES = 12
@@ -25,12 +27,6 @@ SETTINGS = {
     "long-term": InferenceSettings(
         memory_every=1, max_frames=None, long_term=LongTerm(max_frames=4, min_frames=2, prototypes=4, max_elements=16)
     ),
-    "official": InferenceSettings(
-        memory_every=1,
-        max_frames=None,
-        long_term=LongTerm(max_frames=4, min_frames=2, prototypes=4, max_elements=16),
-        official_quirks=True,
-    ),
 }
 
 
@@ -40,26 +36,30 @@ def network(model: str) -> torch.nn.Module:
         return build_network(model, TINY[model]).eval()
 
 
-def given_frames(folder: Path, *frames: int, **rest) -> GivenFrames:
-    return GivenFrames(dict(zip(frames, map(Path, write_masks(folder, *frames, **rest)), strict=True)))
+def given_masks(source: FrameSource, files: dict[int, str]) -> GivenMasks:
+    return find_masks([f"{t:05}={file}" for t, file in files.items()], source)
 
 
 @pytest.mark.parametrize("labelled", [[0], [5], [11], [0, 11], [3, 4, 9]])
 def test_every_frame_is_output_once_and_in_the_order_of_its_walk(tmp_path: Path, labelled: list[int]) -> None:
-    given = given_frames(tmp_path, *labelled)
-    routes = plan_routes(FRAMES, given, InferenceSettings(), network("stcn"))
+    source = open_frames(write_folder(tmp_path / "v", FRAMES, 2))
+    files = write_masks(tmp_path / "given", *labelled)
+    given = given_masks(source, dict(zip(labelled, files, strict=True)))
+    routes = plan_both_ways(FRAMES, given, InferenceSettings(), network("stcn"))
     first = labelled[0]
-    output = {route.name: [route.order[step.index] for step in route.steps if step.output] for route in routes}
+    steps = {route.name: list(zip(route.order, route.steps, strict=True)) for route in routes}
+    output = {name: [t for t, step in pairs if step.output] for name, pairs in steps.items()}
     assert output["forwards"] == list(range(first, FRAMES))
     assert output.get("backwards", []) == list(range(first - 1, -1, -1))
-    annotated = {route.name: [route.order[step.index] for step in route.steps if step.annotated] for route in routes}
+    annotated = {name: [t for t, step in pairs if step.annotated] for name, pairs in steps.items()}
     assert annotated["forwards"] == labelled
     assert annotated.get("backwards", [first]) == [first]
 
 
 def test_ids_of_all_masks_are_known_before_the_first_frame(tmp_path: Path) -> None:
     files = write_masks(tmp_path / "a", 2, values=(300, 0)) + write_masks(tmp_path / "b", 5, objects=2, values=(4, 300))
-    given = GivenFrames({2: Path(files[0]), 5: Path(files[1])})
+    source = open_frames(write_folder(tmp_path / "v", FRAMES, 2))
+    given = given_masks(source, {2: files[0], 5: files[1]})
     assert given.ids == (4, 300)
     annotation = given.annotation(5, (48, 64))
     assert annotation.channels == (1, 2)
@@ -71,15 +71,11 @@ def test_ids_of_all_masks_are_known_before_the_first_frame(tmp_path: Path) -> No
 def test_a_walk_that_is_saved_and_restored_goes_on_bit_by_bit(
     tmp_path: Path, model: str, settings: InferenceSettings
 ) -> None:
-    source = FolderFrames(write_folder(tmp_path / "v", FRAMES, 2))
-    given = GivenFrames(
-        {
-            3: Path(write_masks(tmp_path / "a", 3)[0]),
-            6: Path(write_masks(tmp_path / "b", 6, objects=2)[0]),
-        }
-    )
+    source = open_frames(write_folder(tmp_path / "v", FRAMES, 2))
+    files = {3: write_masks(tmp_path / "a", 3)[0], 6: write_masks(tmp_path / "b", 6, objects=2)[0]}
+    given = given_masks(source, files)
     built = network(model)
-    route = plan_routes(FRAMES, given, settings, built)[0]
+    route = plan_both_ways(FRAMES, given, settings, built)[0]
 
     def walk() -> Walk:
         return Walk(built, source, given, route, settings, device=CPU, probabilities=True)

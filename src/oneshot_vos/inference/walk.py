@@ -1,0 +1,150 @@
+"""Walking through a video of any length from the frames whose masks are given, in either time direction.
+
+A walk holds its memory and a few frames, never the video; it can be saved between two frames and goes on from there
+with the same result. An object given in a later mask only exists from that mask on.
+"""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from oneshot_vos.inference.geometry import most_probable, resize_image, short_side_size
+from oneshot_vos.inference.given import GivenMasks
+from oneshot_vos.inference.plan import InferenceSettings, Memorise, Step, plan_frames
+from oneshot_vos.inference.prefetch import prefetched
+from oneshot_vos.inference.propagate import ObjectTracker
+from oneshot_vos.inference.snapshot import load_tracker, save_tracker
+from oneshot_vos.networks.common.interface import Network
+from oneshot_vos.videos.frames import FrameSource
+from oneshot_vos.videos.images import normalise
+
+
+class Route(NamedTuple):
+    """A way through a video: the numbers of its frames in their order, and what to do with each."""
+
+    name: str
+    order: list[int]
+    steps: list[Step]
+
+
+def plan_route(
+    name: str,
+    order: range,
+    labelled: Collection[int],
+    output: Collection[int],
+    settings: InferenceSettings,
+    network: Network[Any],
+) -> Route:
+    """The way through the frames `order`, as far as the frames `output` depend on it, with masks for `labelled`."""
+    steps = plan_frames(
+        len(order),
+        [order.index(t) for t in labelled],
+        settings,
+        required=[order.index(t) for t in output],
+        recurrent=network.recurrent,
+        updates_memory_frames=network.updates_memory_frames,
+    )
+    return Route(name, [order[step.index] for step in steps], steps)
+
+
+def plan_both_ways(length: int, given: GivenMasks, settings: InferenceSettings, network: Network[Any]) -> list[Route]:
+    """Routes through a video of `length` frames that together output every frame once.
+
+    From the first given mask forwards, through every further one, and from the same mask backwards to the start.
+    """
+    first = min(given.files)
+    ahead, back = range(first, length), range(first, -1, -1)
+    routes = [plan_route("forwards", ahead, given.files.keys(), ahead, settings, network)]
+    if first > 0:
+        routes.append(plan_route("backwards", back, [first], back[1:], settings, network))
+    return routes
+
+
+class Segmented(NamedTuple):
+    """A frame, by its number. ids: int32 [H, W]; probabilities: [K + 1, H, W], background first, if asked for."""
+
+    frame: int
+    ids: np.ndarray
+    probabilities: Tensor | None
+
+
+class Walk:
+    """One route, from its start or from where it was saved.
+
+    The network must be on `device` and in evaluation mode. probabilities: hand them out as well.
+    """
+
+    def __init__(
+        self,
+        network: Network[Any],
+        source: FrameSource,
+        given: GivenMasks,
+        route: Route,
+        settings: InferenceSettings,
+        *,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        probabilities: bool = False,
+    ) -> None:
+        self.position = 0  # steps behind us
+        self.seconds = 0.0  # spent on them, less what reading takes
+        self._source = source
+        self._given = given
+        self._route = route
+        self._device = device
+        self._probabilities = probabilities
+        self._inner = short_side_size(*source.size, settings.short_side)
+        permanent = sum(step.memorise is Memorise.PERMANENT for step in route.steps)
+        self.tracker = ObjectTracker(network, len(given.ids), settings, frames=permanent, dtype=dtype)
+
+    @property
+    def output(self) -> list[int]:
+        """Numbers of the frames that are behind us and were handed out."""
+        done = zip(self._route.order, self._route.steps[: self.position], strict=False)
+        return [t for t, step in done if step.output]
+
+    def save(self, path: Path) -> None:
+        """Write where we stand; to be called between two frames."""
+        save_tracker(path, self.tracker, self.position)
+
+    def restore(self, path: Path) -> bool:
+        """Go to where we stood when `path` was written; False, and nothing is changed, if that cannot be read."""
+        position = load_tracker(path, self.tracker, self._device, len(self._route.steps))
+        if position is None:
+            return False
+        self.position = position
+        return True
+
+    def frames(self) -> Iterator[Segmented]:
+        """Go on to the end; a frame that is handed out is behind us."""
+        table = np.array([0, *self._given.ids], np.int32)
+        order, steps = self._route.order[self.position :], self._route.steps[self.position :]
+        frames = self._source.read(order)
+        ahead = prefetched(lambda _: self._prepared(next(frames)), order)
+        try:
+            for t, step, image in zip(order, steps, ahead, strict=True):
+                annotation = self._given.annotation(t, self._inner) if step.annotated else None
+                start = perf_counter()
+                result = self.tracker.advance(step, image, annotation)
+                ids = table[most_probable(result, self._source.size).cpu().numpy()] if step.output else None
+                self.seconds += perf_counter() - start
+                self.position += 1
+                if ids is not None:
+                    yield Segmented(t, ids, self._full_size(result) if self._probabilities else None)
+        finally:
+            ahead.close()
+
+    def _prepared(self, rgb: np.ndarray) -> Tensor:
+        return resize_image(torch.from_numpy(normalise(rgb)).to(self._device), self._inner)
+
+    def _full_size(self, probabilities: Tensor) -> Tensor:
+        size = self._source.size
+        if probabilities.shape[-2:] == size:
+            return probabilities
+        return F.interpolate(probabilities[None], size=size, mode="bilinear")[0]

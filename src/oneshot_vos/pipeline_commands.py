@@ -1,0 +1,179 @@
+"""The commands that the pipeline runs, one per stage: thin, in its order.
+
+Every path is an argument, so that the pipeline's files alone decide what lies where. A stage is imported when its
+command runs: help and wrong parameters answer at once, without torch.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from oneshot_vos.params import Params
+
+ProfileName = Annotated[str | None, typer.Option("--profile", help="Profile; default: the one that --params names.")]
+ParamsFile = Annotated[Path, typer.Option("--params", help="The parameters.")]
+ModelName = Annotated[str, typer.Option("--network", help="Network, one of `networks` in the parameters.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="Trained network, one of `runs` in the parameters.")]
+SetsFolder = Annotated[Path, typer.Option("--sets", help="Folder with the index <set>.json of every set.")]
+WeightsFile = Annotated[Path, typer.Option("--weights", help="Weights to start from.")]
+CurvesOut = Annotated[Path, typer.Option("--curves", help="Folder for the training curves.")]
+FolderOut = Annotated[Path, typer.Option("--out", help="Folder for what the command makes.")]
+WeightsOut = Annotated[Path, typer.Option("--out", help="File for the weights.")]
+
+DEFAULT_PARAMS = Path("params.yaml")
+Labels = Literal["first", "every"]
+
+
+def load_params(path: Path, profile: str | None) -> "Params":
+    """The parameters, read only by the commands that want them: help should not wait for their schema."""
+    from oneshot_vos import params
+
+    return params.load_params(path, profile)
+
+
+def data(out: FolderOut, profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Make or find the sets of the profile, check every file and write one index per set."""
+    chosen = load_params(params, profile)
+    from oneshot_vos.stages import data as stage
+
+    stage.run(chosen, out)
+
+
+def labels(
+    kind: Annotated[Labels, typer.Option(help="Which masks training gets: of first frames only, or every one.")],
+    sets: SetsFolder,
+    out: FolderOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Hand masks to training, and count them."""
+    chosen = load_params(params, profile)
+    from oneshot_vos.stages import labels as stage
+
+    stage.run(chosen, kind, sets, out)
+
+
+def init(network: ModelName, out: WeightsOut, profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Make the weights that a new network starts from."""
+    chosen = load_params(params, profile)
+    chosen.require_network(network)
+    from oneshot_vos.stages import init as stage
+
+    stage.run(chosen, network, out)
+
+
+def pretrain(
+    network: ModelName,
+    weights: WeightsFile,
+    sets: SetsFolder,
+    out: WeightsOut,
+    curves: CurvesOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Train on videos made from single images."""
+    chosen = load_params(params, profile)
+    chosen.require_network(network)
+    from oneshot_vos.stages import pretrain as stage
+
+    stage.run(chosen, network, weights, sets, out, curves)
+
+
+def train(
+    run: RunName,
+    weights: WeightsFile,
+    labels: Annotated[Path, typer.Option(help="Folder that the command `labels` wrote.")],
+    out: WeightsOut,
+    snapshots: Annotated[Path, typer.Option(help="Folder for the weights on the way.")],
+    curves: CurvesOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Train a network on videos, with full or one-shot supervision."""
+    chosen = load_params(params, profile)
+    chosen.run(run)
+    from oneshot_vos.stages import train as stage
+
+    stage.run(chosen, run, weights, labels, out, snapshots, curves)
+
+
+def infer(
+    run: RunName,
+    weights: WeightsFile,
+    snapshots: Annotated[Path, typer.Option(help="Folder with the weights on the way.")],
+    sets: SetsFolder,
+    out: FolderOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Segment the evaluation sets with a trained network: one archive of masks per set."""
+    chosen = load_params(params, profile)
+    chosen.run(run)
+    from oneshot_vos.stages import infer as stage
+
+    stage.run(chosen, run, weights, snapshots, sets, out)
+
+
+def baseline(
+    sets: SetsFolder,
+    masks: Annotated[Path, typer.Option(help="Folder for the masks.")],
+    metrics: Annotated[Path, typer.Option(help="Folder for the scores.")],
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Repeat the first mask over every video, and score that."""
+    chosen = load_params(params, profile)
+    from oneshot_vos.stages import baseline as stage
+
+    stage.run(chosen, sets, masks, metrics)
+
+
+def evaluate(
+    run: RunName,
+    masks: Annotated[Path, typer.Option(help="Folder that the command `infer` wrote.")],
+    sets: SetsFolder,
+    out: FolderOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Score the masks of a run: J and F per frame, object, sequence and set."""
+    chosen = load_params(params, profile)
+    chosen.run(run)
+    from oneshot_vos.stages import evaluate as stage
+
+    stage.run(chosen, run, masks, sets, out)
+
+
+def tables(
+    metrics: Annotated[Path, typer.Option(help="Folder with the scores of all runs.")],
+    labels: Annotated[Path, typer.Option(help="Folder above what `labels` wrote for each kind.")],
+    curves: Annotated[Path, typer.Option(help="Folder with the training curves of all runs.")],
+    server_scores: Annotated[Path, typer.Option(help="Scores that the YouTube-VOS server gave.")],
+    out: FolderOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Write the comparison tables and the summary of all scores."""
+    chosen = load_params(params, profile)
+    from oneshot_vos.stages import tables as stage
+
+    stage.run(chosen, metrics, labels, curves, server_scores, out)
+
+
+def figures(
+    masks: Annotated[Path, typer.Option(help="Folder with the masks of all runs.")],
+    sets: SetsFolder,
+    out: FolderOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Draw the paper's figures from the masks of the runs."""
+    chosen = load_params(params, profile)
+    from oneshot_vos.stages import figures as stage
+
+    stage.run(chosen, masks, sets, out)
+
+
+COMMANDS = (data, labels, init, pretrain, train, infer, baseline, evaluate, tables, figures)
