@@ -144,8 +144,9 @@ def compare_codec(weights: Path, sequence: Path, masks: Path, at: int) -> dict[s
         segmenter = segment.Segmenter(weights, None, lambda _: None)
         for name, video, frame in (("frames", sequence, stems[at]), ("file", folder / "video.mp4", f"{at:05}")):
             opened = segment.open_frames(video)
-            chosen = segment.find_masks([f"{frame}={given}"], opened)
-            segmenter.segment(opened, chosen, folder / name, options)
+            chosen = segment.find_masks([f"{frame}={given}"], opened, folder)
+            results = segmenter.output(opened, chosen, folder / name, options)
+            segmenter.segment(opened, chosen, results, options)
         from_frames = [read_mask(path) for path in sorted((folder / "frames/masks").iterdir())]
         from_file = [read_mask(path) for path in sorted((folder / "file/masks").iterdir())]
     ids = [object_id for object_id in np.unique(read_mask(given)).tolist() if object_id]

@@ -39,6 +39,8 @@ from oneshot_vos.networks.common.imagenet import load_imagenet
 from oneshot_vos.networks.common.weights import load_weights
 from oneshot_vos.params import load_params
 from oneshot_vos.reporting.server_scores import read_server_scores
+from oneshot_vos.sets.mask_inputs import read_masks
+from oneshot_vos.stages import export
 from oneshot_vos.stages.segment_files import Output
 from oneshot_vos.training.checkpoint import StateFolder
 from oneshot_vos.videos.images import frame_size, read_frame
@@ -51,6 +53,7 @@ from oneshot_vos.videos.video import Video
 from oneshot_vos.videos.video_files import VideoFrames
 
 CPU = torch.device("cpu")
+STAMP = {"probabilities": False, "sha256": {}}
 NETWORK = build_network("stcn", TINY["stcn"])
 IMAGENET = Path(ResNet18_Weights.IMAGENET1K_V1.url).name
 
@@ -87,7 +90,10 @@ LOADERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "weights for a network": ("w.safetensors", lambda file: load_weights(file, NETWORK)),
     "ImageNet weights": (f"hub/checkpoints/{IMAGENET}", from_imagenet),
     "state of infer": ("v.report.json", segment_on),
-    "state of segment": ("segment.json", lambda f: Output(f.parent, "", SimpleNamespace(names=[]), None, False, print)),
+    "state of segment": ("segment.json", lambda f: Output(f.parent, STAMP, SimpleNamespace(names=[]), None)),
+    "masks in a zip": ("m.zip", lambda file: read_masks(file, file.parent / "scratch", "v")),
+    "masks in JSON": ("m.json", lambda file: read_masks(file, file.parent / "scratch", "v")),
+    "checkpoint to export": ("checkpoint.pt", lambda file: export.run(file, file.parent / "w.safetensors")),
     "index": ("i.json", read_index),
     "index of objects": ("i.json", read_youtube_index),
     "index of pairs": ("i.json", read_pairs_index),

@@ -9,7 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 import oneshot_vos.stages
@@ -154,3 +156,14 @@ def test_cross_check_names_what_is_missing(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["cross-check", "--index", str(tmp_path / "x.json"), "--masks", "y.zip"])
     assert result.exit_code == 2
     assert "x.json: not found" in result.stderr
+
+
+def test_warnings_are_told_without_places_in_the_code(tmp_path: Path) -> None:
+    for name in ("JPEGImages/clip/2.png", "JPEGImages/clip/10.png", "Annotations/clip/2.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.eye(8, dtype=np.uint8)).save(tmp_path / name)
+    code = f"from oneshot_vos.cli import app; app(['check-data', {str(tmp_path)!r}])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "warning: " in result.stderr
+    assert "frame names are not zero-padded" in result.stderr
+    assert ".py:" not in result.stderr

@@ -4,10 +4,11 @@ What a command needs is imported when it runs: help answers at once, without tor
 """
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -24,16 +25,23 @@ class _Plain(logging.Handler):
         typer.echo(self.format(record))
 
 
+def _plain_warning(message: Warning | str, *_place: Any, **_line: Any) -> str:
+    """A warning for a person: what it says, not where in the code it was said."""
+    return f"warning: {message}\n"
+
+
 @contextmanager
 def _messages_printed() -> Iterator[None]:
-    """Print what the library logs at INFO and above, for the time of the block."""
+    """Print what the library logs at INFO and above, and warnings as plain lines, for the time of the block."""
     logger, handler = logging.getLogger("oneshot_vos"), _Plain()
-    level = logger.level
+    level, form = logger.level, warnings.formatwarning
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    warnings.formatwarning = _plain_warning
     try:
         yield
     finally:
+        warnings.formatwarning = form
         logger.removeHandler(handler)
         logger.setLevel(level)
 
@@ -72,9 +80,43 @@ WithOverlay = Annotated[bool, typer.Option("--overlay/--no-overlay", help="A vid
 ShortSide = Annotated[int, typer.Option(min=0, help="Pixels that a longer shorter side is reduced to; 0: never.")]
 MemoryEvery = Annotated[int | None, typer.Option(min=1, help="Every n-th frame is memorised; default: 5.")]
 MaxFrames = Annotated[int | None, typer.Option(min=2, help="Most frames in memory; default: as the network wants it.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of another job in the folder.")]
+Form = Annotated[
+    Literal["palette", "binary", "per-object", "rgba", "coco", "matte-video"],
+    typer.Option("--format", help="Also the masks in this form; those with a palette are always there."),
+]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU if there is one.")]
 
 for command in pipeline_commands.COMMANDS:
     app.command()(command)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="Folder state/<profile>/<run> of a training, or the file in it.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File for the weights; default: <run>-<iteration>.safetensors.")
+    ] = None,
+) -> None:
+    """Write the weights of a training that was stopped, as its end would."""
+    from oneshot_vos.stages import export as stage
+
+    stage.run(checkpoint, out)
+
+
+@app.command()
+def score(
+    truth: Annotated[Path, typer.Argument(metavar="GROUND_TRUTH", help="True masks: a folder or zip of videos.")],
+    masks: Annotated[Path, typer.Argument(help="Masks to score: a folder or zip of the same videos.")],
+    csv: Annotated[Path | None, typer.Option(help="Also a CSV file of all numbers.")] = None,
+    all_frames: Annotated[bool, typer.Option("--all-frames", help="Score the first and the last frame, too.")] = False,
+    single_object: Annotated[bool, typer.Option("--single-object", help="All ids are one object.")] = False,
+    processes: Annotated[int | None, typer.Option(min=1, help="Processes; default: one per core.")] = None,
+) -> None:
+    """Score masks as DAVIS does, J and F per sequence and object, the worst sequences first."""
+    from oneshot_vos.stages import score as stage
+
+    typer.echo(stage.run(truth, masks, csv, all_frames=all_frames, single_object=single_object, processes=processes))
 
 
 @app.command()
@@ -126,11 +168,16 @@ def segment(
     short_side: ShortSide = 480,
     memory_every: MemoryEvery = None,
     max_frames: MaxFrames = None,
+    overwrite: Overwrite = False,
+    form: Form = "palette",
+    device: Device = None,
 ) -> None:
     """Segment a video in both time directions from the masks of some frames; rerun to resume."""
     from oneshot_vos.stages import segment as stage
 
-    options = stage.Options(memory_every, max_frames, short_side or None, probabilities, overlay)
+    options = stage.Options(
+        memory_every, max_frames, short_side or None, probabilities, overlay, overwrite, form, device
+    )
     stage.run(video, mask, weights, network, out, options, typer.echo)
 
 
@@ -147,11 +194,16 @@ def segment_all(
     short_side: ShortSide = 480,
     memory_every: MemoryEvery = None,
     max_frames: MaxFrames = None,
+    overwrite: Overwrite = False,
+    form: Form = "palette",
+    device: Device = None,
 ) -> None:
     """Do what `segment` does for every video of a folder, from all masks that it has."""
     from oneshot_vos.stages import segment as stage
 
-    options = stage.Options(memory_every, max_frames, short_side or None, probabilities, overlay)
+    options = stage.Options(
+        memory_every, max_frames, short_side or None, probabilities, overlay, overwrite, form, device
+    )
     stage.run_all(folder, images, annotations, weights, network, out, options, typer.echo)
 
 
@@ -194,8 +246,10 @@ def check_params(
 @app.command()
 def check_data(
     folder: Annotated[Path, typer.Argument(help="Videos in the layout of DAVIS, or image–mask pairs.")],
-    images: Annotated[str, typer.Option(help="Sub-folder of the frames.")] = "JPEGImages/480p",
-    annotations: Annotated[str, typer.Option(help="Sub-folder of the masks.")] = "Annotations/480p",
+    images: Annotated[
+        str | None, typer.Option(help="Sub-folder of the frames; default: JPEGImages/480p, or JPEGImages without it.")
+    ] = None,
+    annotations: Annotated[str | None, typer.Option(help="Sub-folder of the masks; default: likewise.")] = None,
     list_file: Annotated[str | None, typer.Option("--list", help="File below FOLDER with video names.")] = None,
     pairs: Annotated[bool, typer.Option("--pairs", help="FOLDER holds image–mask pairs.")] = False,
     thorough: Annotated[bool, typer.Option("--thorough", help="Decode every frame in full.")] = False,
@@ -207,6 +261,8 @@ def check_data(
     if pairs:
         report = check_pairs(read_pairs(folder), thorough=thorough)
     else:
+        inner = "/480p" if (folder / "JPEGImages/480p").is_dir() else ""
+        images, annotations = images or f"JPEGImages{inner}", annotations or f"Annotations{inner}"
         report = check_folder(folder, images=images, annotations=annotations, list_file=list_file, thorough=thorough)
     for problem in report.warnings:
         typer.echo(f"warning: {problem.item}: {problem.message}")

@@ -92,7 +92,7 @@ def score(root: Path) -> Masks:
 def segment(root: Path) -> Masks:
     """`oneshot-vos segment FRAMES --mask FOLDER`: every mask is given."""
     source = open_frames(root / IMAGES / NAME)
-    given = find_masks([str(root / ANNOTATIONS / NAME)], source)
+    given = find_masks([str(root / ANNOTATIONS / NAME)], source, root)
     settings, tiny = InferenceSettings(), network()
     found: Masks = {}
     for route in plan_both_ways(len(source.names), given, settings, tiny):

@@ -159,7 +159,7 @@ REFUSED = {
         (check, train, score, segment),
         NAME,
         "no frame has a mask|no mask in",
-        "expected (at least one|.png files named like their frames)",
+        "expected (at least one|a PNG file of object ids)",
         "Add it|Complete the folders|Draw",
     ),
     "mask saved as JPEG": Refused(
@@ -207,7 +207,7 @@ REFUSED = {
         (check, train, score, segment),
         r"00001\.jpg",
         "damaged or truncated",
-        "expected a JPEG or PNG image",
+        "expected a JPEG, PNG, BMP, TIFF or WebP image",
         "Restore the file",
     ),
     "frame of zero bytes": Refused(
@@ -215,7 +215,7 @@ REFUSED = {
         (check, train, score, segment),
         r"00001\.jpg",
         r"empty \(0 bytes\)",
-        "expected a JPEG or PNG image",
+        "expected a JPEG, PNG, BMP, TIFF or WebP image",
         "Restore the file",
     ),
     "text as frame": Refused(
@@ -223,18 +223,18 @@ REFUSED = {
         (check, train, score, segment),
         r"00001\.jpg",
         "not an image",
-        "expected a JPEG or PNG image",
+        "expected a JPEG, PNG, BMP, TIFF or WebP image",
         "Restore the file",
     ),
-    "frame of 16 bits": Refused(
+    "frame of 32 bits": Refused(
         lambda clip: [
-            (path.unlink(), cv2.imwrite(str(path.with_suffix(".png")), np.full((48, 64), 9_000, np.uint16)))
+            (path.unlink(), Image.fromarray(np.full((48, 64), 0.5, np.float32)).save(path.with_suffix(".tif")))
             for path in list(clip.frames.iterdir())
         ],
         (check, train, score, segment),
-        r"00000\.png",
-        "more than 8 bits per channel",
-        "expected 8 bits",
+        r"00000\.tif",
+        "more than 16 bits per channel",
+        "expected 8 or 16",
         "Convert the frames",
     ),
     "frames of two sizes": Refused(
@@ -262,10 +262,10 @@ REFUSED = {
         "Restore the file",
     ),
     "frames of another kind": Refused(
-        lambda clip: [path.rename(path.with_suffix(".webp")) for path in list(clip.frames.iterdir())],
+        lambda clip: [path.rename(path.with_suffix(".heic")) for path in list(clip.frames.iterdir())],
         (check, train, score, segment),
         NAME,
-        r"without frames|no \.jpg or \.png file",
+        r"without frames|no image in",
         "expected",
         "Take it out|Complete the folders|Convert",
     ),

@@ -9,7 +9,7 @@ import pytest
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.reporting.overlay import overlay
-from oneshot_vos.reporting.overlay_video import write_overlay
+from oneshot_vos.reporting.overlay_video import write_overlay, write_video
 
 
 def pictures(count: int, height: int = 47, width: int = 63) -> Iterable[tuple[np.ndarray, np.ndarray]]:
@@ -34,14 +34,16 @@ def test_a_browser_plays_it(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["overlay.mp4"]
 
 
-def test_a_panorama_is_written(tmp_path: Path) -> None:
-    write_overlay(tmp_path / "a.mp4", pictures(1, 64, 9_000))
-    assert (tmp_path / "a.mp4").stat().st_size > 0
+def test_a_panorama_is_reduced_to_what_players_take(tmp_path: Path) -> None:
+    write_overlay(tmp_path / "a.mp4", pictures(1, 90, 9_000))
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert (container.streams.video[0].width, container.streams.video[0].height) == (4096, 42)
 
 
 def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"a\.mp4: the video cannot be written .*Leave the video out with --no-overlay"):
-        write_overlay(tmp_path / "a.mp4", pictures(1, 64, 20_000))
+    message = r"a\.mp4: the video cannot be written .* a size that H\.264 takes, and not 20000x64 pixels"
+    with pytest.raises(UserError, match=message):
+        write_video(tmp_path / "a.mp4", (frame for frame, _ in pictures(1, 64, 20_000)))
     with pytest.raises(ValueError, match="no frames"):
         write_overlay(tmp_path / "a.mp4", pictures(0))
     assert list(tmp_path.iterdir()) == []

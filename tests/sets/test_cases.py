@@ -29,7 +29,6 @@ def test_what_scoring_would_refuse_is_refused_before_training(cases_root: Path, 
     check_videos(found, training=True).raise_for_errors()
 
 
-@pytest.mark.filterwarnings("ignore:.*the first mask is at frame")
 @pytest.mark.parametrize("name", ["rgb-truth", "la-truth"])
 def test_what_training_reads_can_be_scored(cases_root: Path, name: str) -> None:
     (video,) = videos(cases_root / "unscorable-sets" / name)

@@ -91,10 +91,10 @@ def test_every_problem_is_named_at_once(tmp_path):
     assert "6 problems" in message
     for name, finding in {
         "absent": "no folder",
-        "no-frames": "no .jpg or .png file",
+        "no-frames": "no image in",
         "no-masks": "no mask in",
         "stray-mask": "without a frame",
-        "lossy": "loses the ids",
+        "lossy": "keeps ids exactly",
         "twice": "several files named '00001'",
     }.items():
         (line,) = (line for line in message.splitlines() if f"'{name}'" in line)

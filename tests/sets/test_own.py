@@ -3,6 +3,8 @@
 import re
 import shlex
 import shutil
+import unicodedata
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,14 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from tests.parameters import read_document, write_document
 from tests.stages.clips import SIZE, TINY, ids, write_folder, write_masks, write_video
 from typer.testing import CliRunner
 
 from oneshot_vos.cli import app
 from oneshot_vos.errors import UserError
+from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.sets.own import Imported, import_videos
 from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.masks import read_mask, write_mask
@@ -46,6 +50,62 @@ def test_videos_are_imported_as_they_are(recordings: Path, tmp_path: Path) -> No
     assert copied.read_bytes() == (recordings / "videos/walk/00003.png").read_bytes()
     assert [file.name for file in sorted((out / "JPEGImages/film").iterdir())] == [f"{t:05}.jpg" for t in range(FRAMES)]
     assert np.array_equal(read_mask(out / "Annotations/film/00007.png"), ids(7))
+
+
+def test_a_mask_named_like_its_video_is_that_of_the_first_frame(recordings: Path, tmp_path: Path) -> None:
+    shutil.rmtree(recordings / "masks/talk")
+    write_mask(recordings / "masks/talk.png", ids(0, objects=2))
+    list(import_videos(recordings, tmp_path / "mine"))
+    assert [file.name for file in (tmp_path / "mine/Annotations/talk").iterdir()] == ["00000.png"]
+
+
+def test_colours_become_the_ids_of_the_label_map(recordings: Path, tmp_path: Path) -> None:
+    table = np.array([(0, 90, 255), (9, 9, 9), (0, 9, 9)], np.uint8)
+    for folder, t in (("talk", 0), ("talk", 3)):
+        Image.fromarray(table[ids(t, objects=2)]).save(recordings / f"masks/{folder}/{t:05}.png")
+    lines = ["dog:9,9,9::", "background:0,90,255::", "cat:0,9,9::"]
+    (recordings / "masks/labelmap.txt").write_text("\n".join(lines), encoding="utf-8")
+    for kept in (False, True):
+        imported = {video.name: video.kept for video in import_videos(recordings, tmp_path / "mine")}
+        assert imported["talk"] is kept
+    for t in (0, 3):
+        assert np.array_equal(read_mask(tmp_path / f"mine/Annotations/talk/{t:05}.png"), ids(t, objects=2))
+
+
+@pytest.mark.parametrize("where", ["masks.zip", "masks", "masks/walk.zip"])
+def test_masks_may_lie_in_zips_with_debris_or_in_one_folder(recordings: Path, tmp_path: Path, where: str) -> None:
+    (recordings / "masks").rename(tmp_path / "labels")
+    chosen = [file for file in (tmp_path / "labels").rglob("*.png") if where != "masks/walk.zip" or "walk" in str(file)]
+    if where == "masks":
+        shutil.copytree(tmp_path / "labels", recordings / "masks/export")
+    else:
+        (recordings / where).parent.mkdir(exist_ok=True)
+        with zipfile.ZipFile(recordings / where, "w") as archive:
+            for file in chosen:
+                archive.write(file, f"export/{file.relative_to(tmp_path / 'labels')}")
+            archive.writestr("__MACOSX/export/._00004.png", b"x")
+    for folder in ("film", "talk"):
+        if where == "masks/walk.zip":
+            shutil.copytree(tmp_path / "labels" / folder, recordings / "masks" / folder)
+    assert [video.masks for video in import_videos(recordings, tmp_path / "mine")] == [1, 1, 1]
+    assert np.array_equal(read_mask(tmp_path / "mine/Annotations/walk/00004.png"), ids(4))
+
+
+def test_accents_of_a_video_may_be_encoded_in_two_ways(recordings: Path, tmp_path: Path) -> None:
+    (recordings / "videos/walk").rename(recordings / "videos" / unicodedata.normalize("NFD", "bär"))
+    (recordings / "masks/walk").rename(recordings / "masks" / unicodedata.normalize("NFC", "bär"))
+    imported = {video.name for video in import_videos(recordings, tmp_path / "mine")}
+    assert imported == {"film", "talk", unicodedata.normalize("NFC", "bär")}
+    (tmp_path / "mine/Annotations/bär").rename(tmp_path / "mine/Annotations" / unicodedata.normalize("NFD", "bär"))
+    assert {
+        video.name for video in read_davis(tmp_path / "mine", images="JPEGImages", annotations="Annotations")
+    } == imported
+
+
+def test_what_import_videos_makes_check_data_looks_into(recordings: Path, tmp_path: Path) -> None:
+    list(import_videos(recordings, tmp_path / "mine"))
+    result = CliRunner().invoke(app, ["check-data", str(tmp_path / "mine")])
+    assert "in order; 3 items" in result.output
 
 
 def test_what_is_imported_already_is_kept_and_what_differs_is_not(recordings: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.sets import fake_trees
-from tests.sets.youtube_tree import LATE, LATE_START, LEAVING, by_name, edit_meta, frames
+from tests.sets.youtube_tree import LATE, LEAVING, by_name, edit_meta, frames
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.sets.labels import keep_first
@@ -27,7 +27,7 @@ def test_clean_videos_have_no_problems_and_dirty_ones_no_errors(root: Path) -> N
         chosen = read_youtube(root, split=split, all_frames=ALL_FRAMES if split == "valid" else None)
         report = check_youtube(chosen, training=split == "train")
         assert not report.errors
-        told = {problem.item for problem in report.problems if problem.kind != "first frame without a mask"}
+        told = {problem.item for problem in report.problems}
         assert told <= set(dirty)
     assert not check_youtube(read_youtube(root, split="held-out")).errors
 
@@ -37,7 +37,6 @@ def test_the_flaws_of_the_real_set_are_counted(root: Path) -> None:
     flawed, shifted = fake_trees.VALID_DIRTY
     assert valid.to_json()["warnings"] == {
         "mask where no object begins": {"count": 2, "examples": [flawed, shifted]},
-        "first frame without a mask": {"count": 1, "examples": [f"{LATE_START}/00010.png"]},
         "first mask without an object": {"count": 1, "examples": [f"{flawed}/00000.png"]},
         "object that no mask shows": {"count": 1, "examples": [flawed]},
         "object shown elsewhere than meta.json lists it first": {"count": 1, "examples": [f"{shifted}/00005.png"]},

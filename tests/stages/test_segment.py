@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 from tests.stages.clips import SIZE, TINY, disc, ids, tiny_weights, write_folder, write_masks, write_video
 from typer.testing import CliRunner, Result
@@ -20,8 +21,10 @@ from oneshot_vos.cli import app
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.walk import Walk
 from oneshot_vos.networks.common.build import build_network
+from oneshot_vos.sets.mask_inputs import read_masks
 from oneshot_vos.stages import segment as stage
 from oneshot_vos.stages.segment_files import Output
+from oneshot_vos.stages.segment_formats import log_absences
 from oneshot_vos.videos.frames import FrameFiles
 from oneshot_vos.videos.masks import read_mask, write_mask
 from oneshot_vos.videos.video_files import VideoFrames
@@ -151,6 +154,48 @@ def test_probabilities_are_written_for_every_object(folder: Path, weights: Path,
     assert (levels_of(tmp_path / "out", 3, "00004")[ids(4, 2) == 1] > 250).all()
 
 
+def test_masks_come_in_other_forms(
+    folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, given = tmp_path / "out", write_masks(tmp_path / "given", 0, objects=2, values=(3, 400))
+    done(segment(folder, weights, out, "--no-overlay", masks=given))
+    written, masks = count_written(monkeypatch), masks_of(out)
+    for form in ("palette", "binary", "per-object", "rgba", "coco", "matte-video"):
+        done(segment(folder, weights, out, "--no-overlay", "--format", form, masks=given))
+    assert not written
+    assert all(np.array_equal(np.asarray(Image.open(out / f"binary/{n}.png")), (m > 0) * 255) for n, m in masks.items())
+    assert sorted(path.name for path in (out / "per-object").iterdir()) == ["003", "400"]
+    for path, scratch in ((out / "per-object", "a"), (out / "coco.json", "b")):
+        read = read_masks(path, tmp_path / scratch, "out")
+        numbers = np.array([0, 3, 400]) if path.suffix else np.arange(401)
+        assert all(np.array_equal(numbers[read_mask(file)], masks[name]) for name, file in read.items())
+        assert list(read) == list(masks)
+    with Image.open(out / "rgba/00003.png") as image:
+        assert np.array_equal(np.asarray(image)[..., :3], np.asarray(Image.open(folder / "00003.png")))
+        assert np.array_equal(np.asarray(image)[..., 3], (masks["00003"] > 0) * 255)
+    matte = next(iter(VideoFrames(out / "matte.mp4").read(range(3, 4))))
+    assert np.mean((matte[..., 0] > 127) == (masks["00003"] > 0)) > 0.99
+
+
+def test_an_object_that_has_left_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    for t, number in enumerate((0, 1, 2, 1, 1, 0)):
+        write_mask(tmp_path / f"{t}.png", np.full((4, 4), number))
+    log_absences(tmp_path, "012345", (1, 2, 9))
+    assert [record.message for record in caplog.records] == [
+        "object 1 has left: its mask is empty in frames 2 to 2; 5 to the end",
+        "object 2 has left: its mask is empty in frames 3 to the end",
+        "object 9 has left: its mask is empty in frames 0 to the end",
+    ]
+
+
+def test_a_device_may_be_named(folder: Path, weights: Path, tmp_path: Path) -> None:
+    given = write_masks(tmp_path / "given", 0)
+    done(segment(folder, weights, tmp_path / "out", "--no-overlay", "--device", "cpu", masks=given))
+    result = segment(folder, weights, tmp_path / "other", "--device", "fridge", masks=given)
+    assert (result.exit_code, "--device fridge: not to be used here" in result.output) == (2, True)
+
+
 def levels_of(out: Path, number: int, name: str) -> np.ndarray:
     return cv2.imread(str(out / f"probabilities/{number}/{name}.png"), cv2.IMREAD_UNCHANGED)
 
@@ -256,19 +301,83 @@ def test_a_damaged_rest_of_an_interrupted_run_costs_time_and_nothing_else(
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
-def test_a_finished_folder_is_left_alone_and_other_inputs_make_it_anew(
+def test_a_finished_folder_is_left_alone(
     folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = write_masks(tmp_path / "given", 0)
     done(segment(folder, weights, tmp_path / "out", "--no-overlay", masks=given))
     written = count_written(monkeypatch)
     done(segment(folder, weights, tmp_path / "out", masks=given))  # the overlay is added
-    assert not written
     assert (tmp_path / "out/overlay.mp4").stat().st_size > 0
-    result = done(segment(folder, weights, tmp_path / "out", "--no-overlay", "--memory-every", "3", masks=given))
-    assert "made anew" in result.output
+    for file in folder.iterdir():
+        os.utime(file, (1, 1))
+    monkeypatch.setattr("oneshot_vos.stages.segment_files.__version__", "99")
+    done(segment(folder.rename(tmp_path / "elsewhere"), weights, tmp_path / "out", masks=given))
+    assert not written
+
+
+def test_results_of_another_job_are_kept_unless_told_otherwise(folder: Path, weights: Path, tmp_path: Path) -> None:
+    out, given = tmp_path / "out", write_masks(tmp_path / "given", 0)
+    done(segment(folder, weights, out, "--no-overlay", masks=given))
+    before = contents(out)
+
+    other = write_folder(tmp_path / "b/walk", FRAMES, 2)
+    retrained = tiny_weights(tmp_path / "retrained.safetensors", "xmem")
+    for video, chosen, arguments, difference in (
+        (other, weights, (), f"video: {folder}, now {other}"),
+        (folder, retrained, (), f"weights: {weights}, now {retrained}"),
+        (folder, weights, ("--memory-every", "3"), "settings.memory_every: 5, now 3"),
+    ):
+        result = segment(video, chosen, out, *arguments, masks=given)
+        assert result.exit_code == 2
+        assert "holds the results of another job" in result.output
+        assert difference in result.output
+        assert "--overwrite" in result.output
+        assert contents(out) == before
+
+    write_masks(tmp_path / "given", 0, objects=2)
+    result = segment(folder, weights, out, "--no-overlay", masks=given)
+    assert (result.exit_code, contents(out)) == (2, before)
+    assert f"differs from this one in contents of {given[0]}" in result.output
+
+    done(segment(other, weights, out, "--no-overlay", "--overwrite", masks=given))
+    assert contents(out) != before
+
+
+def test_one_folder_of_another_job_ends_segment_all_before_any_video(weights: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_folder(tmp_path / "all/JPEGImages" / name, FRAMES)
+        write_masks(tmp_path / "all/Annotations" / name, 0)
+    arguments = ["segment-all", str(tmp_path / "all"), "--weights", str(weights), "--no-overlay"]
+    done(CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out"), "--memory-every", "3"]))
+    (tmp_path / "out/b").rename(tmp_path / "kept")
+    (tmp_path / "out/a").rename(tmp_path / "out/b")
+    result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert "out/b: holds the results of another job" in result.output
+    assert not (tmp_path / "out/a").exists()
+
+
+def test_two_jobs_do_not_write_one_folder(folder: Path, weights: Path, tmp_path: Path) -> None:
+    given = write_masks(tmp_path / "given", 0)
+    (tmp_path / "out").mkdir()
+    with FileLock(tmp_path / "out/lock"):
+        result = segment(folder, weights, tmp_path / "out", "--no-overlay", masks=given)
+    assert (result.exit_code, "segmenting into this folder" in result.output) == (2, True)
+    done(segment(folder, weights, tmp_path / "out", "--no-overlay", masks=given))
+
+
+def test_what_another_version_began_starts_again_and_loses_nothing_finished(
+    folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = write_masks(tmp_path / "given", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr("oneshot_vos.stages.segment_files.__version__", "0.0")
+        interrupt_after(patch, 5, lambda: os.kill(os.getpid(), signal.SIGINT))
+        segment(folder, weights, tmp_path / "out", "--no-overlay", masks=given)
+    written = count_written(monkeypatch)
+    assert "another version" in done(segment(folder, weights, tmp_path / "out", "--no-overlay", masks=given)).output
     assert len(written) == FRAMES
-    assert not (tmp_path / "out/overlay.mp4").exists()
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 The inputs lie in a folder of cases; what is drawn here stands for the same kinds.
 """
 
+import json
 import shutil
 import unicodedata
 from collections.abc import Callable
@@ -90,6 +91,7 @@ def masks_in(folder: Path) -> list[str]:
         ("damaged-packet", "sound.avi", "0={}/00000.png", 12),
         ("decimal-names", "frames", "{}/1403636579.9.png", 6),
         ("coloured-background", "frames", "{}/masks/00000.png", 3),
+        ("per-object-folders", "frames", "{}/masks", 3),
     ],
 )
 def test_accepted(
@@ -197,6 +199,21 @@ def test_two_masks_with_other_palettes_are_refused_with_both_names(segment: Segm
     code, said = segment(clip, first, second)
     assert code == 2
     assert f"{second}: id 1 is the colour (200, 9, 9) here and (9, 9, 9) in {first}" in said
+
+
+def test_polygons_of_labelme_are_masks(segment: Segment, tmp_path: Path) -> None:
+    shapes = [{"label": "goat", "points": [[4, 4], [20, 4], [20, 20]], "shape_type": "polygon", "group_id": None}]
+    content = {"shapes": shapes, "imageHeight": SIZE[0], "imageWidth": SIZE[1]}
+    for name in ("00000.json", "00001.json"):
+        (tmp_path / name).write_text(json.dumps(content), encoding="utf-8")
+    clip = frames(tmp_path / "clip", ["00000.jpg", "00001.jpg"])
+    code, said = segment(clip, "00000.json")
+    assert code == 0, said
+    assert "goat = 1" in said
+    assert json.loads((tmp_path / "out/segment.json").read_text(encoding="utf-8"))["masks"] == {"00000": "00000.json"}
+    code, said = segment(clip, "00000.json", "00001.json")
+    assert code == 2
+    assert "a second .json" in said
 
 
 def test_a_mask_without_background_is_told(segment: Segment, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import struct
 import warnings
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -42,11 +43,43 @@ def test_cmyk_is_converted_with_a_warning(tmp_path, picture):
         assert read_frame(path).shape == (24, 40, 3)
 
 
-def test_sixteen_bit_frame_is_refused(tmp_path):
-    path = tmp_path / "deep.png"
-    Image.fromarray(np.full((4, 5), 3000, np.uint16)).save(path)
-    with pytest.raises(UserError, match=r"deep\.png.*8 bits"):
-        read_frame(path)
+@pytest.mark.parametrize("suffix", ["bmp", "tif", "tiff", "webp"])
+def test_other_kinds_of_files_are_frames(tmp_path, picture, suffix):
+    path = tmp_path / f"frame.{suffix}"
+    Image.fromarray(picture).save(path, **({"lossless": True} if suffix == "webp" else {}))
+    assert frame_files(tmp_path) == [path]
+    assert frame_size(path) == (24, 40)
+    assert np.array_equal(read_frame(path), picture)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "webp"])
+def test_other_kinds_of_files_are_turned_upright(tmp_path, picture, suffix):
+    path, exif = tmp_path / f"frame.{suffix}", Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(picture).save(path, exif=exif, **({"lossless": True} if suffix == "webp" else {}))
+    assert frame_size(path) == (40, 24)
+    assert np.array_equal(read_frame(path), np.rot90(picture, -1))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_of_sixteen_bits_the_upper_eight_are_kept(tmp_path, suffix, channels):
+    levels = np.arange(0, 2**16, 2**16 // 20, np.uint16)[:20].reshape(4, 5)
+    cv2.imwrite(str(tmp_path / f"deep.{suffix}"), np.repeat(levels[:, :, None], channels, axis=2))
+    assert np.array_equal(read_frame(tmp_path / f"deep.{suffix}"), np.repeat(levels[:, :, None] >> 8, 3, axis=2))
+
+
+def test_a_sixteen_bit_frame_that_uses_twelve_is_told(tmp_path):
+    Image.fromarray(np.full((4, 5), 3000, np.uint16)).save(tmp_path / "dark.png")
+    with pytest.warns(UserWarning, match=r"dark\.png: a 16-bit frame whose brightest value is 3000"):
+        read_frame(tmp_path / "dark.png")
+
+
+def test_several_pictures_in_a_file_are_no_frame(tmp_path, picture):
+    pages = [Image.fromarray(picture), Image.fromarray(picture[::-1])]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(UserError, match=r"pages\.tif: 2 pictures in one file; expected one per frame"):
+        read_frame(tmp_path / "pages.tif")
 
 
 @pytest.mark.parametrize("kind", ["jpg", "progressive", "grey", "CMYK", "padded", "png", "turned"])

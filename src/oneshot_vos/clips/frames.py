@@ -23,7 +23,7 @@ def read_frame_quickly(path: Path) -> np.ndarray:
         return read_frame(path)
     if not content.startswith(b"\xff\xd8") or not content.rstrip(b"\0").endswith(b"\xff\xd9"):
         return read_frame(path)
-    with decoding(path, "a JPEG or PNG image with 8 bits per channel"), open_image(io.BytesIO(content), path) as image:
+    with decoding(path, "a complete JPEG image"), open_image(io.BytesIO(content), path) as image:
         plain = image.mode == "RGB" and image.getexif().get(ORIENTATION_TAG, 1) == 1
     decoded = cv2.imdecode(np.frombuffer(content, np.uint8), _AS_STORED) if plain else None
     return read_frame(path) if decoded is None else decoded

@@ -24,12 +24,18 @@ from oneshot_vos.videos.video import Video
 
 
 def evaluate_set(
-    videos: Sequence[Video], predictions: Path, *, processes: int = 1, tolerance: float = DAVIS_TOLERANCE
+    videos: Sequence[Video],
+    predictions: Path,
+    *,
+    processes: int = 1,
+    tolerance: float = DAVIS_TOLERANCE,
+    left_out: int = 1,
 ) -> SetResult:
     """Score the predicted masks of `videos`.
 
     `predictions` is a zip or a folder with `<video>/<frame stem>.png` for every scored frame; other files are
     ignored. `tolerance` is the contour tolerance of F as a fraction of the image diagonal (pixels when >= 1).
+    `left_out`: annotated frames at either end of a video that are not scored, 1 in the protocol.
     The videos are shared out to `processes` worker processes, longest first; the result does not depend on it.
 
     Raises `UserError` for a missing, damaged or wrongly sized mask, a predicted id above K, a video with fewer than
@@ -37,7 +43,7 @@ def evaluate_set(
     """
     if processes < 1:
         raise UserError(f"evaluate: processes is {processes}, expected 1 or more")
-    tasks = [_task(video) for video in videos]
+    tasks = [_task(video, left_out) for video in videos]
     _check_names(tasks)
     with Predictions(predictions) as opened:
         for task in tasks:
@@ -63,15 +69,20 @@ class _Task:
     stems: tuple[str, ...]
     truths: tuple[Path, ...]
     single_object: bool
+    left_out: int
 
     @property
     def scored(self) -> tuple[str, ...]:
-        return self.stems[1:-1]
+        return self.stems[self.between]
+
+    @property
+    def between(self) -> slice:
+        return slice(self.left_out, len(self.stems) - self.left_out)
 
 
-def _task(video: Video) -> _Task:
-    stems = annotated_stems(video)
-    return _Task(video.name, stems, tuple(video.masks[stem] for stem in stems), video.single_object)
+def _task(video: Video, left_out: int) -> _Task:
+    stems = annotated_stems(video, least=2 * left_out + 1)
+    return _Task(video.name, stems, tuple(video.masks[stem] for stem in stems), video.single_object, left_out)
 
 
 def _check_names(tasks: Sequence[_Task]) -> None:
@@ -93,7 +104,7 @@ def _score(task: _Task, predictions: Predictions, tolerance: float) -> SequenceS
     first = _read(inspect_mask(task.truths[0]), task.truths[0], task, colors)
     count = count_objects(first, task.truths[0], single_object=task.single_object)
     frames = []
-    for stem, path in zip(task.scored, task.truths[1:-1], strict=True):
+    for stem, path in zip(task.scored, task.truths[task.between], strict=True):
         origin = predictions.origin(task.name, stem)
         truth = _read(inspect_mask(path), path, task, colors)
         predicted = _read(predictions.read_mask(task.name, stem), origin, task, colors)

@@ -119,7 +119,7 @@ def _check_video(video: Video, training: bool, scored: bool, thorough: bool) -> 
     height, width = next(iter(readable.values()), (0, 0))
     _check_equal_sizes(video, readable, log)
     _check_gaps(video, log)
-    ids = _check_masks(video, readable, training, log)
+    ids = _check_masks(video, readable, training, scored, log)
     if scored and len(ids) == len(video.masks):  # masks that cannot be read have been reported
         with log.catching(Path(video.name)):
             require_scorable(video)
@@ -187,7 +187,9 @@ def _check_gaps(video: Video, log: Problems) -> None:
         )
 
 
-def _check_masks(video: Video, sizes: dict[int, tuple[int, int]], training: bool, log: Problems) -> list[set[int]]:
+def _check_masks(
+    video: Video, sizes: dict[int, tuple[int, int]], training: bool, scored: bool, log: Problems
+) -> list[set[int]]:
     """Ids above 0 of every readable mask in time order."""
     labelled = video.labelled
     stray = sorted(video.masks.keys() - {video.stem(t) for t in labelled})
@@ -199,7 +201,7 @@ def _check_masks(video: Video, sizes: dict[int, tuple[int, int]], training: bool
         )
     if not labelled and video.frames:
         log.error(video.frames[0].parent, "no frame has a mask; expected at least one. Add it, or take the video out")
-    elif labelled and labelled[0] > 0:
+    elif labelled and labelled[0] > 0 and scored:  # what comes before is background in what is scored
         log.warning(
             video.masks[video.stem(labelled[0])],
             "first frame without a mask",

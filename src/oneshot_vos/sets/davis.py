@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.videos.images import frame_files, frame_name
+from oneshot_vos.videos.images import entry_named, frame_files, frame_name
 from oneshot_vos.videos.problems import Problem, Problems, folder_problems, repeated
 from oneshot_vos.videos.video import Video
 
@@ -27,7 +27,7 @@ def read_davis(
     """
     videos, problems = [], Problems()
     for name in _names(root, images, list_file):
-        frame_folder, mask_folder = root / images / name, root / annotations / name
+        frame_folder, mask_folder = entry_named(root / images, name), entry_named(root / annotations, name)
         if not frame_folder.is_dir():
             problems.add(_no_folder(name, frame_folder))
             continue
@@ -53,7 +53,7 @@ def list_videos(
     videos: list[Video] = []
     problems = _masks_without_frames(root, images, annotations) if list_file is None else []
     for name in _names(root, images, list_file):
-        frame_folder, mask_folder = root / images / name, root / annotations / name
+        frame_folder, mask_folder = entry_named(root / images, name), entry_named(root / annotations, name)
         if not frame_folder.is_dir():
             problems.append(Problem("error", name, str(frame_folder), _no_folder(name, frame_folder)))
             continue
@@ -81,7 +81,7 @@ def _masks_without_frames(root: Path, images: str, annotations: str) -> list[Pro
     return [
         Problem("error", name, str(masks / name), f"{_no_folder(name, frames / name)}, since {masks / name} has masks")
         for name in names
-        if not (frames / name).is_dir()
+        if not entry_named(frames, name).is_dir()
     ]
 
 

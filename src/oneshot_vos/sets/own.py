@@ -2,30 +2,36 @@
 
     SOURCE/videos/<video>/…            frames, or        SOURCE/videos/<video>.mp4 (.mov, .mkv, …)
     SOURCE/masks/<video>/<frame>.png   on any frame, named like it; frames of a file count from 0: 00000
+    SOURCE/masks/<video>.png           of the first frame
 
-becomes
+or masks in any other form that `mask_inputs` reads, per video or of all in `masks` or `masks.zip`, becomes
 
     OUT/JPEGImages/<video>/<frame>.jpg     frames of a folder as they are, frames of a file as JPEG
-    OUT/Annotations/<video>/<frame>.png
+    OUT/Annotations/<video>/<frame>.png    palette and grey masks as they are, colours and other forms as ids
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing_folder
+from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree, read_masks, video_name
 from oneshot_vos.videos.frames import VIDEO_SUFFIXES, FrameSource, frame_named, open_frames
 from oneshot_vos.videos.images import frame_files, frame_name
-from oneshot_vos.videos.masks import mask_size
+from oneshot_vos.videos.mask_rules import MaskRules
+from oneshot_vos.videos.masks import LABEL_MAP, mask_size, write_mask
 from oneshot_vos.videos.problems import Problems
 
 IMAGES, ANNOTATIONS = "JPEGImages", "Annotations"
 JPEG_QUALITY = 95
+
+Given = dict[str, Path | Frames]  # the masks of each video, or where they lie
 
 
 @dataclass(frozen=True)
@@ -47,58 +53,94 @@ def import_videos(source: Path, out: Path, *, quality: int = JPEG_QUALITY) -> It
     is never written to.
     """
     problems = Problems()
-    videos = _find(source, problems)
-    problems.raise_errors(source)
-    for name, (frames, masks) in videos.items():
-        yield _copy(name, frames, masks, out, quality)
+    with TemporaryDirectory() as scratch:
+        videos = _find(source, Path(scratch), problems)
+        problems.raise_errors(source)
+        for name, (frames, masks) in videos.items():
+            yield _copy(name, frames, masks, out, quality)
 
 
-def _find(source: Path, problems: Problems) -> dict[str, tuple[FrameSource, dict[str, Path]]]:
+def _find(source: Path, scratch: Path, problems: Problems) -> dict[str, tuple[FrameSource, Frames]]:
     """Frames of every video, and masks by the names of their frames; what is wrong with them goes to `problems`."""
-    folder = source / "videos"
+    places = _find_videos(source / "videos", problems)
+    given = _find_masks(source, scratch, places, problems)
+    videos = {}
+    for name, place in places.items():
+        with problems.catching(place):
+            frames = open_frames(place)
+            if name not in given:
+                expected = f"{source / 'masks' / name}; expected at least one, named like its frame"
+                problems.add(f"no mask in {expected}", f"video '{name}'")
+            with problems.catching(place):
+                masks = _masks_of(name, given.get(name), scratch, frames)
+                videos[name] = (frames, _named_masks(name, frames, masks, scratch / f"{name} ids", problems))
+    return videos
+
+
+def _find_videos(folder: Path, problems: Problems) -> dict[str, Path]:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; expected a folder of frames, or a video file, per video")
     places: dict[str, Path] = {}
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
-        name = entry.name if entry.is_dir() else entry.stem
+        name = video_name(entry)
         if not entry.is_dir() and entry.suffix.lower() not in VIDEO_SUFFIXES:
             problems.add(f"{entry}: neither a folder of frames nor a video file. Take it away")
         elif name in places:
             problems.add(f"{entry}: the video '{name}' is there already, {places[name]}; expected each name once")
         else:
             places[name] = entry
-    videos = {}
-    for name, place in places.items():
-        folder_of_masks = source / "masks" / name
-        with problems.catching(place):
-            frames = open_frames(place)
-            masks = frame_files(folder_of_masks) if folder_of_masks.is_dir() else []
-            videos[name] = (frames, _named_masks(name, frames, masks, folder_of_masks, problems))
-    if (source / "masks").is_dir():
-        for entry in sorted(entry for entry in (source / "masks").iterdir() if not entry.name.startswith(".")):
-            if entry.name not in places:
-                problems.add(f"{entry}: masks of no video in {folder}")
     if not places:
         problems.add(f"no video in {folder}")
-    return videos
+    return places
 
 
-def _named_masks(
-    name: str, frames: FrameSource, masks: list[Path], folder: Path, problems: Problems
-) -> dict[str, Path]:
-    """Masks by the names of their frames."""
+def _find_masks(source: Path, scratch: Path, places: Mapping[str, Path], problems: Problems) -> Given:
+    """The masks of each video, or where they lie."""
+    folder, archive = source / "masks", source / "masks.zip"
+    if archive.is_file() and not folder.is_dir():
+        return _of_videos(read_mask_tree(archive, scratch, places), places, archive, problems)
+    entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")] if folder.is_dir() else []
+    names = {entry: video_name(entry) for entry in entries}
+    if entries and not any(name in places for name in names.values()):
+        with problems.catching(folder):
+            return _of_videos(read_mask_tree(folder, scratch, places), places, folder, problems)
+    found: Given = {}
+    for entry, name in names.items():
+        if name in found:
+            problems.add(f"{entry}: the masks of '{name}' are there already, {found[name]}; expected them once")
+        elif name in places:
+            found[name] = entry
+        elif entry.name != LABEL_MAP:
+            problems.add(f"{entry}: masks of no video in {source / 'videos'}")
+    return found
+
+
+def _of_videos(tree: dict[str, Frames], places: Mapping[str, Path], origin: Path, problems: Problems) -> Given:
+    if len(tree) == len(places) == 1:
+        return {next(iter(places)): next(iter(tree.values()))}
+    for name in tree.keys() - places.keys():
+        problems.add(f"{origin / name}: masks of no video; the videos are {', '.join(places)}")
+    return {name: masks for name, masks in tree.items() if name in places}
+
+
+def _masks_of(name: str, given: Path | Frames | None, scratch: Path, frames: FrameSource) -> Frames:
+    if given is None or isinstance(given, dict):
+        return given or {}
+    masks = read_masks(given, scratch, name, frames.names)
+    return {frames.names[0]: given} if list(masks.values()) == [given] else masks  # one file, named like its video
+
+
+def _named_masks(name: str, frames: FrameSource, masks: Frames, scratch: Path, problems: Problems) -> Frames:
+    """Masks by the names of their frames; where colours stand for ids, files of ids in `scratch`."""
     video = f"video '{name}'"
-    if not masks:
-        problems.add(f"no mask in {folder}; expected at least one, named like its frame", video)
     places = {stem: t for t, stem in enumerate(frames.names)}
-    named: dict[str, Path] = {}
-    for mask in masks:
-        frame = frame_named(places, frame_name(mask))
-        if mask.suffix.lower() != ".png":
-            problems.add(f"{mask} is a mask saved as {mask.suffix}, which loses the ids; expected PNG", video)
-        elif frame is None:
+    named: Frames = {}
+    rules = MaskRules()
+    for given, mask in masks.items():
+        frame = frame_named(places, given)
+        if frame is None:
             problems.add(f"{mask} is a mask without a frame; {frames.path} has none of that name", video)
         elif (stem := frames.names[frame]) in named:
             problems.add(f"{mask} is a mask of the same frame as {named[stem]}; expected one. Take one away", video)
@@ -112,10 +154,14 @@ def _named_masks(
                         "expected the same size",
                         video,
                     )
+                reading = rules.read(mask)
+                if reading.colors is not None:
+                    named[stem] = scratch / f"{stem}.png"
+                    write_mask(named[stem], reading.ids)
     return named
 
 
-def _copy(name: str, frames: FrameSource, masks: dict[str, Path], out: Path, quality: int) -> Imported:
+def _copy(name: str, frames: FrameSource, masks: Frames, out: Path, quality: int) -> Imported:
     images, annotations = out / IMAGES / name, out / ANNOTATIONS / name
     result = Imported(name, len(frames.names), len(masks), kept=False)
     if _is_there(frames, masks, images, annotations):
@@ -136,7 +182,7 @@ def _copy(name: str, frames: FrameSource, masks: dict[str, Path], out: Path, qua
     return result
 
 
-def _is_there(frames: FrameSource, masks: dict[str, Path], images: Path, annotations: Path) -> bool:
+def _is_there(frames: FrameSource, masks: Frames, images: Path, annotations: Path) -> bool:
     if not images.is_dir() or not annotations.is_dir():
         return False
     found = {file.name: file.read_bytes() for file in frame_files(annotations)}

@@ -67,6 +67,9 @@ def run(params: Params, out: Path) -> None:
             _move(out / "pretrain", folder, f"{name}.json")
     problems.raise_errors(f"data of profile '{params.profile_name}'", remedy="")
     write_json(out / "report.json", report)
+    counts = [entry["counts"] for entry in report["sets"].values()]
+    items, frames, masks = (sum(each[key] for each in counts) for key in ("items", "frames", "masks"))
+    _log.info("%s: %d sets, %d videos or images, %d frames, %d masks", out, len(counts), items, frames, masks)
 
 
 def _log_warnings(name: str, found: Problems) -> None:

@@ -1,5 +1,6 @@
 """Stage `evaluate`: scores of the masks of a run, and of its earlier states; archives for the YouTube-VOS server."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.objects import YouTubeSet
 from oneshot_vos.videos.objects_index import read_youtube_index
 from oneshot_vos.videos.video import evaluation_videos
+
+_log = logging.getLogger(__name__)
 
 
 def run(params: Params, run_key: str, masks: Path, sets: Path, out: Path) -> None:
@@ -66,6 +69,11 @@ def _score_youtube(params: Params, masks: Path, sets: Path, folder: Path) -> Non
             result = evaluate_youtube(dataset, archive, processes=settings.processes, tolerance=settings.tolerance)
             save_youtube_result(folder / f"{name}.json", result)
             write_youtube_csv(folder, name, result)
+            _log.info(
+                "%s: %s",
+                name,
+                ", ".join(f"{key} {100 * value:.1f}" for key, value in result.summary.items() if value is not None),
+            )
         else:
             write_server_zip(dataset, archive, folder / f"{name}-server.zip")
 
@@ -88,4 +96,6 @@ def score_sets(params: Params, masks: Path, sets: Path, folder: Path, given: str
         save_result(folder / f"{name}.json", result)
         write_official_csv(folder, name, result)
         results[name] = result
+        scores = (100 * result.summary[key] for key in ("J&F-Mean", "J-Mean", "F-Mean"))
+        _log.info("%s: J&F %.1f, J %.1f, F %.1f", name, *scores)
     return results

@@ -1,5 +1,6 @@
 """Stage `init`: the weights that a new network starts from."""
 
+import logging
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Params
 from oneshot_vos.registry import resolve, wrong_arguments
 
+_log = logging.getLogger(__name__)
 _SEED = 14159265  # of the published training
 
 
@@ -27,7 +29,10 @@ def run(params: Params, network: str, out: Path) -> None:
         generator = torch.Generator().manual_seed(_SEED)
         load_imagenet(built, NETWORKS[network].trunks, generator, params.profile.init.files)
         built.start_as_published(torch.Generator().manual_seed(_SEED))
-    save_weights(out, built, {"model": network, "settings": settings, "backbone": params.profile.init.backbone})
+    backbone = params.profile.init.backbone
+    save_weights(out, built, {"model": network, "settings": settings, "backbone": backbone})
+    count = sum(weights.numel() for weights in built.parameters())
+    _log.info("%s: a new %s, trunks %s, %.1f million weights", out, network, backbone, count / 1e6)
 
 
 def check_arguments(params: Params, network: str) -> None:

@@ -1,11 +1,14 @@
 """Stage `labels`: which masks training may use, and how many of all that is."""
 
+import logging
 from pathlib import Path
 
 from oneshot_vos.files import write_json
 from oneshot_vos.params import Labels, Params
 from oneshot_vos.sets.labels import keep_every, keep_first
 from oneshot_vos.videos.index import read_index
+
+_log = logging.getLogger(__name__)
 
 
 def run(params: Params, kind: Labels, sets: Path, out: Path) -> None:
@@ -28,3 +31,4 @@ def run(params: Params, kind: Labels, sets: Path, out: Path) -> None:
             "sets": ratios,
         },
     )
+    _log.info("%s: %d of %d masks for training (%.1f %%)", out, labelled, annotated, 100 * labelled / annotated)

@@ -4,14 +4,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from oneshot_vos import __version__
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import fingerprint, held, sha256_of
+from oneshot_vos.files import held, sha256_of
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.plan import InferenceSettings, settings_of
 from oneshot_vos.inference.walk import Route, Walk, plan_both_ways
@@ -22,10 +22,12 @@ from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import recognise
 from oneshot_vos.reporting.overlay_video import write_overlay
 from oneshot_vos.sets.davis import read_davis
-from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, find_masks
+from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, content_of, find_masks, given_as, name_of
+from oneshot_vos.stages.segment_formats import log_absences, write_format
 from oneshot_vos.videos.frames import FrameSource, open_frames
 from oneshot_vos.videos.masks import read_mask
 
+PALETTE = "palette"  # the form that is always there
 _SHORT_SIDE = 480  # pixels, the official size of evaluation; smaller videos are not enlarged
 _SAVE_EVERY = 300.0  # seconds
 
@@ -39,6 +41,9 @@ class Options:
     short_side: int | None = _SHORT_SIDE
     probabilities: bool = False
     overlay: bool = True
+    overwrite: bool = False  # results of another job
+    form: str = PALETTE  # that the masks are also written in
+    device: str | None = None
 
     def settings(self, network: str, size: tuple[int, int]) -> InferenceSettings:
         """Inference settings for a video of this height and width."""
@@ -63,10 +68,13 @@ def run(
     """Segment `video`, a folder of frames or a video file, from `masks` (see `find_masks`) into the folder `out`."""
     if not masks:
         raise UserError("no mask is given; expected --mask with the mask of at least one frame")
+    segmenter = Segmenter(weights, network, say, options.device)  # first: looking through a video takes longer
     source = _open(video)
-    given = find_masks(masks, source)
-    segmenter = Segmenter(weights, network, say)
-    segmenter.segment(source, given, out or Path("segmented") / _name(video), options)
+    with TemporaryDirectory(prefix="masks-") as scratch:
+        given = find_masks(masks, source, Path(scratch))
+        origins = given_as(given.files, masks, Path(scratch))
+        folder = segmenter.output(source, given, out or Path("segmented") / name_of(video), options, origins)
+        segmenter.segment(source, given, folder, options)
 
 
 def run_all(
@@ -80,12 +88,16 @@ def run_all(
     say: Say,
 ) -> None:
     """Segment every video of a folder with `images`/<video>/ and `annotations`/<video>/ into `out`/<video>/."""
+    segmenter = Segmenter(weights, network, say, options.device)
     videos = read_davis(folder, images=images, annotations=annotations)
-    segmenter = Segmenter(weights, network, say)
-    for video in videos:
+    jobs = []
+    for video in videos:  # all are looked at before the first is segmented
         source = _open(video.frames[0].parent)
         paths = [str(video.masks[video.stem(t)]) for t in video.labelled]
-        segmenter.segment(source, find_masks(paths, source), out / video.name, options)
+        given = find_masks(paths, source, out)  # PNG files, which are not converted
+        jobs.append((source, given, segmenter.output(source, given, out / video.name, options)))
+    for source, given, results in jobs:
+        segmenter.segment(source, given, results, options)
 
 
 def _open(video: Path) -> FrameSource:
@@ -93,47 +105,43 @@ def _open(video: Path) -> FrameSource:
         return open_frames(video, bar.update)
 
 
-def _name(video: Path) -> str:
-    return video.resolve().name if video.is_dir() else video.stem
-
-
 class Segmenter:
     """A network with its weights, and how it writes what it finds."""
 
-    def __init__(self, weights: Path | None, network: str | None, say: Say) -> None:
+    def __init__(self, weights: Path | None, network: str | None, say: Say, device: str | None = None) -> None:
         self._weights = weights if weights is not None else _only_weights()
         self._say = say
         self.network, self._arguments = _architecture(self._weights, network)
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = _device(device)
         self._dtype = choose_precision(self._device, "auto")
         self._network = load_for_inference(self.network, self._arguments, self._weights, self._device)
         self._checksum = sha256_of(self._weights)
 
-    def segment(self, source: FrameSource, given: GivenMasks, out: Path, options: Options) -> None:
-        """Write `out`: masks, an overlay video and probabilities if asked for; resumes what was interrupted."""
-        settings = options.settings(self.network, source.size)
-        key = fingerprint(
-            {
-                "version": __version__,
-                "weights": self._checksum,
-                "model": self.network,
-                "arguments": self._arguments,
-                "settings": asdict(settings),
-                "dtype": str(self._dtype),
-                "device": self._device.type,
-                "video": [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in source.files()],
-                "masks": {t: sha256_of(file) for t, file in given.files.items()},
-                "probabilities": options.probabilities,
-            }
-        )
-        with held(out, "segmenting into this folder"):
-            folder = Output(out, key, source, given, options.probabilities, self._say)
+    def output(
+        self,
+        source: FrameSource,
+        given: GivenMasks,
+        out: Path,
+        options: Options,
+        origins: Mapping[int, str] | None = None,
+    ) -> Output:
+        """The folder `out` for the results, looked at; nothing is written yet. origins: where masks are from."""
+        stamp = self._stamp(source, given, options, origins or {t: str(file) for t, file in given.files.items()})
+        return Output(out, stamp, source, given, overwrite=options.overwrite)
+
+    def segment(self, source: FrameSource, given: GivenMasks, folder: Output, options: Options) -> None:
+        """Write masks, an overlay video and probabilities if asked for; resumes what was interrupted."""
+        with held(folder.path, "segmenting into this folder"):
             if not folder.complete:
-                self._walk(source, given, settings, folder)
-                folder.finish(self._describe(source, given, settings))
-            if options.overlay and not (out / OVERLAY).exists():
-                _write_overlay(source, out)
-        self._say(f"{source.path}: {len(source.names)} masks of {len(given.ids)} object(s) in {out}")
+                folder.begin()
+                self._walk(source, given, options.settings(self.network, source.size), folder)
+                folder.finish()
+                log_absences(folder.path / MASKS, source.names, given.ids)
+            if options.overlay and not (folder.path / OVERLAY).exists():
+                _write_overlay(source, folder.path)
+            if options.form != PALETTE:
+                write_format(options.form, source, folder.path / MASKS, given.ids, folder.path)
+        self._say(f"{source.path}: {len(source.names)} masks of {len(given.ids)} object(s) in {folder.path}")
 
     def _walk(self, source: FrameSource, given: GivenMasks, settings: InferenceSettings, folder: Output) -> None:
         with tqdm(total=len(source.names), desc=source.path.name, unit="frame") as bar, stop_requests() as stop:
@@ -173,16 +181,39 @@ class Segmenter:
             probabilities=folder.probabilities,
         )
 
-    def _describe(self, source: FrameSource, given: GivenMasks, settings: InferenceSettings) -> dict[str, Any]:
+    def _stamp(
+        self, source: FrameSource, given: GivenMasks, options: Options, origins: Mapping[int, str]
+    ) -> dict[str, Any]:
+        """All that the results depend on."""
         return {
             "video": str(source.path),
-            "masks": {source.names[t]: str(file) for t, file in given.files.items()},
+            "masks": {source.names[t]: origin for t, origin in origins.items()},
             "objects": list(given.ids),
             "weights": str(self._weights),
             "model": self.network,
-            "settings": asdict(settings),
+            "arguments": self._arguments,
+            "settings": asdict(options.settings(self.network, source.size)),
             "precision": str(self._dtype).removeprefix("torch."),
+            "device": self._device.type,
+            "probabilities": options.probabilities,
+            "sha256": {
+                "video": content_of(source),
+                "masks": {source.names[t]: sha256_of(file) for t, file in given.files.items()},
+                "weights": self._checksum,
+            },
         }
+
+
+def _device(name: str | None) -> torch.device:
+    """The device of that name, once it is found to work; by default a GPU if there is one."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f"--device {name}: not to be used here; expected cpu, cuda or cuda:1. Leave it out") from error
+    return device
 
 
 def _architecture(weights: Path, network: str | None) -> tuple[str, Mapping[str, Any]]:

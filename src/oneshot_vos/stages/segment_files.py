@@ -1,5 +1,7 @@
 """What `segment` reads and writes besides the video: the masks that are given, and the folder of results."""
 
+import json
+import logging
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,35 +11,47 @@ from typing import Any
 import cv2
 import numpy as np
 
+from oneshot_vos import __version__
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import LOCK, OWNER, read_json, replacing, write_json
+from oneshot_vos.files import LOCK, OWNER, fingerprint, read_json, replacing, sha256_of, write_json
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.walk import Segmented
 from oneshot_vos.registry import suggest
+from oneshot_vos.sets.mask_inputs import read_masks, video_name
+from oneshot_vos.stages.segment_formats import FORMATS
 from oneshot_vos.videos.frames import FrameSource, frame_named
-from oneshot_vos.videos.images import frame_files, frame_name
+from oneshot_vos.videos.images import frame_name
 from oneshot_vos.videos.mask_rules import MaskRules
 from oneshot_vos.videos.masks import mask_size, object_ids, write_mask
 
 Say = Callable[[str], None]
 
 STAMP, MASKS, PROBABILITIES, OVERLAY, STATE = "segment.json", "masks", "probabilities", "overlay.mp4", ".state"
-_STAMP_FORMAT = "oneshot-vos segment 1"
+_STAMP_KIND = "oneshot-vos segment "
+_STAMP_FORMAT = f"{_STAMP_KIND}2"
+_log = logging.getLogger(__name__)
 
 
-def find_masks(texts: Sequence[str], source: FrameSource) -> GivenMasks:
+def find_masks(texts: Sequence[str], source: FrameSource, scratch: Path) -> GivenMasks:
     """The masks that are named, and the objects in them.
 
-    A text is the path of a mask named like its frame, a folder of such, or `FRAME=PATH`. The frames of a video file are
-    named by their numbers from 0; any number of zeros may stand before one. Raises `UserError` for a mask that is
-    missing, belongs to no frame, shares its frame with another, has another size than the video, or shows no object.
+    A text is the path of masks in any form that `read_masks` takes, named like their frames, or `FRAME=PATH` for one
+    mask. The frames of a video file are named by their numbers from 0; any number of zeros may stand before one. What
+    has to be converted is written below the folder `scratch`. Raises `UserError` for a mask that is missing, belongs to
+    no frame, shares its frame with another, has another size than the video, or shows no object.
     """
     places = {name: t for t, name in enumerate(source.names)}
     found: dict[int, Path] = {}
     objects: dict[int, tuple[int, ...]] = {}
     rules = MaskRules()
-    for text in texts:
-        for frame, path in _named_masks(text):
+    polygons = [text for text in texts if text.lower().endswith(".json")]
+    if len(polygons) > 1:
+        raise UserError(
+            f"{polygons[1]}: a second .json beside {polygons[0]}, and each would number its labels by itself; expected "
+            "one. Put them into one folder, and give that"
+        )
+    for number, text in enumerate(texts):
+        for frame, path in _named_masks(text, source, scratch / str(number)):
             t = frame_named(places, frame)
             if t is None:
                 raise UserError(
@@ -52,19 +66,31 @@ def find_masks(texts: Sequence[str], source: FrameSource) -> GivenMasks:
     return GivenMasks(dict(sorted(found.items())), objects)
 
 
-def _named_masks(text: str) -> Iterator[tuple[str, Path]]:
+def _named_masks(text: str, source: FrameSource, scratch: Path) -> Iterator[tuple[str, Path]]:
     """Names of frames and their masks."""
     frame, separator, rest = text.partition("=")
     path = Path(text).expanduser()
-    if path.is_dir():
-        files = frame_files(path)
-        if not files:
-            raise UserError(f"{path}: no mask in it; expected .png files named like their frames. Draw one")
-        yield from ((frame_name(file), file) for file in files)
-    elif separator and not path.exists():
-        yield unicodedata.normalize("NFC", frame), _existing(Path(rest).expanduser())
-    else:
-        yield frame_name(path), _existing(path)
+    if not separator or path.exists():
+        yield from read_masks(_existing(path), scratch, name_of(source.path), source.names).items()
+        return
+    path = _existing(Path(rest).expanduser())
+    masks = list(read_masks(path, scratch, name_of(source.path), source.names).values())
+    if len(masks) != 1:
+        raise UserError(f"{path}: {len(masks)} masks for the frame '{frame}'; expected one. Leave '{frame}=' out")
+    yield unicodedata.normalize("NFC", frame), masks[0]
+
+
+def name_of(video: Path) -> str:
+    """The name of a video, which folders of masks and results have as well; that of `.` is the folder's own."""
+    return video_name(video.resolve() if video.is_dir() else video)
+
+
+def given_as(files: Mapping[int, Path], texts: Sequence[str], scratch: Path) -> dict[int, str]:
+    """Where masks are from, for people: their files, or the text that named what was converted into `scratch`."""
+    return {
+        t: texts[int(file.relative_to(scratch).parts[0])] if file.is_relative_to(scratch) else str(file)
+        for t, file in files.items()
+    }
 
 
 def _existing(path: Path) -> Path:
@@ -95,24 +121,46 @@ def _nearest(frame: str, names: Sequence[str]) -> str:
 
 
 class Output:
-    """The folder of results: what is in it, and whether it belongs to the same inputs."""
+    """The folder of results: what is in it, and whether it belongs to the same job.
+
+    stamp: what the results are made from, as JSON holds it; `segment.json` keeps it. Contents count, neither the times
+    of files nor the version of this package. Results of another job are refused with `UserError` that says what
+    differs, or go where `overwrite` is set; the same job is resumed.
+    """
 
     def __init__(
-        self, path: Path, key: str, source: FrameSource, given: GivenMasks, probabilities: bool, say: Say
+        self, path: Path, stamp: Mapping[str, Any], source: FrameSource, given: GivenMasks, *, overwrite: bool = False
     ) -> None:
-        self.path, self.probabilities = path, probabilities
+        self.path, self.probabilities = path, bool(stamp["probabilities"])
         self.state = path / STATE
-        self._key, self._names, self._given = key, source.names, given
-        stamp = self._stamp()
-        said = stamp.get("complete") is True
-        self.complete = stamp.get("fingerprint") == key and said and self.has(range(len(source.names)))
-        if stamp and (stamp.get("fingerprint") != key or (said and not self.complete)):
-            say(f"{path}: made from other inputs, or not whole any more; made anew")
+        self._stamp = {"format": _STAMP_FORMAT, "version": __version__, **json.loads(json.dumps(stamp))}
+        self._names, self._given = source.names, given
+        before = self._former()
+        others = _differences(before, self._stamp) if before else []
+        if others and not overwrite:
+            raise UserError(
+                f"{path}: holds the results of another job, which differs from this one in {'; '.join(others)}; "
+                "expected a new folder, or the same job. Choose another folder with --out, or give --overwrite to "
+                "replace them"
+            )
+        self._replaces, self._stale = others, bool(before) and before.get("version") != __version__
+        finished = not others and before.get("complete") is True
+        self.complete = finished and self.has(range(len(source.names)))
+        self._gaps = finished and not self.complete
+
+    def begin(self) -> None:
+        """Make the folder ready, and say in it what it is for."""
+        if self._replaces:
+            _log.info("%s: results of another job are replaced (%s)", self.path, "; ".join(self._replaces))
             self._clear()
-        if not self.complete:
-            self.state.mkdir(parents=True, exist_ok=True)
-            (path / MASKS).mkdir(exist_ok=True)
-            write_json(path / STAMP, {"format": _STAMP_FORMAT, "fingerprint": key, "complete": False})
+        elif self._gaps:
+            _log.info("%s: masks of some frames are missing; all are made again", self.path)
+        elif self._stale and self.state.exists():
+            _log.info("%s: begun by another version of this program; starts from the first frame again", self.path)
+            shutil.rmtree(self.state)
+        self.state.mkdir(parents=True, exist_ok=True)
+        (self.path / MASKS).mkdir(exist_ok=True)
+        write_json(self.path / STAMP, {**self._stamp, "complete": False})
 
     def has(self, frames: Sequence[int]) -> bool:
         """Whether the masks of these frames are there."""
@@ -131,20 +179,20 @@ class Output:
             with replacing(self.path / PROBABILITIES / str(number) / f"{name}.png") as temporary:
                 temporary.write_bytes(np.asarray(content).tobytes())
 
-    def finish(self, description: Mapping[str, Any]) -> None:
+    def finish(self) -> None:
         """Say that all is there."""
-        stamp = {"format": _STAMP_FORMAT, "fingerprint": self._key, "complete": True, **description}
-        write_json(self.path / STAMP, stamp)
+        write_json(self.path / STAMP, {**self._stamp, "complete": True})
         shutil.rmtree(self.state)
 
-    def _stamp(self) -> dict[str, Any]:
+    def _former(self) -> dict[str, Any]:
         """What an earlier run says; a folder of other things is refused."""
         file = self.path / STAMP
         if file.exists():
             content = read_json(file, "what `oneshot-vos segment` writes")
-            if isinstance(content, dict) and content.get("format") == _STAMP_FORMAT:
+            if isinstance(content, dict) and str(content.get("format")).startswith(_STAMP_KIND):
                 return content
-        if {entry.name for entry in self.path.iterdir()} - {LOCK, OWNER}:
+        others = self.path.is_dir() and {entry.name for entry in self.path.iterdir()} - {LOCK, OWNER, STATE}
+        if others or (self.path.exists() and not self.path.is_dir()):
             raise UserError(
                 f"{self.path}: holds other things than results of `segment`; expected a new or empty folder. Choose "
                 "another one with --out"
@@ -152,7 +200,45 @@ class Output:
         return {}
 
     def _clear(self) -> None:
-        for folder in (MASKS, PROBABILITIES, STATE):
-            shutil.rmtree(self.path / folder, ignore_errors=True)
-        for file in (OVERLAY, STAMP):
-            (self.path / file).unlink(missing_ok=True)
+        for name in (MASKS, PROBABILITIES, STATE, OVERLAY, STAMP, *(name for name, _ in FORMATS.values())):
+            if (self.path / name).is_dir():
+                shutil.rmtree(self.path / name)
+            else:
+                (self.path / name).unlink(missing_ok=True)
+
+
+def content_of(source: FrameSource) -> str:
+    """SHA-256 of a video: of the names of its frames and of the whole contents of its files, wherever they lie."""
+    return fingerprint({"names": source.names, "files": [sha256_of(file) for file in source.files()]})
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What two stamps differ in, for people; where files lie is told, but does not count."""
+    known = before.get("sha256")
+    if before.get("format") != now["format"] or not isinstance(known, Mapping):
+        return ["what an earlier version of this program did not write down"]
+    lines = []
+    for key, value in now["sha256"].items():
+        former = known.get(key)
+        if former != value:
+            lines += _changes(key, before.get(key), now[key]) or [
+                f"contents of {_changed_file(now[key], former, value)}"
+            ]
+    for key in now.keys() - {*now["sha256"], "sha256", "format", "version", "complete"}:
+        lines += _changes(key, before.get(key), now[key])
+    return sorted(lines)
+
+
+def _changed_file(place: Any, before: Any, now: Any) -> str:
+    """The file whose contents differ; of several, which have names, the first."""
+    if not isinstance(now, Mapping):
+        return str(place)
+    known = before if isinstance(before, Mapping) else {}
+    return str(place[next((name for name in now if now[name] != known.get(name)), next(iter(now)))])
+
+
+def _changes(key: str, before: Any, now: Any) -> list[str]:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = [*before, *(each for each in now if each not in before)]
+        return [line for each in keys for line in _changes(f"{key}.{each}", before.get(each), now.get(each))]
+    return [] if before == now else [f"{key}: {before}, now {now}"]

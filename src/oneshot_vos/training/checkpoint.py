@@ -15,6 +15,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, held, read_json, replacing, write_json
 from oneshot_vos.networks.common.tensor_files import UnreadableTensorsError, read_tensors
 
+CHECKPOINT, RECORD = "checkpoint.pt", "made_from.json"  # the record: for people, and to say what differs
 _log = logging.getLogger(__name__)
 
 
@@ -42,8 +43,8 @@ class StateFolder:
     def __init__(self, folder: Path, made_from: Mapping[str, Any]) -> None:
         self.folder = folder
         self._made_from = dict(made_from)
-        self._record = folder / "made_from.json"  # for people, and to say what differs
-        self._checkpoint = folder / "checkpoint.pt"
+        self._record = folder / RECORD
+        self._checkpoint = folder / CHECKPOINT
         self._unfit: int | None = None  # iteration of a checkpoint that was made from other values
 
     @contextmanager

@@ -1,5 +1,6 @@
 """One training from its initial weights to its outputs: what `train` and `pretrain` share."""
 
+import logging
 import os
 import platform
 import shutil
@@ -33,6 +34,7 @@ from oneshot_vos.training.distributed import World, joined_world
 from oneshot_vos.training.launch import Processes, company
 from oneshot_vos.training.loop import Finished, fit
 
+_log = logging.getLogger(__name__)
 _CHANNEL_SEED = 14159265  # of the published trainings; like all initial weights, shared by runs of every seed
 
 
@@ -177,6 +179,7 @@ def _write_outputs(job: Job, network: nn.Module, finished: Finished, world: Worl
         "iterations": recipe.iterations,
     }
     save_weights(outputs.weights, network, metadata)
+    _log.info("%s: trained for %d iterations; weights in %s", job.name, recipe.iterations, outputs.weights)
     write_curves(outputs.curves, finished.curve)
     write_json(
         outputs.curves / "run.json",

@@ -5,6 +5,7 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -98,6 +99,8 @@ def fit(
                 if world.leads:
                     state.save(step.progress(done, curve, clock.total()))
                 world.wait()
+                if stop.requested and world.leads:
+                    _log_stopped(title, done, state.folder)
                 stop.leave()
     return Finished(curve, clock.total())
 
@@ -161,6 +164,15 @@ class TrainingStep:
 def _log_resumed(title: str, progress: Progress, processes: int) -> None:
     before = "" if progress.processes == processes else f"; it was {progress.processes} before"
     _log.info("%s: resuming after iteration %d in %d process(es)%s", title, progress.iteration, processes, before)
+
+
+def _log_stopped(title: str, iteration: int, folder: Path) -> None:
+    _log.info(
+        "%s: stopped after iteration %d; rerun to resume, or take its weights with: oneshot-vos export %s",
+        title,
+        iteration,
+        folder,
+    )
 
 
 def _require_finite(network: nn.Module, iterations: int) -> None:

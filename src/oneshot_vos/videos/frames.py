@@ -8,7 +8,7 @@ import numpy as np
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.registry import suggest
-from oneshot_vos.videos.images import frame_files, frame_name, frame_size, read_frame
+from oneshot_vos.videos.images import IMAGE_KINDS, frame_files, frame_name, frame_size, read_frame
 
 VIDEO_SUFFIXES = frozenset(
     (
@@ -76,9 +76,12 @@ class FrameFiles:
 def frame_named(places: Mapping[str, int], name: str) -> int | None:
     """The number of the frame of that name, before which any number of zeros may stand or be missing.
 
-    places: the frames' names and numbers.
+    places: the frames' names and numbers. `frame_000012`, as CVAT calls frames of a video, may stand for `00012`.
     """
-    return places.get(name, places.get(name.lstrip("0").zfill(len(next(iter(places))))))
+    if name in places:
+        return places[name]
+    number = name.removeprefix("frame_").lstrip("0")
+    return places.get(number.zfill(len(next(iter(places)))))
 
 
 def videos_in(folder: Path) -> list[str]:
@@ -105,7 +108,7 @@ def open_frames(path: Path, progress: Callable[[], None] | None = None) -> Frame
 def _open_folder(path: Path) -> FrameFiles:
     files = frame_files(path)
     if not files:
-        raise UserError(f"{path}: no .jpg or .png file in it; expected the frames of a video. Convert them")
+        raise UserError(f"{path}: no image in it; expected the frames of a video, {IMAGE_KINDS}. Convert them")
     names = [frame_name(file) for file in files]
     for name in names:
         if names.count(name) > 1:

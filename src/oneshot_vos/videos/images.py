@@ -19,15 +19,15 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from oneshot_vos.errors import UserError
 from oneshot_vos.videos.limit import require_pixels
 
-FORMATS = ("JPEG", "PNG")  # Pillow's names of what is opened at all, by content; whatever the files are called
+# Pillow's names of what is opened at all, by content; whatever the files are called
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # ImageNet, RGB in [0, 1]
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 FILL = (124, 116, 104)  # the mean colour as 8-bit RGB: what an image shows beyond its border
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
-_OTHER_IMAGE_SUFFIXES = frozenset(
-    (".avif", ".bmp", ".dng", ".exr", ".gif", ".heic", ".jfif", ".jp2", ".jpe", ".tga", ".tif", ".tiff", ".webp")
-)
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+IMAGE_KINDS = "JPEG, PNG, BMP, TIFF or WebP"
+_OTHER_IMAGE_SUFFIXES = frozenset((".avif", ".dng", ".exr", ".gif", ".heic", ".jfif", ".jp2", ".jpe", ".tga"))
 
 # What Pillow raises for damaged files: UnidentifiedImageError is an OSError, broken PNG chunks are SyntaxErrors.
 _DECODING_ERRORS = (
@@ -40,11 +40,14 @@ _DECODING_ERRORS = (
     struct.error,
     zlib.error,
 )
+_EXPECTED = f"a {IMAGE_KINDS} image with 8 or 16 bits per channel"
 ORIENTATION_TAG = 0x0112
 _PNG_ORIENTATION_MARKS = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
 _DECIMAL = re.compile(r"[0-9]+\.[0-9]+")
 _TIME_STAMP = re.compile(r"[0-9]{9,}\.([0-9]+)(?![0-9])")
-_SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L", "I", "F"})
+_SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L"})
+_DEEPER_MODES = frozenset({"I", "F"})
+_TWELVE_BITS = 4096
 
 
 def open_image(file: Path | BinaryIO, path: Path) -> Image.Image:
@@ -86,22 +89,42 @@ def read_frame(path: Path) -> np.ndarray:
     """Decode one frame to RGB, upright: uint8, H x W x 3.
 
     The EXIF orientation is applied, as every viewer does, because masks are drawn on the upright picture. Grey,
-    palette and RGBA images become RGB; CMYK as well, with a warning, since its colours are only approximate. A file
-    that is missing, empty, truncated, not an image, or deeper than 8 bits raises `UserError` with its name.
+    palette and RGBA images become RGB; CMYK as well, with a warning, since its colours are only approximate. Of 16 bits
+    per channel the upper 8 are kept, whatever range the values use. A file that is missing, empty, truncated, not an
+    image, deeper than 16 bits, or of several pictures raises `UserError` with its name.
     """
     image: Image.Image
-    with decoding(path, "a JPEG or PNG image with 8 bits per channel"), open_image(path, path) as image:
-        image.load()
-        if image.mode in _SIXTEEN_BIT_MODES:
+    with decoding(path, _EXPECTED), open_image(path, path) as image:
+        pictures = getattr(image, "n_frames", 1) if image.format in ("TIFF", "WEBP") else 1
+        if pictures > 1:
             raise UserError(
-                f"{path}: a frame with more than 8 bits per channel (mode {image.mode}); expected 8 bits. "
-                "Convert the frames to 8-bit JPEG or PNG"
+                f"{path}: {pictures} pictures in one file; expected one per frame. Split the file, or convert it to a "
+                "video file"
             )
+        image.load()
+        if image.mode in _DEEPER_MODES:
+            raise UserError(
+                f"{path}: a frame with more than 16 bits per channel (mode {image.mode}); expected 8 or 16. "
+                "Convert the frames to 8-bit PNG"
+            )
+        if image.mode in _SIXTEEN_BIT_MODES:
+            return _upper_bits(path, np.asarray(image))
         if image.mode == "CMYK":
             warnings.warn(f"{path}: CMYK frame, converted to RGB without a colour profile", stacklevel=2)
         if image.getexif().get(ORIENTATION_TAG, 1) != 1:
             image = ImageOps.exif_transpose(image)
         return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _upper_bits(path: Path, levels: np.ndarray) -> np.ndarray:
+    """RGB of 8 bits from grey of 16."""
+    if levels.max() < _TWELVE_BITS:
+        warnings.warn(
+            f"{path}: a 16-bit frame whose brightest value is {levels.max()} of 65535, nearly black; scale the frames "
+            "to the range of 16 bits, or convert them to 8",
+            stacklevel=3,
+        )
+    return np.repeat((levels >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
 def normalise(image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -112,7 +135,7 @@ def normalise(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def frame_size(path: Path) -> tuple[int, int]:
     """(height, width) in pixels of the upright frame, from the file's header alone (nothing is decoded)."""
-    with decoding(path, "a JPEG or PNG image"), open_image(path, path) as image:
+    with decoding(path, _EXPECTED), open_image(path, path) as image:
         width, height = image.size
         lies_on_its_side = _may_be_turned(path, image) and image.getexif().get(ORIENTATION_TAG) in (5, 6, 7, 8)
     return (width, height) if lies_on_its_side else (height, width)
@@ -126,7 +149,12 @@ def shorter_side_to(height: int, width: int, size: int) -> tuple[int, int]:
 
 
 def _may_be_turned(path: Path, image: Image.Image) -> bool:
-    """Whether asking for EXIF data is worth it: for a PNG, whose EXIF may stand at the end, it decodes the pixels."""
+    """Whether asking for EXIF data is worth it: for a PNG, whose EXIF may stand at the end, it decodes the pixels.
+
+    The size of a TIFF is upright already.
+    """
+    if image.format == "TIFF":
+        return False
     if image.format != "PNG":
         return True
     content = path.read_bytes()
@@ -134,7 +162,7 @@ def _may_be_turned(path: Path, image: Image.Image) -> bool:
 
 
 def frame_files(folder: Path) -> list[Path]:
-    """The image files of `folder` (.jpg, .jpeg, .png in any case) in natural order: 2 before 10.
+    """The image files of `folder` (`IMAGE_SUFFIXES` in any case) in natural order: 2 before 10.
 
     Hidden files and files that are no images are ignored, images of other kinds with a warning. Natural order is time
     order; where it differs from the alphabetical order that other tools would use, a warning says so. A missing folder
@@ -146,9 +174,7 @@ def frame_files(folder: Path) -> list[Path]:
             files = [entry.name for entry in found if entry.is_file()]
             dead = sorted(entry.name for entry in found if entry.is_symlink() and not Path(entry.path).exists())
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(
-            f"{folder}: no such folder; expected a folder of .jpg or .png files. Check the name, or make it"
-        ) from error
+        raise UserError(f"{folder}: no such folder; expected a folder of images. Check the name, or make it") from error
     if dead:
         raise UserError(
             f"{folder / dead[0]}: a broken link ({len(dead)} in the folder); expected links to files that are there. "
@@ -170,6 +196,15 @@ def frame_files(folder: Path) -> list[Path]:
 def frame_name(path: PurePath) -> str:
     """What ties frame, mask and prediction together: the file's name without suffix, accents written one way (NFC)."""
     return unicodedata.normalize("NFC", path.stem)
+
+
+def entry_named(folder: Path, name: str) -> Path:
+    """`folder / name`, or the entry whose name differs from that in how its accents are encoded alone."""
+    plain = folder / name
+    if name.isascii() or plain.exists() or not folder.is_dir():
+        return plain
+    wanted = unicodedata.normalize("NFC", name)
+    return next((entry for entry in folder.iterdir() if unicodedata.normalize("NFC", entry.name) == wanted), plain)
 
 
 def natural_key(name: str) -> tuple[tuple[str | int | Fraction, ...], str]:
@@ -237,7 +272,7 @@ def _warn_of_other_images(folder: Path, names: Iterable[str]) -> None:
     others = sorted(name for name in names if PurePath(name).suffix.lower() in _OTHER_IMAGE_SUFFIXES)
     if others:
         warnings.warn(
-            f"{folder}: {len(others)} image(s) of other kinds left out, the first is {others[0]}; expected .jpg or "
-            ".png. Convert them, or take them away",
+            f"{folder}: {len(others)} image(s) of other kinds left out, the first is {others[0]}; expected "
+            f"{IMAGE_KINDS}. Convert them, or take them away",
             stacklevel=3,
         )

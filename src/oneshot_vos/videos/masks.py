@@ -24,6 +24,7 @@ from oneshot_vos.videos.images import decoding, frame_size, image_kind, open_ima
 from oneshot_vos.videos.png import GREY, PALETTE, SIGNATURE, decode_plain_png
 
 LARGEST_ID = 65_535
+LABEL_MAP = "labelmap.txt"  # of CVAT
 _LARGEST_PALETTE_ID = 255
 _MOST_COLORS = 256
 _BIT_DEPTH = 24  # place of the byte in a PNG file
@@ -317,7 +318,7 @@ def read_label_map(mask: Path) -> dict[Color, int]:
 
     Its lines are `label:R,G,B:parts:actions`. Empty if there is none.
     """
-    places = [folder / "labelmap.txt" for folder in mask.parents[:3]]
+    places = [folder / LABEL_MAP for folder in mask.parents[:3]]
     file = next((place for place in places if place.is_file()), None)
     return _parse_label_map(file, file.stat().st_mtime_ns) if file else {}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.videos.images import frame_name
+from oneshot_vos.videos.images import IMAGE_KINDS, frame_name
 
 _MOST_PROBLEMS_SHOWN = 20
 _MOST_EXAMPLES = 3
@@ -105,7 +105,7 @@ def folder_problems(frames: list[Path], masks: list[Path], frame_folder: Path, m
     """What is wrong with the files of one video, one line each."""
     stems = {frame_name(path) for path in frames}
     if not frames:
-        yield f"no .jpg or .png file in {frame_folder}; expected its frames"
+        yield f"no image in {frame_folder}; expected its frames, {IMAGE_KINDS}"
     if len(stems) < len(frames):
         yield f"{repeated(frames)} in {frame_folder}; expected one file per frame. Take one away"
     if not masks:
@@ -114,7 +114,7 @@ def folder_problems(frames: list[Path], masks: list[Path], frame_folder: Path, m
         yield f"{repeated(masks)} in {mask_folder}; expected one mask per frame. Take one away"
     for path in masks:
         if path.suffix.lower() != ".png":
-            yield f"{path} is a mask saved as {path.suffix}, which loses the ids; expected PNG"
+            yield f"{path} is a mask saved as {path.suffix}; expected PNG, which keeps ids exactly"
         elif frames and frame_name(path) not in stems:
             yield f"{path} is a mask without a frame; expected {frame_folder}/{path.stem}.jpg (or .png)"
 

@@ -10,13 +10,13 @@ from oneshot_vos.videos.video import Video
 VOID = 255
 
 
-def annotated_stems(video: Video) -> tuple[str, ...]:
+def annotated_stems(video: Video, least: int = 3) -> tuple[str, ...]:
     """Stems of the annotated frames of `video`, in time order; `UserError` if there are too few to score any."""
     stems = tuple(sorted(video.masks, key=natural_key))
-    if len(stems) < 3:
+    if len(stems) < least:
         raise UserError(
-            f"video '{video.name}': {len(stems)} annotated frame(s), so no frame to score; expected at least 3, as the "
-            "first and the last are left out. Take the video out of the evaluation set"
+            f"video '{video.name}': {len(stems)} annotated frame(s), so no frame to score; expected at least {least}, "
+            "as the first and the last are left out. Take the video out of the evaluation set"
         )
     return stems
 

@@ -104,6 +104,11 @@ def _read_official(path: Path) -> Mapping[str, Any]:
         raise _unreadable(path, error, expected) from error
     if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
         raise _unreadable(path, TypeError("not a table from names to tensors"), expected)
+    if {"fingerprint", "iteration", "optimiser"} <= content.keys():
+        raise UserError(
+            f"{path}: the checkpoint of a training that has not ended; expected weights. Make them of it: "
+            f"oneshot-vos export {path}"
+        )
     return content
 
 

@@ -1,0 +1,324 @@
+"""Masks as people have them, brought to one form: a PNG file of ids per frame.
+
+What is in this form already is taken as it is. Zips, one binary mask per object, exports of CVAT, and polygons or runs
+of labelme and COCO are written as such files below a scratch folder of the caller's.
+"""
+
+import logging
+import shutil
+import unicodedata
+import zipfile
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.files import read_json
+from oneshot_vos.sets.coco import is_coco, read_coco
+from oneshot_vos.sets.labelme import is_labelme, read_labelme
+from oneshot_vos.videos.images import entry_named, frame_files, frame_name, natural_key
+from oneshot_vos.videos.masks import LARGEST_ID, Ids, inspect_mask, object_ids, write_mask
+
+ACCEPTED = (
+    "a PNG file of object ids, a labelme or COCO .json, or a folder or .zip of them (docs/data.md lists every form)"
+)
+_MEMBER_SUFFIXES = frozenset({".png", ".json", ".txt"})
+_DEBRIS = "__MACOSX"
+_MOST_BYTES = 50 * 10**9  # of all members of a zip: more than any set has, less than what a hostile one can claim
+_INNER = ("Annotations", "masks")  # of data sets, and of what `segment` writes
+_CVAT_CLASSES, _CVAT_OBJECTS = "SegmentationClass", "SegmentationObject"
+_log = logging.getLogger(__name__)
+
+Frames = dict[str, Path]  # mask files by the names of their frames
+
+
+def read_masks(path: Path, scratch: Path, video: str, frames: Collection[str] = ()) -> Frames:
+    """The masks of one video: a file, or a folder or zip of files, in any of the forms that docs/data.md lists.
+
+    scratch: an empty folder for what has to be written. video: its name, by which it is found among others. frames:
+    the names of its frames, where they are known, which tell `<frame>_<object>.png` from a frame of that name.
+
+    Raises `UserError` for what is no mask, or cannot be read without guessing.
+    """
+    if path.suffix.lower() == ".json":
+        return _read_json([path], scratch, video)
+    if path.suffix.lower() == ".zip":
+        path = _unpack(path, scratch / path.name)
+    elif not path.is_dir():
+        _require_png(path)
+        return {frame_name(path): path}
+    return _read_folder(path, scratch, video, frames)
+
+
+def read_mask_tree(path: Path, scratch: Path, known: Collection[str] = ()) -> dict[str, Frames]:
+    """The masks of several videos, a folder or zip with one entry per video, or one COCO .json; by names of videos.
+
+    known: names of videos, if there are any, which tell a folder above all videos from that of one. A folder that
+    holds masks itself is a video of its own name. Arguments and errors otherwise as with `read_masks`.
+    """
+    if path.suffix.lower() == ".json":
+        return _read_coco_tree(path, scratch)
+    if path.suffix.lower() == ".zip":
+        path = _unpack(path, scratch / path.name)
+    if not path.is_dir():
+        raise UserError(f"{path}: no such folder; expected masks of videos, a folder or a .zip. Check the name")
+    top = _below_top(path, known)
+    if (top / _CVAT_CLASSES).is_dir():
+        folders = _folders(top / _CVAT_CLASSES)
+        if folders:
+            return {video_name(folder): _read_cvat(top, scratch, folder.name) for folder in folders}
+    whole = [file for file in top.glob("*.json") if not _hidden(file)]
+    if len(whole) == 1 and not _folders(top) and is_coco(read_json(whole[0], ACCEPTED)):
+        return _read_coco_tree(whole[0], scratch)
+    entries = _folders(top) + [file for file in sorted(top.glob("*.zip")) if not _hidden(file)]
+    if _holds_masks(top) or (top / _CVAT_CLASSES).is_dir():
+        name = (top.parent if top.name in _INNER else top).name.removesuffix(".zip")
+        return {name: _read_folder(top, scratch, name, ())}
+    if not entries:
+        raise UserError(f"{path}: no mask in it; expected one folder of masks per video, {ACCEPTED}")
+    names = [video_name(entry) for entry in entries]
+    return {name: read_masks(entry, scratch, name) for name, entry in zip(names, entries, strict=True)}
+
+
+def video_name(entry: Path) -> str:
+    """The name of a video or of its masks: that of the folder, or of the file without suffix; in NFC."""
+    return unicodedata.normalize("NFC", entry.name if entry.is_dir() else entry.stem)
+
+
+# --- folders --------------------------------------------------------------------------------------------------------
+
+
+def _read_folder(folder: Path, scratch: Path, video: str, frames: Collection[str]) -> Frames:
+    top = _below_top(folder, (video,))
+    own = entry_named(top, video)
+    if own.is_dir():
+        top = _below_top(own, ())
+    if (top / _CVAT_CLASSES).is_dir() or (top / _CVAT_OBJECTS).is_dir():
+        return _read_cvat(top, scratch, video)
+    jsons = sorted((file for file in top.glob("*.json") if not _hidden(file)), key=lambda file: natural_key(file.name))
+    files = frame_files(top)
+    masks = [file for file in files if file.suffix.lower() == ".png"]
+    if jsons and (not masks or is_labelme(read_json(jsons[0], ACCEPTED))):  # labelme writes beside the frames
+        return _read_json(jsons, scratch, video)
+    objects = _folders(top)
+    if files:
+        for file in files:
+            _require_png(file)
+        return _merge_named_by_object(top, files, scratch, frames) or _by_frame(files)
+    if objects and all(entry.name.isdecimal() for entry in objects):
+        return _merge_folders(objects, scratch / f"{video} merged")
+    raise UserError(f"{folder}: no mask in it; expected {ACCEPTED}, named like their frames. Draw one")
+
+
+def _by_frame(files: Iterable[Path]) -> Frames:
+    found: Frames = {}
+    for file in files:
+        before = found.setdefault(frame_name(file), file)
+        if before != file:
+            raise UserError(
+                f"{file}: frame '{frame_name(file)}' has a mask already, {before}; expected one. Take one away"
+            )
+    return found
+
+
+def _merge_folders(objects: list[Path], out: Path) -> Frames:
+    """One folder per object, named by its number, as SAM 2 and SA-V write them; counted from 0, all move up by one."""
+    first = 1 if any(int(entry.name) == 0 for entry in objects) else 0
+    if first:
+        _log.info("%s: objects are counted from 0; the ids are one higher, since 0 is background", objects[0].parent)
+    by_frame: dict[str, dict[int, Path]] = {}
+    for entry in objects:
+        for frame, file in _by_frame(frame_files(entry)).items():
+            by_frame.setdefault(frame, {})[int(entry.name) + first] = file
+    return _write_merged(by_frame, out)
+
+
+def _merge_named_by_object(top: Path, files: list[Path], scratch: Path, frames: Collection[str]) -> Frames:
+    """Files `<frame>_<object>.png`, if all are named so and none is named like a frame; else nothing."""
+    by_frame: dict[str, dict[int, Path]] = {}
+    for file in files:
+        frame, _, number = frame_name(file).rpartition("_")
+        if frame_name(file) in frames or frame not in frames or not number.isdecimal() or int(number) == 0:
+            return {}
+        by_frame.setdefault(frame, {})[int(number)] = file
+    return _write_merged(by_frame, scratch / f"{top.name} merged")
+
+
+def _write_merged(by_frame: Mapping[str, Mapping[int, Path]], out: Path) -> Frames:
+    merged: Frames = {}
+    for frame, files in sorted(by_frame.items()):
+        ids: Ids | None = None
+        overlap = 0
+        for number, file in sorted(files.items(), reverse=True):  # the lowest number lies on top, as SAM 2 has it
+            mask = inspect_mask(file).ids
+            if number > LARGEST_ID:
+                raise UserError(f"{file}: object {number}; expected numbers up to {LARGEST_ID}. Renumber the objects")
+            if len(object_ids(mask)) > 1:
+                raise UserError(
+                    f"{file}: ids {object_ids(mask)} in a mask of object {number} alone; expected one value beside 0. "
+                    "Give each object a file of its own, or one file all objects"
+                )
+            ids = np.zeros(mask.shape, np.uint16) if ids is None else ids
+            if mask.shape != ids.shape:
+                raise UserError(
+                    f"{file}: another size than the masks of other objects in that frame; expected the same"
+                )
+            overlap += int(((ids > 0) & (mask > 0)).sum())
+            ids[mask > 0] = number
+        assert ids is not None
+        if overlap:
+            _log.warning("%s: objects overlap in %d pixels; the lowest id is on top", min(files.values()), overlap)
+        merged[frame] = out / f"{frame}.png"
+        write_mask(merged[frame], ids)
+    return merged
+
+
+def _read_cvat(top: Path, scratch: Path, video: str) -> Frames:
+    """CVAT's "Segmentation mask": colours of classes mean the same in all frames, those of objects in one alone."""
+    kinds = []
+    for kind in (_CVAT_CLASSES, _CVAT_OBJECTS):
+        folder = top / kind / video if (top / kind / video).is_dir() else top / kind
+        kinds.append(_by_frame(frame_files(folder)) if folder.is_dir() else {})
+    classes, objects = kinds
+    if not classes and not objects:
+        raise UserError(f"{top}: no mask in {_CVAT_CLASSES} or {_CVAT_OBJECTS}; expected an export of CVAT with masks")
+    if len(objects) == 1:
+        return objects
+    for frame in sorted(classes.keys() & objects.keys()):
+        labels, instances = (len(object_ids(inspect_mask(found[frame]).ids)) for found in (classes, objects))
+        if instances > labels:
+            raise UserError(
+                f"{objects[frame]}: {instances} objects of {labels} label(s), numbered anew in each frame of an "
+                "export; expected an object to have one number in all. Give each object a label of its own in "
+                "CVAT, or export one frame"
+            )
+    if not classes:
+        raise UserError(
+            f"{top}: no folder {_CVAT_CLASSES}; the objects of {_CVAT_OBJECTS} are numbered anew in each frame. Export "
+            "both folders"
+        )
+    return classes
+
+
+# --- polygons and runs ----------------------------------------------------------------------------------------------
+
+
+def _read_json(files: list[Path], scratch: Path, video: str) -> Frames:
+    contents = {file: read_json(file, ACCEPTED) for file in files}
+    if all(map(is_labelme, contents.values())):
+        return _write(read_labelme(contents), scratch / f"{video} labelme")
+    if len(files) > 1 or not is_coco(contents[files[0]]):
+        other = next(file for file, content in contents.items() if not is_labelme(content))
+        raise UserError(
+            f"{other}: neither labelme ('shapes') nor COCO ('images', 'annotations'); expected {ACCEPTED}. Export the "
+            "masks in one of these forms"
+        )
+    tree = read_coco(files[0], contents[files[0]])
+    if len(tree) > 1 and video not in tree:
+        raise UserError(
+            f"{files[0]}: masks of the videos {', '.join(sorted(tree))}, by the folders of file_name; expected those "
+            f"of '{video}'. Rename the folder in file_name, or the video"
+        )
+    chosen = tree[video] if video in tree else next(iter(tree.values()))
+    return _write(chosen(), scratch / f"{video} coco")
+
+
+def _read_coco_tree(path: Path, scratch: Path) -> dict[str, Frames]:
+    content = read_json(path, ACCEPTED)
+    if not is_coco(content):
+        raise UserError(f"{path}: no COCO file ('images', 'annotations'); expected {ACCEPTED}")
+    return {video: _write(masks(), scratch / f"{video} coco") for video, masks in read_coco(path, content).items()}
+
+
+def _write(masks: Iterable[tuple[str, Ids]], out: Path) -> Frames:
+    files: Frames = {}
+    for frame, ids in masks:
+        files[frame] = out / f"{frame}.png"
+        write_mask(files[frame], ids)
+    return files
+
+
+# --- folders above and archives -------------------------------------------------------------------------------------
+
+
+def _below_top(folder: Path, known: Collection[str]) -> Path:
+    """`folder`, or the one below it that stands alone there or is called `Annotations` or `masks`, and so on.
+
+    A folder of a known name is that of a video. Where none is known, one with masks is, or with objects by number.
+    """
+    while True:
+        entries = [entry for entry in folder.iterdir() if not _hidden(entry)]
+        inner = [folder / name for name in _INNER if (folder / name).is_dir() and name not in known]
+        if inner:
+            folder = inner[0]
+        elif len(entries) == 1 and entries[0].is_dir() and _is_above_masks(entries[0], known):
+            folder = entries[0]
+        else:
+            return folder
+
+
+def _is_above_masks(folder: Path, known: Collection[str]) -> bool:
+    if folder.name in known or folder.name.isdecimal() or folder.name in (_CVAT_CLASSES, _CVAT_OBJECTS):
+        return False
+    inner = _folders(folder)
+    return bool(known) or not (_holds_masks(folder) or (inner and all(entry.name.isdecimal() for entry in inner)))
+
+
+def _holds_masks(folder: Path) -> bool:
+    return any(not _hidden(file) and file.suffix.lower() in (".png", ".json") for file in folder.iterdir())
+
+
+def _folders(folder: Path) -> list[Path]:
+    entries = [entry for entry in folder.iterdir() if not _hidden(entry)]
+    for entry in entries:
+        if entry.is_symlink() and not entry.exists():
+            raise UserError(f"{entry}: a broken link; expected a link to what is there. Restore that, or take it away")
+    return sorted(entry for entry in entries if entry.is_dir())
+
+
+def _hidden(entry: Path) -> bool:
+    return entry.name.startswith(".") or entry.name == _DEBRIS
+
+
+def _unpack(archive: Path, out: Path) -> Path:
+    """Write the masks of a zip below `out`, and nothing else that it has."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = [member for member in opened.infolist() if _wanted(PurePosixPath(member.filename))]
+            out.mkdir(parents=True, exist_ok=True)
+            size, free = sum(member.file_size for member in members), shutil.disk_usage(out).free
+            if size > min(free, _MOST_BYTES):
+                raise UserError(
+                    f"{archive}: {size / 1e9:.0f} GB of masks; expected at most {_MOST_BYTES / 1e9:.0f} GB, and room "
+                    f"for it in {out.parent} ({free / 1e9:.0f} GB are free). Unpack it yourself, or set TMPDIR"
+                )
+            for member in members:
+                target = out.joinpath(*PurePosixPath(member.filename).parts)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if not member.is_dir():
+                    with opened.open(member) as stream, target.open("wb") as copy:
+                        shutil.copyfileobj(stream, copy)
+    except FileNotFoundError as error:
+        raise UserError(f"{archive}: no such file; expected a zip of masks. Check the name") from error
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise UserError(
+            f"{archive}: not readable as a zip ({error}); expected a zip of masks. Pack it again"
+        ) from error
+    if not members:
+        raise UserError(f"{archive}: no mask in it; expected {ACCEPTED}, named like their frames")
+    return out
+
+
+def _wanted(name: PurePosixPath) -> bool:
+    outside = name.is_absolute() or ".." in name.parts
+    debris = any(part.startswith(".") or part == _DEBRIS for part in name.parts)
+    return not outside and not debris and name.suffix.lower() in _MEMBER_SUFFIXES
+
+
+def _require_png(path: Path) -> None:
+    if path.suffix.lower() != ".png":
+        raise UserError(
+            f"{path}: a mask saved as {path.suffix or 'a file without suffix'}; expected {ACCEPTED}. Export "
+            "the masks again as PNG"
+        )

@@ -1,0 +1,141 @@
+"""Command `score`: J and F of masks against true ones, wherever both are from. It stands outside the pipeline."""
+
+import csv
+import io
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.evaluation.davis import evaluate_set
+from oneshot_vos.evaluation.results import GLOBAL_NAMES, SequenceScores, SetResult, summarise
+from oneshot_vos.files import write_text
+from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree
+from oneshot_vos.videos.frames import frame_named
+from oneshot_vos.videos.mask_rules import MaskRules
+from oneshot_vos.videos.masks import read_label_map, write_mask
+from oneshot_vos.videos.video import Video
+
+_MOST_NAMED = 5
+_SHOWN = ("J&F-Mean", "J-Mean", "F-Mean")
+Tree = Mapping[str, Frames]
+_log = logging.getLogger(__name__)
+
+
+def run(
+    truth: Path,
+    masks: Path,
+    csv_file: Path | None,
+    *,
+    all_frames: bool = False,
+    single_object: bool = False,
+    processes: int | None = None,
+) -> str:
+    """A table of the scores of `masks`, in percent, worst sequences first; and all numbers in `csv_file`, if named.
+
+    Both are folders or zips in any form that `read_mask_tree` takes. The protocol is that of DAVIS, in which the first
+    and the last annotated frame are not scored; `all_frames` scores them as well. Masks of sequences that are not in
+    `truth`, and missing sequences or frames, raise `UserError`; frames without a true mask are counted in the log.
+    """
+    workers = len(os.sched_getaffinity(0)) if processes is None else processes
+    with TemporaryDirectory(prefix="score-") as scratch:
+        true = read_mask_tree(truth, Path(scratch) / "truth")
+        found = _same_sequences(true, read_mask_tree(masks, Path(scratch) / "masks", true), truth, masks)
+        folder = Path(scratch) / "predictions"
+        for name, files in found.items():
+            _lay_out(true[name], files, folder / name)
+        videos = [Video(name, (), files, single_object) for name, files in sorted(true.items())]
+        try:
+            result = evaluate_set(videos, folder, processes=workers, left_out=0 if all_frames else 1)
+        except UserError as error:
+            text = str(error).replace(str(folder), str(masks)).replace("; run `infer` for this set again", "")
+            raise UserError(text.replace("set `single_object: true` for this set", "give --single-object")) from error
+    if csv_file is not None:
+        write_text(csv_file, csv_of(result))
+    return table_of(result)
+
+
+def _same_sequences(true: Tree, found: Tree, truth: Path, masks: Path) -> Tree:
+    """The masks to score by the names of the true ones; of one sequence each, the names may differ."""
+    if len(true) == len(found) == 1:
+        (name,), (other,) = true, found
+        if name != other:
+            _log.info("one sequence each: '%s' is scored as '%s'", other, name)
+        return {name: found[other]}
+    for names, where, against in (
+        (sorted(true.keys() - found.keys()), truth, masks),
+        (sorted(found.keys() - true.keys()), masks, truth),
+    ):
+        if names:
+            raise UserError(
+                f"{where}: {len(names)} sequence(s) that {against} has no masks for: {_some(names)}; expected the same "
+                "sequences in both. Take them out, or complete the others"
+            )
+    return found
+
+
+def _lay_out(true: Frames, files: Frames, folder: Path) -> None:
+    """Put masks under the names of the true ones, as ids where a label map says what their colours mean."""
+    folder.mkdir(parents=True)
+    places = {stem: number for number, stem in enumerate(true)}
+    stems = list(true)
+    rules, others = MaskRules(), []
+    for frame, file in files.items():
+        place = frame_named(places, frame)
+        if place is None:
+            others.append(frame)
+        elif read_label_map(file):
+            write_mask(folder / f"{stems[place]}.png", rules.read(file).ids)
+        else:
+            (folder / f"{stems[place]}.png").symlink_to(file.absolute())
+    if others:
+        _log.info("%s: %d frame(s) have no true mask and are not scored: %s", folder.name, len(others), _some(others))
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
+
+
+def _rows(result: SetResult) -> Iterator[tuple[str, str, int, dict[str, float]]]:
+    """Sequence, object, frames and the seven numbers: sequences from the worst, each before its objects, means last."""
+    scored = [sequence for sequence in result.sequences if sequence.objects]
+    for sequence in sorted(scored, key=lambda each: each.summary["J&F-Mean"]):
+        yield sequence.name, "all", len(sequence.frames), sequence.summary
+        for entry in sequence.objects:
+            yield sequence.name, str(entry.id), len(sequence.frames), summarise([entry])
+    yield "all", "all", _frames(scored), result.summary
+
+
+def _frames(sequences: list[SequenceScores]) -> int:
+    return sum(len(sequence.frames) for sequence in sequences)
+
+
+def table_of(result: SetResult) -> str:
+    """The means of J&F, J and F in percent."""
+    try:
+        from tabulate import tabulate
+    except ImportError as error:
+        raise UserError("score: tabulate is not installed; expected the extra `pipeline`. Install that") from error
+
+    rows = [
+        (sequence, entry, frames, *(f"{100 * numbers[name]:.1f}" for name in _SHOWN))
+        for sequence, entry, frames, numbers in _rows(result)
+        if entry == "all" or sequence != "all"
+    ]
+    align = ("left", "right", "right", "right", "right", "right")
+    return tabulate(
+        rows, headers=("sequence", "object", "frames", "J&F", "J", "F"), disable_numparse=True, colalign=align
+    )
+
+
+def csv_of(result: SetResult) -> str:
+    """All numbers, from 0 to 1 with six decimals."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("sequence", "object", "frames", *GLOBAL_NAMES))
+    for sequence, entry, frames, numbers in _rows(result):
+        writer.writerow((sequence, entry, frames, *(f"{numbers[name]:.6f}" for name in GLOBAL_NAMES)))
+    return stream.getvalue()
