@@ -27,8 +27,9 @@ import torch
 from torch import Tensor
 
 from oneshot_vos.inference.bank import MemoryBank
-from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
+from oneshot_vos.inference.plan import plan_frames
 from oneshot_vos.inference.propagate import Annotation, predict_frames
+from oneshot_vos.inference_settings import InferenceSettings, LongTerm
 from oneshot_vos.networks.common.interface import MemoryFrame
 from oneshot_vos.networks.xmem.network import XMem
 

@@ -28,8 +28,9 @@ from torch import Tensor
 from oneshot_vos.clips.batch import ClipBatch
 from oneshot_vos.files import write_json
 from oneshot_vos.inference import bank
-from oneshot_vos.inference.plan import InferenceSettings, plan_frames
+from oneshot_vos.inference.plan import plan_frames
 from oneshot_vos.inference.propagate import Annotation, predict_frames
+from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common import memory
 from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.convolution import Conv3x3

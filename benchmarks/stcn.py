@@ -28,8 +28,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oneshot_vos.inference.plan import InferenceSettings, plan_frames
+from oneshot_vos.inference.plan import plan_frames
 from oneshot_vos.inference.propagate import Annotation, predict_frames
+from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.aggregation import aggregate
 from oneshot_vos.networks.common.blocks import ResidualBlock, SplitResidualBlock, UpsampleBlock
 from oneshot_vos.networks.common.generators import Generators

@@ -20,8 +20,8 @@ from oneshot_vos import networks, supervision
 from oneshot_vos.cli import app
 from oneshot_vos.clips.batch import Clip, ClipBatch, collate
 from oneshot_vos.errors import UserError
-from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.video import segment_video
+from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.params import Training

@@ -14,6 +14,7 @@ RANKS = {
     "registry": 1,
     "strict_yaml": 2,
     "registries": 2,  # names and facts of networks and strategies, without the things themselves
+    "inference_settings": 2,  # what inference may be told, without inference
     "params": 3,
     "videos": 4,
     "sets": 5,
@@ -26,7 +27,8 @@ RANKS = {
     "evaluation": 9,
     "reporting": 10,
     "stages": 11,
-    "cli": 12,
+    "pipeline_commands": 12,
+    "cli": 13,
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

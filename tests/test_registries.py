@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.inference.plan import settings_of
+from oneshot_vos.inference_settings import settings_of
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.interface import Network

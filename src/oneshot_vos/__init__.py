@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oneshot_vos.evaluation.davis import evaluate_set as score_davis
-    from oneshot_vos.inference.plan import InferenceSettings
     from oneshot_vos.inference.tracker import Tracker, load_network
     from oneshot_vos.inference.video import segment_video
+    from oneshot_vos.inference_settings import InferenceSettings
     from oneshot_vos.sets.davis import read_davis
     from oneshot_vos.supervision.one_shot import OneShot
 
     __version__: str
 
 _PLACES = {
-    "InferenceSettings": "oneshot_vos.inference.plan:InferenceSettings",
+    "InferenceSettings": "oneshot_vos.inference_settings:InferenceSettings",
     "OneShot": "oneshot_vos.supervision.one_shot:OneShot",
     "Tracker": "oneshot_vos.inference.tracker:Tracker",
     "load_network": "oneshot_vos.inference.tracker:load_network",

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from tests.stages.clips import SIZE, TINY, ids, picture
 
-from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.video import segment_video
 from oneshot_vos.inference.walk import Walk, plan_both_ways
+from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.sets.check import check_folder, check_videos

@@ -17,8 +17,8 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.server_zip import check_server_zip, write_server_zip
 from oneshot_vos.evaluation.youtube import evaluate_youtube
 from oneshot_vos.files import write_zip
-from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.writer import segment_set
+from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.sets.youtube import ALL_FRAMES, read_youtube
 from oneshot_vos.sets.youtube_masks import give_first_masks

@@ -22,8 +22,9 @@ from oneshot_vos.inference.long_term import (
     prototype_rows,
     usage,
 )
-from oneshot_vos.inference.plan import InferenceSettings, LongTerm, Memorise, Step
+from oneshot_vos.inference.plan import Memorise, Step
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker, new_bank
+from oneshot_vos.inference_settings import InferenceSettings, LongTerm
 from oneshot_vos.networks.common.interface import MemoryFrame, Network
 from oneshot_vos.networks.common.memory import Winners, find_winners, query_tokens, score_blocks, value_tokens
 

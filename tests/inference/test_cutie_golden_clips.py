@@ -12,8 +12,9 @@ import torch
 from tests.golden import build_blank, find_cases, load_recipe, load_weights_of, make_clip, read_case, read_shapes
 from tests.inference.official import CutieTracker
 
-from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
+from oneshot_vos.inference.plan import plan_frames
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker
+from oneshot_vos.inference_settings import InferenceSettings, LongTerm
 from oneshot_vos.networks.cutie.network import Cutie
 
 pytestmark = pytest.mark.golden

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.frame_bank import FrameBank
-from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
+from oneshot_vos.inference.plan import plan_frames
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker, new_bank, predict_frames
 from oneshot_vos.inference.snapshot import load_tracker, save_tracker
+from oneshot_vos.inference_settings import InferenceSettings, LongTerm
 from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Decoded, Memory, Network, State, TokenFrame
 from oneshot_vos.networks.common.memory import ClipMemory

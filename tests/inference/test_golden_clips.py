@@ -13,8 +13,9 @@ from tests.golden import build_blank, find_cases, load_recipe, load_weights_of, 
 
 from oneshot_vos.inference.bank import MemoryBank
 from oneshot_vos.inference.geometry import most_probable
-from oneshot_vos.inference.plan import InferenceSettings, plan_frames
+from oneshot_vos.inference.plan import plan_frames
 from oneshot_vos.inference.propagate import Annotation, predict_frames
+from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.interface import MemoryFrame
 from oneshot_vos.networks.stcn.network import STCN
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from oneshot_vos.inference.bank import Bank, MemorySize
 from oneshot_vos.inference.grouped import GroupedBank
 from oneshot_vos.inference.long_term import LongTermBank, most_used
-from oneshot_vos.inference.plan import LongTerm
+from oneshot_vos.inference_settings import LongTerm
 from oneshot_vos.networks.common.interface import MemoryFrame
 
 TOP_K = 9

@@ -1,7 +1,8 @@
 import pytest
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.inference.plan import InferenceSettings, LongTerm, Memorise, Step, plan_frames
+from oneshot_vos.inference.plan import Memorise, Step, plan_frames
+from oneshot_vos.inference_settings import InferenceSettings, LongTerm
 
 
 def kept(steps: list[Step], kind: Memorise = Memorise.PERMANENT) -> list[int]:

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from oneshot_vos.inference.plan import InferenceSettings, plan_frames
+from oneshot_vos.inference.plan import plan_frames
 from oneshot_vos.inference.propagate import Annotation, predict_frames
+from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.interface import Decoded, Memory, MemoryFrame, Network, State
 from oneshot_vos.networks.stcn.network import STCN
 

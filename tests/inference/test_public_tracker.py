@@ -11,9 +11,9 @@ from tests.stages.clips import tiny_weights
 
 from oneshot_vos import Tracker, load_network
 from oneshot_vos.errors import UserError
-from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.tracker import default_settings
 from oneshot_vos.inference.video import segment_video
+from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.videos.masks import write_mask
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.given import find_given
-from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.video import segment_video, walk_forwards
+from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.videos.masks import read_mask
 from oneshot_vos.videos.video import Video

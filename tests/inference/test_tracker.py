@@ -9,8 +9,9 @@ import torch
 from tests.inference.official import CutieTracker
 from torch import Tensor
 
-from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
+from oneshot_vos.inference.plan import plan_frames
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker, predict_frames
+from oneshot_vos.inference_settings import InferenceSettings, LongTerm
 from oneshot_vos.networks.common.interface import Decoded, Memory, MemoryFrame, Network, State
 from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.networks.xmem.network import XMem

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.copy_first import copy_first
-from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.writer import Report, clear_state, segment_set
+from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.videos.masks import read_mask
 from oneshot_vos.videos.video import Video
@@ -90,7 +90,7 @@ import json, os, signal, sys
 from pathlib import Path
 import torch
 from oneshot_vos.videos.video import Video
-from oneshot_vos.inference.plan import InferenceSettings
+from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.inference.writer import segment_set
 from oneshot_vos.networks.stcn.network import STCN
 

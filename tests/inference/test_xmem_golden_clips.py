@@ -13,8 +13,9 @@ from tests.golden import build_blank, find_cases, load_recipe, load_weights_of, 
 from tests.inference.official import SharedLongTermBank, xmem_tracker
 
 from oneshot_vos.inference.bank import Bank
-from oneshot_vos.inference.plan import InferenceSettings, LongTerm, plan_frames
+from oneshot_vos.inference.plan import plan_frames
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker
+from oneshot_vos.inference_settings import InferenceSettings, LongTerm
 from oneshot_vos.networks.xmem.network import XMem
 
 pytestmark = pytest.mark.golden

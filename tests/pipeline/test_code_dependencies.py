@@ -21,7 +21,10 @@ JOBS = [(stage.name, item) for stage in PIPELINE.stages for item in stage.items]
 # What every stage stands on: values and their checks, messages, files, names. They can change a result only through a
 # value of params.yaml or config/, which DVC tracks; tests/params holds the values of every profile.
 FOUNDATION = {
-    *(PACKAGE / f"{name}.py" for name in ("errors", "files", "registry", "strict_yaml", "interrupts", "__init__")),
+    *(
+        PACKAGE / f"{name}.py"
+        for name in ("errors", "files", "registry", "strict_yaml", "inference_settings", "interrupts", "__init__")
+    ),
     *(PACKAGE / "params").glob("*.py"),
     PACKAGE / "networks/__init__.py",
     PACKAGE / "networks/spec.py",

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from oneshot_vos.inference.bank import MemorySize, SearchedBank, joined_blocks
-from oneshot_vos.inference.plan import LongTerm
+from oneshot_vos.inference_settings import LongTerm
 from oneshot_vos.networks.common.interface import MemoryFrame
 from oneshot_vos.networks.common.memory import (
     Winners,

@@ -15,7 +15,8 @@ from oneshot_vos.inference.geometry import crop, limited_size, pad_image, paddin
 from oneshot_vos.inference.grouped import GroupedBank
 from oneshot_vos.inference.long_term import LongTermBank
 from oneshot_vos.inference.object_memory import ObjectMemory
-from oneshot_vos.inference.plan import InferenceSettings, Memorise, Step
+from oneshot_vos.inference.plan import Memorise, Step
+from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.aggregation import aggregate
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.videos.images import MEAN, STD

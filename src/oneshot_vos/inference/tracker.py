@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.geometry import most_probable, resize_ids, resize_image, short_side_size
-from oneshot_vos.inference.plan import InferenceSettings, Rhythm, settings_of
+from oneshot_vos.inference.plan import Rhythm
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker
+from oneshot_vos.inference_settings import InferenceSettings, settings_of
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.networks.common.precision import choose_precision

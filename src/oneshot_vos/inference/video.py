@@ -8,8 +8,8 @@ import torch
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.given import Given, find_given
-from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.walk import Walk, plan_route
+from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.registry import suggest
 from oneshot_vos.videos.frames import FrameFiles

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from oneshot_vos.inference.geometry import most_probable, resize_image, short_side_size
 from oneshot_vos.inference.given import GivenMasks
-from oneshot_vos.inference.plan import InferenceSettings, Memorise, Step, plan_frames
+from oneshot_vos.inference.plan import Memorise, Step, plan_frames
 from oneshot_vos.inference.prefetch import prefetched
 from oneshot_vos.inference.propagate import ObjectTracker
 from oneshot_vos.inference.snapshot import load_tracker, save_tracker
+from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.videos.frames import FrameSource
 from oneshot_vos.videos.images import normalise

@@ -17,9 +17,9 @@ from tqdm import tqdm
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json, write_json, write_zip
 from oneshot_vos.inference.given import Given
-from oneshot_vos.inference.plan import InferenceSettings
 from oneshot_vos.inference.video import walk_forwards
 from oneshot_vos.inference.walk import Walk
+from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.registry import suggest
 from oneshot_vos.videos.masks import encode_mask

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.inference.plan import settings_of
+from oneshot_vos.inference_settings import settings_of
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.params.layers import Layer, Layered, put_together
 from oneshot_vos.params.rules import check_names, check_profile, check_runs, check_trainings

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 from pydantic import AfterValidator, Field, create_model, model_validator
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.inference.plan import InferenceSettings, LongTerm, settings_of
+from oneshot_vos.inference_settings import InferenceSettings, LongTerm, settings_of
 from oneshot_vos.params.blocks import NonNegative, Positive, Strict
 from oneshot_vos.params.data import Data
 from oneshot_vos.params.layers import Layered

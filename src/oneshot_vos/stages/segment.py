@@ -13,8 +13,8 @@ from tqdm import tqdm
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import held, sha256_of
 from oneshot_vos.inference.given import GivenMasks
-from oneshot_vos.inference.plan import InferenceSettings, settings_of
 from oneshot_vos.inference.walk import Route, Walk, plan_both_ways
+from oneshot_vos.inference_settings import InferenceSettings, settings_of
 from oneshot_vos.interrupts import stop_requests
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.precision import choose_precision
