@@ -72,12 +72,17 @@ app = typer.Typer(
 
 TrainedWeights = Annotated[
     Path | None,
-    typer.Option("--weights", help="Trained weights, or official ones (.pth); default: the only ones in results/."),
+    typer.Option("--weights", help="Trained weights, or official ones (.pth); default: the network that ships."),
 ]
 AnyModel = Annotated[str | None, typer.Option("--network", help="Network; default: as the weights tell.")]
 WithProbabilities = Annotated[bool, typer.Option("--probabilities", help="Also one 8-bit image per object and frame.")]
 WithOverlay = Annotated[bool, typer.Option("--overlay/--no-overlay", help="A video with the masks over the frames.")]
-ShortSide = Annotated[int, typer.Option(min=0, help="Pixels that a longer shorter side is reduced to; 0: never.")]
+ShortSide = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="Pixels that a longer shorter side is reduced to; 0: never; default: 480, 384 without --weights."
+    ),
+]
 MemoryEvery = Annotated[int | None, typer.Option(min=1, help="Every n-th frame is memorised; default: 5.")]
 MaxFrames = Annotated[int | None, typer.Option(min=2, help="Most frames in memory; default: as the network wants it.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of another job in the folder.")]
@@ -165,7 +170,7 @@ def segment(
     out: Annotated[Path | None, typer.Option(help="Folder for the masks; default: segmented/<video>.")] = None,
     probabilities: WithProbabilities = False,
     overlay: WithOverlay = True,
-    short_side: ShortSide = 480,
+    short_side: ShortSide = None,
     memory_every: MemoryEvery = None,
     max_frames: MaxFrames = None,
     overwrite: Overwrite = False,
@@ -175,9 +180,7 @@ def segment(
     """Segment a video in both time directions from the masks of some frames; rerun to resume."""
     from oneshot_vos.stages import segment as stage
 
-    options = stage.Options(
-        memory_every, max_frames, short_side or None, probabilities, overlay, overwrite, form, device
-    )
+    options = stage.Options(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device)
     stage.run(video, mask, weights, network, out, options, typer.echo)
 
 
@@ -191,20 +194,19 @@ def segment_all(
     network: AnyModel = None,
     probabilities: WithProbabilities = False,
     overlay: WithOverlay = True,
-    short_side: ShortSide = 480,
+    short_side: ShortSide = None,
     memory_every: MemoryEvery = None,
     max_frames: MaxFrames = None,
     overwrite: Overwrite = False,
     form: Form = "palette",
     device: Device = None,
+    first_only: Annotated[bool, typer.Option("--first-only", help="From the first mask of each video alone.")] = False,
 ) -> None:
     """Do what `segment` does for every video of a folder, from all masks that it has."""
     from oneshot_vos.stages import segment as stage
 
-    options = stage.Options(
-        memory_every, max_frames, short_side or None, probabilities, overlay, overwrite, form, device
-    )
-    stage.run_all(folder, images, annotations, weights, network, out, options, typer.echo)
+    options = stage.Options(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device)
+    stage.run_all(folder, images, annotations, weights, network, out, options, typer.echo, first_only=first_only)
 
 
 @app.command()

@@ -490,22 +490,6 @@ def test_weights_that_do_not_fit_are_named(folder: Path, weights: Path, tmp_path
     assert (missing.exit_code, "none.pth: not found" in missing.output) == (2, True)
 
 
-def test_without_weights_the_only_trained_ones_are_taken(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    given = write_masks(tmp_path / "given", 0)
-    call = ["segment", str(folder), "--mask", given[0], "--no-overlay"]
-    none = CliRunner().invoke(app, call)
-    assert (none.exit_code, "there are none below results/" in none.output) == (2, True)
-    tiny_weights(Path("results/mini/train/a/weights.safetensors"))
-    done(CliRunner().invoke(app, call))
-    assert len(masks_of(Path("segmented/walk"))) == FRAMES
-    tiny_weights(Path("results/mini/train/b/weights.safetensors"))
-    two = CliRunner().invoke(app, call)
-    assert (two.exit_code, "there are results/mini/train/a/" in two.output) == (2, True)
-
-
 def test_a_folder_that_another_process_segments_into_is_left_to_it(
     folder: Path, weights: Path, tmp_path: Path, held_elsewhere: Callable[[Path, str], int]
 ) -> None:

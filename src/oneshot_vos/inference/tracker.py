@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from oneshot_vos import shipped
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.geometry import most_probable, resize_ids, resize_image, short_side_size
 from oneshot_vos.inference.plan import Rhythm
@@ -17,25 +18,21 @@ from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
-from oneshot_vos.networks.common.weights import recognise
+from oneshot_vos.networks.common.weights import architecture
 from oneshot_vos.videos.images import normalise
 from oneshot_vos.videos.masks import LARGEST_ID
 
 
-def load_network(weights: str | Path, device: str | torch.device | None = None) -> Network[Any]:
+def load_network(weights: str | Path | None = None, device: str | torch.device | None = None) -> Network[Any]:
     """The network of a weight file, ours (`.safetensors`) or official (`.pth`), ready for inference on `device`.
 
-    None: a GPU if there is one. Raises `UserError` for a file that is missing, damaged or of no network known here.
+    weights: None for the network that ships. device: None for a GPU if there is one. Raises `UserError` for a file that
+    is missing, damaged or of no network known here.
     """
-    path = Path(weights).expanduser()
-    name, arguments = recognise(path)
-    if name is None:
-        raise UserError(
-            f"{path}: does not say which network its weights are of, and they are of none known here; expected weights "
-            f"of {', '.join(NETWORKS)}, as `oneshot-vos train` or the official programs write them"
-        )
+    path = shipped.WEIGHTS if weights is None else Path(weights).expanduser()
+    name, arguments = architecture(path)
     chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return load_for_inference(name, arguments or {}, path, chosen)
+    return load_for_inference(name, arguments, path, chosen)
 
 
 def default_settings(network: Network[Any]) -> InferenceSettings:

@@ -10,16 +10,17 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from oneshot_vos import shipped
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import held, sha256_of
-from oneshot_vos.inference.given import GivenMasks
+from oneshot_vos.inference.given import GivenMasks, find_given
 from oneshot_vos.inference.walk import Route, Walk, plan_both_ways
 from oneshot_vos.inference_settings import InferenceSettings, settings_of
 from oneshot_vos.interrupts import stop_requests
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
-from oneshot_vos.networks.common.weights import recognise
+from oneshot_vos.networks.common.weights import architecture
 from oneshot_vos.reporting.overlay_video import write_overlay
 from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, content_of, find_masks, given_as, name_of
@@ -29,31 +30,32 @@ from oneshot_vos.videos.masks import read_mask
 
 PALETTE = "palette"  # the form that is always there
 _SHORT_SIDE = 480  # pixels, the official size of evaluation; smaller videos are not enlarged
+_WHOLE = 0  # as a shorter side: frames are not reduced
 _SAVE_EVERY = 300.0  # seconds
 
 
 @dataclass(frozen=True)
 class Options:
-    """What may be chosen. None: as the network wants it. short_side: pixels that a longer one is reduced to."""
+    """What may be chosen. None: as the network wants it. short_side: pixels a longer one is reduced to; 0: never."""
 
     memory_every: int | None = None
     max_frames: int | None = None
-    short_side: int | None = _SHORT_SIDE
+    short_side: int | None = None
     probabilities: bool = False
     overlay: bool = True
     overwrite: bool = False  # results of another job
     form: str = PALETTE  # that the masks are also written in
     device: str | None = None
 
-    def settings(self, network: str, size: tuple[int, int]) -> InferenceSettings:
-        """Inference settings for a video of this height and width."""
+    def settings(self, network: str, size: tuple[int, int], usual: int = _SHORT_SIDE) -> InferenceSettings:
+        """Inference settings for a video of this height and width; `usual`: the network's shorter side."""
         settings = settings_of(NETWORKS[network].inference)
         if self.memory_every is not None:
             settings = replace(settings, memory_every=self.memory_every)
         if self.max_frames is not None:
             settings = replace(settings, max_frames=self.max_frames, long_term=None)
-        smaller = self.short_side is not None and self.short_side < min(size)
-        return replace(settings, short_side=self.short_side if smaller else None)
+        short_side = usual if self.short_side is None else self.short_side
+        return replace(settings, short_side=short_side if _WHOLE < short_side < min(size) else None)
 
 
 def run(
@@ -86,14 +88,22 @@ def run_all(
     out: Path,
     options: Options,
     say: Say,
+    *,
+    first_only: bool = False,
 ) -> None:
-    """Segment every video of a folder with `images`/<video>/ and `annotations`/<video>/ into `out`/<video>/."""
+    """Segment every video of a folder with `images`/<video>/ and `annotations`/<video>/ into `out`/<video>/.
+
+    first_only: from the first mask of each that shows an object, whatever others there are.
+    """
     segmenter = Segmenter(weights, network, say, options.device)
     videos = read_davis(folder, images=images, annotations=annotations)
     jobs = []
     for video in videos:  # all are looked at before the first is segmented
         source = _open(video.frames[0].parent)
-        paths = [str(video.masks[video.stem(t)]) for t in video.labelled]
+        labelled = (
+            (find_given(video).files.values()) if first_only else [video.masks[video.stem(t)] for t in video.labelled]
+        )
+        paths = [str(mask) for mask in labelled]
         given = find_masks(paths, source, out)  # PNG files, which are not converted
         jobs.append((source, given, segmenter.output(source, given, out / video.name, options)))
     for source, given, results in jobs:
@@ -109,13 +119,20 @@ class Segmenter:
     """A network with its weights, and how it writes what it finds."""
 
     def __init__(self, weights: Path | None, network: str | None, say: Say, device: str | None = None) -> None:
-        self._weights = weights if weights is not None else _only_weights()
+        """weights: None for the network that ships."""
+        self._weights = weights or shipped.WEIGHTS
+        self._short_side = _SHORT_SIDE if weights else shipped.SHORT_SIDE
         self._say = say
-        self.network, self._arguments = _architecture(self._weights, network)
+        if weights is None:
+            say(f"no --weights: the network that ships ({shipped.WEIGHTS.stem}), see docs/model-card.md")
+        self.network, self._arguments = architecture(self._weights, network)
         self._device = _device(device)
         self._dtype = choose_precision(self._device, "auto")
         self._network = load_for_inference(self.network, self._arguments, self._weights, self._device)
         self._checksum = sha256_of(self._weights)
+
+    def _settings(self, source: FrameSource, options: Options) -> InferenceSettings:
+        return options.settings(self.network, source.size, self._short_side)
 
     def output(
         self,
@@ -134,7 +151,7 @@ class Segmenter:
         with held(folder.path, "segmenting into this folder"):
             if not folder.complete:
                 folder.begin()
-                self._walk(source, given, options.settings(self.network, source.size), folder)
+                self._walk(source, given, self._settings(source, options), folder)
                 folder.finish()
                 log_absences(folder.path / MASKS, source.names, given.ids)
             if options.overlay and not (folder.path / OVERLAY).exists():
@@ -192,7 +209,7 @@ class Segmenter:
             "weights": str(self._weights),
             "model": self.network,
             "arguments": self._arguments,
-            "settings": asdict(options.settings(self.network, source.size)),
+            "settings": asdict(self._settings(source, options)),
             "precision": str(self._dtype).removeprefix("torch."),
             "device": self._device.type,
             "probabilities": options.probabilities,
@@ -214,34 +231,6 @@ def _device(name: str | None) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(f"--device {name}: not to be used here; expected cpu, cuda or cuda:1. Leave it out") from error
     return device
-
-
-def _architecture(weights: Path, network: str | None) -> tuple[str, Mapping[str, Any]]:
-    """The network's name and its keyword arguments."""
-    if network is not None:
-        NETWORKS[network]  # an unknown name raises
-    found, arguments = recognise(weights)
-    if found is not None and network is not None and found != network:
-        raise UserError(f"{weights}: these are weights of '{found}', not of '{network}'; leave --network out")
-    name = network or found
-    if name is None:
-        raise UserError(
-            f"{weights}: does not say which network its weights are of, and they are of none known here; expected "
-            f"weights of {', '.join(NETWORKS)}, as `oneshot-vos train` or the official programs write them"
-        )
-    return name, arguments or {}
-
-
-def _only_weights() -> Path:
-    """The weights in the pipeline's results, if there is one file."""
-    files = sorted(Path("results").glob("*/train/*/weights.safetensors"))
-    if len(files) == 1:
-        return files[0]
-    found = "there are none below results/" if not files else "there are " + ", ".join(map(str, files))
-    raise UserError(
-        f"no weights are named, and {found}; expected --weights with a .safetensors file of this project or an "
-        "official .pth file of STCN, XMem or Cutie"
-    )
 
 
 def _write_overlay(source: FrameSource, out: Path) -> None:

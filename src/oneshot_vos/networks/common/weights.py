@@ -83,6 +83,26 @@ def recognise(path: Path) -> tuple[str | None, dict[str, Any] | None]:
     return None, None
 
 
+def architecture(weights: Path, network: str | None = None) -> tuple[str, Mapping[str, Any]]:
+    """The name of a weight file's network and its keyword arguments.
+
+    network: the name, where somebody says it. Raises `UserError` for an unknown one, for another one than the file
+    says, and for a file that says nothing where nobody else does.
+    """
+    if network is not None:
+        NETWORKS[network]  # an unknown name raises
+    found, arguments = recognise(weights)
+    if found is not None and network is not None and found != network:
+        raise UserError(f"{weights}: these are weights of '{found}', not of '{network}'; leave --network out")
+    name = network or found
+    if name is None:
+        raise UserError(
+            f"{weights}: does not say which network its weights are of, and they are of none known here; expected "
+            f"weights of {', '.join(NETWORKS)}, as `oneshot-vos train` or the official programs write them"
+        )
+    return name, arguments or {}
+
+
 def read_weights(path: Path) -> dict[str, Any]:
     """What a weight file holds, by name: `.safetensors`, or else a `.pth` of tensors alone."""
     return dict(_read_safetensors(path) if path.suffix == ".safetensors" else _read_official(path))
