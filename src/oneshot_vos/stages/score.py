@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tabulate import tabulate
+
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis import evaluate_set
 from oneshot_vos.evaluation.results import GLOBAL_NAMES, SequenceScores, SetResult, summarise
@@ -115,11 +117,6 @@ def _frames(sequences: list[SequenceScores]) -> int:
 
 def table_of(result: SetResult) -> str:
     """The means of J&F, J and F in percent."""
-    try:
-        from tabulate import tabulate
-    except ImportError as error:
-        raise UserError("score: tabulate is not installed; expected the extra `pipeline`. Install that") from error
-
     rows = [
         (sequence, entry, frames, *(f"{100 * numbers[name]:.1f}" for name in _SHOWN))
         for sequence, entry, frames, numbers in _rows(result)
