@@ -77,11 +77,9 @@ def _no_folder(name: str, folder: Path) -> str:
 def _masks_without_frames(root: Path, images: str, annotations: str) -> list[Problem]:
     """Where no list says which videos there are: folders of masks whose frames are not there."""
     masks, frames = root / annotations, root / images
-    names = (
-        folder_names(masks)
-        if masks.is_dir() and any(entry.is_dir() or entry.is_symlink() for entry in masks.iterdir())
-        else []
-    )
+    entries = list(masks.iterdir()) if masks.is_dir() else []
+    require_unbroken(entries)
+    names = folder_names(masks) if any(entry.is_dir() for entry in entries) else []
     return [
         Problem("error", name, str(masks / name), f"{_no_folder(name, frames / name)}, since {masks / name} has masks")
         for name in names
