@@ -67,10 +67,10 @@ def refuse_links(profile: str) -> None:
     link = next((folder for folder in [*above, *sorted(above[-1].glob("*"))] if folder.is_symlink()), None)
     if link is not None:
         raise UserError(
-            f"{link}: a link to {link.readlink()}; expected a folder of this checkout: DVC refuses what lies behind a link, "
-            "after it was made. Take the link away. To have outputs on another disk, clone the project there, or keep "
-            "DVC's cache there with links into it: dvc config --local cache.dir /other/disk/cache, then dvc config "
-            "--local cache.type symlink"
+            f"{link}: a link to {link.readlink()}; expected a folder of this checkout: DVC refuses what lies behind a "
+            "link, after it was made. Take the link away. To have outputs on another disk, clone the project there, or "
+            "keep DVC's cache there with links into it: dvc config --local cache.dir /other/disk/cache, and also "
+            "dvc config --local cache.type symlink"
         )
 
 
