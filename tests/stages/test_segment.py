@@ -570,7 +570,7 @@ def test_an_official_file_is_segmented_with(folder: Path, tmp_path: Path, monkey
     with torch.random.fork_rng():
         torch.manual_seed(1)
         torch.save(build_network("stcn", TINY["stcn"]).state_dict(), tmp_path / "stcn.pth")
-    monkeypatch.setattr(stage, "recognise", lambda path: ("stcn", TINY["stcn"]))
+    monkeypatch.setattr("oneshot_vos.networks.common.weights.recognise", lambda path: ("stcn", TINY["stcn"]))
     done(segment(folder, tmp_path / "stcn.pth", tmp_path / "out", masks=write_masks(tmp_path / "given", 2)))
     assert len(masks_of(tmp_path / "out")) == FRAMES
 
