@@ -12,6 +12,7 @@ RANKS = {
     "files": 1,
     "interrupts": 1,
     "registry": 1,
+    "shipped": 1,  # the weights in the package: a place and a number
     "strict_yaml": 2,
     "registries": 2,  # names and facts of networks and strategies, without the things themselves
     "inference_settings": 2,  # what inference may be told, without inference

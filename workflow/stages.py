@@ -7,7 +7,7 @@ by file. tests/pipeline/test_stages.py compares the outcome with DVC's own resol
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,26 @@ def visible_gpus() -> int:
     except FileNotFoundError:
         return 1
     return max(1, sum(line.startswith("GPU ") for line in listed.splitlines()))
+
+
+def refused_partitions(wanted: Iterable[str | None]) -> str:
+    """Why jobs cannot go to these partitions of SLURM, and what is to be edited; empty if they can.
+
+    Asked before the first job: what is sent to a partition that does not exist is refused again and again, or waits for
+    ever, and the run does not end. None: the default partition.
+    """
+    edit = "Edit slurm_partition in workflow/profiles/slurm/profile.v9+.yaml (default-resources and set-resources)"
+    asking = ["sinfo", "--noheader", "--format=%R"]
+    try:
+        known = set(subprocess.run(asking, capture_output=True, text=True, check=True).stdout.split())
+    except FileNotFoundError:
+        return "sinfo: no such program; expected SLURM here. Start on a node from which sbatch works"
+    except subprocess.CalledProcessError as error:
+        return f"sinfo: {error.stderr.strip()}; expected the partitions of this cluster. Is its controller up?"
+    missing = sorted({name for name in wanted if name} - known)
+    if not missing:
+        return ""
+    return f"SLURM has no partition {', '.join(missing)}; expected one of {', '.join(sorted(known))}. {edit}"
 
 
 def item_of(wildcards: Any) -> str:

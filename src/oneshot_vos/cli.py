@@ -90,6 +90,11 @@ Form = Annotated[
     Literal["palette", "binary", "per-object", "rgba", "coco", "matte-video"],
     typer.Option("--format", help="Also the masks in this form; those with a palette are always there."),
 ]
+ObjectChunk = Annotated[int | None, typer.Option(min=1, help="Most objects at once: bounds memory; default: all.")]
+SceneCuts = Annotated[
+    bool,
+    typer.Option("--scene-cuts/--no-scene-cuts", help="Forget the last moments where a scene certainly ends; logged."),
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU if there is one.")]
 
 for command in pipeline_commands.COMMANDS:
@@ -176,11 +181,16 @@ def segment(
     overwrite: Overwrite = False,
     form: Form = "palette",
     device: Device = None,
+    object_chunk: ObjectChunk = None,
+    scene_cuts: SceneCuts = True,
 ) -> None:
     """Segment a video in both time directions from the masks of some frames; rerun to resume."""
     from oneshot_vos.stages import segment as stage
 
-    options = stage.Options(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device)
+    options = stage.Options(
+        *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
+        *(object_chunk, scene_cuts),
+    )
     stage.run(video, mask, weights, network, out, options, typer.echo)
 
 
@@ -200,12 +210,17 @@ def segment_all(
     overwrite: Overwrite = False,
     form: Form = "palette",
     device: Device = None,
+    object_chunk: ObjectChunk = None,
+    scene_cuts: SceneCuts = True,
     first_only: Annotated[bool, typer.Option("--first-only", help="From the first mask of each video alone.")] = False,
 ) -> None:
     """Do what `segment` does for every video of a folder, from all masks that it has."""
     from oneshot_vos.stages import segment as stage
 
-    options = stage.Options(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device)
+    options = stage.Options(
+        *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
+        *(object_chunk, scene_cuts),
+    )
     stage.run_all(folder, images, annotations, weights, network, out, options, typer.echo, first_only=first_only)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from tests.stages.clips import TINY, ids, write_folder, write_masks
+from tests.stages.clips import TINY, ids, write_folder, write_masks, write_two_scenes
 
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.plan import Memorise, Step
@@ -38,7 +38,7 @@ def network(model: str) -> torch.nn.Module:
 
 
 def given_masks(source: FrameSource, files: dict[int, str]) -> GivenMasks:
-    return find_masks([f"{t:05}={file}" for t, file in files.items()], source)
+    return find_masks([f"{t:05}={file}" for t, file in files.items()], source, source.path.parent)
 
 
 @pytest.mark.parametrize("labelled", [[0], [5], [11], [0, 11], [3, 4, 9]])
@@ -95,6 +95,37 @@ def test_a_walk_that_is_saved_and_restored_goes_on_bit_by_bit(
     for t, result in straight.items():
         assert np.array_equal(result.ids, broken[t].ids)
         assert torch.equal(result.probabilities, broken[t].probabilities)
+
+
+@pytest.mark.parametrize("model", ["stcn", "xmem", "cutie"])
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_a_scene_cut_forgets_the_last_moments_wherever_a_walk_is_resumed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, model: str, settings: InferenceSettings
+) -> None:
+    source = open_frames(write_two_scenes(tmp_path / "v", 6, 5))
+    given = given_masks(source, {0: write_masks(tmp_path / "given", 0)[0]})
+    built = network(model)
+    route = plan_both_ways(11, given, settings, built)[0]
+
+    def walk(scene_cuts: bool) -> Walk:
+        return Walk(built, source, given, route, settings, device=CPU, probabilities=True, scene_cuts=scene_cuts)
+
+    with caplog.at_level("INFO"):
+        plain = [result.probabilities for result in walk(False).frames()]
+        assert "scene cut" not in caplog.text
+        whole = [result.probabilities for result in walk(True).frames()]
+    assert [record.getMessage() for record in caplog.records] == [f"{tmp_path}/v: scene cut at frame 00006 (forwards)"]
+    assert all(torch.equal(one, other) for one, other in zip(plain[:6], whole[:6], strict=True))
+    short_term = built.recurrent or settings.include_last
+    assert torch.equal(plain[6], whole[6]) != short_term
+    for stop in (5, 6, 7, 9):
+        part = walk(True)
+        for _ in zip(range(stop), part.frames(), strict=False):
+            part.save(tmp_path / "s.pt")
+        rest = walk(True)
+        assert rest.restore(tmp_path / "s.pt")
+        found = [result.probabilities for result in rest.frames()]
+        assert all(torch.equal(one, other) for one, other in zip(found, whole[stop:], strict=True))
 
 
 class NamedState(STCN):

@@ -1,6 +1,8 @@
 """`make repro` when things go wrong; what it builds is tested with the profile `smoke`."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +14,9 @@ from typing import Any
 import pytest
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.params import load_params
+from oneshot_vos.sets.generated import generate
+from oneshot_vos.videos.masks import read_mask, write_mask
 
 # Stands for Snakemake: told to stop, it needs a moment to put things in order.
 ENGINE = """
@@ -101,6 +106,50 @@ def test_what_does_not_end_is_killed_with_its_jobs(tmp_path: Path, repository: P
     pid = int((tmp_path / "job").read_text())
     state = Path(f"/proc/{pid}/stat")
     assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+@pytest.mark.parametrize("place", ["data", "results", "data/smoke", "results/smoke", "results/smoke/train"])
+def test_a_link_in_the_place_of_outputs_is_refused_before_anything_runs(
+    make_project: Callable[[str], Any], tmp_path: Path, place: str
+) -> None:
+    project = make_project("linked")
+    project.choose("smoke")
+    (tmp_path / "disk").mkdir()
+    (project.root / place).parent.mkdir(parents=True, exist_ok=True)
+    (project.root / place).symlink_to(tmp_path / "disk")
+    with pytest.raises(AssertionError, match=rf"exit code 2\s+error: {place}: a link to .*cache\.dir"):
+        project.run("python", "workflow/scripts/repro.py", "--cores", "1")
+    assert not list((tmp_path / "disk").iterdir())
+
+
+def test_changed_files_of_the_sets_repeat_the_stage_that_looks_at_them(
+    make_project: Callable[[str], Any], script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project("outside")
+    project.choose("smoke")
+    generate(tmp_path / "sets", seed=1, train=3, val=2, static=2, frames=4, size=48)
+    project.edit_params("root: data/smoke/sets/generated", f"root: {tmp_path}/sets", "config/profiles/smoke.yaml")
+    profile = project.root / "config/profiles/smoke.yaml"
+    profile.write_text(
+        re.sub(r"generate: \{.*\}", "generate: null", profile.read_text(encoding="utf-8")), encoding="utf-8"
+    )
+    project.run("dvc", "repro", "labels@first")
+    monkeypatch.chdir(project.root)
+    params = load_params(Path("params.yaml"))
+    script.look_at_sets(params)  # nothing: the test would fail for want of a dvc that runs there
+    mask = next((tmp_path / "sets/Annotations/480p/train-0000").iterdir())
+    ids = read_mask(mask)
+    ids[:4, :4] = 1 - ids[:4, :4]
+    write_mask(mask, ids)
+    assert json.loads(project.run("dvc", "status", "--json", "labels@first")) == {}
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(script, "run", lambda *command: asked.append(command))
+    script.look_at_sets(params)
+    assert len(asked) == 1
+    project.run(*asked[0])
+    assert "labels@first" in json.loads(project.run("dvc", "status", "--json", "labels@first"))
+    script.look_at_sets(params)
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("content", ["profile: [", "profile: mini\n"], ids=["no YAML", "keys missing"])

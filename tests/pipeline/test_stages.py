@@ -83,5 +83,16 @@ def test_a_job_is_repeated_for_the_values_that_dvc_tracks(make_project: Make) ->
     assert changed == {name for name in before if name.startswith("train@stcn-")}
 
 
+def test_partitions_that_are_there_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stages import refused_partitions
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "sinfo: no such program" in refused_partitions(["cpu"])
+    (tmp_path / "sinfo").write_text("#!/bin/sh\necho cpu\necho gpu\n", encoding="utf-8")
+    (tmp_path / "sinfo").chmod(0o755)
+    assert refused_partitions(["gpu", None, "cpu"]) == ""
+    assert "has no partition fast; expected one of cpu, gpu" in refused_partitions(["gpu", "fast"])
+
+
 def values_of(pipeline: Any) -> dict[str, Any]:
     return {f"{stage.name}@{item}": stage.values(item) for stage in pipeline.stages for item in stage.items}

@@ -87,6 +87,14 @@ def write_folder(folder: Path, frames: int, objects: int = 1, size: tuple[int, i
     return folder
 
 
+def write_two_scenes(folder: Path, first: int, second: int) -> Path:
+    """A folder of frames whose scene changes after the first ones: other colours and another layout."""
+    write_folder(folder, first)
+    for t in range(first, first + second):
+        Image.fromarray(255 - picture(t)).save(folder / f"{t:05}.png")
+    return folder
+
+
 def write_video(path: Path, frames: int, objects: int = 1, size: tuple[int, int] = SIZE, rate: float = 12.0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), rate, (size[1], size[0]))

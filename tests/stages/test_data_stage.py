@@ -1,6 +1,8 @@
 """The stage that makes or finds the sets: every finding at once, before anything long starts."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,29 @@ def test_sets_are_indexed_where_they_lie(repository: Path, tmp_path: Path, tree:
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert report["sets"]["evaluate/mini-val"]["counts"]["errors"] == 0
     assert (out / "generated").is_dir()
+
+
+def test_changed_files_of_the_sets_are_noticed(repository: Path, tmp_path: Path, tree: Path) -> None:
+    params, report = params_for(repository, tmp_path, tree), tmp_path / "out/report.json"
+    masks = tree / "Annotations/480p"
+
+    def changed() -> bool:
+        found = data.files_changed(params.profile.data, report)
+        data.run(params, tmp_path / "out")
+        return found
+
+    data.run(params, tmp_path / "out")
+    assert not changed()
+    times = masks.stat().st_mtime_ns
+    mask = masks / "train-0000/00000.png"
+    content = mask.read_bytes()
+    mask.write_bytes(content)
+    os.utime(mask, ns=(times, times - 10**9))  # of the same size
+    assert changed()
+    shutil.copytree(masks / "val-0000", masks / "val-0009")
+    shutil.copytree(tree / "JPEGImages/480p/val-0000", tree / "JPEGImages/480p/val-0009")
+    assert changed()
+    assert not changed()
 
 
 def test_a_set_may_name_its_videos(repository: Path, tmp_path: Path, tree: Path) -> None:

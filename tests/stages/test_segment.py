@@ -14,13 +14,24 @@ import pytest
 import torch
 from filelock import FileLock
 from PIL import Image
-from tests.stages.clips import SIZE, TINY, disc, ids, tiny_weights, write_folder, write_masks, write_video
+from tests.stages.clips import (
+    SIZE,
+    TINY,
+    disc,
+    ids,
+    tiny_weights,
+    write_folder,
+    write_masks,
+    write_two_scenes,
+    write_video,
+)
 from typer.testing import CliRunner, Result
 
 from oneshot_vos.cli import app
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.walk import Walk
 from oneshot_vos.networks.common.build import build_network
+from oneshot_vos.networks.common.weights import architecture
 from oneshot_vos.sets.mask_inputs import read_masks
 from oneshot_vos.stages import segment as stage
 from oneshot_vos.stages.segment_files import Output
@@ -211,6 +222,30 @@ def test_a_large_video_is_segmented_smaller_and_comes_out_at_its_size(
     assert levels_of(tmp_path / "out", 1, "00003").shape == SIZE
     stamp = json.loads((tmp_path / "out/segment.json").read_text(encoding="utf-8"))
     assert stamp["settings"]["short_side"] == 32
+
+
+def test_a_scene_cut_is_told_and_can_be_ignored(tmp_path: Path) -> None:
+    weights = tiny_weights(tmp_path / "w.safetensors", "xmem")
+    video = write_two_scenes(tmp_path / "film", 7, 6)
+    given = write_masks(tmp_path / "given", 9)
+    result = done(segment(video, weights, tmp_path / "out", "--no-overlay", masks=given))
+    assert "film: scene cut at frame 00006 (backwards)" in result.output
+    assert result.output.count("scene cut") == 1
+    off = ("--no-overlay", "--no-scene-cuts")
+    assert "scene cut" not in done(segment(video, weights, tmp_path / "off", *off, masks=given)).output
+    assert contents(tmp_path / "out") != contents(tmp_path / "off")
+    refused = segment(video, weights, tmp_path / "out", *off, masks=given)
+    assert refused.exit_code == 2
+    assert "scene_cuts: True, now False" in refused.output
+
+
+def test_objects_may_pass_one_at_a_time(weights: Path, tmp_path: Path) -> None:
+    folder, given = write_folder(tmp_path / "v", FRAMES, 2), write_masks(tmp_path / "given", 0, objects=2)
+    done(segment(folder, weights, tmp_path / "all", "--no-overlay", masks=given))
+    done(segment(folder, weights, tmp_path / "one", "--no-overlay", "--object-chunk", "1", masks=given))
+    assert contents(tmp_path / "one") == contents(tmp_path / "all")
+    stamp = json.loads((tmp_path / "one/segment.json").read_text(encoding="utf-8"))
+    assert stamp["settings"]["object_chunk"] == 1
 
 
 # --- interruption ----------------------------------------------------------------------------------------------------
@@ -519,7 +554,7 @@ def test_official_weights_tell_their_network(tmp_path: Path, network: str) -> No
     for wrapped in (False, True):
         state = {f"module.{name}" if wrapped else name: torch.zeros(1) for name in names}
         torch.save({"network": state, "it": 3} if wrapped else state, tmp_path / "w.pth")
-        assert stage._architecture(tmp_path / "w.pth", None) == (network, {})
+        assert architecture(tmp_path / "w.pth", None) == (network, {})
 
 
 def test_the_small_variant_of_cutie_is_told_from_the_base(tmp_path: Path) -> None:
@@ -527,7 +562,7 @@ def test_the_small_variant_of_cutie_is_told_from_the_base(tmp_path: Path) -> Non
     with torch.device("meta"):
         names = list(build_network("cutie", arguments).state_dict())
     torch.save({name: torch.zeros(1) for name in names}, tmp_path / "w.pth")
-    assert stage._architecture(tmp_path / "w.pth", None) == ("cutie", arguments)
+    assert architecture(tmp_path / "w.pth", None) == ("cutie", arguments)
 
 
 def test_an_official_file_is_segmented_with(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -535,7 +570,7 @@ def test_an_official_file_is_segmented_with(folder: Path, tmp_path: Path, monkey
     with torch.random.fork_rng():
         torch.manual_seed(1)
         torch.save(build_network("stcn", TINY["stcn"]).state_dict(), tmp_path / "stcn.pth")
-    monkeypatch.setattr(stage, "recognise", lambda path: ("stcn", TINY["stcn"]))
+    monkeypatch.setattr("oneshot_vos.networks.common.weights.recognise", lambda path: ("stcn", TINY["stcn"]))
     done(segment(folder, tmp_path / "stcn.pth", tmp_path / "out", masks=write_masks(tmp_path / "given", 2)))
     assert len(masks_of(tmp_path / "out")) == FRAMES
 

@@ -187,9 +187,16 @@ def test_a_frame_beyond_the_limit_is_named_and_the_limit_can_be_raised(tmp_path,
         frame_size(path)
 
 
-@pytest.mark.parametrize("kind", ["EPS", "GIF", "BMP", "TIFF", "WEBP", "ICO"])
+@pytest.mark.parametrize("kind", ["EPS", "GIF", "ICO"])
 def test_other_formats_are_named_whatever_the_file_is_called(tmp_path, picture, kind):
     Image.fromarray(picture).save(tmp_path / "a.png", kind)
     for read in (read_frame, frame_size):
-        with pytest.raises(UserError, match=rf"a\.png: saved as {kind}; expected a JPEG or PNG image"):
+        with pytest.raises(UserError, match=rf"a\.png: saved as {kind}; expected a JPEG, PNG, BMP, TIFF or WebP"):
             read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF", "WEBP"])
+def test_formats_of_frames_are_read_whatever_the_file_is_called(tmp_path, picture, kind):
+    Image.fromarray(picture).save(tmp_path / "a.png", kind, lossless=True)
+    assert np.array_equal(read_frame(tmp_path / "a.png"), picture)
+    assert frame_size(tmp_path / "a.png") == picture.shape[:2]

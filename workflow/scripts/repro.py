@@ -8,6 +8,8 @@ contents with dvc.lock. Where both engines are used in turn only the second know
 3. DVC records what was made, and has the last word: it would run any stage that were still missing.
 
 Locks that a killed run has left are removed first, if nobody holds them: a start that ends early never blocks the next.
+Data sets lie outside the project, where no engine looks: if files of theirs have changed, the stage `data` is repeated,
+and what depends on it follows where it found another content.
 """
 
 import contextlib
@@ -28,7 +30,8 @@ from dvc.stage import Stage
 from dvc.stage.cache import RunCacheNotFoundError
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.params import load_params
+from oneshot_vos.params import Params, load_params
+from oneshot_vos.stages.data import files_changed
 
 # Lies there while steps 2 and 3 are under way, so that a start after an interruption goes on.
 BEGAN = Path(".dvc/tmp/repro-began")
@@ -37,8 +40,10 @@ PATIENCE = 8.0  # seconds that an engine and its jobs have to end
 
 def main(options: list[str]) -> None:
     """Bring the project in the current folder up to date; exits with the code of the first engine that fails."""
-    load_params(Path("params.yaml"))  # every problem in it is named before anything is asked of an engine
+    params = load_params(Path("params.yaml"))  # every problem in it is named before anything is asked of an engine
+    refuse_links(params.profile_name)
     clear_locks()
+    look_at_sets(params)
     since = interrupted_start() or time.time()
     stale, done = take_stock()
     BEGAN.write_text(json.dumps({"since": since, "lock": lock_checksum()}), encoding="utf-8")
@@ -53,6 +58,28 @@ def main(options: list[str]) -> None:
         run("dvc", "repro")  # the last word: it would run any stage that were still missing
     else:
         print("everything is up to date")
+
+
+def refuse_links(profile: str) -> None:
+    """Raise `UserError` if a folder above outputs is a link: DVC refuses what lies behind one, once it is made."""
+    data, results = Path("data"), Path("results")
+    above = [data, data / profile, data / profile / "sets", results, results / profile]
+    link = next((folder for folder in [*above, *sorted(above[-1].glob("*"))] if folder.is_symlink()), None)
+    if link is not None:
+        raise UserError(
+            f"{link}: a link to {link.readlink()}; expected a folder of this checkout: DVC refuses what lies behind a "
+            "link, after it was made. Take the link away. To have outputs on another disk, clone the project there, or "
+            "keep DVC's cache there with links into it: dvc config --local cache.dir /other/disk/cache, and also "
+            "dvc config --local cache.type symlink"
+        )
+
+
+def look_at_sets(params: Params) -> None:
+    """Repeat the stage `data` if files of its sets have changed since it last looked at them."""
+    report = Path(f"data/{params.profile_name}/sets/report.json")
+    if report.is_file() and files_changed(params.profile.data, report):
+        print("files of the data sets have changed since `data` looked at them; it does so again")
+        run("dvc", "repro", "--force", "--single-item", "data")
 
 
 def clear_locks() -> None:

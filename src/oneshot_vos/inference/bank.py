@@ -81,6 +81,10 @@ class Bank(ABC):
         """Keep a frame until the next one is added; it cannot introduce objects."""
         raise ValueError("this bank was made without a temporary slot")
 
+    def drop_temporary(self) -> None:
+        """Forget what was added last, unless it was for good."""
+        return
+
     def remove(self, objects: Collection[int]) -> None:
         """Forget objects, given by their numbers; those after them move up."""
         if not set(objects) <= set(range(self.objects)):
@@ -271,6 +275,11 @@ class MemoryBank(SearchedBank):
             raise ValueError(f"{frame.value.shape[1]} objects in a temporary frame, expected {self.objects}")
         self._temporary = self._count
         self._store(frame, len(self._numbers))
+
+    def drop_temporary(self) -> None:
+        """Forget what was added last, unless it was for good."""
+        self._temporary = None
+        self._changed()
 
     def state_dict(self) -> dict[str, Any]:
         """What is remembered, as tensors and plain values."""

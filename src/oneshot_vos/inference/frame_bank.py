@@ -77,6 +77,10 @@ class FrameBank(Bank):
         self._temporary = _Kept(self._count, frame, annotated=False)
         self._count += 1
 
+    def drop_temporary(self) -> None:
+        """Forget what was added last, unless it was for good."""
+        self._temporary = None
+
     def state_dict(self) -> dict[str, Any]:
         """What is remembered, as tensors and plain values."""
         frames = [_plain(kept) for kept in self._frames]

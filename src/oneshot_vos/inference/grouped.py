@@ -53,6 +53,11 @@ class GroupedBank(Bank):
         for group, bank in zip(self.groups, self._banks, strict=True):
             bank.add_temporary(_part(frame, group))
 
+    def drop_temporary(self) -> None:
+        """Forget what was added last, unless it was for good."""
+        for bank in self._banks:
+            bank.drop_temporary()
+
     def state_dict(self) -> dict[str, Any]:
         """What is remembered, as tensors and plain values."""
         return {**super().state_dict(), "banks": [bank.state_dict() for bank in self._banks]}

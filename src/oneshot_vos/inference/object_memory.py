@@ -35,6 +35,12 @@ class ObjectMemory:
         fresh = self._network.initial_state(features, objects)
         self._state = fresh if self._state is None else _joined([self._state, fresh])
 
+    def forget_recent(self, features: tuple[Any, ...]) -> None:
+        """Begin with the frame of these features as if all that is remembered for good lay long before it."""
+        self.bank.drop_temporary()
+        if self._state:
+            self._state = self._network.initial_state(features, self._state[0].shape[1])
+
     def remove(self, objects: Collection[int]) -> None:
         """Forget objects; those after them move up."""
         self.bank.remove([number for number in objects if number < self.bank.objects])

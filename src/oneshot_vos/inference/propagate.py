@@ -124,8 +124,12 @@ class ObjectTracker:
         return [memory.bank for memory in self._memories]
 
     @torch.inference_mode()
-    def advance(self, step: Step, frame: Tensor, annotation: Annotation | None) -> Tensor:
-        """Process one frame [3, H, W]; its probabilities [objects + 1, H, W]."""
+    def advance(self, step: Step, frame: Tensor, annotation: Annotation | None, *, new_scene: bool = False) -> Tensor:
+        """Process one frame [3, H, W]; its probabilities [objects + 1, H, W].
+
+        new_scene: the frame before tells nothing of where objects are: its masks, the state and what is kept of it for
+        one frame are forgotten; what was memorised for good stays.
+        """
         size = frame.shape[-2], frame.shape[-1]
         if not step.tracked:
             return self._blank(size, frame.device)
@@ -136,6 +140,10 @@ class ObjectTracker:
         image = pad_image(frame, padding, self._border)[None].contiguous(memory_format=torch.channels_last)
         with torch.autocast(frame.device.type, dtype=self._dtype, enabled=self._dtype != torch.float32):
             features = [memory.encode(image) for memory in self._memories]
+            if new_scene and self._previous is not None:
+                self._previous = torch.zeros_like(self._previous)
+                for memory, own in zip(self._memories, features, strict=True):
+                    memory.forget_recent(own)
             probabilities = self._blank(image.shape[-2:], frame.device)
             if self._must_segment(annotation):
                 channels = torch.tensor([0, *self._enabled], device=frame.device)

@@ -4,6 +4,7 @@ A walk holds its memory and a few frames, never the video; it can be saved betwe
 with the same result. An object given in a later mask only exists from that mask on.
 """
 
+import logging
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from time import perf_counter
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from oneshot_vos.inference.cuts import WINDOW, with_cuts
 from oneshot_vos.inference.geometry import most_probable, resize_image, short_side_size
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.plan import Memorise, Step, plan_frames
@@ -24,6 +26,8 @@ from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.videos.frames import FrameSource
 from oneshot_vos.videos.images import normalise
+
+_log = logging.getLogger(__name__)
 
 
 class Route(NamedTuple):
@@ -79,6 +83,7 @@ class Walk:
     """One route, from its start or from where it was saved.
 
     The network must be on `device` and in evaluation mode. probabilities: hand them out as well.
+    scene_cuts: where a scene certainly ends, forget the frames just before; one line in the log for each.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class Walk:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
         probabilities: bool = False,
+        scene_cuts: bool = False,
     ) -> None:
         self.position = 0  # steps behind us
         self.seconds = 0.0  # spent on them, less what reading takes
@@ -100,6 +106,7 @@ class Walk:
         self._route = route
         self._device = device
         self._probabilities = probabilities
+        self._scene_cuts = scene_cuts
         self._inner = short_side_size(*source.size, settings.short_side)
         permanent = sum(step.memorise is Memorise.PERMANENT for step in route.steps)
         self.tracker = ObjectTracker(network, len(given.ids), settings, frames=permanent, dtype=dtype)
@@ -126,13 +133,16 @@ class Walk:
         """Go on to the end; a frame that is handed out is behind us."""
         table = np.array([0, *self._given.ids], np.int32)
         order, steps = self._route.order[self.position :], self._route.steps[self.position :]
-        frames = self._source.read(order)
-        ahead = prefetched(lambda _: self._prepared(next(frames)), order)
+        frames = self._marked(order)
+        ahead = prefetched(lambda _: self._prepared(*next(frames)), order)
         try:
-            for t, step, image in zip(order, steps, ahead, strict=True):
+            for t, step, (image, new_scene) in zip(order, steps, ahead, strict=True):
+                if new_scene:
+                    name, way = self._source.names[t], self._route.name
+                    _log.info("%s: scene cut at frame %s (%s)", self._source.path, name, way)
                 annotation = self._given.annotation(t, self._inner) if step.annotated else None
                 start = perf_counter()
-                result = self.tracker.advance(step, image, annotation)
+                result = self.tracker.advance(step, image, annotation, new_scene=new_scene)
                 ids = table[most_probable(result, self._source.size).cpu().numpy()] if step.output else None
                 self.seconds += perf_counter() - start
                 self.position += 1
@@ -141,8 +151,16 @@ class Walk:
         finally:
             ahead.close()
 
-    def _prepared(self, rgb: np.ndarray) -> Tensor:
-        return resize_image(torch.from_numpy(normalise(rgb)).to(self._device), self._inner)
+    def _marked(self, order: list[int]) -> Iterator[tuple[np.ndarray, bool]]:
+        """Frames, and whether a scene begins with each."""
+        frames = self._source.read(order)
+        if not self._scene_cuts:
+            return ((frame, False) for frame in frames)
+        before = self._route.order[max(0, self.position - WINDOW) : self.position]
+        return with_cuts(frames, self._source.read(before))
+
+    def _prepared(self, rgb: np.ndarray, new_scene: bool) -> tuple[Tensor, bool]:
+        return resize_image(torch.from_numpy(normalise(rgb)).to(self._device), self._inner), new_scene
 
     def _full_size(self, probabilities: Tensor) -> Tensor:
         size = self._source.size

@@ -17,7 +17,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json
 from oneshot_vos.sets.coco import is_coco, read_coco
 from oneshot_vos.sets.labelme import is_labelme, read_labelme
-from oneshot_vos.videos.images import entry_named, frame_files, frame_name, natural_key
+from oneshot_vos.videos.images import entry_named, frame_files, frame_name, natural_key, require_unbroken
 from oneshot_vos.videos.masks import LARGEST_ID, Ids, inspect_mask, object_ids, write_mask
 
 ACCEPTED = (
@@ -271,9 +271,7 @@ def _holds_masks(folder: Path) -> bool:
 
 def _folders(folder: Path) -> list[Path]:
     entries = [entry for entry in folder.iterdir() if not _hidden(entry)]
-    for entry in entries:
-        if entry.is_symlink() and not entry.exists():
-            raise UserError(f"{entry}: a broken link; expected a link to what is there. Restore that, or take it away")
+    require_unbroken(entries)
     return sorted(entry for entry in entries if entry.is_dir())
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.videos.images import require_unbroken
 from oneshot_vos.videos.pairs import ImagePair
 
 _IMAGE_SUFFIXES = (".jpg", ".jpeg")
@@ -18,7 +19,9 @@ def read_pairs(root: Path) -> list[ImagePair]:
     """
     if not root.is_dir():
         raise UserError(f"{root}: not a folder; expected one with NAME.jpg + NAME.png pairs, flat or in class folders")
-    files = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    entries = [path for path in root.rglob("*") if not path.name.startswith(".")]
+    require_unbroken(entries)
+    files = [path for path in entries if path.is_file()]
     images = _by_name([path for path in files if path.suffix.lower() in _IMAGE_SUFFIXES])
     masks = _by_name([path for path in files if path.suffix.lower() == _MASK_SUFFIX])
     _refuse_singles(root, "image", sorted(images[key] for key in images.keys() - masks.keys()), "mask (.png)")

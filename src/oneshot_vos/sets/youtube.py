@@ -21,7 +21,7 @@ from oneshot_vos.files import read_json
 from oneshot_vos.registry import Registry, suggest
 from oneshot_vos.sets.davis import folder_names
 from oneshot_vos.sets.youtube_split import FAULTY_VIDEOS, TrainingSplit, split_training, without_faulty
-from oneshot_vos.videos.images import frame_files, natural_key
+from oneshot_vos.videos.images import frame_files, natural_key, require_unbroken
 from oneshot_vos.videos.masks import LARGEST_ID
 from oneshot_vos.videos.objects import (
     HELD_OUT,
@@ -225,6 +225,7 @@ def _read_video(name: str, objects: tuple[TrackedObject, ...], places: _Places, 
     image_folder, mask_folder = places.images / name, places.annotations / name
     images = frame_files(image_folder)
     originals = {path.stem: path for path in images}
+    require_unbroken([mask_folder])
     mask_files = _with_frames(frame_files(mask_folder) if mask_folder.is_dir() else [], originals, problems)
     for finding in folder_problems(images, mask_files, image_folder, mask_folder):
         problems.add(finding, f"video '{name}'")

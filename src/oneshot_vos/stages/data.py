@@ -1,12 +1,13 @@
 """Stage `data`: make or find the sets of a profile, check every file, and write one index per set and use."""
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import replacing_folder, write_json
+from oneshot_vos.files import fingerprint, read_json, replacing_folder, write_json
 from oneshot_vos.params import Data, DavisSet, PairsSet, Params, YouTubeVideos
 from oneshot_vos.registry import Registry
 from oneshot_vos.sets.check import CheckReport, check_pairs, check_videos
@@ -39,7 +40,7 @@ def run(params: Params, out: Path) -> None:
         (out / "generated").mkdir(exist_ok=True)
     else:
         generate(out / "generated", **data.generate.model_dump())
-    report: dict[str, Any] = {"sets": {}}
+    report: dict[str, Any] = {"files": _listing(data), "sets": {}}
     problems = Problems()
     trained: list[Video] = []
     for use, names, training in (("train", data.training_sets, True), ("evaluate", data.evaluate, False)):
@@ -70,6 +71,25 @@ def run(params: Params, out: Path) -> None:
     counts = [entry["counts"] for entry in report["sets"].values()]
     items, frames, masks = (sum(each[key] for each in counts) for key in ("items", "frames", "masks"))
     _log.info("%s: %d sets, %d videos or images, %d frames, %d masks", out, len(counts), items, frames, masks)
+
+
+def files_changed(data: Data, report: Path) -> bool:
+    """Whether files of the sets have come, gone or been written since the stage wrote this report."""
+    return bool(read_json(report, "the report of the stage 'data'").get("files") != _listing(data))
+
+
+def _listing(data: Data) -> str | None:
+    """A fingerprint of names, sizes and times of all files of the sets; None for sets that the stage generates."""
+    if data.generate is not None:
+        return None
+    names = {*data.training_sets, *data.pretrain, *data.evaluate}
+    files: dict[str, list[int] | None] = {}
+    for path in sorted({Path(data.root) / data.sets[name].path for name in names}):
+        for folder, _, found in os.walk(path, followlinks=True):
+            for file in (Path(folder) / name for name in found):
+                status = file.stat() if file.exists() else None
+                files[str(file)] = [status.st_size, status.st_mtime_ns] if status else None
+    return fingerprint(files)
 
 
 def _log_warnings(name: str, found: Problems) -> None:

@@ -46,6 +46,8 @@ class Options:
     overwrite: bool = False  # results of another job
     form: str = PALETTE  # that the masks are also written in
     device: str | None = None
+    object_chunk: int | None = None
+    scene_cuts: bool = True
 
     def settings(self, network: str, size: tuple[int, int], usual: int = _SHORT_SIDE) -> InferenceSettings:
         """Inference settings for a video of this height and width; `usual`: the network's shorter side."""
@@ -54,6 +56,8 @@ class Options:
             settings = replace(settings, memory_every=self.memory_every)
         if self.max_frames is not None:
             settings = replace(settings, max_frames=self.max_frames, long_term=None)
+        if self.object_chunk is not None:
+            settings = replace(settings, object_chunk=self.object_chunk)
         short_side = usual if self.short_side is None else self.short_side
         return replace(settings, short_side=short_side if _WHOLE < short_side < min(size) else None)
 
@@ -151,7 +155,7 @@ class Segmenter:
         with held(folder.path, "segmenting into this folder"):
             if not folder.complete:
                 folder.begin()
-                self._walk(source, given, self._settings(source, options), folder)
+                self._walk(source, given, options, folder)
                 folder.finish()
                 log_absences(folder.path / MASKS, source.names, given.ids)
             if options.overlay and not (folder.path / OVERLAY).exists():
@@ -160,7 +164,8 @@ class Segmenter:
                 write_format(options.form, source, folder.path / MASKS, given.ids, folder.path)
         self._say(f"{source.path}: {len(source.names)} masks of {len(given.ids)} object(s) in {folder.path}")
 
-    def _walk(self, source: FrameSource, given: GivenMasks, settings: InferenceSettings, folder: Output) -> None:
+    def _walk(self, source: FrameSource, given: GivenMasks, options: Options, folder: Output) -> None:
+        settings = self._settings(source, options)
         with tqdm(total=len(source.names), desc=source.path.name, unit="frame") as bar, stop_requests() as stop:
             for route in plan_both_ways(len(source.names), given, settings, self._network):
                 done = folder.state / f"{route.name}.done"
@@ -168,9 +173,9 @@ class Segmenter:
                     bar.update(sum(step.output for step in route.steps))
                     continue
                 snapshot = folder.state / f"{route.name}.pt"
-                walk = self._new_walk(source, given, route, settings, folder)
+                walk = self._new_walk(source, given, route, options)
                 if walk.restore(snapshot) and not folder.has(walk.output):
-                    walk = self._new_walk(source, given, route, settings, folder)
+                    walk = self._new_walk(source, given, route, options)
                 bar.update(len(walk.output))
                 saved = time.monotonic()
                 for frame in walk.frames():
@@ -184,18 +189,17 @@ class Segmenter:
                 done.touch()
                 snapshot.unlink(missing_ok=True)
 
-    def _new_walk(
-        self, source: FrameSource, given: GivenMasks, route: Route, settings: InferenceSettings, folder: Output
-    ) -> Walk:
+    def _new_walk(self, source: FrameSource, given: GivenMasks, route: Route, options: Options) -> Walk:
         return Walk(
             self._network,
             source,
             given,
             route,
-            settings,
+            self._settings(source, options),
             device=self._device,
             dtype=self._dtype,
-            probabilities=folder.probabilities,
+            probabilities=options.probabilities,
+            scene_cuts=options.scene_cuts,
         )
 
     def _stamp(
@@ -213,6 +217,7 @@ class Segmenter:
             "precision": str(self._dtype).removeprefix("torch."),
             "device": self._device.type,
             "probabilities": options.probabilities,
+            "scene_cuts": options.scene_cuts,
             "sha256": {
                 "video": content_of(source),
                 "masks": {source.names[t]: sha256_of(file) for t, file in given.files.items()},

@@ -9,6 +9,7 @@ import numpy as np
 from oneshot_vos.errors import UserError
 from oneshot_vos.registry import suggest
 from oneshot_vos.videos.images import IMAGE_KINDS, frame_files, frame_name, frame_size, read_frame
+from oneshot_vos.videos.problems import Problems
 
 VIDEO_SUFFIXES = frozenset(
     (
@@ -113,4 +114,9 @@ def _open_folder(path: Path) -> FrameFiles:
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"{path}: several images are named '{name}'; expected one per frame. Take one away")
+    problems = Problems()
+    for file in files:  # by their heads: what is no image is told before an hour is spent on those before it
+        with problems.catching(file):
+            frame_size(file)
+    problems.raise_errors(path, remedy="")
     return FrameFiles(files)

@@ -172,14 +172,10 @@ def frame_files(folder: Path) -> list[Path]:
         with os.scandir(folder) as entries:
             found = [entry for entry in entries if not entry.name.startswith(".")]
             files = [entry.name for entry in found if entry.is_file()]
-            dead = sorted(entry.name for entry in found if entry.is_symlink() and not Path(entry.path).exists())
+            links = [Path(entry.path) for entry in found if entry.is_symlink()]
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{folder}: no such folder; expected a folder of images. Check the name, or make it") from error
-    if dead:
-        raise UserError(
-            f"{folder / dead[0]}: a broken link ({len(dead)} in the folder); expected links to files that are there. "
-            "Restore the files, or take the links away"
-        )
+    require_unbroken(links)
     _warn_of_other_images(folder, files)
     names = [name for name in files if PurePath(name).suffix.lower() in IMAGE_SUFFIXES]
     require_one_order(names, folder)
@@ -191,6 +187,16 @@ def frame_files(folder: Path) -> list[Path]:
             stacklevel=2,
         )
     return [folder / name for name in names]
+
+
+def require_unbroken(entries: Iterable[Path]) -> None:
+    """Raise `UserError` for links to what is not there: else they would pass for entries that are not there."""
+    dead = sorted(entry for entry in entries if entry.is_symlink() and not entry.exists())
+    if dead:
+        raise UserError(
+            f"{dead[0]}: a broken link ({len(dead)} in the folder); expected links to files that are there. Restore "
+            "the files, or take the links away"
+        )
 
 
 def frame_name(path: PurePath) -> str:
