@@ -63,7 +63,7 @@ def make_small(profile: dict[str, Any], tiny: dict[str, Any]) -> None:
     profile["training"] = {**tiny["training"], "transforms": "exact"}
     profile["pretrain"], profile["train"] = tiny["pretrain"], tiny["train"]
     profile["curve"]["points"] = tiny["curve"]["points"]
-    profile["init"] = {"backbone": "random"}
+    profile["init"] = {"backbone": "random", "files": {}}
     profile["evaluate"]["processes"] = 1
     for settings in profile["infer"].values():
         settings["short_side"] = None
