@@ -35,17 +35,6 @@ RUNS = ("stcn-full-static", "xmem-two_step-static", "cutie-two_step-backbone")
 TOLERANCE = 1e-5
 
 
-def make_trees(root: Path) -> None:
-    """What `fetch paper` and `resize-youtube` leave, but for the size."""
-    fake_trees.make_davis2017(root / "DAVIS/2017/trainval")
-    fake_trees.make_davis2016(root / "DAVIS/2016")
-    for year in (2018, 2019):
-        fake_trees.make_youtube(root, year)
-    fake_trees.make_static(root / "static")
-    for part in ("JPEGImages", "Annotations"):
-        shutil.copytree(root / "YouTube2018/train" / part, root / "YouTube2018/train_480p" / part)
-
-
 def make_copy(copy: Path, raw: Path, runs: list[str], processes: int) -> None:
     """The project at `copy`, with the profile `paper` in force and cut."""
     for part in PARTS:
@@ -113,7 +102,7 @@ def compare(copies: list[Path]) -> dict[str, Any]:
 
 def measure(folder: Path, runs: list[str]) -> dict[str, Any]:
     """Everything, in a new folder."""
-    make_trees(folder / "raw")
+    fake_trees.make_raw(folder / "raw")
     copies = [folder / f"processes-{count}" for count in (1, 2)]
     report: dict[str, Any] = {"runs": runs, "seconds": {}, "failed": {}}
     for count, copy in enumerate(copies, 1):

@@ -240,6 +240,10 @@ SOURCE = {"mini-train": {"copies": 1, "skip_divisor": 1, "items": "videos"}}
         (put("profiles.mini.data.sets.mini-val.path", "../up"), "data.sets.mini-val.path: must be a relative path"),
         (put("profiles.mini.data.sets.a/b", {"kind": "pairs", "path": "x"}), "sets.a/b: a set's name may hold"),
         (put("profiles.paper.networks.stcn", {"key_dim": 32}), "'imagenet' fits the official architecture"),
+        (
+            put("profiles.mini.init.files", {"tf_efficientnet_lite0": "w.pth"}),
+            "init.files.tf_efficientnet_lite0: no network",
+        ),
         (put("profiles.mini.networks.resnet", {}), "config/profiles/mini.yaml: networks.resnet: unknown network"),
         (put("profile", "minni"), "profile: unknown 'minni'; did you mean 'mini'?"),
         (put("networks", ["stcm"]), "networks: unknown network 'stcm'; did you mean 'stcn'?"),

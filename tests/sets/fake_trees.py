@@ -4,6 +4,7 @@ Every function writes below a folder and returns the true ids, `{video: {frame n
 whose masks the real set keeps to itself. The same arguments write the same bytes.
 """
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -177,6 +178,17 @@ def make_static(root: Path, *, pairs: int = 2, size: tuple[int, int] = (40, 56))
         _write_frames(root / folder, named, number)
         for stem, mask in named.items():
             Image.fromarray(mask * np.uint8(255)).save(root / folder / f"{stem}.png")
+
+
+def make_raw(root: Path) -> None:
+    """What `fetch paper` and `resize-youtube` leave, but for the size."""
+    make_davis2017(root / "DAVIS/2017/trainval")
+    make_davis2016(root / "DAVIS/2016")
+    for year in (2018, 2019):
+        make_youtube(root, year)
+    make_static(root / "static")
+    for part in ("JPEGImages", "Annotations"):
+        shutil.copytree(root / "YouTube2018/train" / part, root / "YouTube2018/train_480p" / part)
 
 
 def _training_videos(last: int) -> list[FakeVideo]:

@@ -85,13 +85,7 @@ def paper(repository: Path, root: Path, file: Path, *changes: Change) -> Params:
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The trees that `fetch paper` and `resize-youtube` leave."""
     root = tmp_path_factory.mktemp("raw")
-    fake_trees.make_davis2017(root / "DAVIS/2017/trainval")
-    fake_trees.make_davis2016(root / "DAVIS/2016")
-    for year in (2018, 2019):
-        fake_trees.make_youtube(root, year)
-    fake_trees.make_static(root / "static")
-    for part in ("JPEGImages", "Annotations"):
-        shutil.copytree(root / "YouTube2018/train" / part, root / "YouTube2018/train_480p" / part)
+    fake_trees.make_raw(root)
     return root
 
 

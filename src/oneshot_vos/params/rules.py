@@ -132,6 +132,7 @@ def check_profile(params: Params) -> list[str]:
             for network, settings in profile.networks.items()
             if settings and not {"trunk", "value_trunk"} <= settings.keys()
         ]
+    lines += _check_weight_files(profile)
     early = profile.figures.figure6.iteration
     trainings: Mapping[str, Training | None] = params.trainings
     for key, recipe in trainings.items():
@@ -190,6 +191,18 @@ _USES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "pretrain": (("pairs",), ()),
     "evaluate": (("davis", "youtube"), ("held-out", "valid")),
 }
+
+
+def _check_weight_files(profile: Profile) -> list[str]:
+    """Weights for a trunk that no network has would be passed over, and others taken."""
+    networks = profile.networks.values()
+    named = [settings[key] for settings in networks for key in ("trunk", "value_trunk") if settings.get(key)]
+    trunks = {trunk["name"] for trunk in named if isinstance(trunk, Mapping) and "name" in trunk}
+    return [
+        f"init.files.{name}: no network has this trunk; {suggest(name, trunks) if trunks else 'none has one of timm'}"
+        for name in profile.init.files
+        if name not in trunks
+    ]
 
 
 def _check_data(data: Data, where: str) -> list[str]:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
+from tests.stages.clips import TINY
 from torch import nn
 
 from oneshot_vos.errors import UserError
@@ -18,28 +20,15 @@ from oneshot_vos.networks.common.timm_trunk import TimmTrunk
 from oneshot_vos.networks.common.timm_weights import locate
 
 LITE = "tf_efficientnet_lite0"
-SMALL: dict[str, dict[str, Any]] = {
-    "stcn": {"key_dim": 16, "value_dim": 32, "decoder_dims": [32, 16, 16]},
-    "xmem": {"key_dim": 16, "value_dim": 32, "hidden_dim": 16, "decoder_dims": [32, 16, 16]},
-    "cutie": {
-        "key_dim": 16,
-        "value_dim": 32,
-        "queries": 4,
-        "transformer_blocks": 1,
-        "heads": 2,
-        "feedforward": 32,
-        "decoder_dims": [32, 16, 16],
-    },
-}
 
 
 def build(name: str, **more: Any) -> Any:
     torch.manual_seed(0)
     trunks = {"trunk": {"name": LITE, "rate": 0.1}, "value_trunk": {"name": LITE, "rate": 0.5}}
-    return build_network(name, SMALL[name] | trunks | more)
+    return build_network(name, TINY[name] | trunks | more)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", TINY)
 def test_every_network_runs_on_it_and_learns_at_its_rates(name: str) -> None:
     network = build(name)
     image, masks = torch.randn(1, 3, 64, 96), (torch.rand(1, 2, 64, 96) > 0.5).float()
@@ -67,7 +56,6 @@ def test_statistics_stay_as_they_are_in_training() -> None:
 
 def test_imagenet_weights_from_a_file_in_the_order_of_timm(tmp_path: Path) -> None:
     network = build("stcn")
-    timm = pytest.importorskip("timm")
     torch.manual_seed(1)
     published = timm.create_model(LITE).state_dict()
     file = tmp_path / "renamed.pth"
