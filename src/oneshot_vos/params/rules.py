@@ -132,7 +132,6 @@ def check_profile(params: Params) -> list[str]:
             for network, settings in profile.networks.items()
             if settings and not {"trunk", "value_trunk"} <= settings.keys()
         ]
-    lines += _check_weight_files(profile)
     early = profile.figures.figure6.iteration
     trainings: Mapping[str, Training | None] = params.trainings
     for key, recipe in trainings.items():
@@ -193,9 +192,12 @@ _USES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-def _check_weight_files(profile: Profile) -> list[str]:
-    """Weights for a trunk that no network has would be passed over, and others taken."""
-    networks = profile.networks.values()
+def check_weight_files(profile: Profile, own: ProfileFile) -> list[str]:
+    """Findings about weights for a trunk that no network has: they would be passed over, and others taken.
+
+    A network that the profile describes counts, also where `networks` leaves it out.
+    """
+    networks = [*own.networks.values(), *profile.networks.values()]
     named = [settings[key] for settings in networks for key in ("trunk", "value_trunk") if settings.get(key)]
     trunks = {trunk["name"] for trunk in named if isinstance(trunk, Mapping) and "name" in trunk}
     return [
