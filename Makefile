@@ -74,7 +74,7 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.project
 # Needs the registry. Writes no address of it.
 requirements: $(VENV)/bin/python
 	$(PIP) install --quiet uv
-	$(BIN)/uv pip compile $(COMPILE) --extra pipeline --extra fetch -o requirements.txt pyproject.toml
+	$(BIN)/uv pip compile $(COMPILE) --extra pipeline --extra fetch --extra label -o requirements.txt pyproject.toml
 	$(BIN)/uv pip compile $(COMPILE) --all-extras -c requirements.txt -o requirements-dev.txt pyproject.toml
 
 COMPILE = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
