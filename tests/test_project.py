@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def test_pins_lie_within_the_declared_ranges(repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
     user, developer = (pins(repository / name) for name in REQUIREMENTS)
     extras = project["project"]["optional-dependencies"]
-    needed = [*project["project"]["dependencies"], *extras["pipeline"], *extras["fetch"]]
+    needed = [*project["project"]["dependencies"], *extras["pipeline"], *extras["fetch"], *extras["label"]]
     declared = [(user, line) for line in [*needed, *project["build-system"]["requires"]]]
     declared += [(developer, line) for line in extras["dev"]]
     for pinned, line in declared:
@@ -55,6 +56,7 @@ def test_one_version_of_torch(repository: Path) -> None:
     pinned = pins(repository / "requirements.txt")["torch"]
     for file, pattern in (
         ("workflow/Snakefile", r"pytorch/pytorch:([\d.]+)-"),
+        ("Dockerfile", r"pytorch/pytorch:([\d.]+)-"),
         ("docs/paper-run.md", r"among them torch ([\d.]+\d)"),
     ):
         assert re.findall(pattern, (repository / file).read_text(encoding="utf-8")) == [pinned], file
@@ -63,6 +65,22 @@ def test_one_version_of_torch(repository: Path) -> None:
     assert oldest is not None
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
     assert f"torch>={oldest[1]}" in project["project"]["dependencies"]
+
+
+def test_the_dockerfile_is_in_order(repository: Path) -> None:
+    program = Path(sys.executable).with_name("hadolint")
+    found = subprocess.run([program, "Dockerfile"], cwd=repository, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+def test_an_image_holds_what_it_copies(repository: Path) -> None:
+    copied = re.findall(r"^COPY (\S+) ", (repository / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert copied == ["requirements.txt", "."]
+    ignored = (repository / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    listed = subprocess.run(["git", "ls-files"], cwd=repository, capture_output=True, text=True, check=False).stdout
+    needed = {name.split("/")[0] for name in listed.splitlines() if name.startswith(("src/", "config/", "workflow/"))}
+    assert needed == {"src", "config", "workflow"}
+    assert not needed & {line.strip("/") for line in ignored}
 
 
 @pytest.mark.parametrize("target", ["repro", "test"])
