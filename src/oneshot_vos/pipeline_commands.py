@@ -81,6 +81,21 @@ def pretrain(
     stage.run(chosen, network, weights, sets, out, curves)
 
 
+def start(
+    name: Annotated[str, typer.Argument(help="Starting weights, one of `starts` in the parameters.")],
+    weights: WeightsFile,
+    out: WeightsOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Take over weights that runs start from."""
+    chosen = load_params(params, profile)
+    chosen.start(name)
+    from oneshot_vos.stages import start as stage
+
+    stage.run(chosen, name, weights, out)
+
+
 def train(
     run: RunName,
     weights: WeightsFile,
@@ -194,4 +209,4 @@ def figures(
     stage.run(chosen, masks, sets, out)
 
 
-COMMANDS = (data, labels, init, pretrain, train, infer, probe, baseline, evaluate, tables, figures)
+COMMANDS = (data, labels, init, pretrain, start, train, infer, probe, baseline, evaluate, tables, figures)

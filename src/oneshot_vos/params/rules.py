@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from oneshot_vos.networks import NETWORKS
@@ -10,6 +11,7 @@ from oneshot_vos.params.schema import Choices, FigureChoice, Params, Profile, Pr
 from oneshot_vos.registry import suggest
 from oneshot_vos.supervision import STRATEGIES
 
+INITS = ("static", "backbone")  # what every run can start from; further ones are named under `starts`
 _BY_NETWORK = ("networks", "pretrain", "train", "infer")  # sections of a profile with an entry per network
 
 
@@ -74,10 +76,50 @@ def _check_run(params: Choices, key: str, run: Run) -> list[str]:
     spec = STRATEGIES[run.strategy]
     if not spec.recurrent and run.network in NETWORKS and NETWORKS[run.network].recurrent:
         lines.append(f"{where}.strategy: {_not_recurrent(run.strategy, run.network)}")
+    lines += _check_init(params, where, run)
     for field, needed in (("labels", spec.labels), ("given", spec.given)):
         value = getattr(run, field)
         if value != needed:
             lines.append(f"{where}.{field}: strategy '{run.strategy}' goes with {field} '{needed}', not '{value}'")
+    return lines
+
+
+def _check_init(params: Choices, where: str, run: Run) -> list[str]:
+    if run.init in INITS:
+        return []
+    if run.init not in params.starts:
+        known = suggest(run.init, [*INITS, *params.starts])
+        return [f"{where}.init: neither {' nor '.join(INITS)}, nor one of starts: '{run.init}'; {known}"]
+    network = params.starts[run.init].network
+    if network == run.network:
+        return []
+    return [f"{where}.init: '{run.init}' are weights of '{network}', the run trains '{run.network}'"]
+
+
+def check_starts(params: Choices, profile: str) -> list[str]:
+    """Findings about the starting weights: names, networks, and files that are not there and that no run makes."""
+    lines = []
+    for name, start in params.starts.items():
+        where = f"starts.{name}"
+        if name in INITS or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.]*", name):
+            lines.append(f"{where}: a name may hold letters, digits, '_' and '.', and is none of {', '.join(INITS)}")
+        if start.network not in params.networks:
+            known = suggest(start.network, params.networks)
+            lines.append(f"{where}.network: '{start.network}' is not in networks; {known}")
+        made = re.fullmatch(rf"results/{re.escape(profile)}/train/([^/]+)/weights\.safetensors", start.weights)
+        if made and made[1] in params.runs:
+            run = params.runs[made[1]]
+            if run.init == name:
+                lines.append(f"{where}.weights: the run {made[1]} itself starts from them")
+            if run.network != start.network:
+                lines.append(f"{where}.weights: the run {made[1]} trains '{run.network}', not '{start.network}'")
+        elif made:
+            lines.append(f"{where}.weights: {start.weights}: no run of that name; {suggest(made[1], params.runs)}")
+        elif not Path(start.weights).is_file():
+            lines.append(
+                f"{where}.weights: {start.weights}: no such file; expected weights, or those of a run of this profile, "
+                f"results/{profile}/train/RUN/weights.safetensors"
+            )
     return lines
 
 

@@ -209,13 +209,20 @@ def _strategy(value: object) -> object:
     return value
 
 
+class Start(Strict):
+    """Weights that runs start from by name, as `init`."""
+
+    network: str
+    weights: str  # a file: of ours, or an official one; it may be a result of the profile, such as a run's weights
+
+
 class Run(Strict):
     """One trained network."""
 
     network: str
     entry: Annotated[Any, AfterValidator(_strategy)] = Field(alias="strategy")  # a name, or {name: …} with settings
     labels: Labels
-    init: Literal["static", "backbone"]  # start from pretraining on static images, or from the backbone alone
+    init: str  # static: from pretraining on images; backbone: from the backbone alone; or one of `starts`
     seed: NonNegative
     given: Literal["first", "empty"] = "first"  # what inference shows of a video's masks; the strategy says which
     train: dict[str, Any] = Field(default_factory=dict)  # what differs from the recipe and the profile
@@ -253,6 +260,7 @@ class Choices(Strict):
     profile_name: str = Field(alias="profile")
     networks: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     table1_strategy: dict[str, str]
+    starts: dict[str, Start]
     runs: dict[str, Run]
 
 
@@ -292,6 +300,7 @@ class Params:
     profile_name: str
     networks: tuple[str, ...]
     table1_strategy: dict[str, str]
+    starts: dict[str, Start]
     runs: dict[str, Run]
     profile: Profile
     trainings: dict[str, Training]  # of every run
@@ -303,6 +312,13 @@ class Params:
         if key not in self.runs:
             raise UserError(f"unknown run '{key}': {suggest(key, list(self.runs))}")
         return self.runs[key]
+
+    def start(self, name: str) -> Start:
+        """The starting weights of this name; `UserError` with the nearest name if there are none."""
+        if name not in self.starts:
+            known = suggest(name, self.starts) if self.starts else "there is none"
+            raise UserError(f"unknown start '{name}': {known}")
+        return self.starts[name]
 
     def training(self, key: str) -> Training:
         """How the run of this name is trained."""
