@@ -114,6 +114,22 @@ def train(
     stage.run(chosen, run, weights, labels, out, snapshots, curves)
 
 
+def pseudo(
+    name: Annotated[str, typer.Argument(help="Labels to make, one of `pseudo` in the parameters.")],
+    weights: Annotated[Path, typer.Option(help="Weights of the network that makes them.")],
+    labels: Annotated[Path, typer.Option(help="Folder that the command `labels` wrote, with one mask per video.")],
+    out: FolderOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Label every frame of the training videos with a trained network."""
+    chosen = load_params(params, profile)
+    chosen.pseudo_labels(name)
+    from oneshot_vos.stages import pseudo as stage
+
+    stage.run(chosen, name, weights, labels, out)
+
+
 def infer(
     run: RunName,
     weights: WeightsFile,
@@ -209,4 +225,4 @@ def figures(
     stage.run(chosen, masks, sets, out)
 
 
-COMMANDS = (data, labels, init, pretrain, start, train, infer, probe, baseline, evaluate, tables, figures)
+COMMANDS = (data, labels, init, pretrain, start, train, pseudo, infer, probe, baseline, evaluate, tables, figures)

@@ -15,6 +15,7 @@ from oneshot_vos.params.layers import Layer, Layered, put_together
 from oneshot_vos.params.rules import (
     check_names,
     check_profile,
+    check_pseudo,
     check_runs,
     check_starts,
     check_trainings,
@@ -104,7 +105,7 @@ class _Files:
         recipes = dict(self._recipes(choices))
         found = {file.stem: file for file in sorted(self._config("profiles").glob("*.yaml"))}
         first = choices.profile_name if wanted is None else wanted
-        lines = check_runs(choices) + check_starts(choices, first)
+        lines = check_runs(choices) + check_starts(choices, first) + check_pseudo(choices)
         self.findings[:0] = [f"{self.path}: {line}" for line in lines]
         if first not in found:
             known = suggest(first, found) if found else "there is none. Copy the folder config beside it"
@@ -202,6 +203,7 @@ class _Files:
             networks=choices.networks,
             table1_strategy=choices.table1_strategy,
             starts=choices.starts,
+            pseudo=choices.pseudo,
             runs=choices.runs,
             profile=profile,
             trainings=trainings,
@@ -216,7 +218,7 @@ class _Files:
 def _by_itself(choices: Choices, own: ProfileFile) -> Choices:
     """What a profile that is not in force is checked for: the networks that it has values for, and no run."""
     networks = tuple(network for network in choices.networks if network in own.train)
-    return choices.model_copy(update={"runs": {}, "starts": {}, "networks": networks})
+    return choices.model_copy(update={"runs": {}, "starts": {}, "pseudo": {}, "networks": networks})
 
 
 def _section(

@@ -11,6 +11,7 @@ from oneshot_vos.params.schema import Choices, FigureChoice, Params, Profile, Pr
 from oneshot_vos.registry import suggest
 from oneshot_vos.supervision import STRATEGIES
 
+LABELS = ("first", "every")  # what the stage `labels` makes; further ones are named under `pseudo`
 INITS = ("static", "backbone")  # what every run can start from; further ones are named under `starts`
 _BY_NETWORK = ("networks", "pretrain", "train", "infer")  # sections of a profile with an entry per network
 
@@ -77,10 +78,12 @@ def _check_run(params: Choices, key: str, run: Run) -> list[str]:
     if not spec.recurrent and run.network in NETWORKS and NETWORKS[run.network].recurrent:
         lines.append(f"{where}.strategy: {_not_recurrent(run.strategy, run.network)}")
     lines += _check_init(params, where, run)
-    for field, needed in (("labels", spec.labels), ("given", spec.given)):
+    fitting = list(params.pseudo) if spec.labels == "pseudo" else [spec.labels]
+    for field, needed in (("labels", fitting), ("given", [spec.given])):
         value = getattr(run, field)
-        if value != needed:
-            lines.append(f"{where}.{field}: strategy '{run.strategy}' goes with {field} '{needed}', not '{value}'")
+        if value not in needed:
+            known = " or ".join(f"'{each}'" for each in needed) or "of pseudo, which names none"
+            lines.append(f"{where}.{field}: strategy '{run.strategy}' goes with {field} {known}, not '{value}'")
     return lines
 
 
@@ -120,6 +123,24 @@ def check_starts(params: Choices, profile: str) -> list[str]:
                 f"{where}.weights: {start.weights}: no such file; expected weights, or those of a run of this profile, "
                 f"results/{profile}/train/RUN/weights.safetensors"
             )
+    return lines
+
+
+def check_pseudo(params: Choices) -> list[str]:
+    """Findings about pseudo labels: names, and the runs whose networks make them."""
+    lines = []
+    for name, choice in params.pseudo.items():
+        where, run = f"pseudo.{name}", params.runs.get(choice.run)
+        if name in LABELS or not re.fullmatch(r"(?!s[0-9]+$)[A-Za-z0-9_.]+", name):
+            lines.append(f"{where}: a name may hold letters, digits, '_' and '.', and is none of {', '.join(LABELS)}")
+        if run is None:
+            lines.append(f"{where}.run: no run '{choice.run}'; {suggest(choice.run, params.runs)}")
+        elif run.network != choice.network:
+            lines.append(f"{where}.network: the run {choice.run} trains '{run.network}', not '{choice.network}'")
+        elif run.labels == name:
+            lines.append(f"{where}.run: {choice.run} is trained on these labels itself")
+        elif run.given == "empty":
+            lines.append(f"{where}.run: {choice.run} is shown no object; expected a run that inference gives a mask")
     return lines
 
 

@@ -209,6 +209,15 @@ def _strategy(value: object) -> object:
     return value
 
 
+class PseudoLabels(Strict):
+    """Labels that a network makes, and which of them training may use; 0 leaves none out."""
+
+    network: str
+    run: str  # whose weights make them
+    confidence: Annotated[float, Field(ge=0.0, lt=1.0)]  # less sure pixels are void
+    agreement: Annotated[float, Field(ge=0.0, lt=1.0)]  # frames in which the two time directions agree less have none
+
+
 class Start(Strict):
     """Weights that runs start from by name, as `init`."""
 
@@ -221,7 +230,7 @@ class Run(Strict):
 
     network: str
     entry: Annotated[Any, AfterValidator(_strategy)] = Field(alias="strategy")  # a name, or {name: …} with settings
-    labels: Labels
+    labels: str  # first, every, or one of `pseudo`
     init: str  # static: from pretraining on images; backbone: from the backbone alone; or one of `starts`
     seed: NonNegative
     given: Literal["first", "empty"] = "first"  # what inference shows of a video's masks; the strategy says which
@@ -261,6 +270,7 @@ class Choices(Strict):
     networks: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     table1_strategy: dict[str, str]
     starts: dict[str, Start]
+    pseudo: dict[str, PseudoLabels]
     runs: dict[str, Run]
 
 
@@ -301,6 +311,7 @@ class Params:
     networks: tuple[str, ...]
     table1_strategy: dict[str, str]
     starts: dict[str, Start]
+    pseudo: dict[str, PseudoLabels]
     runs: dict[str, Run]
     profile: Profile
     trainings: dict[str, Training]  # of every run
@@ -319,6 +330,13 @@ class Params:
             known = suggest(name, self.starts) if self.starts else "there is none"
             raise UserError(f"unknown start '{name}': {known}")
         return self.starts[name]
+
+    def pseudo_labels(self, name: str) -> PseudoLabels:
+        """The pseudo labels of this name; `UserError` with the nearest name if there are none."""
+        if name not in self.pseudo:
+            known = suggest(name, self.pseudo) if self.pseudo else "there are none"
+            raise UserError(f"unknown pseudo labels '{name}': {known}")
+        return self.pseudo[name]
 
     def training(self, key: str) -> Training:
         """How the run of this name is trained."""
