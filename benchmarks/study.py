@@ -3,11 +3,11 @@
     python benchmarks/study.py [--cores 16] [--minutes 8] [--only GLOB] [--seeds 0 1 2] [--gpu 0] [--params study.yaml]
         [--vary REGEX] [--work build/study] [--out DIR] [--resume STATE.tar ...]
 
-Every run of `--params` (those that `--vary` matches once per seed, by default all but extensions), each stage a process of one thread, at most `--cores` of them
-at a time: what ORDER says first, then the longest. `--gpu N`: N trainings at a time share the GPU, the others take a
-core each; by default all of them do. Before the time is up, trainings save a checkpoint and end: SCORING seconds (a
-quarter of a short time) are for the masks and scores of finished ones. The same command resumes, and what is done is
-not repeated.
+Every run of `--params` (those that `--vary` matches once per seed, by default all but extensions), each stage a process
+of one thread, at most `--cores` of them at a time: what ORDER says first, then the longest. `--gpu N`: N trainings at a
+time share the GPU, the others take a core each; by default all of them do. Before the time is up, trainings save a
+checkpoint and end: SCORING seconds (a quarter of a short time) are for the masks and scores of finished ones. The same
+command resumes, and what is done is not repeated.
 
 `--out` gets at most 8 files: status.json, summary.md, takeoff.png, results.tar.gz (scores, tables, curves, probes), and
 state-1.tar to state-4.tar (pretrained weights, checkpoints, finished weights, as far as they fit), which `--resume`

@@ -142,9 +142,10 @@ def infer(
     """Segment the evaluation sets with a trained network: one archive of masks per set."""
     chosen = load_params(params, profile)
     chosen.run(run)
+    from oneshot_vos.fetch.weights import find_weights
     from oneshot_vos.stages import infer as stage
 
-    stage.run(chosen, run, weights, snapshots, sets, out)
+    stage.run(chosen, run, find_weights(weights), snapshots, sets, out)
 
 
 def probe(

@@ -25,6 +25,7 @@ def with_every_stage() -> Pipeline:
     with TemporaryDirectory() as folder:
         root = Path(folder)
         content = yaml.load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+        content["pseudo"] = {"made": {"network": "stcn", "run": "stcn-two_step-static"}}
         content["starts"] = {"mine": {"network": "xmem", "weights": "mine.safetensors"}}
         yaml.dump(content, root / "params.yaml")
         shutil.copyfile(REPOSITORY / "dvc.yaml", root / "dvc.yaml")
@@ -95,8 +96,8 @@ def network_of(stage: str, item: str) -> str | None:
     """The network of a job of the stages that run one."""
     if stage in ("init", "pretrain"):
         return item
-    if stage == "start":
-        return PIPELINE.scope["starts"][item]["network"]
+    if stage in ("start", "pseudo"):
+        return PIPELINE.scope[{"start": "starts"}.get(stage, stage)][item]["network"]
     return PIPELINE.scope["runs"][item]["network"] if stage in ("train", "infer", "probe") else None
 
 
