@@ -9,6 +9,7 @@ from oneshot_vos.networks import NETWORKS
 from oneshot_vos.params.data import Data, YouTubeVideos
 from oneshot_vos.params.schema import Choices, FigureChoice, Params, Profile, ProfileFile, Run, Training
 from oneshot_vos.registry import suggest
+from oneshot_vos.shipped import WEIGHTS
 from oneshot_vos.supervision import STRATEGIES
 
 LABELS = ("first", "every")  # what the stage `labels` makes; further ones are named under `pseudo`
@@ -121,9 +122,14 @@ def check_starts(params: Choices, profile: str) -> list[str]:
         elif not Path(start.weights).is_file():
             lines.append(
                 f"{where}.weights: {start.weights}: no such file; expected weights, or those of a run of this profile, "
-                f"results/{profile}/train/RUN/weights.safetensors"
+                f"results/{profile}/train/RUN/weights.safetensors{_mended(start.weights)}"
             )
     return lines
+
+
+def _mended(weights: str) -> str:
+    """What to write for words that `segment` knows: the pipelines follow a file."""
+    return f". The network that ships is {WEIGHTS}" if weights == "shipped" else ""
 
 
 def check_pseudo(params: Choices) -> list[str]:

@@ -38,6 +38,7 @@ STRATEGIES: Registry[StrategySpec] = Registry(
         "t_step": StrategySpec("oneshot_vos.supervision.backward:TStep"),
         "two_step": StrategySpec("oneshot_vos.supervision.backward:TwoStep", shortest_clip=3),
         "one_step": StrategySpec("oneshot_vos.supervision.backward:OneStep", recurrent=False),
+        "ema_teacher": StrategySpec("oneshot_vos.supervision.ema_teacher:EMATeacher", shortest_clip=3),
         "empty": StrategySpec("oneshot_vos.supervision.empty:EmptyReference", shortest_clip=3, given="empty"),
     },
 )
