@@ -434,6 +434,25 @@ def test_a_start_is_refused(tmp_path: Path, name: str, network: str, weights: st
         assert message.splitlines()[0].endswith("1 problem")
 
 
+@pytest.mark.parametrize(
+    ("name", "run", "expected"),
+    [
+        ("every", "stcn-two_step-static", "pseudo.every: a name may hold letters, digits, '_' and '.', and is none of"),
+        ("made", "stcn-two_stp-static", "pseudo.made.run: no run 'stcn-two_stp-static'; did you mean 'stcn-two_step-s"),
+        ("made", "xmem-two_step-static", "pseudo.made.network: the run xmem-two_step-static trains 'xmem', not 'stcn'"),
+        ("made", "stcn-pseudo-static-made", "pseudo.made.run: stcn-pseudo-static-made is trained on these labels"),
+        ("other", "stcn-two_step-static", "strategy 'pseudo' goes with labels 'other', not 'made'"),
+    ],
+)
+def test_pseudo_labels_are_refused(tmp_path: Path, name: str, run: str, expected: str) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["pseudo"] = {name: {"network": "stcn", "run": run, "confidence": 0.5, "agreement": 0.5}}
+        own = {**document["runs"]["stcn-two_step-static"], "strategy": "pseudo", "labels": "made"}
+        document["runs"]["stcn-pseudo-static-made"] = own
+
+    assert expected in message_after(tmp_path, change)
+
+
 def test_a_run_starts_from_what_another_one_makes(tmp_path: Path) -> None:
     document = deepcopy(DOCUMENT)
     document["starts"] = {"mine": {"network": "stcn", "weights": MADE.format("stcn-two_step-static")}}
