@@ -160,6 +160,12 @@ SKIP = {"values": [1, 2, 3, 2]}
 SOURCE = {"mini-train": {"copies": 1, "skip_divisor": 1, "items": "videos"}}
 
 
+def two_shot(document: dict[str, Any]) -> None:
+    """A run with two masks of a video, whose name does not say so."""
+    document["labels"]["two"] = {"frames": "random", "per_video": 2, "seed": 0}
+    document["runs"]["stcn-two_step-static"]["labels"] = "two"
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -253,6 +259,17 @@ SOURCE = {"mini-train": {"copies": 1, "skip_divisor": 1, "items": "videos"}}
         (put("runs.stcn-full-static.network", "xmem"), "its fields spell the name 'xmem-full-static'"),
         (put("runs.stcn-full-static.labels", "first"), "strategy 'full' goes with labels 'every', not 'first'"),
         (put("runs.stcn-two_step-static.labels", "every"), "strategy 'two_step' goes with labels 'first', not 'every'"),
+        (put("runs.stcn-two_step-static.labels", "frist"), "labels: unknown 'frist'; did you mean 'first'?"),
+        (put("labels.two", {"frames": "random", "per_video": 2}), "labels.two: frames: random needs seed"),
+        (put("labels.two", {"frames": "first"}), "labels.two: frames: first needs per_video"),
+        (put("labels.two", {"frames": 3, "per_video": 0}), "labels.two.per_video: should be greater than or equal to"),
+        (put("labels.two", {"frames": -1, "per_video": 1}), "labels.two.frames"),
+        (put("labels.two", {"frames": "every", "per_video": 2}), "labels.two: frames: every takes no per_video"),
+        (put("labels.two", {"frames": 2, "per_video": 2, "seed": 0}), "labels.two: frames: 2 takes no seed"),
+        (put("labels.first.per_video", 2), "labels.first: must be {frames: first, per_video: 1}, as its name says"),
+        (put("labels.a/b", {"frames": "first", "per_video": 2}), "labels.a/b: a name may hold letters"),
+        (lambda document: document.pop("labels"), "params.yaml: labels: missing"),
+        (two_shot, "runs.stcn-two_step-static: its fields spell the name 'stcn-two_step-static-two'"),
         (put("runs.stcn-full-static.strategy", "two-step"), "strategy: unknown 'two-step'; did you mean 'two_step'?"),
         (put("networks", ["stcn", "xmem"]), "runs.cutie-full-static.network: 'cutie' is not in networks"),
         (put("table1_strategy.xmem", "full_step"), "table1_strategy.xmem: unknown 'full_step'"),

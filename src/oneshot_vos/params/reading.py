@@ -192,6 +192,7 @@ class _Files:
         params = Params(
             profile_name=Path(file).stem,
             networks=choices.networks,
+            labels=choices.labels,
             table1_strategy=choices.table1_strategy,
             runs=choices.runs,
             profile=profile,

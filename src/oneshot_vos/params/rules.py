@@ -6,10 +6,21 @@ from typing import Any
 
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.params.data import Data, YouTubeVideos
-from oneshot_vos.params.schema import Choices, FigureChoice, Params, Profile, ProfileFile, Run, Training
+from oneshot_vos.params.schema import (
+    PAPER_LABELS,
+    Choices,
+    FigureChoice,
+    LabelChoice,
+    Params,
+    Profile,
+    ProfileFile,
+    Run,
+    Training,
+)
 from oneshot_vos.registry import suggest
 from oneshot_vos.supervision import STRATEGIES
 
+_WORD = "(?!s[0-9]+$)[A-Za-z0-9_.]+"  # what tells names apart: no path, and nothing like a seed
 _BY_NETWORK = ("networks", "pretrain", "train", "infer")  # sections of a profile with an entry per network
 
 
@@ -24,9 +35,26 @@ def check_runs(params: Choices) -> list[str]:
         lines.append("networks: a network is named twice")
     for network in dict.fromkeys(params.networks):
         lines += _check_table1(params, network)
+    for name, choice in params.labels.items():
+        lines += _check_labels(name, choice)
     for key, run in params.runs.items():
         lines += _check_run(params, key, run)
     return lines + list(_check_seeds(params))
+
+
+# What the paper's own labels are; the tables rely on their names.
+_AS_PUBLISHED = {"first": LabelChoice(frames="first", per_video=1), "every": LabelChoice(frames="every")}
+
+
+def _check_labels(name: str, choice: LabelChoice) -> list[str]:
+    if not re.fullmatch(_WORD, name):
+        return [f"labels.{name}: a name may hold letters, digits, '_' and '.' only, and not look like a seed"]
+    if name in PAPER_LABELS and choice != _AS_PUBLISHED[name]:
+        values = ", ".join(
+            f"{key}: {value}" for key, value in _AS_PUBLISHED[name].model_dump(exclude_none=True).items()
+        )
+        return [f"labels.{name}: must be {{{values}}}, as its name says; give others a name of their own"]
+    return []
 
 
 def _check_seeds(params: Choices) -> Iterator[str]:
@@ -74,17 +102,21 @@ def _check_run(params: Choices, key: str, run: Run) -> list[str]:
     spec = STRATEGIES[run.strategy]
     if not spec.recurrent and run.network in NETWORKS and NETWORKS[run.network].recurrent:
         lines.append(f"{where}.strategy: {_not_recurrent(run.strategy, run.network)}")
-    for field, needed in (("labels", spec.labels), ("given", spec.given)):
+    fitting = [name for name, choice in params.labels.items() if (choice.frames == "every") == (spec.labels == "every")]
+    for field, needed in (("labels", fitting), ("given", [spec.given])):
         value = getattr(run, field)
-        if value != needed:
-            lines.append(f"{where}.{field}: strategy '{run.strategy}' goes with {field} '{needed}', not '{value}'")
+        if field == "labels" and value not in params.labels:
+            lines.append(f"{where}.labels: unknown '{value}'; {suggest(value, list(params.labels))}")
+        elif value not in needed:
+            known = " or ".join(f"'{name}'" for name in needed) or f"other than {value}, which labels has to name"
+            lines.append(f"{where}.{field}: strategy '{run.strategy}' goes with {field} {known}, not '{value}'")
     return lines
 
 
 def _spelled(key: str, run: Run) -> bool:
     """Whether the name is what the fields spell, or that and a word which does not look like a seed."""
     rest = key.removeprefix(run.key)
-    return key.startswith(run.key) and (not rest or bool(re.fullmatch(r"-(?!s[0-9]+$)[A-Za-z0-9_.]+", rest)))
+    return key.startswith(run.key) and (not rest or bool(re.fullmatch(f"-{_WORD}", rest)))
 
 
 def _not_recurrent(strategy: str, network: str) -> str:

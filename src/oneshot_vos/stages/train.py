@@ -9,6 +9,7 @@ from oneshot_vos.clips.sampling import FULL_SAMPLERS, Curriculum, OneShotSampler
 from oneshot_vos.clips.transforms import CLIP_RECIPES
 from oneshot_vos.errors import UserError
 from oneshot_vos.params import Params
+from oneshot_vos.supervision import STRATEGIES
 from oneshot_vos.training.job import Job, Outputs, Snapshots, train_network
 from oneshot_vos.videos.index import read_index
 
@@ -54,7 +55,7 @@ def clips_of_run(params: Params, run_key: str, sources: Sequence[ClipSource]) ->
     clips = recipe.clips
     return ClipDataset(
         sources,
-        FULL_SAMPLERS[recipe.sampler]() if chosen.labels == "every" else OneShotSampler(),
+        FULL_SAMPLERS[recipe.sampler]() if STRATEGIES[chosen.strategy].labels == "every" else OneShotSampler(),
         CLIP_RECIPES[recipe.augmentation](
             recipe.crop,
             exact=recipe.transforms == "exact",
