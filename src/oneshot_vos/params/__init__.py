@@ -11,7 +11,7 @@ needs torch.
 """
 
 from oneshot_vos.params.blocks import Strict
-from oneshot_vos.params.data import Data, DavisSet, PairsSet, YouTubeVideos
+from oneshot_vos.params.data import Data, DavisSet, PairsSet, ServerSet, YouTubeVideos
 from oneshot_vos.params.reading import load_params, load_profiles, require_none, show_run
 from oneshot_vos.params.schema import (
     PAPER_LABELS,
@@ -38,6 +38,7 @@ __all__ = [
     "Profile",
     "Run",
     "Schedule",
+    "ServerSet",
     "Strict",
     "Training",
     "YouTubeVideos",

@@ -220,7 +220,7 @@ def _check_shown(profile: Profile) -> list[str]:
 _USES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "train": (("davis", "youtube"), ("train", "train-part")),
     "pretrain": (("pairs",), ()),
-    "evaluate": (("davis", "youtube"), ("held-out", "valid")),
+    "evaluate": (("davis", "server", "youtube"), ("held-out", "valid")),
 }
 
 
