@@ -12,7 +12,14 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.inference_settings import settings_of
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.params.layers import Layer, Layered, put_together
-from oneshot_vos.params.rules import check_names, check_profile, check_runs, check_trainings, check_weight_files
+from oneshot_vos.params.rules import (
+    check_names,
+    check_profile,
+    check_runs,
+    check_trainings,
+    check_trunks,
+    check_weight_files,
+)
 from oneshot_vos.params.schema import Choices, InferBlock, Params, Profile, ProfileFile, RecipeFile, Training
 from oneshot_vos.registry import suggest
 from oneshot_vos.strict_yaml import explain, read_yaml
@@ -201,7 +208,7 @@ class _Files:
             layers=layers,
         )
         self.findings += [f"{file}: {line}" for line in check_profile(params) + check_weight_files(profile, own)]
-        self.findings += check_trainings(params)
+        self.findings += check_trainings(params) + check_trunks(params)
         return params
 
 

@@ -195,6 +195,29 @@ def check_trainings(params: Params) -> list[str]:
     ]
 
 
+# Arguments of residual trunks, by what takes their place.
+_RESIDUAL = {
+    replaced: tuple(f"{part}_{what}" for part in parts for what in ("block", "widths", "depths"))
+    for replaced, parts in (("trunk", ("key", "pixel")), ("value_trunk", ("value", "mask")))
+}
+
+
+def check_trunks(params: Params) -> list[str]:
+    """Findings, each with its file, about arguments of a trunk in whose place there is another: they change nothing."""
+    lines = []
+    for network in params.networks:
+        layered = params.layers.get(f"networks.{network}")
+        for trunk, residual in _RESIDUAL.items():
+            if layered and layered.values.get(trunk):
+                lines += [
+                    f"{layered.place(name)}: describes the trunk that {trunk} ({layered.place(trunk)}) takes the place "
+                    "of; leave one of the two out"
+                    for name in residual
+                    if name in layered.values
+                ]
+    return lines
+
+
 def _named(keys: list[str], verb: str) -> str:
     return f"the run {keys[0]} {verb}s" if len(keys) == 1 else f"the run {keys[0]} and {len(keys) - 1} more {verb}"
 
