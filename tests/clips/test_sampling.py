@@ -41,9 +41,15 @@ def test_one_shot_from_the_first_frame_reaches_every_gap():
     assert {c - b for _, b, c in clips} == {1, 2, 3, 4, 5}
 
 
-def test_one_shot_uses_only_the_first_of_several_labels():
+def test_one_shot_clips_start_at_each_of_several_labels():
     rng = np.random.default_rng(0)
-    assert {OneShotSampler().sample(20, [4, 9, 15], 3, 4, rng)[0] for _ in range(50)} == {4}
+    assert {OneShotSampler().sample(20, [4, 9, 15], 3, 4, rng)[0] for _ in range(50)} == {4, 9, 15}
+
+
+def test_a_second_label_draws_and_a_single_one_does_not():
+    """What a training with one label per video draws stays what it was."""
+    one, two = np.random.default_rng(0), np.random.default_rng(0)
+    assert OneShotSampler().sample(20, [0], 3, 4, one) == [0, *np.cumsum(two.integers(1, 5, 2)).tolist()]
 
 
 def test_one_shot_goes_both_ways_from_the_middle():
