@@ -72,7 +72,10 @@ app = typer.Typer(
 
 TrainedWeights = Annotated[
     Path | None,
-    typer.Option("--weights", help="Trained weights, or official ones (.pth); default: the network that ships."),
+    typer.Option(
+        "--weights",
+        help="Trained weights, official ones (.pth), or their name, as cutie-base-mega; default: those that ship.",
+    ),
 ]
 AnyModel = Annotated[str | None, typer.Option("--network", help="Network; default: as the weights tell.")]
 WithProbabilities = Annotated[bool, typer.Option("--probabilities", help="Also one 8-bit image per object and frame.")]
@@ -96,6 +99,14 @@ SceneCuts = Annotated[
     typer.Option("--scene-cuts/--no-scene-cuts", help="Forget the last moments where a scene certainly ends; logged."),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU if there is one.")]
+
+
+def named(weights: Path | None) -> Path | None:
+    """The file that `--weights` is or names."""
+    from oneshot_vos.fetch.weights import find_weights
+
+    return find_weights(weights) if weights else None
+
 
 for command in pipeline_commands.COMMANDS:
     app.command()(command)
@@ -191,7 +202,7 @@ def segment(
         *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
         *(object_chunk, scene_cuts),
     )
-    stage.run(video, mask, weights, network, out, options, typer.echo)
+    stage.run(video, mask, named(weights), network, out, options, typer.echo)
 
 
 @app.command()
@@ -221,7 +232,9 @@ def segment_all(
         *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
         *(object_chunk, scene_cuts),
     )
-    stage.run_all(folder, images, annotations, weights, network, out, options, typer.echo, first_only=first_only)
+    stage.run_all(
+        *(folder, images, annotations, named(weights), network, out, options, typer.echo), first_only=first_only
+    )
 
 
 @app.command()
@@ -290,19 +303,35 @@ def check_data(
 
 @app.command()
 def check_server_zip(
-    archive: Annotated[Path, typer.Argument(help="Archive for the YouTube-VOS server, from here or from elsewhere.")],
+    archive: Annotated[Path, typer.Argument(help="Archive for a benchmark's server, from here or from elsewhere.")],
     index: Annotated[Path, typer.Option(help="Index of the set, as the command `data` writes it.")],
 ) -> None:
-    """Check an archive against all that the YouTube-VOS server expects."""
+    """Check an archive against all that the server of YouTube-VOS, DAVIS, MOSE or LVOS expects."""
     from oneshot_vos.evaluation.server_zip import check_server_zip as check
     from oneshot_vos.videos.objects_index import read_youtube_index
 
     chosen = read_youtube_index(index)
     if chosen is None:
-        raise UserError(f"{index}: holds no set of YouTube-VOS; expected the index of one, as `data` writes it")
+        raise UserError(f"{index}: holds no set that a server scores; expected the index of one, as `data` writes it")
     check(archive, chosen)
     frames = sum(len(each.required) for each in chosen.videos)
     typer.echo(f"{archive}: in order; {len(chosen.videos)} videos, {frames} masks")
+
+
+@app.command()
+def pack(
+    folder: Annotated[Path, typer.Argument(help="Videos in the layout of DAVIS, with the masks of the package.")],
+    masks: Annotated[Path, typer.Argument(help="Masks to hand in: what `segment-all` wrote, a folder or a zip.")],
+    server: Annotated[Literal["davis", "mose", "lvos"], typer.Option(help="Whose server.")],
+    out: Annotated[Path, typer.Option("--out", help="File for the archive.")],
+    images: Annotated[str, typer.Option(help="Sub-folder of the frames.")] = "JPEGImages",
+    annotations: Annotated[str, typer.Option(help="Sub-folder of the masks.")] = "Annotations",
+    list_file: Annotated[str | None, typer.Option("--list", help="File below FOLDER with video names.")] = None,
+) -> None:
+    """Pack masks for the server of DAVIS test-dev, MOSE or LVOS, and check all that it expects."""
+    from oneshot_vos.stages import pack as stage
+
+    stage.run(folder, images, annotations, list_file, masks, server, out)
 
 
 @app.command()

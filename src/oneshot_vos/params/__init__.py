@@ -11,22 +11,36 @@ needs torch.
 """
 
 from oneshot_vos.params.blocks import Strict
-from oneshot_vos.params.data import Data, DavisSet, PairsSet, YouTubeVideos
+from oneshot_vos.params.data import Data, DavisSet, PairsSet, ServerSet, YouTubeVideos
 from oneshot_vos.params.reading import load_params, load_profiles, require_none, show_run
-from oneshot_vos.params.schema import FigureChoice, Labels, Optimiser, Params, Profile, Run, Schedule, Training
+from oneshot_vos.params.schema import (
+    PAPER_LABELS,
+    FigureChoice,
+    LabelChoice,
+    Optimiser,
+    Params,
+    Profile,
+    PseudoLabels,
+    Run,
+    Schedule,
+    Training,
+)
 from oneshot_vos.registry import require_arguments
 
 __all__ = [
+    "PAPER_LABELS",
     "Data",
     "DavisSet",
     "FigureChoice",
-    "Labels",
+    "LabelChoice",
     "Optimiser",
     "PairsSet",
     "Params",
     "Profile",
+    "PseudoLabels",
     "Run",
     "Schedule",
+    "ServerSet",
     "Strict",
     "Training",
     "YouTubeVideos",

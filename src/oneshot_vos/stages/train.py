@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from oneshot_vos.clips.dataset import ClipDataset, ClipSource
-from oneshot_vos.clips.sampling import FULL_SAMPLERS, Curriculum, OneShotSampler
+from oneshot_vos.clips.sampling import FULL_SAMPLERS, AnchoredSampler, ClipSampler, Curriculum, OneShotSampler
 from oneshot_vos.clips.transforms import CLIP_RECIPES
 from oneshot_vos.errors import UserError
 from oneshot_vos.params import Params
+from oneshot_vos.supervision import STRATEGIES
 from oneshot_vos.training.job import Job, Outputs, Snapshots, train_network
 from oneshot_vos.videos.index import read_index
+
+# By the labels of a strategy; all others draw as the recipe says.
+_SAMPLERS: dict[str, type[ClipSampler]] = {"some": OneShotSampler, "pseudo": AnchoredSampler}
 
 
 def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, snapshots: Path, curves: Path) -> None:
@@ -54,7 +58,7 @@ def clips_of_run(params: Params, run_key: str, sources: Sequence[ClipSource]) ->
     clips = recipe.clips
     return ClipDataset(
         sources,
-        FULL_SAMPLERS[recipe.sampler]() if chosen.labels == "every" else OneShotSampler(),
+        _SAMPLERS.get(STRATEGIES[chosen.strategy].labels, FULL_SAMPLERS[recipe.sampler])(),
         CLIP_RECIPES[recipe.augmentation](
             recipe.crop,
             exact=recipe.transforms == "exact",
