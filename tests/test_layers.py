@@ -26,6 +26,7 @@ RANKS = {
     "training": 7,
     "inference": 8,
     "evaluation": 9,
+    "adaptation": 10,
     "reporting": 10,
     "stages": 11,
     "pipeline_commands": 12,

@@ -225,6 +225,26 @@ def segment_all(
 
 
 @app.command()
+def adapt(
+    recordings: Annotated[Path, typer.Argument(help="Folder with `videos` and `masks`: see docs/own-videos.md.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for all results; default: adapted/<recordings>.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights to start from; default: the network that ships.")
+    ] = None,
+    network: AnyModel = None,
+    budget: Annotated[str, typer.Option(help="Time for all of it: 90s, 20m, 1.5h.")] = "20m",
+    iterations: Annotated[
+        int | None, typer.Option(min=0, help="Of the training, whatever the budget; 0: segment without training.")
+    ] = None,
+    device: Device = None,
+) -> None:
+    """Adapt a network to videos with a mask each, and segment every frame of them; rerun to resume."""
+    from oneshot_vos.stages import adapt as stage
+
+    stage.run(recordings, out, weights, network, budget, device, iterations)
+
+
+@app.command()
 def import_videos(
     source: Annotated[Path, typer.Argument(help="Folder with `videos` and `masks`: see docs/own-videos.md.")],
     out: Annotated[Path, typer.Argument(help="Folder for frames and masks, as training reads them.")],

@@ -29,7 +29,7 @@ from oneshot_vos.videos.frames import FrameSource, open_frames
 from oneshot_vos.videos.masks import read_mask
 
 PALETTE = "palette"  # the form that is always there
-_SHORT_SIDE = 480  # pixels, the official size of evaluation; smaller videos are not enlarged
+SHORT_SIDE = 480  # pixels, the official size of evaluation; smaller videos are not enlarged
 _WHOLE = 0  # as a shorter side: frames are not reduced
 _SAVE_EVERY = 300.0  # seconds
 
@@ -49,7 +49,7 @@ class Options:
     object_chunk: int | None = None
     scene_cuts: bool = True
 
-    def settings(self, network: str, size: tuple[int, int], usual: int = _SHORT_SIDE) -> InferenceSettings:
+    def settings(self, network: str, size: tuple[int, int], usual: int = SHORT_SIDE) -> InferenceSettings:
         """Inference settings for a video of this height and width; `usual`: the network's shorter side."""
         settings = settings_of(NETWORKS[network].inference)
         if self.memory_every is not None:
@@ -125,12 +125,12 @@ class Segmenter:
     def __init__(self, weights: Path | None, network: str | None, say: Say, device: str | None = None) -> None:
         """weights: None for the network that ships."""
         self._weights = weights or shipped.WEIGHTS
-        self._short_side = _SHORT_SIDE if weights else shipped.SHORT_SIDE
+        self._short_side = SHORT_SIDE if weights else shipped.SHORT_SIDE
         self._say = say
         if weights is None:
             say(f"no --weights: the network that ships ({shipped.WEIGHTS.stem}), see docs/model-card.md")
         self.network, self._arguments = architecture(self._weights, network)
-        self._device = _device(device)
+        self._device = choose_device(device)
         self._dtype = choose_precision(self._device, "auto")
         self._network = load_for_inference(self.network, self._arguments, self._weights, self._device)
         self._checksum = sha256_of(self._weights)
@@ -226,7 +226,7 @@ class Segmenter:
         }
 
 
-def _device(name: str | None) -> torch.device:
+def choose_device(name: str | None) -> torch.device:
     """The device of that name, once it is found to work; by default a GPU if there is one."""
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

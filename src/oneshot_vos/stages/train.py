@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from oneshot_vos.clips.dataset import ClipDataset, ClipSource
-from oneshot_vos.clips.sampling import FULL_SAMPLERS, Curriculum, OneShotSampler
+from oneshot_vos.clips.sampling import FULL_SAMPLERS, ClipSampler, Curriculum, OneShotSampler
 from oneshot_vos.clips.transforms import CLIP_RECIPES
 from oneshot_vos.errors import UserError
-from oneshot_vos.params import Params
+from oneshot_vos.params import Params, Training
+from oneshot_vos.params.schema import MaxSkip
 from oneshot_vos.training.job import Job, Outputs, Snapshots, train_network
 from oneshot_vos.videos.index import read_index
 
@@ -51,10 +52,18 @@ def clips_of_run(params: Params, run_key: str, sources: Sequence[ClipSource]) ->
     chosen, recipe = params.run(run_key), params.training(run_key)
     if recipe.max_skip is None:
         raise UserError(f"profile '{params.profile_name}': train.{chosen.network}.max_skip is null; videos need values")
+    sampler = FULL_SAMPLERS[recipe.sampler]() if chosen.labels == "every" else OneShotSampler()
+    return clips_of_recipe(recipe, recipe.max_skip, sampler, chosen.seed, sources)
+
+
+def clips_of_recipe(
+    recipe: Training, max_skip: MaxSkip, sampler: ClipSampler, seed: int, sources: Sequence[ClipSource]
+) -> ClipDataset:
+    """The clips that `sampler` cuts from these sets, as a recipe says."""
     clips = recipe.clips
     return ClipDataset(
         sources,
-        FULL_SAMPLERS[recipe.sampler]() if chosen.labels == "every" else OneShotSampler(),
+        sampler,
         CLIP_RECIPES[recipe.augmentation](
             recipe.crop,
             exact=recipe.transforms == "exact",
@@ -63,8 +72,8 @@ def clips_of_run(params: Params, run_key: str, sources: Sequence[ClipSource]) ->
         ),
         objects=recipe.objects,
         frames=recipe.frames,
-        seed=chosen.seed,
-        max_skip=Curriculum(recipe.max_skip.values, recipe.max_skip.at, recipe.iterations, recipe.batch_size),
+        seed=seed,
+        max_skip=Curriculum(max_skip.values, max_skip.at, recipe.iterations, recipe.batch_size),
         drop_short=clips.short_videos == "drop",
         upright_from=None if clips.affine_until is None else clips.affine_until * recipe.batch_size,
         merge=clips.merge,

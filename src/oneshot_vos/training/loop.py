@@ -46,10 +46,11 @@ def fit(
     world: World,
     title: str,
     snapshots: Collection[int] = (),
+    until: int | None = None,
 ) -> Finished:
     """Train `strategy.network` in place for `recipe.iterations`, resuming from the last checkpoint if there is one.
 
-    After the iterations `snapshots` the weights are also kept in the state folder, as `state.snapshot(iteration)`.
+    until: the iteration to pause after, with a checkpoint; another call resumes. None: the last one. After the iterations `snapshots` the weights are also kept in the state folder, as `state.snapshot(iteration)`.
     Raises `UserError` when the loss is no longer finite, naming the iteration and the clips: not at once, but before
     anything is logged, saved or kept.
     """
@@ -58,7 +59,7 @@ def fit(
             f"batch_size {recipe.batch_size} cannot be shared by {world.size} processes × {recipe.accumulation} "
             "accumulation steps: make it a multiple of their product"
         )
-    network = strategy.network
+    network, end = strategy.network, recipe.iterations if until is None else until
     strategy.to(world.device).train()
     step = TrainingStep(strategy, recipe, seed, world)
     resumed = state.load()
@@ -71,19 +72,19 @@ def fit(
             _log_resumed(title, resumed, world.size)
     start, seconds = (resumed.iteration, resumed.seconds) if resumed else (0, 0.0)
     curve = list(resumed.curve) if resumed else []
-    positions = Positions(world, recipe.batch_size, recipe.accumulation, start, recipe.iterations)
+    positions = Positions(world, recipe.batch_size, recipe.accumulation, start, end)
     batches = load_batches(dataset, positions, recipe.workers, world.device)
     clock = Clock(seconds)
 
     bar = tqdm(total=recipe.iterations, initial=start, desc=title, unit="it", mininterval=2.0, disable=not world.leads)
     with bar, stop_requests() as stop:
-        for iteration in range(start, recipe.iterations):
+        for iteration in range(start, end):
             rate = step(iteration, list(clock.waiting(islice(batches, recipe.accumulation))))
             done = iteration + 1
             bar.update()
-            logs = done % recipe.log_every == 0 or done == recipe.iterations
+            logs = done % recipe.log_every == 0 or done == end
             stop.requested = world.agree_to_stop(stop.requested)
-            saves = done % recipe.checkpoint_every == 0 or done == recipe.iterations or bool(stop.requested)
+            saves = done % recipe.checkpoint_every == 0 or done == end or bool(stop.requested)
             if not (logs or saves or done in snapshots):
                 continue
             terms = step.terms.read()  # every process has to; what is written below is known to be finite
