@@ -65,8 +65,7 @@ def plan_ways(video: Video, step: int) -> list[Way]:
             places = [t + direction * pace * k for k in range(REACH + 1) if pace * k <= reach]
             if len(places) > 1:
                 ways.append(Way(mask, tuple(video.frames[place] for place in places)))
-    chosen = np.unique(np.linspace(0, len(ways) - 1, min(_MOST, len(ways))).round().astype(int)) if ways else []
-    return [ways[place] for place in chosen]
+    return [ways[place * (len(ways) - 1) // (_MOST - 1)] for place in range(_MOST)] if len(ways) > _MOST else ways
 
 
 def measure(network: Network[Any], ways: Mapping[str, Sequence[Way]], title: str) -> Measured:
@@ -106,7 +105,7 @@ def _follow(network: Network[Any], images: Sequence[NDArray[np.uint8]], mask: ND
 def _reduced(way: Way) -> tuple[list[NDArray[np.uint8]], NDArray[Any]]:
     """Frames and mask at the size that they are followed at."""
     mask = read_small_mask(way.mask)
-    height, width = short_side_size(*mask.shape, min(_SHORT_SIDE, *mask.shape))
+    height, width = short_side_size(mask.shape[0], mask.shape[1], min(_SHORT_SIDE, *mask.shape))
     images = [cv2.resize(read_frame(file), (width, height), interpolation=cv2.INTER_AREA) for file in way.frames]
     small = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
     return [image.astype(np.uint8, copy=False) for image in images], small

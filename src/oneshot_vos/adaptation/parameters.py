@@ -52,8 +52,8 @@ def write_parameters(
         "infer": asdict(settings_of(NETWORKS[network].inference)),
     }
     note = (
-        "# What `oneshot-vos adapt` trained. In a checkout, copy this file and the folder config beside it over its own\n"
-        f"# and run `dvc repro train@{run}`. {_kept(share)}\n"
+        "# What `oneshot-vos adapt` trained. In a checkout, copy this file and the folder config beside it over\n"
+        f"# those there, and run `dvc repro train@{run}`. {_kept(share)}\n"
     )
     write_text(folder / "params.yaml", note + _yaml(top))
     write_text(folder / "config/recipes" / f"{network}.yaml", _yaml(own))

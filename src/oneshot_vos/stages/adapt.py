@@ -116,9 +116,12 @@ def _train(state: State, videos: Sequence[Video], budget: Budget, device: torch.
 
     start = state.current_for_pipeline
     kept = this.finish(plan)
-    recipe = kept.recipe.model_copy(update={"iterations": kept.iteration})
     write_parameters(
-        *(state.folder, state.network, state.arguments, recipe, number - 1),
+        state.folder,
+        state.network,
+        state.arguments,
+        kept.recipe.model_copy(update={"iterations": kept.iteration}),
+        number - 1,
         weights=start,
         root=root,
         sets=list(sets),

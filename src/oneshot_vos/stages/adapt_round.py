@@ -116,7 +116,7 @@ class Round:
             keep_first(each, folder / "labels", name)
 
     def plan(self, labels: str, budget: Budget, asked: int | None) -> Plan:
-        """The plan of an interrupted run of this round, or a new one. asked: iterations; None: what the budget gives."""
+        """The plan of an interrupted run of this round, or a new one. asked: iterations, whatever the budget gives."""
         file = self.folder / "plan.json"
         known = Plan(**read_json(file, "the plan of a round")) if file.exists() else None
         if known and known.labels == labels and asked in (None, known.asked):
@@ -147,7 +147,9 @@ class Round:
         course = [(0, _mean(plan.before))]
         for point in plan.points:
             finished = fit(
-                *(strategy, clips, recipe),
+                strategy,
+                clips,
+                recipe,
                 seed=self._seed,
                 state=state,
                 world=World(0, 1, self._device),

@@ -19,7 +19,7 @@ _FORMAT = "oneshot-vos adapt 1"
 
 
 class State:
-    """The file `.state/state.json` of a folder: where it started, its finished rounds, and the weights of each video."""
+    """The file `.state/state.json` of a folder: where it started, its finished rounds, and every video's weights."""
 
     FOLDER = ".state"
 

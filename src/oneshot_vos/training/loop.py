@@ -50,7 +50,8 @@ def fit(
 ) -> Finished:
     """Train `strategy.network` in place for `recipe.iterations`, resuming from the last checkpoint if there is one.
 
-    until: the iteration to pause after, with a checkpoint; another call resumes. None: the last one. After the iterations `snapshots` the weights are also kept in the state folder, as `state.snapshot(iteration)`.
+    until: the iteration to pause after, with a checkpoint; another call resumes. None: the last one.
+    After the iterations `snapshots` the weights are also kept in the state folder, as `state.snapshot(iteration)`.
     Raises `UserError` when the loss is no longer finite, naming the iteration and the clips: not at once, but before
     anything is logged, saved or kept.
     """
