@@ -15,9 +15,9 @@ from oneshot_vos.videos.images import frame_size
 from oneshot_vos.videos.masks import object_ids, read_small_mask
 from oneshot_vos.videos.video import Video
 
-_CROPS = {"cpu": 192, "cuda": 384}  # largest, by device
+_CROPS = {"cpu": 160, "cuda": 384}  # largest, by device
 _RATE, _OFFICIAL_RATE = 1.0e-4, 1.0e-5  # the published weights have settled at the latter
-_OBJECTS = 3  # per clip at most
+_OBJECTS = 2  # per clip at most
 _HARDEST = {"start": 0, "end": 0, "top_p": 0.3}  # of the losses over all pixels: as a training ends
 
 
@@ -36,7 +36,7 @@ def choose_recipe(
         "iterations": iterations,
         "batch_size": 4,
         "accumulation": 1,
-        "frames": 4 if spec.recurrent else 3,
+        "frames": 3,
         "sampler": "steps",
         "crop": _crop(videos, device),
         "objects": min(_OBJECTS, objects),
@@ -75,4 +75,4 @@ def choose_recipe(
 def _crop(videos: Sequence[Video], device: torch.device) -> int:
     """Pixels: the shorter side of the smallest video, a multiple of 16, within what the device does in time."""
     shortest = min(min(frame_size(video.frames[0])) for video in videos)
-    return max(16, min(_CROPS.get(device.type, 192), shortest) // 16 * 16)
+    return max(16, min(_CROPS.get(device.type, _CROPS["cpu"]), shortest) // 16 * 16)
