@@ -1,13 +1,13 @@
 """Tables 3 and 4 on generated videos, on many cores for a short time: the stages of dvc.yaml as processes, no engine.
 
     python benchmarks/study.py [--cores 16] [--minutes 8] [--only GLOB] [--seeds 0 1 2] [--gpu 0] [--params study.yaml]
-        [--work build/study] [--out DIR] [--resume STATE.tar ...]
+        [--vary REGEX] [--work build/study] [--out DIR] [--resume STATE.tar ...]
 
-Every run of `--params` (once per seed, extensions once), each stage a process of one thread, at most `--cores` of them
-at a time: what ORDER says first, then the longest. `--gpu N`: N trainings at a time share the GPU, the others take a
-core each; by default all of them do. Before the time is up, trainings save a checkpoint and end: SCORING seconds (a
-quarter of a short time) are for the masks and scores of finished ones. The same command resumes, and what is done is
-not repeated.
+Every run of `--params` (those that `--vary` matches once per seed, by default all but extensions), each stage a process
+of one thread, at most `--cores` of them at a time: what ORDER says first, then the longest. `--gpu N`: N trainings at a
+time share the GPU, the others take a core each; by default all of them do. Before the time is up, trainings save a
+checkpoint and end: SCORING seconds (a quarter of a short time) are for the masks and scores of finished ones. The same
+command resumes, and what is done is not repeated.
 
 `--out` gets at most 8 files: status.json, summary.md, takeoff.png, results.tar.gz (scores, tables, curves, probes), and
 state-1.tar to state-4.tar (pretrained weights, checkpoints, finished weights, as far as they fit), which `--resume`
@@ -312,7 +312,7 @@ def prepare(options: argparse.Namespace) -> Params:
     for file in archives:
         with tarfile.open(file) as archive:
             archive.extractall(filter="data")
-    return list_seeds(Path("params.yaml"), None, options.seeds, r"-(static|backbone)$")
+    return list_seeds(Path("params.yaml"), None, options.seeds, options.vary)
 
 
 def main() -> None:
@@ -322,6 +322,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--only", default="*", help="runs, as a pattern of the shell")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--vary", default=r"-(static|backbone)$", help="the runs that get every seed")
     parser.add_argument("--params", type=Path, default=ROOT / "study.yaml")
     parser.add_argument("--work", type=Path, default=ROOT / "build/study")
     parser.add_argument("--out", type=Path, help="default: collected in the work folder")

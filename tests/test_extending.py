@@ -43,7 +43,7 @@ def _extended(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The package with the files and lines of the document."""
     text = (repository / "docs/extending.md").read_text(encoding="utf-8")
     examples = re.findall(r"<!-- (file|line): (.+?) -->\n```python\n(.*?)```", text, re.DOTALL)
-    assert len(examples) == 7
+    assert len(examples) == 5
     for kind, place, code in examples:
         if kind == "line":
             owner = networks if place == "NETWORKS" else supervision

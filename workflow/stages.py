@@ -91,7 +91,8 @@ class Pipeline:
         self._root = root
         self.scope = read_yaml(root / "params.yaml")
         declared = read_yaml(root / "dvc.yaml")["stages"]
-        self.stages = [Stage(name, entry, self.scope, root) for name, entry in declared.items()]
+        stages = [Stage(name, entry, self.scope, root) for name, entry in declared.items()]
+        self.stages = [stage for stage in stages if stage.items]  # no rule for nothing: `starts` may be empty
 
     @cached_property
     def outs(self) -> list[str]:

@@ -72,7 +72,10 @@ app = typer.Typer(
 
 TrainedWeights = Annotated[
     Path | None,
-    typer.Option("--weights", help="Trained weights, or official ones (.pth); default: the network that ships."),
+    typer.Option(
+        "--weights",
+        help="Trained weights, official ones (.pth), or their name, as cutie-base-mega; default: those that ship.",
+    ),
 ]
 AnyModel = Annotated[str | None, typer.Option("--network", help="Network; default: as the weights tell.")]
 WithProbabilities = Annotated[bool, typer.Option("--probabilities", help="Also one 8-bit image per object and frame.")]
@@ -96,6 +99,14 @@ SceneCuts = Annotated[
     typer.Option("--scene-cuts/--no-scene-cuts", help="Forget the last moments where a scene certainly ends; logged."),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU if there is one.")]
+
+
+def named(weights: Path | None) -> Path | None:
+    """The file that `--weights` is or names."""
+    from oneshot_vos.fetch.weights import find_weights
+
+    return find_weights(weights) if weights else None
+
 
 for command in pipeline_commands.COMMANDS:
     app.command()(command)
@@ -191,7 +202,7 @@ def segment(
         *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
         *(object_chunk, scene_cuts),
     )
-    stage.run(video, mask, weights, network, out, options, typer.echo)
+    stage.run(video, mask, named(weights), network, out, options, typer.echo)
 
 
 @app.command()
@@ -221,7 +232,9 @@ def segment_all(
         *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
         *(object_chunk, scene_cuts),
     )
-    stage.run_all(folder, images, annotations, weights, network, out, options, typer.echo, first_only=first_only)
+    stage.run_all(
+        *(folder, images, annotations, named(weights), network, out, options, typer.echo), first_only=first_only
+    )
 
 
 @app.command()

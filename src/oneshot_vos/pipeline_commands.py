@@ -81,6 +81,21 @@ def pretrain(
     stage.run(chosen, network, weights, sets, out, curves)
 
 
+def start(
+    name: Annotated[str, typer.Argument(help="Starting weights, one of `starts` in the parameters.")],
+    weights: WeightsFile,
+    out: WeightsOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Take over weights that runs start from."""
+    chosen = load_params(params, profile)
+    chosen.start(name)
+    from oneshot_vos.stages import start as stage
+
+    stage.run(chosen, name, weights, out)
+
+
 def train(
     run: RunName,
     weights: WeightsFile,
@@ -99,6 +114,22 @@ def train(
     stage.run(chosen, run, weights, labels, out, snapshots, curves)
 
 
+def pseudo(
+    name: Annotated[str, typer.Argument(help="Labels to make, one of `pseudo` in the parameters.")],
+    weights: Annotated[Path, typer.Option(help="Weights of the network that makes them.")],
+    labels: Annotated[Path, typer.Option(help="Folder that the command `labels` wrote, with one mask per video.")],
+    out: FolderOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Label every frame of the training videos with a trained network."""
+    chosen = load_params(params, profile)
+    chosen.pseudo_labels(name)
+    from oneshot_vos.stages import pseudo as stage
+
+    stage.run(chosen, name, weights, labels, out)
+
+
 def infer(
     run: RunName,
     weights: WeightsFile,
@@ -111,9 +142,10 @@ def infer(
     """Segment the evaluation sets with a trained network: one archive of masks per set."""
     chosen = load_params(params, profile)
     chosen.run(run)
+    from oneshot_vos.fetch.weights import find_weights
     from oneshot_vos.stages import infer as stage
 
-    stage.run(chosen, run, weights, snapshots, sets, out)
+    stage.run(chosen, run, find_weights(weights), snapshots, sets, out)
 
 
 def probe(
@@ -194,4 +226,4 @@ def figures(
     stage.run(chosen, masks, sets, out)
 
 
-COMMANDS = (data, labels, init, pretrain, train, infer, probe, baseline, evaluate, tables, figures)
+COMMANDS = (data, labels, init, pretrain, start, train, pseudo, infer, probe, baseline, evaluate, tables, figures)

@@ -26,7 +26,8 @@ RESOLVED = json.loads(Path(__file__).with_name("resolved.json").read_text(encodi
 
 
 DOCUMENT: dict[str, Any] = read_document(REPOSITORY)
-DOCUMENT["profiles"].pop("own", None)  # for another list of runs
+for other in ("own", "adapt"):  # for another list of runs
+    DOCUMENT["profiles"].pop(other, None)
 FULL_AT_ONCE = {"max_frames": 5, "min_frames": 5, "prototypes": 128, "max_elements": 1000, "buffer": 0}
 Change = Callable[[dict[str, Any]], object]
 
@@ -404,6 +405,43 @@ def test_recurrent_networks_refuse_one_step(tmp_path: Path, network: str) -> Non
     message = message_after(tmp_path, put(f"runs.{network}-one_step-static", run))
     assert f"'one_step' cannot train the recurrent network '{network}'" in message
     assert message.splitlines()[0].endswith("1 problem")
+
+
+MADE = "results/mini/train/{}/weights.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("name", "network", "weights", "expected"),
+    [
+        ("mine", "stcn", "nowhere.safetensors", "starts.mine.weights: nowhere.safetensors: no such file; expected"),
+        ("static", "stcn", __file__, "starts.static: a name may hold letters, digits, '_' and '.', and is none of"),
+        ("a-b", "stcn", __file__, "starts.a-b: a name may hold"),
+        ("mine", "stnc", __file__, "starts.mine.network: 'stnc' is not in networks; did you mean 'stcn'?"),
+        ("mine", "xmem", __file__, "runs.stcn-full-mine.init: 'mine' are weights of 'xmem', the run trains 'stcn'"),
+        ("mine", "stcn", MADE.format("stcn-full-mine"), "weights: the run stcn-full-mine itself starts from them"),
+        ("mine", "stcn", MADE.format("xmem-full-static"), "the run xmem-full-static trains 'xmem', not 'stcn'"),
+        ("mine", "stcn", MADE.format("stcn-ful-static"), "no run of that name; did you mean 'stcn-full-static'?"),
+    ],
+)
+def test_a_start_is_refused(tmp_path: Path, name: str, network: str, weights: str, expected: str) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["starts"] = {name: {"network": network, "weights": weights}}
+        document["runs"]["stcn-full-mine"] = {**document["runs"]["stcn-full-static"], "init": "mine"}
+
+    message = message_after(tmp_path, change)
+    assert expected in message
+    if name == "mine" and network != "xmem" and network != "stnc":
+        assert message.splitlines()[0].endswith("1 problem")
+
+
+def test_a_run_starts_from_what_another_one_makes(tmp_path: Path) -> None:
+    document = deepcopy(DOCUMENT)
+    document["starts"] = {"mine": {"network": "stcn", "weights": MADE.format("stcn-two_step-static")}}
+    document["runs"]["stcn-full-mine"] = {**document["runs"]["stcn-full-static"], "init": "mine"}
+    assert load_params(write(tmp_path, document)).start("mine").network == "stcn"
+    assert "runs.stcn-full-mine.init: neither static nor backbone, nor one of starts: 'mine'" in message_after(
+        tmp_path, put("runs.stcn-full-mine", document["runs"]["stcn-full-mine"])
+    )
 
 
 def test_seed_is_part_of_a_run_name(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 import ast
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from ruamel.yaml import YAML
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCE = REPOSITORY / "src"
@@ -15,7 +18,21 @@ PACKAGE = SOURCE / "oneshot_vos"
 sys.path.insert(0, str(REPOSITORY / "workflow"))
 from stages import Pipeline  # noqa: E402
 
-PIPELINE = Pipeline(REPOSITORY)
+
+def with_every_stage() -> Pipeline:
+    """The pipeline with an item for the stages that have none as shipped."""
+    yaml = YAML(typ="safe", pure=True)
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        content = yaml.load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+        content["pseudo"] = {"made": {"network": "stcn", "run": "stcn-two_step-static"}}
+        content["starts"] = {"mine": {"network": "xmem", "weights": "mine.safetensors"}}
+        yaml.dump(content, root / "params.yaml")
+        shutil.copyfile(REPOSITORY / "dvc.yaml", root / "dvc.yaml")
+        return Pipeline(root)
+
+
+PIPELINE = with_every_stage()
 STAGES = {stage.name: stage for stage in PIPELINE.stages}
 JOBS = [(stage.name, item) for stage in PIPELINE.stages for item in stage.items]
 # What every stage stands on: values and their checks, messages, files, names. They can change a result only through a
@@ -79,6 +96,8 @@ def network_of(stage: str, item: str) -> str | None:
     """The network of a job of the stages that run one."""
     if stage in ("init", "pretrain"):
         return item
+    if stage in ("start", "pseudo"):
+        return PIPELINE.scope[{"start": "starts"}.get(stage, stage)][item]["network"]
     return PIPELINE.scope["runs"][item]["network"] if stage in ("train", "infer", "probe") else None
 
 

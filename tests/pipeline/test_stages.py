@@ -53,6 +53,21 @@ def described(stage: Any) -> tuple[str, set[str], set[str], dict[str, Any]]:
     return " ".join(stage.cmd.split()), files, {out.def_path for out in stage.outs}, values
 
 
+def test_a_start_that_a_run_makes_comes_after_it(make_project: Make) -> None:
+    from stages import Pipeline
+
+    project = make_project("project")
+    made = "results/mini/train/xmem-two_step-static/weights.safetensors"
+    project.edit_params("\nstarts: {}\n", f"\nstarts: {{mine: {{network: xmem, weights: {made}}}}}\n")
+    start = next(stage for stage in Pipeline(project.root).stages if stage.name == "start")
+    assert start.outs("mine") == ["results/mini/init/xmem/mine.safetensors"]
+    with Repo(str(project.root)) as repo:
+        resolved = {stage.name: stage for stage in repo.index.stages}
+        assert " ".join(resolved["start@mine"].cmd.split()) == start.command("mine")
+        needed = {stage.name for stage in repo.index.graph.successors(resolved["start@mine"])}
+    assert needed == {"train@xmem-two_step-static"}
+
+
 def test_a_rule_per_stage_with_its_items_as_a_wildcard(make_project: Make) -> None:
     from stages import Pipeline
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+VOID_TARGET = -100  # a pixel that no loss looks at: what cross-entropy ignores
+
 
 @dataclass
 class Clip:
@@ -28,7 +30,7 @@ class ClipBatch:
 
     frames: Tensor  # B T 3 H W float32, ImageNet-normalised
     first_masks: Tensor  # B K H W float32 in [0, 1]: the masks of frame 0; zero for absent objects
-    targets: Tensor  # B T H W int64: 0 background, 1..K objects; says something only where `labelled`
+    targets: Tensor  # B T H W int64: 0 background, 1..K objects, -100 void; says something only where `labelled`
     labelled: Tensor  # B T bool
     present: Tensor  # B K float32 in {0, 1}
     names: list[str]  # "set/video@00000,00005,00007": for messages

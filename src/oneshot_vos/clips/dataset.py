@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from oneshot_vos.clips.batch import Clip
+from oneshot_vos.clips.batch import VOID_TARGET, Clip
 from oneshot_vos.clips.frames import read_frame_quickly
 from oneshot_vos.clips.merging import Cut, paste
 from oneshot_vos.clips.sampling import ClipSampler
 from oneshot_vos.clips.transforms import ClipTransform, StaticTransform
 from oneshot_vos.errors import UserError
 from oneshot_vos.videos.images import read_frame
-from oneshot_vos.videos.masks import Ids, read_small_mask
+from oneshot_vos.videos.masks import VOID, Ids, read_small_mask
 from oneshot_vos.videos.pairs import ImagePair, read_objects
 from oneshot_vos.videos.video import Video
 
@@ -219,14 +219,19 @@ class ClipDataset(Dataset[Clip]):
                 if reason is not None:
                     self.left_out.append(f"{source.name}/{video.name}: {reason}")
                     continue
-                starts: Sequence[int | None] = [None]
-                if source.by_frame:
+                starts: Sequence[int | None] = [self._start(video)]
+                if source.by_frame and video.anchor is None:
                     starts = range(count) if self._sampler.first_only else video.labelled
                 items += [_Item(source, video, start) for start in starts] * source.copies
         if not items:
             listed = "; ".join(self.left_out[:3]) or "the sets are empty"
             raise UserError(f"training: no video can be used ({listed}); expected at least one with enough masks")
         return items
+
+    @staticmethod
+    def _start(video: Video) -> int | None:
+        """The frame that a clip has to start from, if masks that a network made may not be its first."""
+        return None if video.anchor is None else [video.stem(t) for t in range(len(video))].index(video.anchor)
 
     def __len__(self) -> int:
         """Clips per epoch."""
@@ -257,7 +262,7 @@ class ClipDataset(Dataset[Clip]):
             first = transform.ids(files.ids(chosen[0]), draw, 0)
             if first.any():
                 break
-            start = None
+            start = self._start(video)
         else:
             self._refuse_unlabelled(files, chosen[0])
         images = np.empty((len(chosen), 3, transform.crop, transform.crop), np.float32)
@@ -267,7 +272,8 @@ class ClipDataset(Dataset[Clip]):
             if t:
                 hidden = self._sampler.first_only or files.mask_path(frame) is None
                 ids.append(None if hidden else transform.ids(files.ids(frame), draw, t))
-        return Cut(images, ids, f"{item.source.name}/{video.name}@{','.join(files.stem(frame) for frame in chosen)}")
+        name = f"{item.source.name}/{video.name}@{','.join(files.stem(frame) for frame in chosen)}"
+        return Cut(images, ids, name, void=video.anchor is not None)
 
     def _refuse_unlabelled(self, files: "_VideoReader", frame: int) -> None:
         """A first mask without objects teaches nothing for ever; other frames may well be empty."""
@@ -282,6 +288,8 @@ class ClipDataset(Dataset[Clip]):
         for t, ids in enumerate(cut.ids):
             if ids is not None:
                 targets[t] = sum((ids == drawn) * np.uint8(number) for number, drawn in enumerate(objects, start=1))
+                if cut.void:
+                    targets[t][ids == VOID] = VOID_TARGET
         first_masks = (targets[0] == np.arange(1, self._objects + 1)[:, None, None]).astype(np.float32)
         return Clip(
             torch.from_numpy(cut.images),

@@ -18,6 +18,7 @@ class Cut:
     images: NDArray[np.float32]  # T 3 C C
     ids: list[Ids | None]  # C C each; None where there is no mask, or none that may be seen
     name: str
+    void: bool = False  # whether the id VOID is no object but says nothing
 
     @property
     def objects(self) -> list[int]:

@@ -160,6 +160,34 @@ class NearbySampler:
         return [labelled[place] for place in places]
 
 
+@dataclass(frozen=True)
+class AnchoredSampler:
+    """For videos with one drawn mask, the `start`, and masks of a network in other frames: the clip starts from it.
+
+    Like the one-shot rule, over the frames that have masks, in which distances are counted.
+    """
+
+    first_only: bool = False
+
+    def usable(self, frames: int, labelled: Sequence[int]) -> str | None:
+        """A video whose other masks were all left out teaches nothing."""
+        return None if len(labelled) >= 2 else f"{len(labelled)} of its {frames} frames has a mask: no pseudo label"
+
+    def sample(
+        self,
+        frames: int,
+        labelled: Sequence[int],
+        length: int,
+        max_skip: int,
+        rng: np.random.Generator,
+        start: int | None = None,
+    ) -> list[int]:
+        """Frame numbers of a clip, the drawn mask's first; all of them labelled."""
+        anchor = list(labelled).index(labelled[0] if start is None else start)
+        places = OneShotSampler().sample(len(labelled), [anchor], length, max_skip, rng)
+        return [labelled[place] for place in places]
+
+
 FULL_SAMPLERS: Registry[type[ClipSampler]] = Registry("sampler", {"steps": FullSampler, "nearby": NearbySampler})
 
 

@@ -13,7 +13,17 @@ needs torch.
 from oneshot_vos.params.blocks import Strict
 from oneshot_vos.params.data import Data, DavisSet, PairsSet, YouTubeVideos
 from oneshot_vos.params.reading import load_params, load_profiles, require_none, show_run
-from oneshot_vos.params.schema import FigureChoice, Labels, Optimiser, Params, Profile, Run, Schedule, Training
+from oneshot_vos.params.schema import (
+    FigureChoice,
+    Labels,
+    Optimiser,
+    Params,
+    Profile,
+    PseudoLabels,
+    Run,
+    Schedule,
+    Training,
+)
 from oneshot_vos.registry import require_arguments
 
 __all__ = [
@@ -25,6 +35,7 @@ __all__ = [
     "PairsSet",
     "Params",
     "Profile",
+    "PseudoLabels",
     "Run",
     "Schedule",
     "Strict",

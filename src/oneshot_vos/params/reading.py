@@ -12,7 +12,15 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.inference_settings import settings_of
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.params.layers import Layer, Layered, put_together
-from oneshot_vos.params.rules import check_names, check_profile, check_runs, check_trainings, check_weight_files
+from oneshot_vos.params.rules import (
+    check_names,
+    check_profile,
+    check_pseudo,
+    check_runs,
+    check_starts,
+    check_trainings,
+    check_weight_files,
+)
 from oneshot_vos.params.schema import Choices, InferBlock, Params, Profile, ProfileFile, RecipeFile, Training
 from oneshot_vos.registry import suggest
 from oneshot_vos.strict_yaml import explain, read_yaml
@@ -94,10 +102,11 @@ class _Files:
         choices = self._model(self.path, read_yaml(self.path), Choices)
         if choices is None:
             return
-        self.findings += [f"{self.path}: {line}" for line in check_runs(choices)]
         recipes = dict(self._recipes(choices))
         found = {file.stem: file for file in sorted(self._config("profiles").glob("*.yaml"))}
         first = choices.profile_name if wanted is None else wanted
+        lines = check_runs(choices) + check_starts(choices, first) + check_pseudo(choices)
+        self.findings[:0] = [f"{self.path}: {line}" for line in lines]
         if first not in found:
             known = suggest(first, found) if found else "there is none. Copy the folder config beside it"
             self.findings.append(f"{self.path}: profile: unknown '{first}'; {known} ({self._config('profiles')})")
@@ -193,6 +202,8 @@ class _Files:
             profile_name=Path(file).stem,
             networks=choices.networks,
             table1_strategy=choices.table1_strategy,
+            starts=choices.starts,
+            pseudo=choices.pseudo,
             runs=choices.runs,
             profile=profile,
             trainings=trainings,
@@ -207,7 +218,7 @@ class _Files:
 def _by_itself(choices: Choices, own: ProfileFile) -> Choices:
     """What a profile that is not in force is checked for: the networks that it has values for, and no run."""
     networks = tuple(network for network in choices.networks if network in own.train)
-    return choices.model_copy(update={"runs": {}, "networks": networks})
+    return choices.model_copy(update={"runs": {}, "starts": {}, "pseudo": {}, "networks": networks})
 
 
 def _section(

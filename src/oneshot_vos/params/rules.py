@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.params.data import Data, YouTubeVideos
 from oneshot_vos.params.schema import Choices, FigureChoice, Params, Profile, ProfileFile, Run, Training
 from oneshot_vos.registry import suggest
+from oneshot_vos.shipped import WEIGHTS
 from oneshot_vos.supervision import STRATEGIES
 
+LABELS = ("first", "every")  # what the stage `labels` makes; further ones are named under `pseudo`
+INITS = ("static", "backbone")  # what every run can start from; further ones are named under `starts`
 _BY_NETWORK = ("networks", "pretrain", "train", "infer")  # sections of a profile with an entry per network
 
 
@@ -74,10 +78,75 @@ def _check_run(params: Choices, key: str, run: Run) -> list[str]:
     spec = STRATEGIES[run.strategy]
     if not spec.recurrent and run.network in NETWORKS and NETWORKS[run.network].recurrent:
         lines.append(f"{where}.strategy: {_not_recurrent(run.strategy, run.network)}")
-    for field, needed in (("labels", spec.labels), ("given", spec.given)):
+    lines += _check_init(params, where, run)
+    fitting = list(params.pseudo) if spec.labels == "pseudo" else [spec.labels]
+    for field, needed in (("labels", fitting), ("given", [spec.given])):
         value = getattr(run, field)
-        if value != needed:
-            lines.append(f"{where}.{field}: strategy '{run.strategy}' goes with {field} '{needed}', not '{value}'")
+        if value not in needed:
+            known = " or ".join(f"'{each}'" for each in needed) or "of pseudo, which names none"
+            lines.append(f"{where}.{field}: strategy '{run.strategy}' goes with {field} {known}, not '{value}'")
+    return lines
+
+
+def _check_init(params: Choices, where: str, run: Run) -> list[str]:
+    if run.init in INITS:
+        return []
+    if run.init not in params.starts:
+        known = suggest(run.init, [*INITS, *params.starts])
+        return [f"{where}.init: neither {' nor '.join(INITS)}, nor one of starts: '{run.init}'; {known}"]
+    network = params.starts[run.init].network
+    if network == run.network:
+        return []
+    return [f"{where}.init: '{run.init}' are weights of '{network}', the run trains '{run.network}'"]
+
+
+def check_starts(params: Choices, profile: str) -> list[str]:
+    """Findings about the starting weights: names, networks, and files that are not there and that no run makes."""
+    lines = []
+    for name, start in params.starts.items():
+        where = f"starts.{name}"
+        if name in INITS or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.]*", name):
+            lines.append(f"{where}: a name may hold letters, digits, '_' and '.', and is none of {', '.join(INITS)}")
+        if start.network not in params.networks:
+            known = suggest(start.network, params.networks)
+            lines.append(f"{where}.network: '{start.network}' is not in networks; {known}")
+        made = re.fullmatch(rf"results/{re.escape(profile)}/train/([^/]+)/weights\.safetensors", start.weights)
+        if made and made[1] in params.runs:
+            run = params.runs[made[1]]
+            if run.init == name:
+                lines.append(f"{where}.weights: the run {made[1]} itself starts from them")
+            if run.network != start.network:
+                lines.append(f"{where}.weights: the run {made[1]} trains '{run.network}', not '{start.network}'")
+        elif made:
+            lines.append(f"{where}.weights: {start.weights}: no run of that name; {suggest(made[1], params.runs)}")
+        elif not Path(start.weights).is_file():
+            lines.append(
+                f"{where}.weights: {start.weights}: no such file; expected weights, or those of a run of this profile, "
+                f"results/{profile}/train/RUN/weights.safetensors{_mended(start.weights)}"
+            )
+    return lines
+
+
+def _mended(weights: str) -> str:
+    """What to write for words that `segment` knows: the pipelines follow a file."""
+    return f". The network that ships is {WEIGHTS}" if weights == "shipped" else ""
+
+
+def check_pseudo(params: Choices) -> list[str]:
+    """Findings about pseudo labels: names, and the runs whose networks make them."""
+    lines = []
+    for name, choice in params.pseudo.items():
+        where, run = f"pseudo.{name}", params.runs.get(choice.run)
+        if name in LABELS or not re.fullmatch(r"(?!s[0-9]+$)[A-Za-z0-9_.]+", name):
+            lines.append(f"{where}: a name may hold letters, digits, '_' and '.', and is none of {', '.join(LABELS)}")
+        if run is None:
+            lines.append(f"{where}.run: no run '{choice.run}'; {suggest(choice.run, params.runs)}")
+        elif run.network != choice.network:
+            lines.append(f"{where}.network: the run {choice.run} trains '{run.network}', not '{choice.network}'")
+        elif run.labels == name:
+            lines.append(f"{where}.run: {choice.run} is trained on these labels itself")
+        elif run.given == "empty":
+            lines.append(f"{where}.run: {choice.run} is shown no object; expected a run that inference gives a mask")
     return lines
 
 

@@ -209,13 +209,29 @@ def _strategy(value: object) -> object:
     return value
 
 
+class PseudoLabels(Strict):
+    """Labels that a network makes, and which of them training may use; 0 leaves none out."""
+
+    network: str
+    run: str  # whose weights make them
+    confidence: Annotated[float, Field(ge=0.0, lt=1.0)]  # less sure pixels are void
+    agreement: Annotated[float, Field(ge=0.0, lt=1.0)]  # frames in which the two time directions agree less have none
+
+
+class Start(Strict):
+    """Weights that runs start from by name, as `init`."""
+
+    network: str
+    weights: str  # a file: of ours, or an official one; it may be a result of the profile, such as a run's weights
+
+
 class Run(Strict):
     """One trained network."""
 
     network: str
     entry: Annotated[Any, AfterValidator(_strategy)] = Field(alias="strategy")  # a name, or {name: …} with settings
-    labels: Labels
-    init: Literal["static", "backbone"]  # start from pretraining on static images, or from the backbone alone
+    labels: str  # first, every, or one of `pseudo`
+    init: str  # static: from pretraining on images; backbone: from the backbone alone; or one of `starts`
     seed: NonNegative
     given: Literal["first", "empty"] = "first"  # what inference shows of a video's masks; the strategy says which
     train: dict[str, Any] = Field(default_factory=dict)  # what differs from the recipe and the profile
@@ -253,6 +269,8 @@ class Choices(Strict):
     profile_name: str = Field(alias="profile")
     networks: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     table1_strategy: dict[str, str]
+    starts: dict[str, Start]
+    pseudo: dict[str, PseudoLabels]
     runs: dict[str, Run]
 
 
@@ -292,6 +310,8 @@ class Params:
     profile_name: str
     networks: tuple[str, ...]
     table1_strategy: dict[str, str]
+    starts: dict[str, Start]
+    pseudo: dict[str, PseudoLabels]
     runs: dict[str, Run]
     profile: Profile
     trainings: dict[str, Training]  # of every run
@@ -303,6 +323,20 @@ class Params:
         if key not in self.runs:
             raise UserError(f"unknown run '{key}': {suggest(key, list(self.runs))}")
         return self.runs[key]
+
+    def start(self, name: str) -> Start:
+        """The starting weights of this name; `UserError` with the nearest name if there are none."""
+        if name not in self.starts:
+            known = suggest(name, self.starts) if self.starts else "there is none"
+            raise UserError(f"unknown start '{name}': {known}")
+        return self.starts[name]
+
+    def pseudo_labels(self, name: str) -> PseudoLabels:
+        """The pseudo labels of this name; `UserError` with the nearest name if there are none."""
+        if name not in self.pseudo:
+            known = suggest(name, self.pseudo) if self.pseudo else "there are none"
+            raise UserError(f"unknown pseudo labels '{name}': {known}")
+        return self.pseudo[name]
 
     def training(self, key: str) -> Training:
         """How the run of this name is trained."""

@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from oneshot_vos.clips.dataset import ClipDataset, ClipSource
-from oneshot_vos.clips.sampling import FULL_SAMPLERS, ClipSampler, Curriculum, OneShotSampler
+from oneshot_vos.clips.sampling import FULL_SAMPLERS, AnchoredSampler, ClipSampler, Curriculum, OneShotSampler
 from oneshot_vos.clips.transforms import CLIP_RECIPES
 from oneshot_vos.errors import UserError
 from oneshot_vos.params import Params, Training
 from oneshot_vos.params.schema import MaxSkip
+from oneshot_vos.supervision import STRATEGIES
 from oneshot_vos.training.job import Job, Outputs, Snapshots, train_network
 from oneshot_vos.videos.index import read_index
+
+# By the labels of a strategy; all others draw as the recipe says.
+_SAMPLERS: dict[str, type[ClipSampler]] = {"first": OneShotSampler, "pseudo": AnchoredSampler}
 
 
 def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, snapshots: Path, curves: Path) -> None:
@@ -52,7 +56,7 @@ def clips_of_run(params: Params, run_key: str, sources: Sequence[ClipSource]) ->
     chosen, recipe = params.run(run_key), params.training(run_key)
     if recipe.max_skip is None:
         raise UserError(f"profile '{params.profile_name}': train.{chosen.network}.max_skip is null; videos need values")
-    sampler = FULL_SAMPLERS[recipe.sampler]() if chosen.labels == "every" else OneShotSampler()
+    sampler = _SAMPLERS.get(STRATEGIES[chosen.strategy].labels, FULL_SAMPLERS[recipe.sampler])()
     return clips_of_recipe(recipe, recipe.max_skip, sampler, chosen.seed, sources)
 
 

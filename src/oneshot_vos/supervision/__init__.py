@@ -12,7 +12,8 @@ from oneshot_vos.registry import Registry
 class StrategySpec:
     """A strategy, as `module:name`, and what it asks of a run.
 
-    labels: which masks it is given, `every` or those of `first` frames. shortest_clip: the fewest frames it can use.
+    labels: which masks it is given, `every`, those of `first` frames, or beside these `pseudo` labels: what a network
+    has made of the other frames. shortest_clip: the fewest frames it can use.
     recurrent: whether it can train networks with a recurrent state. given: what the trained network is shown of a
     video's masks, `first` or, for a network that learned without any, `empty`: one object whose mask shows nothing.
     """
@@ -33,9 +34,11 @@ STRATEGIES: Registry[StrategySpec] = Registry(
     "strategy",
     {
         "full": StrategySpec("oneshot_vos.supervision.full:FullSupervision", labels="every"),
+        "pseudo": StrategySpec("oneshot_vos.supervision.full:FullSupervision", labels="pseudo"),
         "t_step": StrategySpec("oneshot_vos.supervision.backward:TStep"),
         "two_step": StrategySpec("oneshot_vos.supervision.backward:TwoStep", shortest_clip=3),
         "one_step": StrategySpec("oneshot_vos.supervision.backward:OneStep", recurrent=False),
+        "ema_teacher": StrategySpec("oneshot_vos.supervision.ema_teacher:EMATeacher", shortest_clip=3),
         "empty": StrategySpec("oneshot_vos.supervision.empty:EmptyReference", shortest_clip=3, given="empty"),
     },
 )

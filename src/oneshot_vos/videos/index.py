@@ -48,6 +48,7 @@ def _describe(video: Video, folder: Path) -> dict[str, Any]:
     return {
         "name": video.name,
         "single_object": video.single_object,
+        **({} if video.anchor is None else {"anchor": video.anchor}),
         "frame_folder": relative_path(frame_folder, folder),
         "frames": [relative_path(frame, frame_folder) for frame in video.frames],
         "mask_folder": relative_path(mask_folder, folder),
@@ -114,6 +115,7 @@ def _entry(content: Mapping[str, Any], folder: Path) -> _Entry:
         tuple(frame_folder / name for name in content["frames"]),
         {stem: mask_folder / mask["file"] for stem, mask in content["masks"].items()},
         content["single_object"],
+        content.get("anchor"),
     )
     return _Entry(video, {stem: mask["sha256"] for stem, mask in content["masks"].items()})
 

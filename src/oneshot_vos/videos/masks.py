@@ -24,6 +24,7 @@ from oneshot_vos.videos.images import decoding, frame_size, image_kind, open_ima
 from oneshot_vos.videos.png import GREY, PALETTE, SIGNATURE, decode_plain_png
 
 LARGEST_ID = 65_535
+VOID = 255  # in masks that a network made, see `Video.anchor`: a pixel of which nothing is said
 LABEL_MAP = "labelmap.txt"  # of CVAT
 _LARGEST_PALETTE_ID = 255
 _MOST_COLORS = 256

@@ -14,13 +14,15 @@ class Video:
 
     `frames` are in time order. `masks` maps the stem of a frame's file name to its mask file and holds only the masks
     that may be used: a video whose labels were reduced to the first frame has one entry. `single_object` says that
-    all ids above 0 count as one object (DAVIS 2016, 0/255 masks).
+    all ids above 0 count as one object (DAVIS 2016, 0/255 masks). `anchor`: the stem of the one mask that a person has
+    drawn, where a network has made the others, in which 255 is void; None: no mask is of a network.
     """
 
     name: str
     frames: tuple[Path, ...]
     masks: Mapping[str, Path]
     single_object: bool = False
+    anchor: str | None = None
 
     def __len__(self) -> int:
         return len(self.frames)

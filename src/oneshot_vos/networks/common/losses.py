@@ -46,7 +46,8 @@ class BootstrappedCrossEntropy(nn.Module):
         """Loss of a clip.
 
         predictions: of the frames that have a target, with logits [B, K+1, H, W]; targets: classes [B, H, W] in 0..K;
-        present [B, K] in {0, 1}, on any device: channels of absent objects take no part.
+        or -100 for void, which adds nothing; present [B, K] in {0, 1}, on any device: channels of absent objects
+        take no part.
         Nothing random is drawn here. Returns `total` (the sum over frames), `frame_1`, `frame_2`, … (means over the
         batch) and `p`, the share.
         """
@@ -88,7 +89,11 @@ class BootstrappedDice(BootstrappedCrossEntropy):
 
 
 def dice_loss(masks: Tensor, target: Tensor) -> Tensor:
-    """1 - (2 sum(m g) + 1) / (sum(m) + sum(g) + 1) of masks m [B, K, H, W] and classes [B, H, W], a mean over B K."""
+    """1 - (2 sum(m g) + 1) / (sum(m) + sum(g) + 1) of masks m [B, K, H, W] and classes [B, H, W], a mean over B K.
+
+    Sums leave out void pixels, whose class is below 0.
+    """
     wanted = one_hot(target, masks.shape[1])
+    masks = masks * (target >= 0).unsqueeze(1)
     common, both = (masks * wanted).sum((2, 3)), masks.sum((2, 3)) + wanted.sum((2, 3))
     return (1 - (2 * common + 1) / (both + 1)).mean()

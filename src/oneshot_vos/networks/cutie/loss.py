@@ -123,11 +123,12 @@ def sample(maps: Tensor, points: Tensor) -> Tensor:
 def score_points(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     """Cross-entropy and dice of logits against shares [T, n+1, P] of the classes, background first.
 
+    A point without a share of any class lies in a void region, and counts for nothing.
     Both are summed over frames. Cross-entropy is the mean over points; dice, of the classes but the background, is
     the mean over them of 1 - (2 sum(p y) + 1) / (sum p + sum y + 1).
     """
     logarithms = logits.log_softmax(1)
     entropy = -(truth * logarithms).sum(1).mean(1).sum()
-    p, y = logarithms[:, 1:].exp(), truth[:, 1:]
+    p, y = logarithms[:, 1:].exp() * (truth.sum(1, keepdim=True) > 0), truth[:, 1:]
     dice = 1 - (2 * (p * y).sum(-1) + 1) / (p.sum(-1) + y.sum(-1) + 1)  # T n
     return entropy, dice.mean(1).sum()
