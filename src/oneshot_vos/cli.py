@@ -95,6 +95,10 @@ SceneCuts = Annotated[
     bool,
     typer.Option("--scene-cuts/--no-scene-cuts", help="Forget the last moments where a scene certainly ends; logged."),
 ]
+WithConfidence = Annotated[
+    bool,
+    typer.Option("--confidence", help="Also how far each mask can be trusted: confidence.csv; takes twice the time."),
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU if there is one.")]
 
 for command in pipeline_commands.COMMANDS:
@@ -183,13 +187,14 @@ def segment(
     device: Device = None,
     object_chunk: ObjectChunk = None,
     scene_cuts: SceneCuts = True,
+    confidence: WithConfidence = False,
 ) -> None:
     """Segment a video in both time directions from the masks of some frames; rerun to resume."""
     from oneshot_vos.stages import segment as stage
 
     options = stage.Options(
         *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
-        *(object_chunk, scene_cuts),
+        *(object_chunk, scene_cuts, confidence),
     )
     stage.run(video, mask, weights, network, out, options, typer.echo)
 
@@ -212,6 +217,7 @@ def segment_all(
     device: Device = None,
     object_chunk: ObjectChunk = None,
     scene_cuts: SceneCuts = True,
+    confidence: WithConfidence = False,
     first_only: Annotated[bool, typer.Option("--first-only", help="From the first mask of each video alone.")] = False,
 ) -> None:
     """Do what `segment` does for every video of a folder, from all masks that it has."""
@@ -219,9 +225,21 @@ def segment_all(
 
     options = stage.Options(
         *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
-        *(object_chunk, scene_cuts),
+        *(object_chunk, scene_cuts, confidence),
     )
     stage.run_all(folder, images, annotations, weights, network, out, options, typer.echo, first_only=first_only)
+
+
+@app.command()
+def suggest(
+    folder: Annotated[Path, typer.Argument(help="Results of `segment-all --confidence` or `segment --confidence`.")],
+    number: Annotated[int, typer.Option("-n", min=1, help="How many frames.")] = 10,
+) -> None:
+    """Say which frames most deserve a further mask, and why."""
+    from oneshot_vos.stages.confidence import suggest as stage
+
+    for line in stage(folder, number):
+        typer.echo(line)
 
 
 @app.command()

@@ -154,10 +154,12 @@ class _Measured:
         rows = []
         for t, exists in enumerate(self._exists):
             values = np.stack([self._agreement[t], back[t], entropy[t], sure[t]])[:, exists]
-            together = [float(known.mean()) if (known := each[~np.isnan(each)]).size else np.nan for each in values]
+            together = np.array(
+                [each[~np.isnan(each)].mean() if (~np.isnan(each)).any() else np.nan for each in values]
+            )
             for number, column in [(WHOLE, together), *zip(self._ids[exists], values.T, strict=True)]:
-                *signals, confidence = (None if np.isnan(value) else float(value) for value in column)
-                rows.append(Row(t, int(number), *signals, confidence))
+                agreement, reconstruction, doubt, confidence = column.tolist()
+                rows.append(Row(t, int(number), _known(agreement), _known(reconstruction), _known(doubt), confidence))
         return rows
 
     def _areas(self, t: int) -> NDArray[np.int64]:
@@ -185,6 +187,10 @@ class _Measured:
                 if place > starts[k]:
                     found[place, k] = iou(first == self._ids[k], second.ids == self._ids[k])
         return found
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value
 
 
 def combine(agreement: Values, reconstruction: Values, entropy: Values) -> Values:
