@@ -41,8 +41,8 @@ class Row(NamedTuple):
     frame: its number. object: its id, `WHOLE` for the mean over all objects of the frame.
     agreement: IoU, 0 to 1, of the mask with that of the second look.
     reconstruction: in a frame whose mask is given, its IoU with that of the second look; elsewhere the share of the
-        nearest given mask that would be found again from here, 0 to 1: the product over the looks between, linear
-        within one.
+        given mask that is found again from here, 0 to 1: the product over the looks between, linear within one. Between
+        two given masks 1 less what the look from the later one disputes, which weighs the more the nearer that is.
     entropy: of the object's probability over the pixels of the object and its surroundings, 0 to 1; 0: no doubt.
     confidence: 1: sure.
     """
@@ -145,7 +145,9 @@ class _Measured:
         near = np.where(self._labelled[look.stop], 1.0, self._trust[look.stop])
         far = near * np.where(np.isnan(found[-1]), 1.0, found[-1]) * np.where(lost, _LEFT, 1.0)
         share = np.linspace(1, 0, len(order))[:-1, None]  # of the way from the stop
-        self._trust[order[:-1]] = near + (far - near) * share
+        told = np.where(np.isnan(found[:-1]), 1.0, found[:-1])  # by a mask that is given, the more the nearer it is
+        spread = np.where(self._labelled[look.start], near * (1 - (1 - told) * share), near + (far - near) * share)
+        self._trust[order[:-1]] = spread
 
     def rows(self, entropy: Values) -> list[Row]:
         """All that is known, with the entropy [frames, K] of the masks."""
