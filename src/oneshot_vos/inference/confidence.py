@@ -7,7 +7,7 @@ next one begins there, so that a mistake counts from where it was made, not in a
 frame 50 follows the wrong thing from frame 100 back to 50 in perfect agreement. Between two given masks one look walks
 from the later one to the earlier one.
 
-A look holds the memory of a walk and one frame at a time; what is kept of a video are four numbers per frame and object.
+A look holds the memory of a walk and one frame at a time; of a video, a few numbers per frame and object are kept.
 """
 
 from collections.abc import Callable, Iterable, Sequence

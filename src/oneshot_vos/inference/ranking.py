@@ -94,7 +94,7 @@ def _repaired(confidence: Values, labelled: Sequence[int], t: int) -> tuple[Valu
     """The confidence that is expected with a mask in frame `t`, and how much more it is, in frames."""
     reach = list(_reach(labelled, t, len(confidence)))
     before = confidence[reach]
-    after = np.minimum(1, before / np.maximum(confidence[t], _LEAST_CONFIDENCE))
+    after = np.minimum(1, np.maximum(before, _LEAST_CONFIDENCE) / np.maximum(confidence[t], _LEAST_CONFIDENCE))
     repaired = confidence.copy()
     repaired[reach] = np.fmax(before, after)
     more = repaired[reach] - before
