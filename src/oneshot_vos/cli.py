@@ -98,6 +98,10 @@ SceneCuts = Annotated[
     bool,
     typer.Option("--scene-cuts/--no-scene-cuts", help="Forget the last moments where a scene certainly ends; logged."),
 ]
+WithConfidence = Annotated[
+    bool,
+    typer.Option("--confidence", help="Also how far each mask can be trusted: confidence.csv; takes twice the time."),
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU if there is one.")]
 
 
@@ -194,13 +198,14 @@ def segment(
     device: Device = None,
     object_chunk: ObjectChunk = None,
     scene_cuts: SceneCuts = True,
+    confidence: WithConfidence = False,
 ) -> None:
     """Segment a video in both time directions from the masks of some frames; rerun to resume."""
     from oneshot_vos.stages import segment as stage
 
     options = stage.Options(
         *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
-        *(object_chunk, scene_cuts),
+        *(object_chunk, scene_cuts, confidence),
     )
     stage.run(video, mask, named(weights), network, out, options, typer.echo)
 
@@ -223,6 +228,7 @@ def segment_all(
     device: Device = None,
     object_chunk: ObjectChunk = None,
     scene_cuts: SceneCuts = True,
+    confidence: WithConfidence = False,
     first_only: Annotated[bool, typer.Option("--first-only", help="From the first mask of each video alone.")] = False,
 ) -> None:
     """Do what `segment` does for every video of a folder, from all masks that it has."""
@@ -230,7 +236,7 @@ def segment_all(
 
     options = stage.Options(
         *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
-        *(object_chunk, scene_cuts),
+        *(object_chunk, scene_cuts, confidence),
     )
     stage.run_all(
         *(folder, images, annotations, named(weights), network, out, options, typer.echo), first_only=first_only
@@ -255,6 +261,18 @@ def adapt(
     from oneshot_vos.stages import adapt as stage
 
     stage.run(recordings, out, weights, network, budget, device, iterations)
+
+
+@app.command()
+def suggest(
+    folder: Annotated[Path, typer.Argument(help="Results of `segment-all --confidence` or `segment --confidence`.")],
+    number: Annotated[int, typer.Option("-n", min=1, help="How many frames.")] = 10,
+) -> None:
+    """Say which frames most deserve a further mask, and why."""
+    from oneshot_vos.stages.confidence import suggest as stage
+
+    for line in stage(folder, number):
+        typer.echo(line)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from oneshot_vos import shipped
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import held, sha256_of
 from oneshot_vos.inference.given import GivenMasks, find_given
-from oneshot_vos.inference.walk import Route, Walk, plan_both_ways
+from oneshot_vos.inference.walk import Route, Walk, plan_both_ways, plan_route
 from oneshot_vos.inference_settings import InferenceSettings, settings_of
 from oneshot_vos.interrupts import stop_requests
 from oneshot_vos.networks import NETWORKS
@@ -23,6 +23,7 @@ from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import architecture
 from oneshot_vos.reporting.overlay_video import write_overlay
 from oneshot_vos.sets.davis import read_davis
+from oneshot_vos.stages.confidence import EntropyNotes, write_confidence, write_next
 from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, content_of, find_masks, given_as, name_of
 from oneshot_vos.stages.segment_formats import log_absences, write_format
 from oneshot_vos.videos.frames import FrameSource, open_frames
@@ -48,6 +49,7 @@ class Options:
     device: str | None = None
     object_chunk: int | None = None
     scene_cuts: bool = True
+    confidence: bool = False  # also tell how far the masks can be trusted
 
     def settings(self, network: str, size: tuple[int, int], usual: int = SHORT_SIDE) -> InferenceSettings:
         """Inference settings for a video of this height and width; `usual`: the network's shorter side."""
@@ -112,6 +114,8 @@ def run_all(
         jobs.append((source, given, segmenter.output(source, given, out / video.name, options)))
     for source, given, results in jobs:
         segmenter.segment(source, given, results, options)
+    if options.confidence:
+        write_next(out)
 
 
 def _open(video: Path) -> FrameSource:
@@ -162,45 +166,61 @@ class Segmenter:
                 _write_overlay(source, folder.path)
             if options.form != PALETTE:
                 write_format(options.form, source, folder.path / MASKS, given.ids, folder.path)
+            if options.confidence:
+                write_confidence(self, source, given, folder, options)
         self._say(f"{source.path}: {len(source.names)} masks of {len(given.ids)} object(s) in {folder.path}")
 
-    def _walk(self, source: FrameSource, given: GivenMasks, options: Options, folder: Output) -> None:
-        settings = self._settings(source, options)
-        with tqdm(total=len(source.names), desc=source.path.name, unit="frame") as bar, stop_requests() as stop:
-            for route in plan_both_ways(len(source.names), given, settings, self._network):
-                done = folder.state / f"{route.name}.done"
-                if done.exists():
-                    bar.update(sum(step.output for step in route.steps))
-                    continue
-                snapshot = folder.state / f"{route.name}.pt"
-                walk = self._new_walk(source, given, route, options)
-                if walk.restore(snapshot) and not folder.has(walk.output):
-                    walk = self._new_walk(source, given, route, options)
-                bar.update(len(walk.output))
-                saved = time.monotonic()
-                for frame in walk.frames():
-                    given.put_over(frame.frame, frame.ids)  # a network that works at a smaller size blurs them
-                    folder.write(frame)
-                    bar.update()
-                    if stop.requested or time.monotonic() - saved > _SAVE_EVERY:
-                        walk.save(snapshot)
-                        saved = time.monotonic()
-                    stop.leave()
-                done.touch()
-                snapshot.unlink(missing_ok=True)
+    def routes(self, source: FrameSource, given: GivenMasks, options: Options) -> list[Route]:
+        """The ways through a video on which its masks are made."""
+        return plan_both_ways(len(source.names), given, self._settings(source, options), self._network)
 
-    def _new_walk(self, source: FrameSource, given: GivenMasks, route: Route, options: Options) -> Walk:
+    def walk(self, source: FrameSource, given: GivenMasks, route: Route | range, options: Options) -> Walk:
+        """A walk on a route, or through all frames of a range; it hands out probabilities if `options` need them."""
+        settings = self._settings(source, options)
+        if isinstance(route, range):
+            route = plan_route("second look", route, given.files.keys(), route, settings, self._network)
         return Walk(
             self._network,
             source,
             given,
             route,
-            self._settings(source, options),
+            settings,
             device=self._device,
             dtype=self._dtype,
-            probabilities=options.probabilities,
+            probabilities=options.probabilities or options.confidence,
             scene_cuts=options.scene_cuts,
         )
+
+    def _walk(self, source: FrameSource, given: GivenMasks, options: Options, folder: Output) -> None:
+        notes = EntropyNotes(folder.path, source, given) if options.confidence else None
+        with tqdm(total=len(source.names), desc=source.path.name, unit="frame") as bar, stop_requests() as stop:
+            for route in self.routes(source, given, options):
+                done = folder.state / f"{route.name}.done"
+                if done.exists():
+                    bar.update(sum(step.output for step in route.steps))
+                    continue
+                snapshot = folder.state / f"{route.name}.pt"
+                walk = self.walk(source, given, route, options)
+                if walk.restore(snapshot) and not folder.has(walk.output):
+                    walk = self.walk(source, given, route, options)
+                bar.update(len(walk.output))
+                saved = time.monotonic()
+                for frame in walk.frames():
+                    given.put_over(frame.frame, frame.ids)  # a network that works at a smaller size blurs them
+                    folder.write(frame)
+                    if notes is not None:
+                        notes.add(frame)
+                    bar.update()
+                    if stop.requested or time.monotonic() - saved > _SAVE_EVERY:
+                        if notes is not None:
+                            notes.save()
+                        walk.save(snapshot)
+                        saved = time.monotonic()
+                    stop.leave()
+                if notes is not None:
+                    notes.save()
+                done.touch()
+                snapshot.unlink(missing_ok=True)
 
     def _stamp(
         self, source: FrameSource, given: GivenMasks, options: Options, origins: Mapping[int, str]
