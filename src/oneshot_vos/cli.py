@@ -225,6 +225,16 @@ def segment_all(
 
 
 @app.command()
+def report_videos(
+    folder: Annotated[Path, typer.Argument(help="What `adapt` or `segment-all` was given as --out.")],
+) -> None:
+    """Write FOLDER/report/index.html: every video with its masks, where they are least certain, what to label next."""
+    from oneshot_vos.reporting.page.own import write_own_report
+
+    write_own_report(folder)
+
+
+@app.command()
 def import_videos(
     source: Annotated[Path, typer.Argument(help="Folder with `videos` and `masks`: see docs/own-videos.md.")],
     out: Annotated[Path, typer.Argument(help="Folder for frames and masks, as training reads them.")],
