@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from oneshot_vos.files import replacing
 from oneshot_vos.reporting.canvas import Pixels
 from oneshot_vos.reporting.overlay import Ids, fit_height, fit_ids, overlay
 
@@ -24,9 +23,12 @@ def reduced(frame: Pixels, height: int) -> Pixels:
 
 
 def save_jpeg(path: Path, picture: Pixels) -> None:
-    """Write a picture [H, W, 3] atomically; the bytes depend on the pixels alone."""
-    with replacing(path) as temporary:
-        Image.fromarray(np.ascontiguousarray(picture)).save(temporary, format="JPEG", quality=_QUALITY, optimize=True)
+    """Write a picture [H, W, 3]; the bytes depend on the pixels alone.
+
+    Not atomic: hundreds of them go into a folder that takes its place as a whole.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.ascontiguousarray(picture)).save(path, format="JPEG", quality=_QUALITY, optimize=True)
 
 
 def spaced(count: int, wanted: int) -> list[int]:
