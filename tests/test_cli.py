@@ -51,6 +51,13 @@ STAGES: dict[str, tuple[list[str], list[object]]] = {
         [Path("m"), Path("l"), Path("c"), Path("p"), Path("y"), Path("o")],
     ),
     "figures": (["--masks", "k", "--sets", "s", "--out", "o"], [Path("k"), Path("s"), Path("o")]),
+    "report": (
+        [
+            *("--metrics", "m", "--masks", "k", "--labels", "l", "--curves", "c"),
+            *("--probes", "p", "--sets", "s", "--server-scores", "y", "--out", "o"),
+        ],
+        [Path(letter) for letter in "mklcpsyo"],
+    ),
 }
 
 

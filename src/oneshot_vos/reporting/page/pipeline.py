@@ -16,7 +16,6 @@ from oneshot_vos.reporting.page.writing import write_page
 from oneshot_vos.reporting.results import Results
 from oneshot_vos.reporting.summary import in_short, labels_table, training_table
 from oneshot_vos.reporting.takeoff import EXPLANATION, takeoff_table
-from oneshot_vos.reporting.text import csv_text
 from oneshot_vos.videos.video import Video
 
 
@@ -38,7 +37,10 @@ def write_pipeline_report(
     charts = curve_charts(results, losses, repeated)
     with replacing_folder(out) as folder:
         films: dict[str, Any] = {}
-        sets = [_add_set(folder, name, results, table1_strategy, metrics, masks, videos, charts, films) for name in results.sets]
+        sets = [
+            _add_set(folder, name, results, table1_strategy, metrics, masks, videos, charts, films)
+            for name in results.sets
+        ]
         values = {
             "title": f"Results, profile {results.profile}",
             "networks": list(results.runs["network"].unique()),
@@ -48,7 +50,7 @@ def write_pipeline_report(
         }
         write_page(folder, "pipeline.html", charts=charts, films=films, values=values)
         for name, table in plot_tables(results, losses, repeated).items():
-            write_text(folder / f"plots/{name}.csv", csv_text(table))
+            write_text(folder / f"plots/{name}.csv", table.to_csv(index=False, float_format="%.5g", lineterminator="\n"))
 
 
 def _add_set(

@@ -29,9 +29,10 @@ Scores = Mapping[str, Mapping[str, SequenceScores]]  # by run and sequence
 
 @dataclass(frozen=True)
 class Shown:
-    """A run whose masks are shown, and what the page calls it."""
+    """A run whose masks are shown, and what the page calls it; runs of one network stand side by side."""
 
     run: str
+    network: str
     title: str
 
 
@@ -52,7 +53,7 @@ def chosen_runs(runs: pd.DataFrame, table1_strategy: Mapping[str, str]) -> list[
         for strategy, title in (("full", "full"), (table1_strategy.get(network, "one_shot"), "one-shot")):
             found = select(runs, network=network, strategy=strategy, init="static").sort_values("seed")
             if len(found):
-                chosen.append(Shown(str(found["run"].iloc[0]), f"{network}, {title}"))
+                chosen.append(Shown(str(found["run"].iloc[0]), str(network), f"{network}, {title}"))
     return chosen
 
 
@@ -98,21 +99,32 @@ def draw_scene(
 ) -> dict[str, Any]:
     """Pictures of one sequence below `folder`: the truth, then each run; what its slider moves through.
 
+    groups: which columns stand side by side.
+
     prefix: names the files. archives: masks by run; runs without are left out.
     """
     times = [video.labelled[index] for index in spaced(len(video.labelled), FRAMES)]
     truth = ((read_frame(video.frames[t]), read_mask(video.masks[video.stem(t)])) for t in times)
     columns, notes, titles = [_save(folder, f"{prefix}-truth", truth)], [[""] * len(times)], ["truth"]
+    groups: dict[str, list[int]] = {"": [0]}
     for number, each in enumerate(shown):
         if each.run not in archives:
             continue
+        groups.setdefault(each.network, []).append(len(columns))
         predicted = _predicted(archives[each.run], video, times)
         columns.append(_save(folder, f"{prefix}-{number}", predicted))
         notes.append(_notes(scores.get(each.run, {}).get(video.name), [video.stem(t) for t in times]))
         score = _mean([scores.get(each.run, {})], video.name)
         titles.append(each.title if score is None else f"{each.title}: J&F {score:.1f}")
-    names = [video.stem(t) for t in times]
-    return {"kind": "pictures", "names": names, "columns": columns, "notes": notes, "titles": titles, "start": 0}
+    return {
+        "kind": "pictures",
+        "names": [video.stem(t) for t in times],
+        "start": len(times) // 2,
+        "columns": columns,
+        "notes": notes,
+        "titles": titles,
+        "groups": list(groups.values()),
+    }
 
 
 def _save(folder: Path, stem: str, pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> list[str]:
