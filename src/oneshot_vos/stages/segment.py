@@ -159,7 +159,7 @@ class Segmenter:
                 folder.finish()
                 log_absences(folder.path / MASKS, source.names, given.ids)
             if options.overlay and not (folder.path / OVERLAY).exists():
-                _write_overlay(source, folder.path)
+                _write_overlay(source, folder.path, given.ids)
             if options.form != PALETTE:
                 write_format(options.form, source, folder.path / MASKS, given.ids, folder.path)
         self._say(f"{source.path}: {len(source.names)} masks of {len(given.ids)} object(s) in {folder.path}")
@@ -238,8 +238,8 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-def _write_overlay(source: FrameSource, out: Path) -> None:
+def _write_overlay(source: FrameSource, out: Path, objects: Sequence[int]) -> None:
     frames = source.read(range(len(source.names)))
     masks = (read_mask(out / MASKS / f"{name}.png") for name in source.names)
     pairs = tqdm(zip(frames, masks, strict=True), total=len(source.names), desc="overlay video", unit="frame")
-    write_overlay(out / OVERLAY, pairs, source.rate)
+    write_overlay(out / OVERLAY, pairs, source.rate, objects)
