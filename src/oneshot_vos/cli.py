@@ -77,6 +77,8 @@ TrainedWeights = Annotated[
 AnyModel = Annotated[str | None, typer.Option("--network", help="Network; default: as the weights tell.")]
 WithProbabilities = Annotated[bool, typer.Option("--probabilities", help="Also one 8-bit image per object and frame.")]
 WithOverlay = Annotated[bool, typer.Option("--overlay/--no-overlay", help="A video with the masks over the frames.")]
+WithGif = Annotated[bool, typer.Option("--gif", help="The same as a small GIF, overlay.gif.")]
+WithSheet = Annotated[bool, typer.Option("--contact-sheet", help="Frames of the whole video on contact-sheet.jpg.")]
 ShortSide = Annotated[
     int | None,
     typer.Option(
@@ -175,6 +177,8 @@ def segment(
     out: Annotated[Path | None, typer.Option(help="Folder for the masks; default: segmented/<video>.")] = None,
     probabilities: WithProbabilities = False,
     overlay: WithOverlay = True,
+    gif: WithGif = False,
+    contact_sheet: WithSheet = False,
     short_side: ShortSide = None,
     memory_every: MemoryEvery = None,
     max_frames: MaxFrames = None,
@@ -189,7 +193,7 @@ def segment(
 
     options = stage.Options(
         *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
-        *(object_chunk, scene_cuts),
+        *(object_chunk, scene_cuts, gif, contact_sheet),
     )
     stage.run(video, mask, weights, network, out, options, typer.echo)
 
@@ -204,6 +208,8 @@ def segment_all(
     network: AnyModel = None,
     probabilities: WithProbabilities = False,
     overlay: WithOverlay = True,
+    gif: WithGif = False,
+    contact_sheet: WithSheet = False,
     short_side: ShortSide = None,
     memory_every: MemoryEvery = None,
     max_frames: MaxFrames = None,
@@ -219,7 +225,7 @@ def segment_all(
 
     options = stage.Options(
         *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
-        *(object_chunk, scene_cuts),
+        *(object_chunk, scene_cuts, gif, contact_sheet),
     )
     stage.run_all(folder, images, annotations, weights, network, out, options, typer.echo, first_only=first_only)
 

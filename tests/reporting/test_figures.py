@@ -10,7 +10,7 @@ from tests.reporting.results_folder import TABLE1_STRATEGY, matrix, run
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import write_zip
-from oneshot_vos.reporting.figures import Scenes, draw_figure4, draw_figure6, draw_figure7, most_motion, spaced
+from oneshot_vos.reporting.figures import Scenes, draw_figure4, draw_figure6, draw_figure7, most_motion
 from oneshot_vos.reporting.overlay import COLOURS
 from oneshot_vos.reporting.results import run_list
 from oneshot_vos.stages import figures as stage
@@ -200,14 +200,6 @@ def test_an_unknown_video_is_refused_with_the_nearest_name(scene):
     scene.add("drift-chicane")
     with pytest.raises(UserError, match=r"set 'val' has no video 'drift-chican'; did you mean 'drift-chicane'"):
         draw_figure7(scene.scenes(chosen=("drift-chican",)), specs())
-
-
-@pytest.mark.parametrize(
-    ("total", "wanted", "expected"),
-    [(10, 4, [0, 3, 6, 9]), (3, 5, [0, 1, 2]), (7, 1, [0]), (50, 2, [0, 49]), (0, 3, [])],
-)
-def test_frames_are_spread_evenly_with_both_ends(total, wanted, expected):
-    assert spaced(total, wanted) == expected
 
 
 def make_params(**choice):

@@ -17,6 +17,7 @@ from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.registry import suggest
 from oneshot_vos.reporting.canvas import Pixels, Row, grid
 from oneshot_vos.reporting.overlay import draw_mask, draw_masks, fit_height, fit_ids, intersection_over_union
+from oneshot_vos.reporting.previews import spaced
 from oneshot_vos.reporting.results import EXPERIMENT, select
 from oneshot_vos.reporting.text import NOT_RUN
 from oneshot_vos.videos.images import read_frame
@@ -136,13 +137,6 @@ def find_run(runs: pd.DataFrame, network: str, strategy: str, init: str) -> str 
     """The run with the first seed among those of this description; None if the list has none."""
     found = select(runs, network=network, strategy=strategy, init=init).sort_values("seed")
     return found["run"].iloc[0] if len(found) else None
-
-
-def spaced(count: int, wanted: int) -> list[int]:
-    """`wanted` indices spread evenly over 0 … count - 1, both ends among them; all of them if there are fewer."""
-    if count <= wanted:
-        return list(range(count))
-    return [0] if wanted == 1 else [round(index * (count - 1) / (wanted - 1)) for index in range(wanted)]
 
 
 def most_motion(videos: Sequence[Video]) -> str:
