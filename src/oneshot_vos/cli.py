@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from typer.core import TyperGroup
 
 from oneshot_vos import pipeline_commands
+from oneshot_vos.command_groups import GroupedHelp
 from oneshot_vos.errors import UserError
 from oneshot_vos.pipeline_commands import DEFAULT_PARAMS, FolderOut, ParamsFile, ProfileName
 
@@ -46,7 +46,7 @@ def _messages_printed() -> Iterator[None]:
         logger.setLevel(level)
 
 
-class _Commands(TyperGroup):
+class _Commands(GroupedHelp):
     """Ends every command in an orderly way: 0 done, 2 something for the user to mend, 130 interrupted."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -64,11 +64,29 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,  # importing Rich takes as long as all the rest of `--help`
     help="Train video object segmentation networks from one labelled frame per video.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from oneshot_vos import __version__  # looks through what is installed
+
+        typer.echo(f"oneshot-vos {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    """What may stand before a command; `help` of the app describes it."""
+
 
 TrainedWeights = Annotated[
     Path | None,
