@@ -46,8 +46,8 @@ STAGES: dict[str, tuple[list[str], list[object]]] = {
     ),
     "baseline": (["--sets", "s", "--masks", "k", "--metrics", "m"], [Path("s"), Path("k"), Path("m")]),
     "evaluate": (
-        [RUN, "--masks", "k", "--sets", "s", "--out", "o"],
-        [RUN, Path("k"), Path("s"), Path("o")],
+        [RUN, "--masks", "k", "--sets", "s", "--out", "o", "--summary", "m"],
+        [RUN, Path("k"), Path("s"), Path("o"), Path("m")],
     ),
     "tables": (
         ["--metrics", "m", "--labels", "l", "--curves", "c", "--probes", "p", "--server-scores", "y", "--out", "o"],

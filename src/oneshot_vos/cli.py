@@ -150,6 +150,20 @@ def score(
 
 
 @app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="RUN_A", help="A run, a folder of its metrics, or a CSV of `score`.")],
+    second: Annotated[str, typer.Argument(metavar="RUN_B", help="Another one.")],
+    set_name: Annotated[str | None, typer.Option("--set", help="The set; default: every one that both have.")] = None,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Set the scores of two runs side by side, per sequence, the largest loss first."""
+    from oneshot_vos.stages import compare as stage
+
+    typer.echo(stage.run(first, second, params, profile, set_name))
+
+
+@app.command()
 def fetch(
     names: Annotated[
         list[str] | None,
