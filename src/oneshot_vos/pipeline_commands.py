@@ -152,6 +152,7 @@ def evaluate(
     masks: Annotated[Path, typer.Option(help="Folder that the command `infer` wrote.")],
     sets: SetsFolder,
     out: FolderOut,
+    summary: Annotated[Path, typer.Option(help="File for the scores of the sets, for `dvc metrics`.")],
     profile: ProfileName = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
@@ -160,7 +161,7 @@ def evaluate(
     chosen.run(run)
     from oneshot_vos.stages import evaluate as stage
 
-    stage.run(chosen, run, masks, sets, out)
+    stage.run(chosen, run, masks, sets, out, summary)
 
 
 def tables(

@@ -26,7 +26,8 @@ from oneshot_vos.videos.masks import mask_size, object_ids, write_mask
 
 Say = Callable[[str], None]
 
-STAMP, MASKS, PROBABILITIES, OVERLAY, STATE = "segment.json", "masks", "probabilities", "overlay.mp4", ".state"
+STAMP, MASKS, PROBABILITIES, STATE = "segment.json", "masks", "probabilities", ".state"
+OVERLAY, GIF, SHEET = "overlay.mp4", "overlay.gif", "contact-sheet.jpg"
 _STAMP_KIND = "oneshot-vos segment "
 _STAMP_FORMAT = f"{_STAMP_KIND}2"
 _log = logging.getLogger(__name__)
@@ -200,7 +201,7 @@ class Output:
         return {}
 
     def _clear(self) -> None:
-        for name in (MASKS, PROBABILITIES, STATE, OVERLAY, STAMP, *(name for name, _ in FORMATS.values())):
+        for name in (MASKS, PROBABILITIES, STATE, OVERLAY, GIF, SHEET, STAMP, *(name for name, _ in FORMATS.values())):
             if (self.path / name).is_dir():
                 shutil.rmtree(self.path / name)
             else:
