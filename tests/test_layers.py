@@ -30,6 +30,7 @@ RANKS = {
     "reporting": 10,
     "stages": 11,
     "pipeline_commands": 12,
+    "command_groups": 12,
     "cli": 13,
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))

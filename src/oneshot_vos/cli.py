@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from typer.core import TyperGroup
 
 from oneshot_vos import pipeline_commands
+from oneshot_vos.command_groups import GroupedHelp
 from oneshot_vos.errors import UserError
 from oneshot_vos.pipeline_commands import DEFAULT_PARAMS, FolderOut, ParamsFile, ProfileName
 
@@ -46,7 +46,7 @@ def _messages_printed() -> Iterator[None]:
         logger.setLevel(level)
 
 
-class _Commands(TyperGroup):
+class _Commands(GroupedHelp):
     """Ends every command in an orderly way: 0 done, 2 something for the user to mend, 130 interrupted."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -64,11 +64,29 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,  # importing Rich takes as long as all the rest of `--help`
     help="Train video object segmentation networks from one labelled frame per video.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from oneshot_vos import __version__  # looks through what is installed
+
+        typer.echo(f"oneshot-vos {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    """What may stand before a command; `help` of the app describes it."""
+
 
 TrainedWeights = Annotated[
     Path | None,
@@ -80,6 +98,8 @@ TrainedWeights = Annotated[
 AnyModel = Annotated[str | None, typer.Option("--network", help="Network; default: as the weights tell.")]
 WithProbabilities = Annotated[bool, typer.Option("--probabilities", help="Also one 8-bit image per object and frame.")]
 WithOverlay = Annotated[bool, typer.Option("--overlay/--no-overlay", help="A video with the masks over the frames.")]
+WithGif = Annotated[bool, typer.Option("--gif", help="The same as a small GIF, overlay.gif.")]
+WithSheet = Annotated[bool, typer.Option("--contact-sheet", help="Frames of the whole video on contact-sheet.jpg.")]
 ShortSide = Annotated[
     int | None,
     typer.Option(
@@ -145,6 +165,20 @@ def score(
 
 
 @app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="RUN_A", help="A run, a folder of its metrics, or a CSV of `score`.")],
+    second: Annotated[str, typer.Argument(metavar="RUN_B", help="Another one.")],
+    set_name: Annotated[str | None, typer.Option("--set", help="The set; default: every one that both have.")] = None,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Set the scores of two runs side by side, per sequence, the largest loss first."""
+    from oneshot_vos.stages import compare as stage
+
+    typer.echo(stage.run(first, second, params, profile, set_name))
+
+
+@app.command()
 def fetch(
     names: Annotated[
         list[str] | None,
@@ -190,6 +224,8 @@ def segment(
     out: Annotated[Path | None, typer.Option(help="Folder for the masks; default: segmented/<video>.")] = None,
     probabilities: WithProbabilities = False,
     overlay: WithOverlay = True,
+    gif: WithGif = False,
+    contact_sheet: WithSheet = False,
     short_side: ShortSide = None,
     memory_every: MemoryEvery = None,
     max_frames: MaxFrames = None,
@@ -205,7 +241,7 @@ def segment(
 
     options = stage.Options(
         *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
-        *(object_chunk, scene_cuts, confidence),
+        *(object_chunk, scene_cuts, confidence, gif, contact_sheet),
     )
     stage.run(video, mask, named(weights), network, out, options, typer.echo)
 
@@ -220,6 +256,8 @@ def segment_all(
     network: AnyModel = None,
     probabilities: WithProbabilities = False,
     overlay: WithOverlay = True,
+    gif: WithGif = False,
+    contact_sheet: WithSheet = False,
     short_side: ShortSide = None,
     memory_every: MemoryEvery = None,
     max_frames: MaxFrames = None,
@@ -236,7 +274,7 @@ def segment_all(
 
     options = stage.Options(
         *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
-        *(object_chunk, scene_cuts, confidence),
+        *(object_chunk, scene_cuts, confidence, gif, contact_sheet),
     )
     stage.run_all(
         *(folder, images, annotations, named(weights), network, out, options, typer.echo), first_only=first_only
@@ -273,6 +311,16 @@ def suggest(
 
     for line in stage(folder, number):
         typer.echo(line)
+
+
+@app.command()
+def report_videos(
+    folder: Annotated[Path, typer.Argument(help="What `adapt` or `segment-all` was given as --out.")],
+) -> None:
+    """Write FOLDER/report/index.html: every video with its masks, where they are least certain, what to label next."""
+    from oneshot_vos.reporting.page.own import write_own_report
+
+    write_own_report(folder)
 
 
 @app.command()

@@ -89,15 +89,7 @@ def _rows(number: int, runs: pd.DataFrame, table1_strategy: Mapping[str, str]) -
     added = pd.DataFrame(more, columns=["network", "strategy", "init"])
     added["method"] = added["network"].where(added["strategy"] == "full", "1-shot " + added["network"])
     rows = pd.concat([rows, added], ignore_index=True)
-    rows = rows.assign(labels=np.where(rows["strategy"] == "full", "every", "first"))
-    return pd.concat([rows, _pseudo_rows(runs)], ignore_index=True) if number == 1 else rows
-
-
-def _pseudo_rows(runs: pd.DataFrame) -> pd.DataFrame:
-    """Rows for runs that learn from the labels that a one-shot network made, whose start is as that of the others."""
-    kind = runs["strategy"].str.partition("-")[0]
-    found = select(runs[kind == "pseudo"], init="static").drop_duplicates(EXPERIMENT)
-    return found.assign(method="1-shot + pseudo " + found["network"])[["method", *EXPERIMENT]]
+    return rows.assign(labels=np.where(rows["strategy"] == "full", "every", "first"))
 
 
 def _with_runs(rows: pd.DataFrame, results: Results, sets: Sequence[str]) -> pd.DataFrame:

@@ -146,7 +146,7 @@ def read_results(
         server_file is not None,
         listed,
         scores.astype({"value": float}),
-        _read_labels(labels, [*KINDS, *listed["labels"]]),
+        _read_labels(labels),
         read_curves(list(runs), metrics),
         read_takeoff(list(runs), probes),
         _read_trainings(listed, curves),
@@ -190,9 +190,9 @@ def _require_equal_sizes(scores: pd.DataFrame) -> None:
             )
 
 
-def _read_labels(folder: Path, kinds: Sequence[str]) -> pd.DataFrame:
+def _read_labels(folder: Path) -> pd.DataFrame:
     """`label_ratio.json` of the kinds of labels below `folder`, or of the one kind that `folder` itself is."""
-    candidates = [folder, *(folder / kind for kind in dict.fromkeys(kinds))]
+    candidates = [folder, *(folder / kind for kind in KINDS)]
     paths = {path.name: path / "label_ratio.json" for path in candidates if (path / "label_ratio.json").exists()}
     if not paths:
         raise UserError(f"{folder}: no label_ratio.json in it or in its {' or '.join(KINDS)}. Run the labels stage")

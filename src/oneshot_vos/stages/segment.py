@@ -22,9 +22,21 @@ from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import architecture
 from oneshot_vos.reporting.overlay_video import write_overlay
+from oneshot_vos.reporting.previews import write_contact_sheet, write_gif
 from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.stages.confidence import EntropyNotes, write_confidence, write_next
-from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, content_of, find_masks, given_as, name_of
+from oneshot_vos.stages.segment_files import (
+    GIF,
+    MASKS,
+    OVERLAY,
+    SHEET,
+    Output,
+    Say,
+    content_of,
+    find_masks,
+    given_as,
+    name_of,
+)
 from oneshot_vos.stages.segment_formats import log_absences, write_format
 from oneshot_vos.videos.frames import FrameSource, open_frames
 from oneshot_vos.videos.masks import read_mask
@@ -50,6 +62,8 @@ class Options:
     object_chunk: int | None = None
     scene_cuts: bool = True
     confidence: bool = False  # also tell how far the masks can be trusted
+    gif: bool = False
+    contact_sheet: bool = False
 
     def settings(self, network: str, size: tuple[int, int], usual: int = SHORT_SIDE) -> InferenceSettings:
         """Inference settings for a video of this height and width; `usual`: the network's shorter side."""
@@ -155,7 +169,7 @@ class Segmenter:
         return Output(out, stamp, source, given, overwrite=options.overwrite)
 
     def segment(self, source: FrameSource, given: GivenMasks, folder: Output, options: Options) -> None:
-        """Write masks, an overlay video and probabilities if asked for; resumes what was interrupted."""
+        """Write masks, and pictures of them and probabilities if asked for; resumes what was interrupted."""
         with held(folder.path, "segmenting into this folder"):
             if not folder.complete:
                 folder.begin()
@@ -163,7 +177,13 @@ class Segmenter:
                 folder.finish()
                 log_absences(folder.path / MASKS, source.names, given.ids)
             if options.overlay and not (folder.path / OVERLAY).exists():
-                _write_overlay(source, folder.path)
+                _write_overlay(source, folder.path, given.ids)
+            for wanted, name, write in (
+                (options.gif, GIF, write_gif),
+                (options.contact_sheet, SHEET, write_contact_sheet),
+            ):
+                if wanted and not (folder.path / name).exists():
+                    write(source, folder.path / MASKS, given.ids, folder.path / name)
             if options.form != PALETTE:
                 write_format(options.form, source, folder.path / MASKS, given.ids, folder.path)
             if options.confidence:
@@ -258,8 +278,8 @@ def choose_device(name: str | None) -> torch.device:
     return device
 
 
-def _write_overlay(source: FrameSource, out: Path) -> None:
+def _write_overlay(source: FrameSource, out: Path, objects: Sequence[int]) -> None:
     frames = source.read(range(len(source.names)))
     masks = (read_mask(out / MASKS / f"{name}.png") for name in source.names)
     pairs = tqdm(zip(frames, masks, strict=True), total=len(source.names), desc="overlay video", unit="frame")
-    write_overlay(out / OVERLAY, pairs, source.rate)
+    write_overlay(out / OVERLAY, pairs, source.rate, objects)

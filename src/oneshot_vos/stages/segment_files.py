@@ -26,7 +26,8 @@ from oneshot_vos.videos.masks import mask_size, object_ids, write_mask
 
 Say = Callable[[str], None]
 
-STAMP, MASKS, PROBABILITIES, OVERLAY, STATE = "segment.json", "masks", "probabilities", "overlay.mp4", ".state"
+STAMP, MASKS, PROBABILITIES, STATE = "segment.json", "masks", "probabilities", ".state"
+OVERLAY, GIF, SHEET = "overlay.mp4", "overlay.gif", "contact-sheet.jpg"
 # What tells how far the masks can be trusted, what it was made from, and what was noted for it with the masks.
 CONFIDENCE, CONFIDENCE_STAMP, ENTROPY = "confidence.csv", "confidence.json", ".entropy.json"
 _STAMP_KIND = "oneshot-vos segment "
@@ -202,7 +203,7 @@ class Output:
         return {}
 
     def _clear(self) -> None:
-        made = (MASKS, PROBABILITIES, STATE, OVERLAY, STAMP, CONFIDENCE, CONFIDENCE_STAMP, ENTROPY)
+        made = (MASKS, PROBABILITIES, STATE, OVERLAY, GIF, SHEET, STAMP, CONFIDENCE, CONFIDENCE_STAMP, ENTROPY)
         for name in (*made, *(name for name, _ in FORMATS.values())):
             if (self.path / name).is_dir():
                 shutil.rmtree(self.path / name)
