@@ -285,9 +285,7 @@ def segment_all(
 def adapt(
     recordings: Annotated[Path, typer.Argument(help="Folder with `videos` and `masks`: see docs/own-videos.md.")],
     out: Annotated[Path | None, typer.Option(help="Folder for all results; default: adapted/<recordings>.")] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights to start from; default: the network that ships.")
-    ] = None,
+    weights: TrainedWeights = None,
     network: AnyModel = None,
     budget: Annotated[str, typer.Option(help="Time for all of it: 90s, 20m, 1.5h.")] = "20m",
     iterations: Annotated[
@@ -298,7 +296,7 @@ def adapt(
     """Adapt a network to videos with a mask each, and segment every frame of them; rerun to resume."""
     from oneshot_vos.stages import adapt as stage
 
-    stage.run(recordings, out, weights, network, budget, device, iterations)
+    stage.run(recordings, out, named(weights), network, budget, device, iterations)
 
 
 @app.command()

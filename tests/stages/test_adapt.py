@@ -15,6 +15,7 @@ from oneshot_vos.adaptation.agreement import Measured
 from oneshot_vos.cli import app
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common.weights import read_metadata, read_weights
+from oneshot_vos.params import load_params
 from oneshot_vos.stages import adapt_round
 from oneshot_vos.stages.adapt import parse_time
 from oneshot_vos.videos.masks import read_mask, write_mask
@@ -295,3 +296,41 @@ def test_times(text: str, seconds: float) -> None:
 def test_wrong_times_are_refused(text: str) -> None:
     with pytest.raises(UserError, match="not a time"):
         parse_time(text)
+
+
+def test_the_parameter_file_trains_the_same_weights_in_the_pipeline(
+    recordings: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_masks(recordings / "masks/ball", 6)
+    pretend(monkeypatch, all_of(0.5), all_of(0.9), slope=0.01)
+    done(adapt(recordings, weights, iterations=2))
+    out, run = recordings.parent / "adapted", "stcn-two_step-given"
+    given = ["--params", str(out / "params.yaml")]
+    places = {"--weights": "start.safetensors", "--labels": "labels", "--snapshots": "snapshots", "--curves": "curves"}
+    for arguments in (
+        ["check-params"],
+        ["data", "--out", "sets"],
+        ["labels", "--kind", "first", "--sets", "sets/train", "--out", "labels"],
+        ["start", "given", "--weights", str(weights), "--out", "start.safetensors"],
+        ["train", run, "--out", "trained.safetensors", *(part for place in places.items() for part in place)],
+    ):
+        done(CliRunner().invoke(app, [*arguments, *given]))
+    trained, kept = read_weights(tmp_path / "trained.safetensors"), read_weights(out / "weights.safetensors")
+    assert trained.keys() == kept.keys()
+    assert all(torch.equal(trained[name], value) for name, value in kept.items())
+    assert load_params(out / "params.yaml").training(run).iterations == 2
+
+
+def test_confidence_and_a_page_come_with_the_masks(recordings: Path, weights: Path) -> None:
+    done(adapt(recordings, weights, iterations=0))
+    out = recordings.parent / "adapted"
+    assert (out / "segmented/walk/confidence.csv").read_text().startswith("frame,object,")
+    assert (out / "segmented/next.csv").read_text().startswith("rank,video,")
+    assert "walk" in (out / "report/index.html").read_text(encoding="utf-8")
+    shutil.rmtree(recordings / "videos/walk")
+    shutil.rmtree(recordings / "masks/walk")
+    result = done(adapt(recordings, weights, iterations=0))
+    assert "walk: no longer among the recordings" in result.output
+    assert not (out / "segmented/walk").exists()
+    assert not (out / "videos/JPEGImages/walk").exists()

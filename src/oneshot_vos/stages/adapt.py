@@ -25,11 +25,13 @@ from oneshot_vos.files import held, replacing, replacing_folder, sha256_of, writ
 from oneshot_vos.inference.geometry import short_side_size
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.weights import load_weights, save_weights
+from oneshot_vos.reporting.page.own import write_own_report
 from oneshot_vos.sets.check import check_videos
 from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.sets.own import ANNOTATIONS, IMAGES, import_videos
 from oneshot_vos.stages.adapt_round import Budget, Kept, Round
 from oneshot_vos.stages.adapt_state import State, labels_of
+from oneshot_vos.stages.confidence import write_next
 from oneshot_vos.stages.segment import SHORT_SIDE, Options, Segmenter, choose_device
 from oneshot_vos.stages.segment_files import find_masks, name_of
 from oneshot_vos.videos.frames import open_frames
@@ -75,7 +77,8 @@ def run(
         _write_weights(state, folder / WEIGHTS)
         state.write_record(videos)
         _segment(state, videos, folder / SEGMENTED, device)
-        _log.info("masks and overlays: %s; the network that was kept: %s", folder / SEGMENTED, folder / WEIGHTS)
+        page = write_own_report(folder)
+        _log.info("masks: %s; the network that was kept: %s; look at %s", folder / SEGMENTED, folder / WEIGHTS, page)
 
 
 def parse_time(text: str) -> float:
@@ -114,7 +117,7 @@ def _train(state: State, videos: Sequence[Video], budget: Budget, device: torch.
     this = Round(state.round_folder(number), number, videos, sets, state.start(videos), device)
     plan = this.plan(labels_of(videos), budget, iterations)
 
-    start = state.current_for_pipeline
+    start = str(state.current)
     kept = this.finish(plan)
     write_parameters(
         state.folder,
@@ -197,7 +200,11 @@ def _write_weights(state: State, out: Path) -> None:
 def _segment(state: State, videos: Sequence[Video], out: Path, device: str | None) -> None:
     """Segment every video with the weights that suit it; what is there already stays."""
     usual = shipped.SHORT_SIDE if state.begun_from_shipped else None
-    options = Options(short_side=usual, overwrite=True, device=device)
+    options = Options(short_side=usual, overwrite=True, device=device, confidence=True)
+    for left in (entry for entry in out.glob("*") if entry.name not in {video.name for video in videos}):
+        if left.is_dir():
+            _log.info("%s: no longer among the recordings; its results are removed", left.name)
+            shutil.rmtree(left)
     number = 0
     for weights in dict.fromkeys(state.weights_of(video.name) for video in videos):
         segmenter = Segmenter(weights, state.network, _log.info, device)
@@ -210,3 +217,4 @@ def _segment(state: State, videos: Sequence[Video], out: Path, device: str | Non
             if not results.complete:
                 _log.info("segmenting %s (video %d of %d)", video.name, number, len(videos))
             segmenter.segment(source, given, results, options)
+    write_next(out)

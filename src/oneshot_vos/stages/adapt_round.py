@@ -41,6 +41,7 @@ _TRAINING, _CANDIDATES = "training", "candidates"  # folders of a round
 _POINTS = 4  # measurements on the way, where time allows
 _SHARES = (1.0, 0.5)  # of the trained weights in the candidates; the rest is the start
 _MOST, _LEAST = 1000, 20  # iterations of a round
+_LOOKS = 2  # at each frame: for its mask, and for how far that can be trusted
 _TIMED = 3  # iterations that are timed, the first of which does not count
 _log = logging.getLogger(__name__)
 
@@ -240,7 +241,7 @@ class Round:
         """When to measure, the last time at the end: about half of the budget, measuring included."""
         each = self._time_iteration(recipe)
         speed = before.seconds / max(before.pixels, 1.0)
-        segmenting = speed * budget.pixels
+        segmenting = _LOOKS * speed * budget.pixels
         share = max(min(budget.left() - segmenting, budget.whole / 2), 0.1 * budget.whole)
         measuring = before.seconds * len(_SHARES)
         count = max(1, min(_POINTS, int(share / 2 / max(measuring, 1e-3))))

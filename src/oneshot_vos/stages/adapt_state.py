@@ -94,11 +94,6 @@ class State:
         return self._weights(self._content["current"])
 
     @property
-    def current_for_pipeline(self) -> str:
-        """The same as `starts` of params.yaml takes it."""
-        return "shipped" if self.kept == START and self.begun_from_shipped else str(self.current)
-
-    @property
     def next_round(self) -> int:
         """Its number, from 1."""
         return len(self._content["rounds"]) + 1
