@@ -32,8 +32,10 @@ def printed(plugin: Any, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 
 @pytest.fixture
-def handler(plugin: Any, printed: io.StringIO) -> Any:
-    return plugin.LogHandler(SimpleNamespace(stdout=False), None)
+def handler(plugin: Any, printed: io.StringIO) -> Iterator[Any]:
+    made = plugin.LogHandler(SimpleNamespace(stdout=False), None)
+    yield made
+    made.close()
 
 
 def tell(handler: Any, event: LogEvent | None, created: float = 0.0, level: int = logging.INFO, **facts: Any) -> None:
@@ -104,15 +106,20 @@ def test_what_runs_is_told_with_the_time_left(plugin: Any, tmp_path: Path) -> No
     assert plugin.progress_of(job, 165.0) == "83 %, 00:01 left"
 
 
-def test_running_jobs_are_repeated(plugin: Any, printed: io.StringIO, tmp_path: Path, monkeypatch: Any) -> None:
+def test_running_jobs_are_repeated(
+    plugin: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(plugin, "EVERY_IN_A_FILE", 0.02)
-    handler = plugin.LogHandler(SimpleNamespace(stdout=False), None)
+    handler, printed = plugin.LogHandler(SimpleNamespace(stdout=False), None), ""
     begin(handler, 1, "train", "stcn-full", tmp_path / "a.log")
     begin(handler, 2, "infer", "xmem-full", tmp_path / "b.log")
     deadline = time.monotonic() + 30
-    while "running: train stcn-full (" not in printed.getvalue() and time.monotonic() < deadline:
+    while "; infer xmem-full (" not in printed and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert "; infer xmem-full (" in printed.getvalue()
+        printed += capsys.readouterr().err
+    handler.close()
+    assert "\nrunning: train stcn-full (" in f"\n{printed}"
+    assert "; infer xmem-full (" in printed
 
 
 @pytest.mark.parametrize(

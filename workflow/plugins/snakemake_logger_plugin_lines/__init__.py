@@ -50,7 +50,13 @@ class LogHandler(LogHandlerBase):
         self._done = self._total = self._shown = 0
         self._stream = sys.stdout if self.common_settings.stdout else sys.stderr
         self._terminal = self._stream.isatty()
+        self._ended = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
+
+    def close(self) -> None:
+        """Say no more of what runs."""
+        self._ended.set()
+        super().close()
 
     def emit(self, record: LogRecord) -> None:
         """Take an event of Snakemake; those that have no line here, and messages below warnings, are left out."""
@@ -87,9 +93,8 @@ class LogHandler(LogHandlerBase):
         self._print("\n".join(lines))
 
     def _watch(self) -> None:
-        """Say again and again what runs, until the program ends."""
-        while True:
-            time.sleep(EVERY_ON_A_TERMINAL if self._terminal else EVERY_IN_A_FILE)
+        """Say again and again what runs."""
+        while not self._ended.wait(EVERY_ON_A_TERMINAL if self._terminal else EVERY_IN_A_FILE):
             jobs = [job for job in list(self._jobs.values()) if job.rule != "all"]
             if jobs:
                 self._show("running: " + "; ".join(f"{job} ({progress_of(job, time.time())})" for job in jobs))
