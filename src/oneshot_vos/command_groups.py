@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 GROUPS: dict[str, tuple[str, ...]] = {
     "Everyday": (
         *("segment", "segment-all", "adapt", "suggest", "label", "import-videos", "check-data"),
-        *("score", "compare", "export", "fetch"),
+        *("report-videos", "score", "compare", "export", "fetch"),
     ),
     "Pipeline": (
         *("data", "labels", "init", "start", "pretrain", "train", "infer", "probe", "baseline", "evaluate"),

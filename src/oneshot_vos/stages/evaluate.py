@@ -56,10 +56,12 @@ def run(params: Params, run_key: str, masks: Path, sets: Path, out: Path, summar
 
 
 def log_summaries(what: str, summaries: Mapping[str, Mapping[str, float]]) -> None:
-    """A line per set."""
-    for name, scores in summaries.items():
-        line = ", ".join(f"{key.replace('JF', 'J&F')} {value:.1f}" for key, value in scores.items())
-        _log.info("%s, %s: %s", what, name, line)
+    """One line: the scores of every set in percent."""
+    lines = [
+        f"{name} " + ", ".join(f"{key.replace('JF', 'J&F')} {value:.1f}" for key, value in scores.items())
+        for name, scores in summaries.items()
+    ]
+    _log.info("%s: %s", what, "; ".join(lines))
 
 
 def percent(summary: Mapping[str, float]) -> dict[str, float]:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -77,7 +78,10 @@ def fit(
     batches = load_batches(dataset, positions, recipe.workers, world.device)
     clock = Clock(seconds)
 
-    bar = tqdm(total=recipe.iterations, initial=start, desc=title, unit="it", mininterval=2.0, disable=not world.leads)
+    # A bar for terminals; for files, which would show each of its states, a line from time to time.
+    hidden = None if world.leads else True  # None: where nobody watches a terminal
+    bar = tqdm(total=recipe.iterations, initial=start, desc=title, unit="it", mininterval=2.0, disable=hidden)
+    lines = Lines(title, start, recipe.iterations)
     with bar, stop_requests() as stop:
         for iteration in range(start, end):
             rate = step(iteration, list(clock.waiting(islice(batches, recipe.accumulation))))
@@ -93,6 +97,8 @@ def fit(
                 waited, speed = clock.lap(recipe.batch_size * recipe.frames)
                 curve.append({"iteration": done, **terms, "learning_rate": rate, "images_per_second": speed})
                 bar.set_postfix(loss=f"{terms['loss']:.3f}", data_wait=f"{waited:.0%}", refresh=False)
+                if bar.disable:
+                    lines.write(done, terms["loss"], speed, waited)
             if saves or done in snapshots:
                 _require_finite(network, done)
             if done in snapshots and world.leads:
@@ -183,6 +189,28 @@ def _require_finite(network: nn.Module, iterations: int) -> None:
         raise UserError(
             f"the weights are not finite after {iterations} iterations. Lower the learning rate, set optimiser.clip, "
             "or use precision: float32; the last checkpoint is kept"
+        )
+
+
+class Lines:
+    """Tells a log file how far a training is: not more often than every `EVERY` seconds."""
+
+    EVERY = 20.0
+
+    def __init__(self, title: str, start: int, end: int) -> None:
+        self._title, self._start, self._end = title, start, end
+        self._began = self._last = time.monotonic()
+
+    def write(self, done: int, loss: float, speed: float, waited: float) -> None:
+        """Iterations done, the loss, images per second, the share of time that data were waited for, the time left."""
+        now = time.monotonic()
+        if now - self._last < self.EVERY:
+            return
+        self._last = now
+        left = (now - self._began) / (done - self._start) * (self._end - done)
+        _log.info(
+            "%s: iteration %d of %d, loss %.3f, %.1f images/s, %.0f %% waiting for data, %s left",
+            *(self._title, done, self._end, loss, speed, 100 * waited, timedelta(seconds=round(left))),
         )
 
 

@@ -14,11 +14,11 @@ def open_page(page: Page, index: Path) -> None:
     page.goto(index.as_uri())
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     page.evaluate("document.querySelectorAll('img').forEach((image) => (image.loading = 'eager'))")
-    page.wait_for_function("[...document.images].every((image) => image.complete)")
 
 
 def every_picture_loads(page: Page) -> int:
     """The number of pictures, all of which have pixels and say what they show."""
+    page.wait_for_function("[...document.images].every((image) => image.complete)")
     broken = page.evaluate("[...document.images].filter((i) => !i.naturalWidth || !i.alt).map((i) => i.src)")
     assert broken == []
     return int(page.locator("img").count())

@@ -167,5 +167,5 @@ def test_a_damaged_file_is_named(tmp_path: Path, spoil: Callable[[Path], None], 
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no results of videos in it; expected folders with segment.json"):
+    with pytest.raises(UserError, match=r"no results of videos in it; expected folders with segment\.json"):
         write_own_report(tmp_path)

@@ -51,7 +51,11 @@ def line_chart(
             name=each.name,
             mode="markers" if each.points else "lines+markers" if single else "lines",
             line=None if each.points else {"color": each.colour, "dash": each.dash, "width": each.width},
-            marker={"color": each.colour, "size": 9 if each.points else 6, "symbol": "diamond" if each.points else None},
+            marker={
+                "color": each.colour,
+                "size": 9 if each.points else 6,
+                "symbol": "diamond" if each.points else None,
+            },
             visible=True if each.shown else "legendonly",
             legendgroup=each.group or each.name,
         )
@@ -93,9 +97,7 @@ def _add_band(figure: go.Figure, series: Series) -> None:
     )
 
 
-def _finished(
-    figure: go.Figure, x: str, y: str, y_range: tuple[float, float] | None, *, log_y: bool
-) -> Chart:
+def _finished(figure: go.Figure, x: str, y: str, y_range: tuple[float, float] | None, *, log_y: bool) -> Chart:
     figure.update_layout(
         template=None,
         xaxis={"title": {"text": x}, "automargin": True},

@@ -12,15 +12,15 @@ import pandas as pd
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis_files import load_result
 from oneshot_vos.evaluation.results import SetResult
-from oneshot_vos.reporting.page.charts import Chart, Series, hexadecimal, line_chart
+from oneshot_vos.reporting.page.charts import Chart, Dash, Series, hexadecimal, line_chart
 from oneshot_vos.reporting.progress import colour_of, label_of
 from oneshot_vos.reporting.results import COPY_FIRST, EXPERIMENT, Results, select
 from oneshot_vos.reporting.takeoff import REFERENCES
 
 REPEATED = "first mask repeated"
 GREY = "#8a8f98"
+_DASHES: Mapping[str, Dash] = {"predicted": "solid", "true": "dash", "empty": "dot"}
 _POINTS = 300  # of a loss curve; more are put together, whatever a training logs
-_DASHES = {"predicted": "solid", "true": "dash", "empty": "dot"}
 
 
 def read_losses(results: Results, curves: Path) -> pd.DataFrame:
@@ -98,7 +98,7 @@ def _lines(runs: pd.DataFrame, table: pd.DataFrame, column: str) -> list[Series]
         name = label_of({**first, "seed": 0} if several > 1 else first) + (f", {several} seeds" if several > 1 else "")
         spread = found["std"].fillna(0.0)
         band = (list(found["mean"] - spread), list(found["mean"] + spread)) if several > 1 else None
-        dash = "dash" if first["init"] == "backbone" else "solid"
+        dash: Dash = "dash" if first["init"] == "backbone" else "solid"
         colour = hexadecimal(colour_of(first["strategy"]))
         lines.append(Series(name, list(found["iteration"]), list(found["mean"]), colour, dash, band=band))
     return lines
@@ -110,17 +110,17 @@ def _takeoff_lines(runs: pd.DataFrame, takeoff: pd.DataFrame) -> list[Series]:
     firsts = runs[runs["comparable"].astype(bool)].sort_values("seed", kind="stable").drop_duplicates(EXPERIMENT)
     for run in firsts.sort_index().to_dict("records"):
         points = takeoff[takeoff["run"] == run["run"]]
-        for name in REFERENCES if len(points) else ():
-            lines.append(
-                Series(
-                    f"{label_of(run)}: {name}",
-                    points["iteration"].tolist(),
-                    points[name].tolist(),
-                    GREY if name == "empty" else hexadecimal(colour_of(run["strategy"])),
-                    "dash" if name == "true" else "dot" if name == "empty" else "solid",
-                    shown=bool(run["one_shot"]) and run["init"] == "backbone",
-                )
+        lines += [
+            Series(
+                f"{label_of(run)}: {name}",
+                points["iteration"].tolist(),
+                points[name].tolist(),
+                GREY if name == "empty" else hexadecimal(colour_of(run["strategy"])),
+                _DASHES[name],
+                shown=bool(run["one_shot"]) and run["init"] == "backbone",
             )
+            for name in (REFERENCES if len(points) else ())
+        ]
     return lines
 
 

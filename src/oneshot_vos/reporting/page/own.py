@@ -12,6 +12,7 @@ import numpy as np
 
 from oneshot_vos.files import replacing_folder
 from oneshot_vos.reporting.canvas import Pixels
+from oneshot_vos.reporting.overlay import COLOURS
 from oneshot_vos.reporting.page.charts import Chart, Series, hexadecimal, line_chart
 from oneshot_vos.reporting.page.own_files import (
     WHOLE,
@@ -25,7 +26,7 @@ from oneshot_vos.reporting.page.own_files import (
 from oneshot_vos.reporting.page.pictures import drawn, reduced, save_jpeg, spaced
 from oneshot_vos.reporting.page.writing import write_page
 from oneshot_vos.videos.frames import open_frames
-from oneshot_vos.videos.masks import DAVIS_PALETTE, read_mask
+from oneshot_vos.videos.masks import read_mask
 
 _log = logging.getLogger(__name__)
 _HEIGHT = 360  # of pictures, in pixels
@@ -138,7 +139,7 @@ def _pictures(video: OwnVideo, times: Sequence[int]) -> Iterable[tuple[int, Pixe
         source = open_frames(video.source)
         if tuple(source.names) == video.frames:
             for t, frame in zip(times, source.read(times), strict=True):
-                yield t, drawn(frame, read_mask(video.mask(video.frames[t])), _HEIGHT)
+                yield t, drawn(frame, read_mask(video.mask(video.frames[t])), video.objects, _HEIGHT)
             return
     if video.overlay:
         yield from ((t, reduced(picture, _HEIGHT)) for t, picture in _decoded(video.overlay, set(times)))
@@ -165,8 +166,8 @@ def _confidence_chart(video: OwnVideo) -> Chart:
 
     objects = [number for number in sorted(video.confidence) if number != WHOLE]
     lines = [
-        Series(f"object {number}", video.frames, percent(number), hexadecimal(DAVIS_PALETTE[number % 256]), width=1.5)
-        for number in objects
+        Series(f"object {number}", video.frames, percent(number), hexadecimal(COLOURS[place % len(COLOURS)]), width=1.5)
+        for place, number in enumerate(objects)
         if len(objects) > 1 or WHOLE not in video.confidence
     ]
     if WHOLE in video.confidence:

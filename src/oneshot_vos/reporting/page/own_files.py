@@ -149,8 +149,9 @@ def _rows(path: Path, read: Callable[[Mapping[str, str]], Read], expected: str) 
                 try:
                     yield read(row)
                 except (KeyError, TypeError, ValueError) as error:
+                    found = f"{type(error).__name__}: {error}"
                     raise UserError(
-                        f"{path}, line {line}: {type(error).__name__}: {error}; expected {expected}. Make the file again"
+                        f"{path}, line {line}: {found}; expected {expected}. Make the file again"
                     ) from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not readable ({error}); expected {expected}. Make the file again") from error

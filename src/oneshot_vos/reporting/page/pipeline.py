@@ -50,7 +50,9 @@ def write_pipeline_report(
         }
         write_page(folder, "pipeline.html", charts=charts, films=films, values=values)
         for name, table in plot_tables(results, losses, repeated).items():
-            write_text(folder / f"plots/{name}.csv", table.to_csv(index=False, float_format="%.5g", lineterminator="\n"))
+            write_text(
+                folder / f"plots/{name}.csv", table.to_csv(index=False, float_format="%.5g", lineterminator="\n")
+            )
 
 
 def _add_set(

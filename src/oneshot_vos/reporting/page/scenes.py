@@ -1,6 +1,6 @@
 """Sequences, one by one: scores of all runs side by side, and pictures of the worst and the best."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -13,13 +13,13 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis_files import load_result
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.evaluation.results import SequenceScores
-from oneshot_vos.reporting.page.charts import Chart, Series, bar_chart, hexadecimal
+from oneshot_vos.reporting.page.charts import Chart, Dash, Series, bar_chart, hexadecimal
 from oneshot_vos.reporting.page.curves import GREY, REPEATED
 from oneshot_vos.reporting.page.pictures import drawn, save_jpeg, spaced
 from oneshot_vos.reporting.progress import colour_of, label_of
 from oneshot_vos.reporting.results import COPY_FIRST, EXPERIMENT, Results, select
 from oneshot_vos.videos.images import read_frame
-from oneshot_vos.videos.masks import read_mask
+from oneshot_vos.videos.masks import object_ids, read_mask
 from oneshot_vos.videos.video import Video
 
 SEQUENCES, FRAMES, HEIGHT = 6, 12, 200  # at most: of all sets together, per sequence, pixels
@@ -66,11 +66,14 @@ def sequence_charts(results: Results, scores: Scores, name: str, shown: Sequence
         bars = []
         for _, group in select(results.runs, network=network, comparable=True).groupby(EXPERIMENT, sort=False):
             runs = [run for run in group["run"] if run in scores]
-            if runs:
-                first = group.sort_values("seed").iloc[0].to_dict()
-                means = [_mean([scores[run] for run in runs], sequence) for sequence in names]
-                colour, dash = hexadecimal(colour_of(first["strategy"])), "dash" if first["init"] == "backbone" else "solid"
-                bars.append(Series(label_of({**first, "seed": 0}), names, means, colour, dash, shown=runs[0] in visible))
+            if not runs:
+                continue
+            first = group.sort_values("seed").iloc[0].to_dict()
+            means = [_mean([scores[run] for run in runs], sequence) for sequence in names]
+            colour = hexadecimal(colour_of(first["strategy"]))
+            dash: Dash = "dash" if first["init"] == "backbone" else "solid"
+            label, present = label_of({**first, "seed": 0}), not visible.isdisjoint(runs)
+            bars.append(Series(label, names, means, colour, dash, shown=present))
         if bars and COPY_FIRST in scores:
             bars.append(Series(REPEATED, names, [_mean([scores[COPY_FIRST]], each) for each in names], GREY))
         if bars:
@@ -104,15 +107,23 @@ def draw_scene(
     prefix: names the files. archives: masks by run; runs without are left out.
     """
     times = [video.labelled[index] for index in spaced(len(video.labelled), FRAMES)]
-    truth = ((read_frame(video.frames[t]), read_mask(video.masks[video.stem(t)])) for t in times)
-    columns, notes, titles = [_save(folder, f"{prefix}-truth", truth)], [[""] * len(times)], ["truth"]
+    frames = [read_frame(video.frames[t]) for t in times]
+    truth = [_as_objects(video, read_mask(video.masks[video.stem(t)])) for t in times]
+    objects = sorted({number for ids in truth for number in object_ids(ids)})
+
+    def save(name: str, masks: Iterable[np.ndarray]) -> list[str]:
+        paths = [f"scenes/{prefix}-{name}-{index:02}.jpg" for index in range(len(times))]
+        for path, frame, ids in zip(paths, frames, masks, strict=True):
+            save_jpeg(folder / path, drawn(frame, ids, objects, HEIGHT))
+        return paths
+
+    columns, notes, titles = [save("truth", truth)], [[""] * len(times)], ["truth"]
     groups: dict[str, list[int]] = {"": [0]}
     for number, each in enumerate(shown):
         if each.run not in archives:
             continue
         groups.setdefault(each.network, []).append(len(columns))
-        predicted = _predicted(archives[each.run], video, times)
-        columns.append(_save(folder, f"{prefix}-{number}", predicted))
+        columns.append(save(str(number), _predicted(archives[each.run], video, times, frames[0].shape[:2])))
         notes.append(_notes(scores.get(each.run, {}).get(video.name), [video.stem(t) for t in times]))
         score = _mean([scores.get(each.run, {})], video.name)
         titles.append(each.title if score is None else f"{each.title}: J&F {score:.1f}")
@@ -127,25 +138,24 @@ def draw_scene(
     }
 
 
-def _save(folder: Path, stem: str, pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> list[str]:
-    names = []
-    for index, (frame, ids) in enumerate(pairs):
-        names.append(f"scenes/{stem}-{index:02}.jpg")
-        save_jpeg(folder / names[-1], drawn(frame, ids, HEIGHT))
-    return names
-
-
-def _predicted(archive: Path, video: Video, times: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _predicted(archive: Path, video: Video, times: Sequence[int], size: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """Masks of a run; raises `UserError` if one is missing or not as large as its frame."""
+    stems = [video.stem(t) for t in times]
     with Predictions(archive) as predictions:
-        predictions.require(video.name, [video.stem(t) for t in times])
-        for t in times:
-            frame, ids = read_frame(video.frames[t]), predictions.read_mask(video.name, video.stem(t)).ids
-            if ids.shape != frame.shape[:2]:
+        predictions.require(video.name, stems)
+        for stem in stems:
+            ids = predictions.read_mask(video.name, stem).ids
+            if ids.shape != size:
                 raise UserError(
-                    f"{predictions.origin(video.name, video.stem(t))}: {ids.shape[1]}x{ids.shape[0]} pixels; expected "
-                    f"the frame's {frame.shape[1]}x{frame.shape[0]}. Run `infer` again"
+                    f"{predictions.origin(video.name, stem)}: {ids.shape[1]}x{ids.shape[0]} pixels; expected the "
+                    f"frame's {size[1]}x{size[0]}. Run `infer` again"
                 )
-            yield frame, ids
+            yield _as_objects(video, ids)
+
+
+def _as_objects(video: Video, ids: np.ndarray) -> np.ndarray:
+    """Ids, or 0 and 1 where all objects of the video are one."""
+    return (ids > 0).astype(np.uint8) if video.single_object else ids
 
 
 def _notes(scores: SequenceScores | None, frames: Sequence[str]) -> list[str]:
