@@ -3,6 +3,7 @@
 DIR/videos/             the recordings, as training reads them; masks-1, masks-2, … hold one mask per video each
 DIR/segmented/<video>/  masks of every frame and an overlay
 DIR/weights.safetensors the network that was kept
+DIR/report/index.html   a page to look at
 DIR/adapt.json          what was done, and how well every video agrees with its masks
 DIR/params.yaml, config the same training for the pipeline
 DIR/.state/             what a rerun resumes from
