@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-MARGIN = 0.005  # of agreement, by which new weights have to be better
+MARGIN = 0.01  # of agreement, by which new weights have to be better
 PATIENCE = 2  # measurements in a row that may bring nothing
 
 
