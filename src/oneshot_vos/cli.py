@@ -387,19 +387,35 @@ def check_data(
 
 @app.command()
 def check_server_zip(
-    archive: Annotated[Path, typer.Argument(help="Archive for the YouTube-VOS server, from here or from elsewhere.")],
+    archive: Annotated[Path, typer.Argument(help="Archive for a benchmark's server, from here or from elsewhere.")],
     index: Annotated[Path, typer.Option(help="Index of the set, as the command `data` writes it.")],
 ) -> None:
-    """Check an archive against all that the YouTube-VOS server expects."""
+    """Check an archive against all that the server of YouTube-VOS, DAVIS, MOSE or LVOS expects."""
     from oneshot_vos.evaluation.server_zip import check_server_zip as check
     from oneshot_vos.videos.objects_index import read_youtube_index
 
     chosen = read_youtube_index(index)
     if chosen is None:
-        raise UserError(f"{index}: holds no set of YouTube-VOS; expected the index of one, as `data` writes it")
+        raise UserError(f"{index}: holds no set that a server scores; expected the index of one, as `data` writes it")
     check(archive, chosen)
     frames = sum(len(each.required) for each in chosen.videos)
     typer.echo(f"{archive}: in order; {len(chosen.videos)} videos, {frames} masks")
+
+
+@app.command()
+def pack(
+    folder: Annotated[Path, typer.Argument(help="Videos in the layout of DAVIS, with the masks of the package.")],
+    masks: Annotated[Path, typer.Argument(help="Masks to hand in: what `segment-all` wrote, a folder or a zip.")],
+    server: Annotated[Literal["davis", "mose", "lvos"], typer.Option(help="Whose server.")],
+    out: Annotated[Path, typer.Option("--out", help="File for the archive.")],
+    images: Annotated[str, typer.Option(help="Sub-folder of the frames.")] = "JPEGImages",
+    annotations: Annotated[str, typer.Option(help="Sub-folder of the masks.")] = "Annotations",
+    list_file: Annotated[str | None, typer.Option("--list", help="File below FOLDER with video names.")] = None,
+) -> None:
+    """Pack masks for the server of DAVIS test-dev, MOSE or LVOS, and check all that it expects."""
+    from oneshot_vos.stages import pack as stage
+
+    stage.run(folder, images, annotations, list_file, masks, server, out)
 
 
 @app.command()

@@ -5,7 +5,7 @@ command runs: help and wrong parameters answer at once, without torch.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,7 +23,6 @@ FolderOut = Annotated[Path, typer.Option("--out", help="Folder for what the comm
 WeightsOut = Annotated[Path, typer.Option("--out", help="File for the weights.")]
 
 DEFAULT_PARAMS = Path("params.yaml")
-Labels = Literal["first", "every"]
 
 
 def load_params(path: Path, profile: str | None) -> "Params":
@@ -42,7 +41,7 @@ def data(out: FolderOut, profile: ProfileName = None, params: ParamsFile = DEFAU
 
 
 def labels(
-    kind: Annotated[Labels, typer.Option(help="Which masks training gets: of first frames only, or every one.")],
+    kind: Annotated[str, typer.Option(help="Which masks training gets, one of `labels` in the parameters.")],
     sets: SetsFolder,
     out: FolderOut,
     profile: ProfileName = None,
@@ -50,6 +49,7 @@ def labels(
 ) -> None:
     """Hand masks to training, and count them."""
     chosen = load_params(params, profile)
+    chosen.label_choice(kind)
     from oneshot_vos.stages import labels as stage
 
     stage.run(chosen, kind, sets, out)

@@ -15,7 +15,7 @@ from oneshot_vos.clips.dataset import ClipDataset, ClipSource, ShuffledEpochs, S
 from oneshot_vos.clips.sampling import ClipSampler, FullSampler, NearbySampler, OneShotSampler
 from oneshot_vos.clips.transforms import ClipTransform, StaticTransform
 from oneshot_vos.errors import UserError
-from oneshot_vos.sets.labels import keep_every, keep_first
+from oneshot_vos.sets.labels import keep_every, keep_some
 from oneshot_vos.sets.pairs import read_pairs
 from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.masks import write_mask
@@ -218,7 +218,7 @@ def test_position_decides_whatever_was_asked_before(videos):
 
 def test_one_shot_reads_no_mask_but_the_first(videos, tmp_path):
     """Training from the first-frame index gives the same batches with every other mask poisoned, then deleted."""
-    keep_first(videos, tmp_path / "first", "set")
+    keep_some(videos, tmp_path / "first", "set")
     first_only = read_index(tmp_path / "first" / "set.json")
     before = collate([_dataset(first_only, OneShotSampler())[i] for i in range(6)])
     for video in videos:
@@ -403,7 +403,7 @@ def test_real_training_clips(data_root, tmp_path):
     from oneshot_vos.sets.davis import read_davis
 
     videos = read_davis(data_root / "train-clips")
-    keep_first(videos, tmp_path, "train-clips")
+    keep_some(videos, tmp_path, "train-clips")
     dataset = _dataset(read_index(tmp_path / "train-clips.json"), OneShotSampler(), crop=96)
     batch = collate([dataset[i] for i in range(len(dataset))])
     assert batch.labelled[:, 0].all()

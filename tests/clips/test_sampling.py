@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oneshot_vos.clips.sampling import Curriculum, FullSampler, NearbySampler, OneShotSampler
+from oneshot_vos.clips.sampling import AnchoredSampler, Curriculum, FullSampler, NearbySampler, OneShotSampler
 from oneshot_vos.errors import UserError
 
 STCN_VALUES, STCN_AT = (5, 10, 15, 20, 25, 5), (0.0, 0.1, 0.2, 0.3, 0.4, 0.8)
@@ -41,9 +41,15 @@ def test_one_shot_from_the_first_frame_reaches_every_gap():
     assert {c - b for _, b, c in clips} == {1, 2, 3, 4, 5}
 
 
-def test_one_shot_uses_only_the_first_of_several_labels():
+def test_one_shot_clips_start_at_each_of_several_labels():
     rng = np.random.default_rng(0)
-    assert {OneShotSampler().sample(20, [4, 9, 15], 3, 4, rng)[0] for _ in range(50)} == {4}
+    assert {OneShotSampler().sample(20, [4, 9, 15], 3, 4, rng)[0] for _ in range(50)} == {4, 9, 15}
+
+
+def test_a_second_label_draws_and_a_single_one_does_not():
+    """What a training with one label per video draws stays what it was."""
+    one, two = np.random.default_rng(0), np.random.default_rng(0)
+    assert OneShotSampler().sample(20, [0], 3, 4, one) == [0, *np.cumsum(two.integers(1, 5, 2)).tolist()]
 
 
 def test_one_shot_goes_both_ways_from_the_middle():
@@ -130,3 +136,13 @@ def test_curriculum_follows_the_iterations(iteration, expected):
 def test_curriculum_refuses_what_makes_no_sense(values, at):
     with pytest.raises(UserError, match="max_skip"):
         Curriculum(values, at, iterations=10, batch_size=1)
+
+
+def test_a_clip_of_pseudo_labels_starts_at_the_drawn_mask_and_stays_with_labelled_frames():
+    labelled, sampler = [1, 4, 5, 8, 9, 13, 20], AnchoredSampler()
+    clips = [sampler.sample(30, labelled, 3, 2, np.random.default_rng(seed), 8) for seed in range(200)]
+    assert {clip[0] for clip in clips} == {8}
+    assert {frame for clip in clips for frame in clip} == set(labelled)
+    assert all(clip == sorted(clip) or clip == sorted(clip, reverse=True) for clip in clips)
+    assert sampler.usable(30, labelled) is None
+    assert "no pseudo label" in sampler.usable(30, [8])

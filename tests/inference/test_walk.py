@@ -8,6 +8,7 @@ import pytest
 import torch
 from tests.stages.clips import TINY, ids, write_folder, write_masks, write_two_scenes
 
+from oneshot_vos.errors import UserError
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.plan import Memorise, Step
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker
@@ -126,6 +127,27 @@ def test_a_scene_cut_forgets_the_last_moments_wherever_a_walk_is_resumed(
         assert rest.restore(tmp_path / "s.pt")
         found = [result.probabilities for result in rest.frames()]
         assert all(torch.equal(one, other) for one, other in zip(found, whole[stop:], strict=True))
+
+
+def test_a_snapshot_whose_tensors_fit_no_frame_of_the_video_is_refused(tmp_path: Path) -> None:
+    source, built = open_frames(write_folder(tmp_path / "v", FRAMES, 2)), network("stcn")
+    given = given_masks(source, {0: write_masks(tmp_path / "a", 0)[0]})
+    route = plan_both_ways(FRAMES, given, InferenceSettings(), built)[0]
+
+    def walk() -> Walk:
+        return Walk(built, source, given, route, InferenceSettings(), device=CPU)
+
+    part, file = walk(), tmp_path / "snapshot.pt"
+    for _ in zip(range(2), part.frames(), strict=False):
+        part.save(file)
+    content = torch.load(file, weights_only=True)
+    bank = content["tracker"]["memories"][0]["bank"]
+    bank["groups"] = [(start, values[..., :1, :]) for start, values in bank["groups"]]
+    torch.save(content, file)
+    rest = walk()
+    assert rest.restore(file)
+    with pytest.raises(UserError, match=r"snapshot\.pt: does not fit this video .*Delete it, then rerun"):
+        list(rest.frames())
 
 
 class NamedState(STCN):

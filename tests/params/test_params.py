@@ -160,6 +160,12 @@ SKIP = {"values": [1, 2, 3, 2]}
 SOURCE = {"mini-train": {"copies": 1, "skip_divisor": 1, "items": "videos"}}
 
 
+def two_shot(document: dict[str, Any]) -> None:
+    """A run with two masks of a video, whose name does not say so."""
+    document["labels"]["two"] = {"frames": "random", "per_video": 2, "seed": 0}
+    document["runs"]["stcn-two_step-static"]["labels"] = "two"
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -253,6 +259,22 @@ SOURCE = {"mini-train": {"copies": 1, "skip_divisor": 1, "items": "videos"}}
         (put("runs.stcn-full-static.network", "xmem"), "its fields spell the name 'xmem-full-static'"),
         (put("runs.stcn-full-static.labels", "first"), "strategy 'full' goes with labels 'every', not 'first'"),
         (put("runs.stcn-two_step-static.labels", "every"), "strategy 'two_step' goes with labels 'first', not 'every'"),
+        (
+            put("profiles.small.networks.xmem.key_widths", [8, 8, 8]),
+            "small.yaml: networks.xmem.key_widths: describes the trunk that trunk (config/profiles/small.yaml: "
+            "networks.xmem.trunk) takes the place of; leave one",
+        ),
+        (put("runs.stcn-two_step-static.labels", "frist"), "labels: unknown 'frist'; did you mean 'first'?"),
+        (put("labels.two", {"frames": "random", "per_video": 2}), "labels.two: frames: random needs seed"),
+        (put("labels.two", {"frames": "first"}), "labels.two: frames: first needs per_video"),
+        (put("labels.two", {"frames": 3, "per_video": 0}), "labels.two.per_video: should be greater than or equal to"),
+        (put("labels.two", {"frames": -1, "per_video": 1}), "labels.two.frames"),
+        (put("labels.two", {"frames": "every", "per_video": 2}), "labels.two: frames: every takes no per_video"),
+        (put("labels.two", {"frames": 2, "per_video": 2, "seed": 0}), "labels.two: frames: 2 takes no seed"),
+        (put("labels.first.per_video", 2), "labels.first: must be {frames: first, per_video: 1}, as its name says"),
+        (put("labels.a/b", {"frames": "first", "per_video": 2}), "labels.a/b: a name may hold letters"),
+        (lambda document: document.pop("labels"), "params.yaml: labels: missing"),
+        (two_shot, "runs.stcn-two_step-static: its fields spell the name 'stcn-two_step-static-two'"),
         (put("runs.stcn-full-static.strategy", "two-step"), "strategy: unknown 'two-step'; did you mean 'two_step'?"),
         (put("networks", ["stcn", "xmem"]), "runs.cutie-full-static.network: 'cutie' is not in networks"),
         (put("table1_strategy.xmem", "full_step"), "table1_strategy.xmem: unknown 'full_step'"),
@@ -431,6 +453,25 @@ def test_a_start_is_refused(tmp_path: Path, name: str, network: str, weights: st
     assert expected in message
     if name == "mine" and network != "xmem" and network != "stnc":
         assert message.splitlines()[0].endswith("1 problem")
+
+
+@pytest.mark.parametrize(
+    ("name", "run", "expected"),
+    [
+        ("every", "stcn-two_step-static", "pseudo.every: a name may hold letters, digits, '_' and '.', and is none of"),
+        ("made", "stcn-two_stp-static", "pseudo.made.run: no run 'stcn-two_stp-static'; did you mean 'stcn-two_step-s"),
+        ("made", "xmem-two_step-static", "pseudo.made.network: the run xmem-two_step-static trains 'xmem', not 'stcn'"),
+        ("made", "stcn-pseudo-static-made", "pseudo.made.run: stcn-pseudo-static-made is trained on these labels"),
+        ("other", "stcn-two_step-static", "runs.stcn-pseudo-static-made.labels: unknown 'made'"),
+    ],
+)
+def test_pseudo_labels_are_refused(tmp_path: Path, name: str, run: str, expected: str) -> None:
+    def change(document: dict[str, Any]) -> None:
+        document["pseudo"] = {name: {"network": "stcn", "run": run, "confidence": 0.5, "agreement": 0.5}}
+        own = {**document["runs"]["stcn-two_step-static"], "strategy": "pseudo", "labels": "made"}
+        document["runs"]["stcn-pseudo-static-made"] = own
+
+    assert expected in message_after(tmp_path, change)
 
 
 def test_a_run_starts_from_what_another_one_makes(tmp_path: Path) -> None:

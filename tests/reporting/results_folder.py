@@ -58,8 +58,9 @@ class Project:
         ]
         save_result(self.root / "metrics" / run / f"{name}.json", SetResult(tuple(scored), 0.008))
 
-    def label(self, kind, labelled, annotated):
-        content = {"sets": {"train": {"labelled": labelled, "annotated": annotated}}}
+    def label(self, kind, labelled, annotated, per_video=1):
+        sets = {"train": {"labelled": labelled, "annotated": annotated}}
+        content = {"sets": sets, "per_video": None if kind == "every" else per_video}
         self._write(self.root / "labels" / kind / "label_ratio.json", content)
 
     def train(self, name, **record):

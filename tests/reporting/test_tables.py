@@ -8,6 +8,7 @@ import pytest
 from tests.reporting.results_folder import RUNS, matrix, named, run
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.params import Run
 from oneshot_vos.reporting.published import paper_set, paper_table
 
 STCN, ONE_SHOT = ("STCN", "full", "static"), ("1-shot STCN", "two_step", "static")
@@ -173,6 +174,27 @@ def test_a_network_that_the_paper_does_not_have_gets_rows_of_its_own(project):
     assert row["davis16_JF"] == "50.00"
     assert row["paper_davis16_JF"] == row["davis16_JF_minus_paper"] == ""
     assert project.rows(1)[("1-shot other", "two_step", "static")]["status"] == "not run"
+
+
+def test_training_on_two_masks_per_video_has_rows_of_its_own(project):
+    """Beside one-shot training in Tables 1, 3 and 4; the text speaks of one-shot training alone."""
+    name = "stcn-two_step-static-two"
+    two_shot = [
+        Run(network="stcn", strategy="two_step", labels="two", init=init, seed=0) for init in ("static", "backbone")
+    ]
+    project.label("first", 10, 100)
+    project.label("two", 20, 100, per_video=2)
+    for run_name in (*RUNS, name):
+        project.score(run_name, "davis17", 0.8 if run_name == name else 0.7, 0.7, sequences=30, objects=61)
+    project.write(["davis17"], RUNS | named(*two_shot))
+    row = project.rows(1)["2-shot stcn", "two_step-two", "static"]
+    assert (row["davis17_JF"], row["labels_percent"], row["paper_davis17_JF"]) == ("75.00", "20.00", "")
+    assert project.rows(1)[ONE_SHOT]["davis17_JF"] == "70.00"
+    assert ("2-shot stcn", "two_step-two", "static") in project.rows(3)
+    assert ("2-shot stcn", "two_step-two", "backbone") in project.rows(3)
+    assert ("2-shot stcn", "two_step-two", "backbone") in project.rows(4)
+    assert "- stcn, `davis17`: one-shot (two_step) J&F 70.0" in project.text("summary.md")
+    assert "| two | train | 20 | 100 | 20.00 |" in project.text("summary.md")
 
 
 # --- all runs and the summaries ---

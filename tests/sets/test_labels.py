@@ -3,12 +3,13 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.sets.labels import keep_every, keep_first
+from oneshot_vos.sets.labels import at_random, in_time, keep_every, keep_some
 from oneshot_vos.videos.index import changed, read_index, write_index
 from oneshot_vos.videos.masks import encode_mask
 from oneshot_vos.videos.video import Video
@@ -33,7 +34,7 @@ def _spread(total: int, videos: int) -> list[int]:
 
 
 def test_davis_label_ratio(tmp_path):
-    ratio = keep_first(_tree(tmp_path / "davis", _spread(4209, 60)), tmp_path / "out", "davis17")
+    ratio = keep_some(_tree(tmp_path / "davis", _spread(4209, 60)), tmp_path / "out", "davis17")
     assert (ratio["labelled"], ratio["annotated"]) == (60, 4209)
     assert f"{100 * ratio['ratio']:.1f}" == "1.4"
     assert len(list((tmp_path / "out").rglob("*.png"))) == 60
@@ -48,14 +49,14 @@ def test_youtube_label_ratio(tmp_path):
         videos.append(Video(f"{number:04d}", frames, {frame.stem: frame.with_suffix(".png") for frame in frames}))
         folder.mkdir(parents=True)
         (folder / "00000.png").write_bytes(encode_mask(np.ones((2, 3), np.uint8)))
-    ratio = keep_first(videos, tmp_path / "out", "youtube18")
+    ratio = keep_some(videos, tmp_path / "out", "youtube18")
     assert (ratio["labelled"], ratio["annotated"]) == (3471, 94_588)
     assert f"{100 * ratio['ratio']:.1f}" == "3.7"
 
 
 def test_first_index_knows_one_mask_per_video_and_no_other(tmp_path):
     videos = _tree(tmp_path / "set", [4, 6])
-    keep_first(videos, tmp_path / "out", "set")
+    keep_some(videos, tmp_path / "out", "set")
     text = (tmp_path / "out" / "set.json").read_text()
     assert "set/Annotations" not in text
     assert text.count(".png") == 2
@@ -69,7 +70,7 @@ def test_first_index_knows_one_mask_per_video_and_no_other(tmp_path):
 
 
 def test_first_mask_may_come_later(tmp_path):
-    keep_first(_tree(tmp_path / "set", [3], first=4), tmp_path / "out", "set")
+    keep_some(_tree(tmp_path / "set", [3], first=4), tmp_path / "out", "set")
     (video,) = read_index(tmp_path / "out" / "set.json")
     assert list(video.masks) == ["00004"]
     assert video.first_mask == 4
@@ -78,7 +79,7 @@ def test_first_mask_may_come_later(tmp_path):
 
 def test_an_empty_first_mask_is_passed_over(tmp_path):
     videos = _tree(tmp_path / "set", [5], empty=2)
-    ratio = keep_first(videos, tmp_path / "out", "set")
+    ratio = keep_some(videos, tmp_path / "out", "set")
     (video,) = read_index(tmp_path / "out" / "set.json")
     assert list(video.masks) == ["00002"]
     assert video.masks["00002"].read_bytes() == videos[0].masks["00002"].read_bytes()
@@ -87,9 +88,34 @@ def test_an_empty_first_mask_is_passed_over(tmp_path):
     assert len(read_index(tmp_path / "every" / "set.json")[0].masks) == 5
 
 
+def _kept(videos: list[Video], out: Path, *options: Any) -> list[list[str]]:
+    keep_some(videos, out, "set", *options)
+    return [list(video.masks) for video in read_index(out / "set.json")]
+
+
+def test_masks_from_a_position_on(tmp_path):
+    videos = _tree(tmp_path / "set", [6, 4], empty=1)
+    assert _kept(videos, tmp_path / "out", 2) == [["00001", "00002"]] * 2
+    assert _kept(videos, tmp_path / "out", 1, in_time(3)) == [["00003"]] * 2
+    assert _kept(videos, tmp_path / "out", 2, in_time(3)) == [["00003", "00004"], ["00003"]]
+    with pytest.raises(UserError, match=r"'v0001' .*: 4 masks; expected one at position 4, counted from 0"):
+        _kept(videos, tmp_path / "out", 1, in_time(4))
+
+
+def test_random_masks_follow_from_seed_and_name(tmp_path):
+    videos = _tree(tmp_path / "set", [9] * 12, empty=2)
+    drawn = _kept(videos, tmp_path / "out", 2, at_random(0))
+    assert all(len(stems) == 2 and stems == sorted(stems) and stems[0] >= "00002" for stems in drawn)
+    assert len({tuple(stems) for stems in drawn}) > 6
+    assert _kept(videos[5:], tmp_path / "again", 2, at_random(0)) == drawn[5:], "other videos change nothing"
+    assert _kept(videos, tmp_path / "other", 2, at_random(1)) != drawn
+    one = _kept(videos, tmp_path / "one", 1, at_random(0))
+    assert all(first[0] in both for first, both in zip(one, drawn, strict=True)), "more masks keep those of fewer"
+
+
 def test_a_video_whose_masks_show_no_object_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"00000\.png: none of the 3 masks of video 'v0000' shows an object"):
-        keep_first(_tree(tmp_path / "set", [3], empty=3), tmp_path / "out", "set")
+        keep_some(_tree(tmp_path / "set", [3], empty=3), tmp_path / "out", "set")
 
 
 def test_every_index_lists_all_masks_where_they_lie(tmp_path):
@@ -102,11 +128,11 @@ def test_every_index_lists_all_masks_where_they_lie(tmp_path):
 
 def test_running_again_gives_the_same_bytes_and_no_leftovers(tmp_path):
     videos = _tree(tmp_path / "set", [3, 2, 4])
-    keep_first(videos, tmp_path / "out", "set")
+    keep_some(videos, tmp_path / "out", "set")
     before = (tmp_path / "out" / "set.json").read_bytes()
-    keep_first(list(videos), tmp_path / "out", "set")
+    keep_some(list(videos), tmp_path / "out", "set")
     assert (tmp_path / "out" / "set.json").read_bytes() == before
-    keep_first(videos[:1], tmp_path / "out", "set")
+    keep_some(videos[:1], tmp_path / "out", "set")
     assert [path.parent.name for path in (tmp_path / "out").rglob("*.png")] == ["v0000"]
 
 
@@ -119,7 +145,7 @@ def test_index_and_files_move_together(tmp_path):
 
 def test_merged_objects_survive_the_index(tmp_path):
     video = _tree(tmp_path / "set", [2])[0]
-    keep_first([Video(video.name, video.frames, video.masks, single_object=True)], tmp_path / "out", "set")
+    keep_some([Video(video.name, video.frames, video.masks, single_object=True)], tmp_path / "out", "set")
     assert read_index(tmp_path / "out" / "set.json")[0].single_object
 
 
@@ -141,7 +167,7 @@ def test_altered_and_missing_files_are_told(tmp_path):
 def test_video_without_masks_is_refused(tmp_path):
     video = Video("bare", (tmp_path / "bare" / "0.jpg",), {})
     with pytest.raises(UserError, match=r"'bare'.*none of its 1 frames has a mask"):
-        keep_first([video], tmp_path / "out", "set")
+        keep_some([video], tmp_path / "out", "set")
     assert not (tmp_path / "out" / "set.json").exists()
 
 
@@ -149,7 +175,7 @@ def test_missing_first_mask_empty_set_and_repeated_video_are_refused(tmp_path):
     videos = _tree(tmp_path / "set", [3])
     videos[0].masks["00000"].unlink()
     with pytest.raises(UserError, match=r"00000\.png: missing"):
-        keep_first(videos, tmp_path / "out", "set")
+        keep_some(videos, tmp_path / "out", "set")
     with pytest.raises(UserError, match="no videos"):
         keep_every([], tmp_path / "out", "set")
     with pytest.raises(UserError, match="more than once"):

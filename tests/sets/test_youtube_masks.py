@@ -11,7 +11,7 @@ from tests.sets import fake_trees
 from tests.sets.youtube_tree import LATE, LEAVING, by_name, edit_meta, frames
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.sets.labels import keep_first
+from oneshot_vos.sets.labels import keep_some
 from oneshot_vos.sets.youtube import ALL_FRAMES, read_youtube, require_unseen_videos
 from oneshot_vos.sets.youtube_masks import check_youtube, give_first_masks
 from oneshot_vos.videos.index import changed, read_index
@@ -218,7 +218,7 @@ def test_the_index_changes_with_the_ground_truth(root: Path, tmp_path: Path) -> 
 
 
 def test_an_index_of_other_videos_has_no_objects(root: Path, tmp_path: Path) -> None:
-    keep_first([each.video for each in read_youtube(root, split="train").videos], tmp_path / "labels", "train")
+    keep_some([each.video for each in read_youtube(root, split="train").videos], tmp_path / "labels", "train")
     assert read_youtube_index(tmp_path / "labels/train.json") is None
     path = tmp_path / "index.json"
     write_youtube_index(path, read_youtube(root, split="valid"))
@@ -234,7 +234,7 @@ def test_an_index_of_other_videos_has_no_objects(root: Path, tmp_path: Path) -> 
 
 def test_the_share_is_counted_from_the_files(root: Path, tmp_path: Path) -> None:
     videos = [each.video for each in read_youtube(root, split="train").videos]
-    ratio = keep_first(videos, tmp_path / "labels", "train")
+    ratio = keep_some(videos, tmp_path / "labels", "train")
     assert (ratio["labelled"], ratio["annotated"]) == (8, (5 + 4 + 5) + (5 + 5 + 4 + 2 + 1))
     kept = {video.name: list(video.masks) for video in read_index(tmp_path / "labels/train.json")}
     assert kept[fake_trees.EMPTY_FIRST] == ["00005"]

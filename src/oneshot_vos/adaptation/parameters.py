@@ -42,6 +42,7 @@ def write_parameters(
         "networks": [network],
         "table1_strategy": {network: STRATEGY},
         "starts": {START: {"network": network, "weights": weights}},
+        "labels": {"first": {"frames": "first", "per_video": 1}},
         "pseudo": {},
         "runs": {run: {"network": network, "strategy": STRATEGY, "labels": "first", "init": START, "seed": seed}},
     }

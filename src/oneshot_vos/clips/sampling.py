@@ -40,9 +40,10 @@ class ClipSampler(Protocol):
 
 @dataclass(frozen=True)
 class OneShotSampler:
-    """The paper's rule: the first labelled frame, always, then frames in time order at most `max_skip` apart.
+    """The paper's rule: the labelled frame, always, then frames in time order at most `max_skip` apart.
 
-    That its mask shows an object is the care of `sets.labels.keep_first`.
+    Of several labelled frames, as `labels` of the parameters may give, a random one. That its mask shows an object is
+    the care of `sets.labels.keep_some`.
 
     Gaps are uniform in 1..max_skip as far as the video reaches. If the labelled frame lies inside the video, the clip
     runs forwards or backwards in time from it: at random where both sides are long enough, else towards the longer.
@@ -64,8 +65,8 @@ class OneShotSampler:
         rng: np.random.Generator,
         start: int | None = None,
     ) -> list[int]:
-        """Frame numbers of a clip, the labelled one first; decreasing if the clip runs backwards in time."""
-        first = labelled[0]
+        """Frame numbers of a clip, a labelled one first; decreasing if the clip runs backwards in time."""
+        first = labelled[int(rng.integers(len(labelled)))] if len(labelled) > 1 else labelled[0]
         after, before = frames - 1 - first, first
         both = min(after, before) >= length - 1
         forwards = bool(rng.random() < 0.5) if both else after >= before

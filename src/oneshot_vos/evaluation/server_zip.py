@@ -1,4 +1,7 @@
-"""The archive that the YouTube-VOS server takes: `Annotations/<video>/<frame>.png` for the required frames alone.
+"""The archive that a benchmark's server takes: `<video>/<frame>.png` for the required frames alone.
+
+The servers of YouTube-VOS and LVOS want the videos in a folder `Annotations`; those of DAVIS (test-dev) and MOSE do
+not.
 
 The server says little about what it does not like, so an archive is checked against the whole format before it gets
 its name.
@@ -21,7 +24,8 @@ from oneshot_vos.videos.masks import inspect_mask, object_ids
 from oneshot_vos.videos.objects import ObjectVideo, YouTubeSet
 from oneshot_vos.videos.problems import Problems
 
-TOP = "Annotations"
+_IN_FOLDER = "Annotations/"
+_BARE = {"davis": "DAVIS", "mose": "MOSE"}  # servers, by the split of the set, that want no folder above the videos
 _COLOURS = 256
 _DEPTH_BYTE = 24  # of a PNG file: bits of a palette index
 
@@ -37,6 +41,15 @@ class ServerZip:
     sha256: str
 
 
+def _top(dataset: YouTubeSet) -> str:
+    """What stands before the videos in the archive's names."""
+    return "" if dataset.split in _BARE else _IN_FOLDER
+
+
+def _server(dataset: YouTubeSet) -> str:
+    return _BARE.get(dataset.split, "LVOS" if dataset.split == "lvos" else "YouTube-VOS")
+
+
 def write_server_zip(dataset: YouTubeSet, masks: Path, out: Path) -> ServerZip:
     """Pack the required frames of `masks` (zip or folder of `<video>/<stem>.png`, as `infer` writes it) into `out`.
 
@@ -49,9 +62,9 @@ def write_server_zip(dataset: YouTubeSet, masks: Path, out: Path) -> ServerZip:
         for video in ordered:
             opened.require(video.name, video.required)
         with replacing(out) as temporary:
-            write_zip(temporary, _members(ordered, opened))
+            write_zip(temporary, _members(ordered, opened, _top(dataset)))
             problems = Problems()
-            for finding in _problems(temporary, ordered):
+            for finding in _problems(temporary, ordered, _top(dataset)):
                 problems.add(finding)
             problems.raise_errors(f"{masks} (masks to hand in as {out.name}, which was not written)")
     frames = sum(len(video.required) for video in ordered)
@@ -61,35 +74,36 @@ def write_server_zip(dataset: YouTubeSet, masks: Path, out: Path) -> ServerZip:
 def check_server_zip(path: Path, dataset: YouTubeSet) -> None:
     """Raise one `UserError` for all by which an archive differs from what the server expects for this set.
 
-    Names: `Annotations/<video>/<stem>.png`, nothing else, every required frame once. Masks: 8-bit palette PNG of the
-    size of the original frame, with no id but 0 and those that a mask of the set shows at this frame or before.
+    Names: `<video>/<stem>.png`, in a folder `Annotations` where the server wants one, nothing else, every required
+    frame once. Masks: 8-bit palette PNG of the size of the original frame, with no id but 0 and those that a mask of
+    the set shows at this frame or before.
     """
     problems = Problems()
-    for finding in _problems(path, sorted(dataset.videos, key=lambda video: video.name)):
+    for finding in _problems(path, sorted(dataset.videos, key=lambda video: video.name), _top(dataset)):
         problems.add(finding)
-    problems.raise_errors(f"{path} (archive for the YouTube-VOS server)")
+    problems.raise_errors(f"{path} (archive for the {_server(dataset)} server)")
 
 
-def _members(videos: Sequence[ObjectVideo], masks: Predictions) -> Iterator[tuple[str, bytes]]:
+def _members(videos: Sequence[ObjectVideo], masks: Predictions, top: str) -> Iterator[tuple[str, bytes]]:
     for video in videos:
         for stem in video.required:
-            yield f"{TOP}/{video.name}/{stem}.png", masks.read(video.name, stem)
+            yield f"{top}{video.name}/{stem}.png", masks.read(video.name, stem)
 
 
-def _problems(path: Path, videos: Sequence[ObjectVideo]) -> Iterator[str]:
+def _problems(path: Path, videos: Sequence[ObjectVideo], top: str) -> Iterator[str]:
     """Everything that is wrong with the archive, a line each."""
     try:
         archive = zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile) as error:
-        yield f"not readable as a zip archive ({error}); expected members {TOP}/<video>/<frame>.png"
+        yield f"not readable as a zip archive ({error}); expected members {top}<video>/<frame>.png"
         return
     with archive:
         names = Counter(name for name in archive.namelist() if not name.endswith("/"))
-        expected = {f"{TOP}/{video.name}/{stem}.png" for video in videos for stem in video.required}
+        expected = {f"{top}{video.name}/{stem}.png" for video in videos for stem in video.required}
         missing, strange = sorted(expected - names.keys()), sorted(names.keys() - expected)
-        yield from (f"{name} is missing; expected every frame that meta.json lists" for name in missing)
+        yield from (f"{name} is missing; expected every frame that is scored" for name in missing)
         yield from (
-            f"{name} does not belong there; expected {TOP}/<video>/<frame>.png for the frames that meta.json lists, "
+            f"{name} does not belong there; expected {top}<video>/<frame>.png for the frames that are scored, "
             "and nothing else"
             for name in strange
         )
@@ -97,7 +111,7 @@ def _problems(path: Path, videos: Sequence[ObjectVideo]) -> Iterator[str]:
         for video in videos:
             begins = _first_shown(video)
             for stem in video.required:
-                name = f"{TOP}/{video.name}/{stem}.png"
+                name = f"{top}{video.name}/{stem}.png"
                 begun = [number for number, first in begins.items() if natural_key(first) <= natural_key(stem)]
                 if name in names:
                     findings = _mask_problems(archive, name, video.originals[stem], sorted(begun))

@@ -15,12 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from oneshot_vos.errors import UserError
 from oneshot_vos.inference.cuts import WINDOW, with_cuts
 from oneshot_vos.inference.geometry import most_probable, resize_image, short_side_size
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.plan import Memorise, Step, plan_frames
 from oneshot_vos.inference.prefetch import prefetched
-from oneshot_vos.inference.propagate import ObjectTracker
+from oneshot_vos.inference.propagate import Annotation, ObjectTracker
 from oneshot_vos.inference.snapshot import load_tracker, save_tracker
 from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.interface import Network
@@ -110,6 +111,7 @@ class Walk:
         self._inner = short_side_size(*source.size, settings.short_side)
         permanent = sum(step.memorise is Memorise.PERMANENT for step in route.steps)
         self.tracker = ObjectTracker(network, len(given.ids), settings, frames=permanent, dtype=dtype)
+        self._restored: Path | None = None  # from where, until a frame has shown that it fits
 
     @property
     def output(self) -> list[int]:
@@ -126,7 +128,7 @@ class Walk:
         position = load_tracker(path, self.tracker, self._device, len(self._route.steps))
         if position is None:
             return False
-        self.position = position
+        self.position, self._restored = position, path
         return True
 
     def frames(self) -> Iterator[Segmented]:
@@ -142,7 +144,7 @@ class Walk:
                     _log.info("%s: scene cut at frame %s (%s)", self._source.path, name, way)
                 annotation = self._given.annotation(t, self._inner) if step.annotated else None
                 start = perf_counter()
-                result = self.tracker.advance(step, image, annotation, new_scene=new_scene)
+                result = self._advance(step, image, annotation, new_scene)
                 ids = table[most_probable(result, self._source.size).cpu().numpy()] if step.output else None
                 self.seconds += perf_counter() - start
                 self.position += 1
@@ -150,6 +152,21 @@ class Walk:
                     yield Segmented(t, ids, self._full_size(result) if self._probabilities else None)
         finally:
             ahead.close()
+
+    def _advance(self, step: Step, image: Tensor, annotation: Annotation | None, new_scene: bool) -> Tensor:
+        """One frame; what goes wrong in the first one after a restoration is what was restored."""
+        try:
+            result = self.tracker.advance(step, image, annotation, new_scene=new_scene)
+        except (RuntimeError, IndexError, TypeError, AttributeError, ValueError) as error:
+            if self._restored is None or isinstance(error, torch.OutOfMemoryError):
+                raise
+            reason = str(error).strip().partition("\n")[0]
+            raise UserError(
+                f"{self._restored}: does not fit this video ({reason}); expected what an interrupted start left. "
+                "Delete it, then rerun: this direction is segmented again"
+            ) from error
+        self._restored = None
+        return result
 
     def _marked(self, order: list[int]) -> Iterator[tuple[np.ndarray, bool]]:
         """Frames, and whether a scene begins with each."""

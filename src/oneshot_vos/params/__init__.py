@@ -11,11 +11,12 @@ needs torch.
 """
 
 from oneshot_vos.params.blocks import Strict
-from oneshot_vos.params.data import Data, DavisSet, PairsSet, YouTubeVideos
+from oneshot_vos.params.data import Data, DavisSet, PairsSet, ServerSet, YouTubeVideos
 from oneshot_vos.params.reading import load_params, load_profiles, require_none, show_run
 from oneshot_vos.params.schema import (
+    PAPER_LABELS,
     FigureChoice,
-    Labels,
+    LabelChoice,
     Optimiser,
     Params,
     Profile,
@@ -27,10 +28,11 @@ from oneshot_vos.params.schema import (
 from oneshot_vos.registry import require_arguments
 
 __all__ = [
+    "PAPER_LABELS",
     "Data",
     "DavisSet",
     "FigureChoice",
-    "Labels",
+    "LabelChoice",
     "Optimiser",
     "PairsSet",
     "Params",
@@ -38,6 +40,7 @@ __all__ = [
     "PseudoLabels",
     "Run",
     "Schedule",
+    "ServerSet",
     "Strict",
     "Training",
     "YouTubeVideos",

@@ -39,6 +39,17 @@ class DavisSet(Strict):
     single_object: bool  # all objects are one, as in DAVIS 2016
 
 
+class ServerSet(Strict):
+    """Videos in the folder layout of DAVIS with masks where objects begin alone, which a server scores."""
+
+    kind: Literal["server"]
+    server: Literal["davis", "mose", "lvos"]  # whose archive is written
+    path: RelativePath  # below the root
+    images: RelativePath
+    annotations: RelativePath
+    list_file: RelativePath | None = Field(alias="list")  # video names, one a line; null: every folder
+
+
 class PairsSet(Strict):
     """Single images with a mask of the same name beside them, flat or in class folders."""
 
@@ -78,7 +89,7 @@ class Data(Strict):
 
     root: str
     generate: Generate | None
-    sets: dict[str, Annotated[DavisSet | PairsSet | YouTubeVideos, Field(discriminator="kind")]]
+    sets: dict[str, Annotated[DavisSet | PairsSet | ServerSet | YouTubeVideos, Field(discriminator="kind")]]
     train: Annotated[dict[str, VideoSource], Field(min_length=1)]
     train_of: dict[str, Annotated[dict[str, VideoSource], Field(min_length=1)]]  # by network: in the place of train
     pretrain: dict[str, ImageSource]  # empty: no run starts from pretraining

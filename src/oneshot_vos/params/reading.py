@@ -19,6 +19,7 @@ from oneshot_vos.params.rules import (
     check_runs,
     check_starts,
     check_trainings,
+    check_trunks,
     check_weight_files,
 )
 from oneshot_vos.params.schema import Choices, InferBlock, Params, Profile, ProfileFile, RecipeFile, Training
@@ -201,6 +202,7 @@ class _Files:
         params = Params(
             profile_name=Path(file).stem,
             networks=choices.networks,
+            labels=choices.labels,
             table1_strategy=choices.table1_strategy,
             starts=choices.starts,
             pseudo=choices.pseudo,
@@ -211,7 +213,7 @@ class _Files:
             layers=layers,
         )
         self.findings += [f"{file}: {line}" for line in check_profile(params) + check_weight_files(profile, own)]
-        self.findings += check_trainings(params)
+        self.findings += check_trainings(params) + check_trunks(params)
         return params
 
 

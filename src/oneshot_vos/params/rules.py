@@ -7,13 +7,23 @@ from typing import Any
 
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.params.data import Data, YouTubeVideos
-from oneshot_vos.params.schema import Choices, FigureChoice, Params, Profile, ProfileFile, Run, Training
+from oneshot_vos.params.schema import (
+    PAPER_LABELS,
+    Choices,
+    FigureChoice,
+    LabelChoice,
+    Params,
+    Profile,
+    ProfileFile,
+    Run,
+    Training,
+)
 from oneshot_vos.registry import suggest
 from oneshot_vos.shipped import WEIGHTS
 from oneshot_vos.supervision import STRATEGIES
 
-LABELS = ("first", "every")  # what the stage `labels` makes; further ones are named under `pseudo`
 INITS = ("static", "backbone")  # what every run can start from; further ones are named under `starts`
+_WORD = "(?!s[0-9]+$)[A-Za-z0-9_.]+"  # what tells names apart: no path, and nothing like a seed
 _BY_NETWORK = ("networks", "pretrain", "train", "infer")  # sections of a profile with an entry per network
 
 
@@ -28,9 +38,26 @@ def check_runs(params: Choices) -> list[str]:
         lines.append("networks: a network is named twice")
     for network in dict.fromkeys(params.networks):
         lines += _check_table1(params, network)
+    for name, choice in params.labels.items():
+        lines += _check_labels(name, choice)
     for key, run in params.runs.items():
         lines += _check_run(params, key, run)
     return lines + list(_check_seeds(params))
+
+
+# What the paper's own labels are; the tables rely on their names.
+_AS_PUBLISHED = {"first": LabelChoice(frames="first", per_video=1), "every": LabelChoice(frames="every")}
+
+
+def _check_labels(name: str, choice: LabelChoice) -> list[str]:
+    if not re.fullmatch(_WORD, name):
+        return [f"labels.{name}: a name may hold letters, digits, '_' and '.' only, and not look like a seed"]
+    if name in PAPER_LABELS and choice != _AS_PUBLISHED[name]:
+        values = ", ".join(
+            f"{key}: {value}" for key, value in _AS_PUBLISHED[name].model_dump(exclude_none=True).items()
+        )
+        return [f"labels.{name}: must be {{{values}}}, as its name says; give others a name of their own"]
+    return []
 
 
 def _check_seeds(params: Choices) -> Iterator[str]:
@@ -79,11 +106,15 @@ def _check_run(params: Choices, key: str, run: Run) -> list[str]:
     if not spec.recurrent and run.network in NETWORKS and NETWORKS[run.network].recurrent:
         lines.append(f"{where}.strategy: {_not_recurrent(run.strategy, run.network)}")
     lines += _check_init(params, where, run)
-    fitting = list(params.pseudo) if spec.labels == "pseudo" else [spec.labels]
+    fitting = [name for name, choice in params.labels.items() if (choice.frames == "every") == (spec.labels == "every")]
+    fitting = list(params.pseudo) if spec.labels == "pseudo" else fitting
     for field, needed in (("labels", fitting), ("given", [spec.given])):
         value = getattr(run, field)
-        if value not in needed:
-            known = " or ".join(f"'{each}'" for each in needed) or "of pseudo, which names none"
+        if field == "labels" and value not in {**params.labels, **params.pseudo}:
+            lines.append(f"{where}.labels: unknown '{value}'; {suggest(value, [*params.labels, *params.pseudo])}")
+        elif value not in needed:
+            place = "pseudo" if spec.labels == "pseudo" else "labels"
+            known = " or ".join(f"'{name}'" for name in needed) or f"other than {value}, which {place} has to name"
             lines.append(f"{where}.{field}: strategy '{run.strategy}' goes with {field} {known}, not '{value}'")
     return lines
 
@@ -137,8 +168,10 @@ def check_pseudo(params: Choices) -> list[str]:
     lines = []
     for name, choice in params.pseudo.items():
         where, run = f"pseudo.{name}", params.runs.get(choice.run)
-        if name in LABELS or not re.fullmatch(r"(?!s[0-9]+$)[A-Za-z0-9_.]+", name):
-            lines.append(f"{where}: a name may hold letters, digits, '_' and '.', and is none of {', '.join(LABELS)}")
+        if name in params.labels or not re.fullmatch(_WORD, name):
+            lines.append(f"{where}: a name may hold letters, digits, '_' and '.', and is none of labels")
+        if "first" not in params.labels:
+            lines.append(f"{where}: needs the labels 'first'; add first: {{frames: first, per_video: 1}} to labels")
         if run is None:
             lines.append(f"{where}.run: no run '{choice.run}'; {suggest(choice.run, params.runs)}")
         elif run.network != choice.network:
@@ -153,7 +186,7 @@ def check_pseudo(params: Choices) -> list[str]:
 def _spelled(key: str, run: Run) -> bool:
     """Whether the name is what the fields spell, or that and a word which does not look like a seed."""
     rest = key.removeprefix(run.key)
-    return key.startswith(run.key) and (not rest or bool(re.fullmatch(r"-(?!s[0-9]+$)[A-Za-z0-9_.]+", rest)))
+    return key.startswith(run.key) and (not rest or bool(re.fullmatch(f"-{_WORD}", rest)))
 
 
 def _not_recurrent(strategy: str, network: str) -> str:
@@ -232,6 +265,29 @@ def check_trainings(params: Params) -> list[str]:
     ]
 
 
+# Arguments of residual trunks, by what takes their place.
+_RESIDUAL = {
+    replaced: tuple(f"{part}_{what}" for part in parts for what in ("block", "widths", "depths"))
+    for replaced, parts in (("trunk", ("key", "pixel")), ("value_trunk", ("value", "mask")))
+}
+
+
+def check_trunks(params: Params) -> list[str]:
+    """Findings, each with its file, about arguments of a trunk in whose place there is another: they change nothing."""
+    lines = []
+    for network in params.networks:
+        layered = params.layers.get(f"networks.{network}")
+        for trunk, residual in _RESIDUAL.items():
+            if layered and layered.values.get(trunk):
+                lines += [
+                    f"{layered.place(name)}: describes the trunk that {trunk} ({layered.place(trunk)}) takes the place "
+                    "of; leave one of the two out"
+                    for name in residual
+                    if name in layered.values
+                ]
+    return lines
+
+
 def _named(keys: list[str], verb: str) -> str:
     return f"the run {keys[0]} {verb}s" if len(keys) == 1 else f"the run {keys[0]} and {len(keys) - 1} more {verb}"
 
@@ -257,7 +313,7 @@ def _check_shown(profile: Profile) -> list[str]:
 _USES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "train": (("davis", "youtube"), ("train", "train-part")),
     "pretrain": (("pairs",), ()),
-    "evaluate": (("davis", "youtube"), ("held-out", "valid")),
+    "evaluate": (("davis", "server", "youtube"), ("held-out", "valid")),
 }
 
 

@@ -16,7 +16,7 @@ from oneshot_vos.params.data import Data
 from oneshot_vos.params.layers import Layered
 from oneshot_vos.registry import suggest
 
-Labels = Literal["first", "every"]
+PAPER_LABELS = ("first", "every")  # the labels of the paper's own runs, which a run's name does not spell
 Processes = Literal["auto"] | Positive
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
 # YAML has lists where a frozen model wants tuples.
@@ -202,6 +202,24 @@ class Profile(Strict):
     figures: Figures
 
 
+class LabelChoice(Strict):
+    """Which masks of a video training gets."""
+
+    # every; the first ones; those from the k-th on, counted from 0; drawn by seed and name of the video
+    frames: Literal["every", "first", "random"] | NonNegative
+    per_video: Positive | None = None  # how many that show an object; null for every, and only there
+    seed: NonNegative | None = None  # of `random`, and only there
+
+    @model_validator(mode="after")
+    def _check(self) -> "LabelChoice":
+        for key, needed in (("per_video", self.frames != "every"), ("seed", self.frames == "random")):
+            if needed and getattr(self, key) is None:
+                raise ValueError(f"frames: {self.frames} needs {key}")
+            if not needed and getattr(self, key) is not None:
+                raise ValueError(f"frames: {self.frames} takes no {key}; leave it out")
+        return self
+
+
 def _strategy(value: object) -> object:
     named = isinstance(value, dict) and isinstance(value.get("name"), str)
     if not (isinstance(value, str) or named):
@@ -230,7 +248,7 @@ class Run(Strict):
 
     network: str
     entry: Annotated[Any, AfterValidator(_strategy)] = Field(alias="strategy")  # a name, or {name: …} with settings
-    labels: str  # first, every, or one of `pseudo`
+    labels: str  # one of `labels` in the parameters, or of `pseudo`
     init: str  # static: from pretraining on images; backbone: from the backbone alone; or one of `starts`
     seed: NonNegative
     given: Literal["first", "empty"] = "first"  # what inference shows of a video's masks; the strategy says which
@@ -249,11 +267,15 @@ class Run(Strict):
     @property
     def key(self) -> str:
         """The name that the fields spell; a run's name may go on after it, with `-` and a word of its own."""
+        return self._start + ("" if self.labels in PAPER_LABELS else f"-{self.labels}")
+
+    @property
+    def _start(self) -> str:
         return f"{self.network}-{self.strategy}-{self.init}" + (f"-s{self.seed}" if self.seed else "")
 
     def described(self, key: str) -> dict[str, Any]:
-        """What tells this run, named `key`, from others in tables; a variant's word goes with its strategy."""
-        word = key.removeprefix(self.key)
+        """What tells this run, named `key`, from others in tables; what its name adds goes with its strategy."""
+        word = key.removeprefix(self._start)
         return {
             "network": self.network,
             "strategy": f"{self.strategy}{word}",
@@ -268,6 +290,7 @@ class Choices(Strict):
 
     profile_name: str = Field(alias="profile")
     networks: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    labels: Annotated[dict[str, LabelChoice], Field(min_length=1)]
     table1_strategy: dict[str, str]
     starts: dict[str, Start]
     pseudo: dict[str, PseudoLabels]
@@ -309,6 +332,7 @@ class Params:
 
     profile_name: str
     networks: tuple[str, ...]
+    labels: dict[str, LabelChoice]
     table1_strategy: dict[str, str]
     starts: dict[str, Start]
     pseudo: dict[str, PseudoLabels]
@@ -342,6 +366,12 @@ class Params:
         """How the run of this name is trained."""
         self.run(key)
         return self.trainings[key]
+
+    def label_choice(self, name: str) -> LabelChoice:
+        """The labels of this name; `UserError` with the nearest name if there are none."""
+        if name not in self.labels:
+            raise UserError(f"unknown labels '{name}': {suggest(name, list(self.labels))}")
+        return self.labels[name]
 
     def require_network(self, name: str) -> str:
         """`name` if it is among `networks`; `UserError` with the nearest name if not."""

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from oneshot_vos.evaluation.youtube import MEASURES as YOUTUBE_MEASURES
+from oneshot_vos.params import PAPER_LABELS
 from oneshot_vos.reporting.published import MEASURES, PAPER_SETS, SWAPPED, paper_set, paper_table
 from oneshot_vos.reporting.results import COPY_FIRST, EXPERIMENT, Results, select, spread, with_baseline
 from oneshot_vos.reporting.text import NOT_RUN
@@ -60,7 +61,7 @@ def _table(number: int, results: Results, table1_strategy: Mapping[str, str]) ->
     printed = [name for name in PAPER_SETS if name.startswith("youtube") == youtube]
     sets = (*printed, *results.held_out) if youtube else results.sets
     measures = YOUTUBE_MEASURES if youtube else MEASURES
-    rows = _rows(number, results.runs, table1_strategy)
+    rows = _rows(number, results, table1_strategy)
     scored = results.scores[results.scores["set"].isin(sets)]
     if (scored["run"] == COPY_FIRST).any():
         rows = pd.concat([rows, pd.DataFrame([{"method": COPY_FIRST, **dict.fromkeys(EXPERIMENT, "")}])])
@@ -70,9 +71,12 @@ def _table(number: int, results: Results, table1_strategy: Mapping[str, str]) ->
     return Table(number, rows, tuple(sets), measures, tuple(paper_sets))
 
 
-def _rows(number: int, runs: pd.DataFrame, table1_strategy: Mapping[str, str]) -> pd.DataFrame:
-    """The paper's rows of table `number`, then rows for runs that answer its question beyond the paper's."""
-    rows = paper_table(number)
+def _rows(number: int, results: Results, table1_strategy: Mapping[str, str]) -> pd.DataFrame:
+    """The paper's rows of table `number`, then rows for runs that answer its question beyond the paper's.
+
+    Such are other networks, other strategies in Table 4, and the strategy of Table 1 with other labels.
+    """
+    rows, runs = paper_table(number), results.runs
     others = [network for network in runs["network"].unique() if network not in PAPER_NETWORKS]
     chosen = {name: table1_strategy.get(name, "one_shot") for name in (*PAPER_NETWORKS, *others)}
     if number in (1, 2):
@@ -86,10 +90,32 @@ def _rows(number: int, runs: pd.DataFrame, table1_strategy: Mapping[str, str]) -
         present = set(zip(rows["network"], rows["strategy"], strict=True))
         more = list(zip(wanted["network"], wanted["strategy"], wanted["init"], strict=True))
         more = [row for row in more if row[:2] not in present]
+    names = dict(zip(runs["strategy"], runs["labels"], strict=True))  # a strategy's name says with which labels
+    if number != 4:
+        inits = ("static", "backbone") if number == 3 else ("static",)
+        more_labels = runs[
+            runs["one_shot"].astype(bool) & ~runs["labels"].isin(PAPER_LABELS) & runs["init"].isin(inits)
+        ]
+        wanted = more_labels[
+            more_labels["strategy"] == more_labels["network"].map(chosen) + "-" + more_labels["labels"]
+        ]
+        more += dict.fromkeys(zip(wanted["network"], wanted["strategy"], wanted["init"], strict=True))
     added = pd.DataFrame(more, columns=["network", "strategy", "init"])
-    added["method"] = added["network"].where(added["strategy"] == "full", "1-shot " + added["network"])
-    rows = pd.concat([rows, added], ignore_index=True)
-    return rows.assign(labels=np.where(rows["strategy"] == "full", "every", "first"))
+    added["labels"] = added["strategy"].map(lambda name: "every" if name == "full" else names.get(name, "first"))
+    added["method"] = [
+        network if labels == "every" else f"{results.shots(labels)}-shot {network}"
+        for network, labels in zip(added["network"], added["labels"], strict=True)
+    ]
+    labels = np.where(rows["strategy"] == "full", "every", "first")
+    pseudo = _pseudo_rows(runs) if number == 1 else added[:0]
+    return pd.concat([rows.assign(labels=labels), added, pseudo], ignore_index=True)
+
+
+def _pseudo_rows(runs: pd.DataFrame) -> pd.DataFrame:
+    """Rows for runs that learn from the labels that a one-shot network made, whose start is as that of the others."""
+    kind = runs["strategy"].str.partition("-")[0]
+    found = select(runs[kind == "pseudo"], init="static").drop_duplicates(EXPERIMENT)
+    return found.assign(method="1-shot + pseudo " + found["network"])[["method", *EXPERIMENT]]
 
 
 def _with_runs(rows: pd.DataFrame, results: Results, sets: Sequence[str]) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis_files import load_result
 from oneshot_vos.evaluation.youtube_files import load_youtube_result
 from oneshot_vos.files import read_json
-from oneshot_vos.params import Run
+from oneshot_vos.params import PAPER_LABELS, Run
 from oneshot_vos.reporting.progress import read_curves
 from oneshot_vos.reporting.server_scores import read_server_scores
 from oneshot_vos.reporting.takeoff import read_takeoff
@@ -25,7 +25,6 @@ from oneshot_vos.supervision import STRATEGIES
 
 COPY_FIRST = "copy_first"  # the baseline that repeats the first mask; named like a run below the metrics folder
 EXPERIMENT = ["network", "strategy", "labels", "init"]  # runs that agree in these repeat one experiment
-KINDS = ("first", "every")  # of labels
 SERVER, LOCAL = "server", "local"
 _GLOBAL_NAMES = {"JF": "J&F-Mean", "J": "J-Mean", "F": "F-Mean"}  # our measures as the evaluation names them
 _RECORD = (
@@ -41,7 +40,8 @@ class Results:
     runs: one row per run of the list, in its order (`run_list`). scores: one row per run, set and measure, in percent:
     the columns of `runs`, then set, source (`local`, or `server` for entries of server_scores.yaml), measure, value
     (NaN: a group without objects), videos and over (what the score is over, in words). The baseline is run
-    `copy_first`, with empty texts for what it is not. labels: kind, set, labelled and annotated masks. curves: run,
+    `copy_first`, with empty texts for what it is not. labels: kind, set, labelled and annotated masks, and how many a
+    video has (`per_video`; 0: all). curves: run,
     iteration, JF, J, F, set, videos. takeoff: run, iteration, predicted, true, empty (`takeoff.py`). trainings: one row
     per training that left a record.
     """
@@ -62,6 +62,11 @@ class Results:
         """Percent of the masks of all training sets together that `kind` of labels offers; NaN if not counted."""
         counts = self.labels[self.labels["kind"] == kind]
         return 100.0 * counts["labelled"].sum() / counts["annotated"].sum() if len(counts) else math.nan
+
+    def shots(self, kind: str) -> int:
+        """How many masks of a video `kind` of labels offers: 1 if that is not known, 0 for all."""
+        counts = self.labels[self.labels["kind"] == kind]
+        return int(counts["per_video"].iloc[0]) if len(counts) else 1
 
     def baseline(self, name: str, measure: str) -> float:
         """The score of repeating the first mask; NaN if there is none."""
@@ -124,8 +129,8 @@ def read_results(
 
     Scores lie in `metrics/<run>/<set>.json`, those over training in `metrics/<run>/curve.json`, records of trainings in
     `curves/{<run>,pretrain-<network>}/run.json`, probes in `probes/<run>.tsv`, label counts in `label_ratio.json` of
-    `labels` or its folders `first` and `every`. `server_file` holds the server's scores; None: the profile has no set
-    that the server scores.
+    `labels` or its folders `first`, `every` and those that runs name. `server_file` holds the server's scores; None:
+    the profile has no set that the server scores.
     """
     listed = run_list(runs)
     server = read_server_scores(server_file, list(runs)) if server_file else []
@@ -146,7 +151,7 @@ def read_results(
         server_file is not None,
         listed,
         scores.astype({"value": float}),
-        _read_labels(labels),
+        _read_labels(labels, [*PAPER_LABELS, *listed["labels"]]),
         read_curves(list(runs), metrics),
         read_takeoff(list(runs), probes),
         _read_trainings(listed, curves),
@@ -190,26 +195,30 @@ def _require_equal_sizes(scores: pd.DataFrame) -> None:
             )
 
 
-def _read_labels(folder: Path) -> pd.DataFrame:
+def _read_labels(folder: Path, kinds: Sequence[str]) -> pd.DataFrame:
     """`label_ratio.json` of the kinds of labels below `folder`, or of the one kind that `folder` itself is."""
-    candidates = [folder, *(folder / kind for kind in KINDS)]
+    candidates = [folder, *(folder / kind for kind in dict.fromkeys(kinds))]
     paths = {path.name: path / "label_ratio.json" for path in candidates if (path / "label_ratio.json").exists()}
     if not paths:
-        raise UserError(f"{folder}: no label_ratio.json in it or in its {' or '.join(KINDS)}. Run the labels stage")
+        raise UserError(
+            f"{folder}: no label_ratio.json in it or in its {' or '.join(PAPER_LABELS)}. Run the labels stage"
+        )
     rows = [(kind, *count) for kind, path in paths.items() for count in _read_counts(path)]
-    return pd.DataFrame(rows, columns=["kind", "set", "labelled", "annotated"])
+    return pd.DataFrame(rows, columns=["kind", "set", "labelled", "annotated", "per_video"])
 
 
-def _read_counts(path: Path) -> list[tuple[str, int, int]]:
+def _read_counts(path: Path) -> list[tuple[str, int, int, int]]:
     content = read_json(path, "the label counts of the labels stage")
     try:
-        counts = [(name, int(entry["labelled"]), int(entry["annotated"])) for name, entry in content["sets"].items()]
+        shots = int(content["per_video"] or 0)
+        sets = content["sets"].items()
+        counts = [(name, int(entry["labelled"]), int(entry["annotated"]), shots) for name, entry in sets]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
-            f"{path}: not a label count ({type(error).__name__}: {error}); expected 'sets' with 'labelled' and "
-            "'annotated' per training set. Run the labels stage again"
+            f"{path}: not a label count ({type(error).__name__}: {error}); expected 'per_video', and 'sets' with "
+            "'labelled' and 'annotated' per training set. Run the labels stage again"
         ) from error
-    for name, labelled, annotated in counts:
+    for name, labelled, annotated, _ in counts:
         if not 0 < labelled <= annotated:
             raise UserError(
                 f"{path}: set '{name}' has {labelled} labelled of {annotated} annotated frames; expected at least one, "

@@ -9,7 +9,7 @@ import pandas as pd
 from oneshot_vos.reporting.comparison import Table
 from oneshot_vos.reporting.markdown import shows_youtube, variants_markdown
 from oneshot_vos.reporting.progress import curves_markdown
-from oneshot_vos.reporting.results import KINDS, LOCAL, Results, deviation, select
+from oneshot_vos.reporting.results import LOCAL, Results, deviation, select
 from oneshot_vos.reporting.statements import by_seed, gain, leads, one_shot_rows, ratios
 from oneshot_vos.reporting.takeoff import takeoff_markdown
 from oneshot_vos.reporting.text import duration, markdown_table, mean_and_spread, number
@@ -47,7 +47,7 @@ def metrics_summary(results: Results, tables: Mapping[int, Table]) -> dict[str, 
             for other, lead in leads(results, tables[4], network, name, "two_step").items():
                 entry = summary["table4"].setdefault(network, {}).setdefault(name, {})
                 entry[f"two_step_minus_{other}"] = round(lead.mean, 2)
-    used = {kind: results.labels_percent(kind) for kind in KINDS}
+    used = {kind: results.labels_percent(kind) for kind in results.labels["kind"].unique()}
     summary["labels_percent"] = {kind: round(value, 3) for kind, value in used.items() if pd.notna(value)}
     return summary
 
@@ -116,7 +116,11 @@ def _ratio_lines(results: Results, table1: Table) -> list[str]:
 
 def labels_table(labels: pd.DataFrame) -> str:
     """How many masks each kind of labels uses, per training set."""
-    texts = labels.assign(percent=(100.0 * labels["labelled"] / labels["annotated"]).map("{:.2f}".format)).astype(str)
+    texts = (
+        labels.drop(columns="per_video")
+        .assign(percent=(100.0 * labels["labelled"] / labels["annotated"]).map("{:.2f}".format))
+        .astype(str)
+    )
     titles = ["labels", "training set", "masks used", "masks there are", "percent"]
     return markdown_table({title: list(texts[column]) for title, column in zip(titles, texts, strict=True)}, left=2)
 

@@ -1,18 +1,26 @@
-"""The labels a run may use: the first mask of every video, or all of them.
+"""The labels a run may use: some masks of every video, or all of them.
 
 Training reads videos through the index written here and through nothing else.
 """
 
+import hashlib
+import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TypedDict
+
+import numpy as np
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing_folder
 from oneshot_vos.videos.index import write_index
 from oneshot_vos.videos.masks import inspect_mask
 from oneshot_vos.videos.video import Video
+
+_log = logging.getLogger(__name__)
+Order = Callable[[Video], Sequence[int]]  # the frames of a video with masks, in the order in which they are tried
 
 
 class LabelRatio(TypedDict):
@@ -23,25 +31,62 @@ class LabelRatio(TypedDict):
     ratio: float
 
 
-def keep_first(videos: Sequence[Video], out_dir: Path, name: str) -> LabelRatio:
-    """Copy the first mask of every video to `out_dir/Annotations/NAME/VIDEO/` and index the set as `out_dir/NAME.json`.
+def in_time(start: int = 0) -> Order:
+    """Frames with masks in time order, from the `start`-th on; `UserError` for a video that has no such mask."""
 
-    The index names the frames where they lie, exactly one mask per video (the copy), and no other. The first mask is
-    the earliest that shows an object. A video without masks, or without an object in any, raises `UserError`. What an
-    earlier call left under the same name is replaced.
+    def order(video: Video) -> Sequence[int]:
+        if start and start >= len(video.labelled):
+            raise UserError(
+                f"video '{video.name}' ({video.frames[0].parent}): {len(video.labelled)} masks; expected one at "
+                f"position {start}, counted from 0, as `frames` of the labels says. Name a smaller one"
+            )
+        return video.labelled[start:]
+
+    return order
+
+
+def at_random(seed: int) -> Order:
+    """Frames with masks in random order, which follows from `seed` and the video's name alone."""
+
+    def order(video: Video) -> Sequence[int]:
+        name = int.from_bytes(hashlib.sha256(video.name.encode()).digest()[:8], "big")
+        places = np.random.default_rng((seed, name)).permutation(len(video.labelled))
+        return [video.labelled[place] for place in places]
+
+    return order
+
+
+def keep_some(
+    videos: Sequence[Video], out_dir: Path, name: str, per_video: int = 1, order: Order | None = None
+) -> LabelRatio:
+    """Copy masks of every video to `out_dir/Annotations/NAME/VIDEO/` and index the set as `out_dir/NAME.json`.
+
+    The index names the frames where they lie, the copies of the masks, and no other mask. A video's masks are the first
+    `per_video` in `order` (None: in time) that show an object; how many videos have fewer is logged. A video without
+    masks, or without an object in any that is tried, raises `UserError`. What an earlier call left under the same name
+    is replaced.
     """
     _require_videos(videos, name)
     annotations = out_dir / "Annotations" / name
-    firsts = [(video, _first_shown(video)) for video in videos]
+    chosen = [(video, list(islice(_shown(video, order or in_time()), per_video))) for video in videos]
     annotations.parent.mkdir(parents=True, exist_ok=True)
     with replacing_folder(annotations) as folder:
-        for video, stem in firsts:
+        for video, stems in chosen:
             (folder / video.name).mkdir(parents=True)
-            shutil.copyfile(video.masks[stem], folder / video.name / f"{stem}.png")
+            for stem in stems:
+                shutil.copyfile(video.masks[stem], folder / video.name / f"{stem}.png")
     kept = [
-        Video(video.name, video.frames, {stem: annotations / video.name / f"{stem}.png"}, video.single_object)
-        for video, stem in firsts
+        Video(
+            video.name,
+            video.frames,
+            {stem: annotations / video.name / f"{stem}.png" for stem in sorted(stems)},
+            video.single_object,
+        )
+        for video, stems in chosen
     ]
+    fewer = [video.name for video, stems in chosen if len(stems) < per_video]
+    if fewer:
+        _log.info("set %s: %d videos have fewer than %d masks: %s …", name, len(fewer), per_video, fewer[0])
     ratio = label_ratio(kept, videos)
     write_index(out_dir / f"{name}.json", kept, {"labels": ratio})
     return ratio
@@ -70,19 +115,22 @@ def _require_videos(videos: Sequence[Video], name: str) -> None:
         raise UserError(f"set '{name}': video '{twice}' is listed more than once; expected each once")
 
 
-def _first_shown(video: Video) -> str:
-    """Stem of the earliest mask that shows an object; masks after it are not opened."""
+def _shown(video: Video, order: Order) -> Iterator[str]:
+    """Stems of the masks that show an object, at least one; a mask is opened when it is asked for."""
     first = video.masks[video.stem(video.first_mask)]
-    for t in video.labelled:
+    tried, found = order(video), False
+    for t in tried:
         if inspect_mask(_existing(video.masks[video.stem(t)])).ids.any():
-            return video.stem(t)
-    raise UserError(
-        f"{first}: none of the {len(video.labelled)} masks of video '{video.name}' shows an object; expected at least "
-        "one. Draw one, or take the video out of the list"
-    )
+            found = True
+            yield video.stem(t)
+    if not found:
+        raise UserError(
+            f"{first}: none of the {len(tried)} masks of video '{video.name}' shows an object; expected at least "
+            "one. Draw one, or take the video out of the list"
+        )
 
 
 def _existing(mask: Path) -> Path:
     if not mask.is_file():
-        raise UserError(f"{mask}: missing; expected the first mask of its video. Restore it or run stage 'data' again")
+        raise UserError(f"{mask}: missing; expected a mask of its video. Restore it or run stage 'data' again")
     return mask

@@ -8,12 +8,13 @@ from typing import Any
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, read_json, replacing_folder, write_json
-from oneshot_vos.params import Data, DavisSet, PairsSet, Params, YouTubeVideos
+from oneshot_vos.params import Data, DavisSet, PairsSet, Params, ServerSet, YouTubeVideos
 from oneshot_vos.registry import Registry
 from oneshot_vos.sets.check import CheckReport, check_pairs, check_videos
 from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.sets.generated import generate
 from oneshot_vos.sets.pairs import read_pairs
+from oneshot_vos.sets.server import as_server_set
 from oneshot_vos.sets.youtube import read_youtube, require_unseen_videos
 from oneshot_vos.sets.youtube_masks import check_youtube, give_first_masks
 from oneshot_vos.videos.index import write_index
@@ -134,9 +135,19 @@ def _index_videos(data: Data, name: str, folder: Path, *, training: bool) -> _Li
         raise UserError(f"set '{name}' holds image–mask pairs; expected videos")
     if isinstance(settings, YouTubeVideos):
         return _index_youtube(_root(data, name), name, settings, folder, training=training)
+    if isinstance(settings, ServerSet):
+        return _index_server(_root(data, name), settings, folder / f"{name}.json")
     videos = _davis_videos(_root(data, name), name, settings)
     found = check_videos(videos, training=training, scored=not training and name not in data.train)
     write_index(folder / f"{name}.json", videos)
+    return _Listed(found, videos)
+
+
+def _index_server(root: Path, settings: ServerSet, index: Path) -> _Listed:
+    videos = read_davis(root, images=settings.images, annotations=settings.annotations, list_file=settings.list_file)
+    found = check_videos(videos)
+    if not found.errors:
+        write_youtube_index(index, as_server_set(videos, settings.server))
     return _Listed(found, videos)
 
 

@@ -15,7 +15,7 @@ from oneshot_vos.training.job import Job, Outputs, Snapshots, train_network
 from oneshot_vos.videos.index import read_index
 
 # By the labels of a strategy; all others draw as the recipe says.
-_SAMPLERS: dict[str, type[ClipSampler]] = {"first": OneShotSampler, "pseudo": AnchoredSampler}
+_SAMPLERS: dict[str, type[ClipSampler]] = {"some": OneShotSampler, "pseudo": AnchoredSampler}
 
 
 def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, snapshots: Path, curves: Path) -> None:

@@ -12,22 +12,22 @@ from oneshot_vos.registry import Registry
 class StrategySpec:
     """A strategy, as `module:name`, and what it asks of a run.
 
-    labels: which masks it is given, `every`, those of `first` frames, or beside these `pseudo` labels: what a network
-    has made of the other frames. shortest_clip: the fewest frames it can use.
-    recurrent: whether it can train networks with a recurrent state. given: what the trained network is shown of a
-    video's masks, `first` or, for a network that learned without any, `empty`: one object whose mask shows nothing.
+    labels: which masks it is given, `every`, `some`: those of a frame or a few, or beside one of them `pseudo`: what a
+    network has made of the other frames. shortest_clip: the fewest frames it can use. recurrent: whether it can train
+    networks with a recurrent state. given: what the trained network is shown of a video's masks, `first` or, for a
+    network that learned without any, `empty`: one object, whose mask shows nothing.
     """
 
     strategy: str
-    labels: str = "first"
+    labels: str = "some"
     shortest_clip: int = 2
     recurrent: bool = True
     given: str = "first"
 
     @property
     def one_shot(self) -> bool:
-        """Whether it is one-shot training as the paper's tables compare it: from the masks of first frames."""
-        return self.labels == "first" and self.given == "first"
+        """Whether it is one-shot training as the paper's tables compare it: from masks of a frame or a few."""
+        return self.labels == "some" and self.given == "first"
 
 
 STRATEGIES: Registry[StrategySpec] = Registry(

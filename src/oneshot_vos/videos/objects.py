@@ -62,6 +62,7 @@ class ObjectVideo:
 class YouTubeSet:
     """The videos of a split, by name.
 
+    split: of YouTube-VOS, or for sets of others whose masks a server scores, that server.
     unseen: categories that the training part lacks; empty where unknown.
     warnings: where `meta.json` and the folders disagree without making the set useless; no part of its index.
     """

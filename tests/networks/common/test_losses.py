@@ -122,3 +122,18 @@ def test_one_hot_and_others():
     torch.testing.assert_close(sum_of_others(masks) + masks, masks.sum(1, keepdim=True).expand_as(masks))
     torch.testing.assert_close(sum_of_others(masks[:, :2]), masks[:, :2].flip(1))
     assert sum_of_others(masks[:, :1]).abs().max() == 0
+
+
+def test_void_pixels_teach_nothing_and_the_others_what_they_would():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 6, 8, generator=generator).requires_grad_()
+    labels = torch.randint(0, 3, (2, 6, 8), generator=generator)
+    labels[:, :, 5:] = -100
+    loss = BootstrappedDice(0, 0, 1.0)
+    terms = loss([prediction(logits)], [labels], torch.ones(2, 2), 1, GENERATOR)
+    terms["total"].backward()
+    assert not logits.grad[..., 5:].any()
+    assert logits.grad[..., :5].any()
+    seen = loss([prediction(logits[..., :5])], [labels[..., :5]], torch.ones(2, 2), 1, GENERATOR)
+    torch.testing.assert_close(terms["dice_1"], seen["dice_1"])
+    torch.testing.assert_close(terms["frame_1"], seen["frame_1"] * 5 / 8)  # of all pixels

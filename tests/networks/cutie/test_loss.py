@@ -198,3 +198,13 @@ def test_wrong_arguments_are_refused(wrong: dict[str, Any]):
 def test_an_unknown_argument_is_named_with_the_nearest():
     with pytest.raises(UserError, match=r"cutie\.loss.*point.*points"):
         build_loss("cutie", {"point": 5})
+
+
+def test_void_pixels_teach_nothing():
+    predictions, targets = clips(1, 2, frames=1)
+    logits = predictions[0].logits.detach().requires_grad_()
+    targets[0][..., 16:] = -100
+    loss = build_loss("cutie", {"points": 4000, "importance": 0.0})
+    loss([prediction(logits)], targets, torch.ones(1, 2), 0, generators())["total"].backward()
+    assert not logits.grad[..., 17:].any()  # a point is a mean of its neighbours
+    assert logits.grad[..., :16].any()
