@@ -10,7 +10,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 # DVC and Snakemake start the stages by the name oneshot-vos.
 WITH_VENV = PATH="$(abspath $(BIN)):$$PATH"
 
-.PHONY: help repro dvc test venv snakemake lint format requirements clean-venv
+.PHONY: help repro dvc plots test venv snakemake lint format requirements clean-venv
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
@@ -24,6 +24,10 @@ GPUS ?= $(or $(filter-out 0,$(shell nvidia-smi -L 2>/dev/null | wc -l)),$(CORES)
 
 dvc: $(VENV)/.project .dvc/tmp/.scm
 	$(WITH_VENV) dvc repro
+
+# What `dvc plots show` draws, as a page that works offline: dvc_plots/index.html
+plots: $(VENV)/.project .dvc/tmp/.scm
+	$(WITH_VENV) python workflow/scripts/plots.py dvc_plots
 
 snakemake: $(VENV)/.project
 	$(WITH_VENV) snakemake --cores $(CORES) --resources gpu=$(GPUS)

@@ -1,6 +1,7 @@
 """The command line: each command hands its arguments to its stage, and every error ends in a message."""
 
 import inspect
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 from typer.testing import CliRunner
 
 import oneshot_vos.stages
 from oneshot_vos.cli import app
+from oneshot_vos.command_groups import MORE, GroupedHelp, grouped
 from oneshot_vos.errors import UserError
 from oneshot_vos.params import Params
 
@@ -43,14 +46,21 @@ STAGES: dict[str, tuple[list[str], list[object]]] = {
     ),
     "baseline": (["--sets", "s", "--masks", "k", "--metrics", "m"], [Path("s"), Path("k"), Path("m")]),
     "evaluate": (
-        [RUN, "--masks", "k", "--sets", "s", "--out", "o"],
-        [RUN, Path("k"), Path("s"), Path("o")],
+        [RUN, "--masks", "k", "--sets", "s", "--out", "o", "--summary", "m"],
+        [RUN, Path("k"), Path("s"), Path("o"), Path("m")],
     ),
     "tables": (
         ["--metrics", "m", "--labels", "l", "--curves", "c", "--probes", "p", "--server-scores", "y", "--out", "o"],
         [Path("m"), Path("l"), Path("c"), Path("p"), Path("y"), Path("o")],
     ),
     "figures": (["--masks", "k", "--sets", "s", "--out", "o"], [Path("k"), Path("s"), Path("o")]),
+    "report": (
+        [
+            *("--metrics", "m", "--masks", "k", "--labels", "l", "--curves", "c"),
+            *("--probes", "p", "--sets", "s", "--server-scores", "y", "--out", "o"),
+        ],
+        [Path(letter) for letter in "mklcpsyo"],
+    ),
 }
 
 
@@ -128,6 +138,45 @@ def test_help_names_every_stage_and_loads_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0
     assert all(stage in done.stdout for stage in STAGES)
+
+
+def test_every_command_stands_under_one_heading() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, GroupedHelp)
+    headings = grouped(list(group.commands))
+    listed = [name for names in headings.values() for name in names]
+    assert sorted(listed) == sorted(group.commands)
+    assert set(STAGES) <= set(headings["Pipeline"])
+    # A new command: give it a place in GROUPS, or say here that few people look for it.
+    assert set(headings[MORE]) <= {"resize-youtube", "check-params", "check-server-zip", "cross-check"}
+    text = CliRunner().invoke(app, ["-h"]).output
+    places = [text.index(f"\n{heading}:\n") for heading in headings]
+    assert places == sorted(places)
+    assert all(f"\n  {name} " in text for name in listed)
+
+
+def test_names_that_no_group_has_come_last() -> None:
+    assert grouped(["new", "score", "train"]) == {"Everyday": ["score"], "Pipeline": ["train"], MORE: ["new"]}
+    assert grouped(["score"]) == {"Everyday": ["score"]}
+
+
+def test_the_version_is_told() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"oneshot-vos {oneshot_vos.__version__}\n")
+
+
+def test_shells_complete_commands_and_options_without_loading_torch() -> None:
+    code = "from oneshot_vos.cli import app; app(prog_name='oneshot-vos')"
+    shown = subprocess.run(
+        [sys.executable, "-c", code, "--show-completion", "bash"], capture_output=True, text=True, check=True
+    )
+    assert "_ONESHOT_VOS_COMPLETE=complete_bash" in shown.stdout
+    asked = {"_ONESHOT_VOS_COMPLETE": "complete_bash", "COMP_WORDS": "oneshot-vos segment --contact", "COMP_CWORD": "2"}
+    code = f"import atexit, sys; atexit.register(lambda: print('torch' in sys.modules))\n{code}"
+    completed = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | asked, capture_output=True, text=True, check=False
+    )
+    assert completed.stdout.split() == ["--contact-sheet", "False"]
 
 
 def test_parameters_can_be_checked_alone() -> None:

@@ -26,9 +26,11 @@ RANKS = {
     "training": 7,
     "inference": 8,
     "evaluation": 9,
+    "adaptation": 10,
     "reporting": 10,
     "stages": 11,
     "pipeline_commands": 12,
+    "command_groups": 12,
     "cli": 13,
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from typer.core import TyperGroup
 
 from oneshot_vos import pipeline_commands
+from oneshot_vos.command_groups import GroupedHelp
 from oneshot_vos.errors import UserError
 from oneshot_vos.pipeline_commands import DEFAULT_PARAMS, FolderOut, ParamsFile, ProfileName
 
@@ -46,7 +46,7 @@ def _messages_printed() -> Iterator[None]:
         logger.setLevel(level)
 
 
-class _Commands(TyperGroup):
+class _Commands(GroupedHelp):
     """Ends every command in an orderly way: 0 done, 2 something for the user to mend, 130 interrupted."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -64,11 +64,29 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,  # importing Rich takes as long as all the rest of `--help`
     help="Train video object segmentation networks from one labelled frame per video.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from oneshot_vos import __version__  # looks through what is installed
+
+        typer.echo(f"oneshot-vos {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    """What may stand before a command; `help` of the app describes it."""
+
 
 TrainedWeights = Annotated[
     Path | None,
@@ -80,6 +98,8 @@ TrainedWeights = Annotated[
 AnyModel = Annotated[str | None, typer.Option("--network", help="Network; default: as the weights tell.")]
 WithProbabilities = Annotated[bool, typer.Option("--probabilities", help="Also one 8-bit image per object and frame.")]
 WithOverlay = Annotated[bool, typer.Option("--overlay/--no-overlay", help="A video with the masks over the frames.")]
+WithGif = Annotated[bool, typer.Option("--gif", help="The same as a small GIF, overlay.gif.")]
+WithSheet = Annotated[bool, typer.Option("--contact-sheet", help="Frames of the whole video on contact-sheet.jpg.")]
 ShortSide = Annotated[
     int | None,
     typer.Option(
@@ -97,6 +117,10 @@ ObjectChunk = Annotated[int | None, typer.Option(min=1, help="Most objects at on
 SceneCuts = Annotated[
     bool,
     typer.Option("--scene-cuts/--no-scene-cuts", help="Forget the last moments where a scene certainly ends; logged."),
+]
+WithConfidence = Annotated[
+    bool,
+    typer.Option("--confidence", help="Also how far each mask can be trusted: confidence.csv; takes twice the time."),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU if there is one.")]
 
@@ -138,6 +162,20 @@ def score(
     from oneshot_vos.stages import score as stage
 
     typer.echo(stage.run(truth, masks, csv, all_frames=all_frames, single_object=single_object, processes=processes))
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="RUN_A", help="A run, a folder of its metrics, or a CSV of `score`.")],
+    second: Annotated[str, typer.Argument(metavar="RUN_B", help="Another one.")],
+    set_name: Annotated[str | None, typer.Option("--set", help="The set; default: every one that both have.")] = None,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Set the scores of two runs side by side, per sequence, the largest loss first."""
+    from oneshot_vos.stages import compare as stage
+
+    typer.echo(stage.run(first, second, params, profile, set_name))
 
 
 @app.command()
@@ -186,6 +224,8 @@ def segment(
     out: Annotated[Path | None, typer.Option(help="Folder for the masks; default: segmented/<video>.")] = None,
     probabilities: WithProbabilities = False,
     overlay: WithOverlay = True,
+    gif: WithGif = False,
+    contact_sheet: WithSheet = False,
     short_side: ShortSide = None,
     memory_every: MemoryEvery = None,
     max_frames: MaxFrames = None,
@@ -194,13 +234,14 @@ def segment(
     device: Device = None,
     object_chunk: ObjectChunk = None,
     scene_cuts: SceneCuts = True,
+    confidence: WithConfidence = False,
 ) -> None:
     """Segment a video in both time directions from the masks of some frames; rerun to resume."""
     from oneshot_vos.stages import segment as stage
 
     options = stage.Options(
         *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
-        *(object_chunk, scene_cuts),
+        *(object_chunk, scene_cuts, confidence, gif, contact_sheet),
     )
     stage.run(video, mask, named(weights), network, out, options, typer.echo)
 
@@ -215,6 +256,8 @@ def segment_all(
     network: AnyModel = None,
     probabilities: WithProbabilities = False,
     overlay: WithOverlay = True,
+    gif: WithGif = False,
+    contact_sheet: WithSheet = False,
     short_side: ShortSide = None,
     memory_every: MemoryEvery = None,
     max_frames: MaxFrames = None,
@@ -223,6 +266,7 @@ def segment_all(
     device: Device = None,
     object_chunk: ObjectChunk = None,
     scene_cuts: SceneCuts = True,
+    confidence: WithConfidence = False,
     first_only: Annotated[bool, typer.Option("--first-only", help="From the first mask of each video alone.")] = False,
 ) -> None:
     """Do what `segment` does for every video of a folder, from all masks that it has."""
@@ -230,11 +274,51 @@ def segment_all(
 
     options = stage.Options(
         *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
-        *(object_chunk, scene_cuts),
+        *(object_chunk, scene_cuts, confidence, gif, contact_sheet),
     )
     stage.run_all(
         *(folder, images, annotations, named(weights), network, out, options, typer.echo), first_only=first_only
     )
+
+
+@app.command()
+def adapt(
+    recordings: Annotated[Path, typer.Argument(help="Folder with `videos` and `masks`: see docs/own-videos.md.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for all results; default: adapted/<recordings>.")] = None,
+    weights: TrainedWeights = None,
+    network: AnyModel = None,
+    budget: Annotated[str, typer.Option(help="Time for all of it: 90s, 20m, 1.5h.")] = "20m",
+    iterations: Annotated[
+        int | None, typer.Option(min=0, help="Of the training, whatever the budget; 0: segment without training.")
+    ] = None,
+    device: Device = None,
+) -> None:
+    """Adapt a network to videos with a mask each, and segment every frame of them; rerun to resume."""
+    from oneshot_vos.stages import adapt as stage
+
+    stage.run(recordings, out, named(weights), network, budget, device, iterations)
+
+
+@app.command()
+def suggest(
+    folder: Annotated[Path, typer.Argument(help="Results of `segment-all --confidence` or `segment --confidence`.")],
+    number: Annotated[int, typer.Option("-n", min=1, help="How many frames.")] = 10,
+) -> None:
+    """Say which frames most deserve a further mask, and why."""
+    from oneshot_vos.stages.confidence import suggest as stage
+
+    for line in stage(folder, number):
+        typer.echo(line)
+
+
+@app.command()
+def report_videos(
+    folder: Annotated[Path, typer.Argument(help="What `adapt` or `segment-all` was given as --out.")],
+) -> None:
+    """Write FOLDER/report/index.html: every video with its masks, where they are least certain, what to label next."""
+    from oneshot_vos.reporting.page.own import write_own_report
+
+    write_own_report(folder)
 
 
 @app.command()

@@ -184,6 +184,7 @@ def evaluate(
     masks: Annotated[Path, typer.Option(help="Folder that the command `infer` wrote.")],
     sets: SetsFolder,
     out: FolderOut,
+    summary: Annotated[Path, typer.Option(help="File for the scores of the sets, for `dvc metrics`.")],
     profile: ProfileName = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
@@ -192,7 +193,7 @@ def evaluate(
     chosen.run(run)
     from oneshot_vos.stages import evaluate as stage
 
-    stage.run(chosen, run, masks, sets, out)
+    stage.run(chosen, run, masks, sets, out, summary)
 
 
 def tables(
@@ -226,4 +227,26 @@ def figures(
     stage.run(chosen, masks, sets, out)
 
 
-COMMANDS = (data, labels, init, pretrain, start, train, pseudo, infer, probe, baseline, evaluate, tables, figures)
+def report(
+    metrics: Annotated[Path, typer.Option(help="Folder with the scores of all runs.")],
+    masks: Annotated[Path, typer.Option(help="Folder with the masks of all runs.")],
+    labels: Annotated[Path, typer.Option(help="Folder above what `labels` wrote for each kind.")],
+    curves: Annotated[Path, typer.Option(help="Folder with the training curves of all runs.")],
+    probes: Annotated[Path, typer.Option(help="Folder with what `probe` wrote for all runs.")],
+    sets: SetsFolder,
+    server_scores: Annotated[Path, typer.Option(help="Scores that the YouTube-VOS server gave.")],
+    out: FolderOut,
+    profile: ProfileName = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Write the page to look at: tables, curves, sequences with their masks, hardware and commands."""
+    chosen = load_params(params, profile)
+    from oneshot_vos.stages import report as stage
+
+    stage.run(chosen, metrics, masks, labels, curves, probes, sets, server_scores, out)
+
+
+COMMANDS = (
+    *(data, labels, init, pretrain, start, train, pseudo),
+    *(infer, probe, baseline, evaluate, tables, figures, report),
+)

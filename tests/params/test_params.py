@@ -26,8 +26,7 @@ RESOLVED = json.loads(Path(__file__).with_name("resolved.json").read_text(encodi
 
 
 DOCUMENT: dict[str, Any] = read_document(REPOSITORY)
-for other in ("own", "adapt"):  # for another list of runs
-    DOCUMENT["profiles"].pop(other, None)
+DOCUMENT["profiles"].pop("adapt")  # for another list of runs
 FULL_AT_ONCE = {"max_frames": 5, "min_frames": 5, "prototypes": 128, "max_elements": 1000, "buffer": 0}
 Change = Callable[[dict[str, Any]], object]
 

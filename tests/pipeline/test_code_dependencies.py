@@ -122,11 +122,12 @@ def test_a_stage_declares_nothing_that_it_does_not_reach(stage: str, item: str) 
     assert all(place.exists() for place in declared(stage, item))
 
 
-# Modules of declared folders that serve segment, import-videos, score or cross-check alone, beside the pipeline.
+# Modules of declared folders that serve segment, import-videos, report-videos, score or cross-check alone.
 BESIDE_THE_PIPELINE = {
     "evaluation/cross_check.py",
     "inference/tracker.py",
-    "reporting/overlay_video.py",
+    "reporting/page/own.py",
+    "reporting/page/own_files.py",
     "sets/coco.py",
     "sets/labelme.py",
     "sets/mask_inputs.py",

@@ -48,7 +48,7 @@ def contents(root: Path, pattern: str) -> dict[str, str]:
 
 def results(root: Path) -> dict[str, str]:
     """Everything that must not depend on the engine: weights, masks and scores."""
-    kinds = ["**/*.safetensors", "masks/**/*.zip", "metrics/*/*", "probe/*", "figures/*"]
+    kinds = ["**/*.safetensors", "masks/**/*.zip", "metrics/*/*", "probe/*", "figures/*", "report/plots/*"]
     kinds += ["tables/curves.*", "tables/takeoff.*"]
     patterns = [f"results/smoke/{kind}" for kind in kinds]
     return {path: checksum for pattern in patterns for path, checksum in contents(root, pattern).items()}
@@ -74,7 +74,7 @@ def test_both_engines_build_everything_and_hand_over(make_project: Make) -> None
     tolerance = "evaluate: {tolerance: 0.008, processes: 1}", "evaluate: {tolerance: 0.1, processes: 1}"
     project.edit_params(*tolerance, PROFILE)
     again = stages_run(project.run("dvc", "repro"))
-    assert {stage.partition("@")[0] for stage in again} == {"evaluate", "baseline", "tables"}
+    assert {stage.partition("@")[0] for stage in again} == {"evaluate", "baseline", "tables", "report"}
     assert json.loads((tables / "summary.json").read_text(encoding="utf-8")) != before
     project.edit_params(*reversed(tolerance), PROFILE)
     assert stages_run(project.run("dvc", "repro")) == {"tables"}  # scores come from the cache, tables lie in git
@@ -108,7 +108,7 @@ def test_make_repro_repeats_what_a_change_concerns_and_nothing_else(make_project
     project.choose("smoke")
     project.keep_runs("stcn-full-static", "stcn-two_step-static")
     project.edit_params("\nnetworks: [stcn, xmem, cutie]\n", "\nnetworks: [stcn]\n")
-    scoring = {"evaluate", "baseline", "tables", "figures"}  # figures show the masks of the baseline, too
+    scoring = {"evaluate", "baseline", "tables", "figures", "report"}  # figures show the masks of the baseline, too
 
     # A start that ends early is gone on with.
     with pytest.raises(AssertionError, match="does not exist"):

@@ -40,7 +40,7 @@ def test_stages_are_those_of_dvc(make_project: Make, profile: str) -> None:
     with Repo(str(project.root)) as repo:
         resolved = {stage.name: described(stage) for stage in repo.index.stages}
     assert derived == resolved
-    assert len(derived) == 72
+    assert len(derived) == 73
 
 
 def described(stage: Any) -> tuple[str, set[str], set[str], dict[str, Any]]:

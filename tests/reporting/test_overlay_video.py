@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.reporting.overlay import overlay
+from oneshot_vos.reporting.overlay import draw_masks
 from oneshot_vos.reporting.overlay_video import write_overlay, write_video
 
 
@@ -28,7 +28,7 @@ def test_a_browser_plays_it(tmp_path: Path) -> None:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
     assert [frame.shape for frame in frames] == [(48, 64, 3)] * 4  # sides of odd length get one more
     for shown, (frame, ids) in zip(frames, pictures(4), strict=True):
-        assert np.abs(shown[:47, :63].astype(int) - overlay(frame, ids)).mean() < 8
+        assert np.abs(shown[:47, :63].astype(int) - draw_masks(frame, ids)).mean() < 8
     content = path.read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")  # it can be played before all of it has come
     assert [file.name for file in tmp_path.iterdir()] == ["overlay.mp4"]

@@ -6,7 +6,6 @@ import shutil
 import unicodedata
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 from tests.parameters import read_document, write_document
-from tests.stages.clips import SIZE, TINY, ids, write_folder, write_masks, write_video
+from tests.stages.clips import SIZE, ids, tiny_weights, write_folder, write_masks, write_video
 from typer.testing import CliRunner
 
 from oneshot_vos.cli import app
@@ -183,55 +182,34 @@ def documented(repository: Path) -> list[list[str]]:
     return [shlex.split(line) for line in lines]
 
 
-def small_parameters(repository: Path, out: Path, **changes: Any) -> None:
-    """The documented parameter file with a tiny network and a few iterations."""
-    content = read_document(repository, "docs/own.yaml")
-    profile = content["profiles"]["own"]
-    profile["networks"]["stcn"] = TINY["stcn"]
-    profile["training"] = {}
-    recipe = profile["train"]["stcn"]
-    recipe.update(
-        iterations=3, batch_size=2, crop=32, workers=0, checkpoint_every=3, log_every=1, transforms="composed"
-    )
-    recipe["schedule"]["warmup"] = 0
-    recipe["loss"] = {"start": 0, "end": 2, "top_p": 0.3}
-    recipe.update(changes)
-    write_document(out, content)
-
-
 def follow(repository: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Give the documented commands in `folder`, which has the recordings."""
-    small_parameters(repository, folder / "own.yaml")
+    """Give the documented commands in `folder`, which has the recordings, with a tiny network and few iterations."""
+    weights = str(tiny_weights(folder / "tiny.safetensors", "xmem"))
     monkeypatch.chdir(folder)
     commands = documented(repository)
-    assert [command[1] for command in commands] == [
-        "import-videos",
-        "check-data",
-        "check-params",
-        "data",
-        "labels",
-        "init",
-        "train",
-        "segment-all",
-    ]
+    assert [command[1] for command in commands] == ["adapt", "data", "labels", "start", "train", "segment-all"]
     for program, *arguments in commands:
         assert program == "oneshot-vos"
-        result = CliRunner().invoke(app, arguments)
+        added = ["--weights", weights, "--iterations", "2", "--device", "cpu"] if arguments[0] == "adapt" else []
+        given = [weights if "shipped" in argument else argument for argument in arguments]
+        result = CliRunner().invoke(app, given + added)
         assert result.exit_code == 0, f"{arguments}: {result.output}"
 
 
 def check_result(folder: Path, labelled: dict[str, int]) -> None:
-    videos = {video.name: video for video in read_index(folder / "data/own/labels/first/mine.json")}
+    videos = {video.name: video for video in read_index(folder / "data/adapted/labels/first/masks-1.json")}
     assert videos.keys() == labelled.keys()
     for name, t in labelled.items():
         video = videos[name]
         assert [int(stem) for stem in video.masks] == [int(video.stem(t))]
-        masks = sorted((folder / "segmented" / name / "masks").iterdir())
-        assert [file.stem for file in masks] == [video.stem(place) for place in range(len(video))]
-        given = folder / "my-videos/Annotations" / name / f"{video.stem(t)}.png"
-        assert np.array_equal(read_mask(masks[t]), read_mask(given))
-        assert (folder / "segmented" / name / "overlay.mp4").stat().st_size > 0
-    assert (folder / "results/own/train/stcn-two_step-backbone/weights.safetensors").exists()
+        given = folder / "adapted/recordings/videos/Annotations" / name / f"{video.stem(t)}.png"
+        for results in (folder / "adapted/recordings/segmented" / name, folder / "segmented" / name):
+            masks = sorted((results / "masks").iterdir())
+            assert [file.stem for file in masks] == [video.stem(place) for place in range(len(video))]
+            assert np.array_equal(read_mask(masks[t]), read_mask(given))
+            assert (results / "overlay.mp4").stat().st_size > 0
+    assert (folder / "results/adapted/train/xmem-two_step-given/weights.safetensors").exists()
+    assert (folder / "adapted/recordings/report/index.html").exists()
 
 
 def test_the_documented_way_leads_from_recordings_to_masks(
@@ -266,16 +244,10 @@ def test_the_documented_way_on_real_clips(
     check_result(tmp_path, labelled)
 
 
-def test_the_documented_parameters_are_in_order(repository: Path, tmp_path: Path) -> None:
-    path = write_document(tmp_path / "own.yaml", read_document(repository, "docs/own.yaml"))
-    result = CliRunner().invoke(app, ["check-params", "--params", str(path)])
-    assert result.exit_code == 0, result.output
-
-
 def test_static_runs_need_a_set_to_pretrain_on(repository: Path, tmp_path: Path) -> None:
-    text = (repository / "docs/own.yaml").read_text(encoding="utf-8")
-    static = text.replace("two_step-backbone", "two_step-static").replace("init: backbone", "init: static")
-    write_document(tmp_path / "own.yaml", {**read_document(repository, "docs/own.yaml"), **yaml.safe_load(static)})
+    text = (repository / "adapt.yaml").read_text(encoding="utf-8")
+    static = text.replace("xmem-two_step-shipped", "xmem-two_step-static").replace("init: shipped", "init: static")
+    write_document(tmp_path / "own.yaml", {**read_document(repository, "adapt.yaml"), **yaml.safe_load(static)})
     result = CliRunner().invoke(app, ["check-params", "--params", str(tmp_path / "own.yaml")])
     assert result.exit_code == 2
-    assert "data.pretrain: empty, but the run stcn-two_step-static starts from static pretraining" in result.output
+    assert "data.pretrain: empty, but the run xmem-two_step-static starts from static pretraining" in result.output

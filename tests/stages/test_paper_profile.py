@@ -114,7 +114,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, raw: Path, repository: Pa
                 given = root / "labels" / params.run(run).labels
                 train.run(params, run, pretrained, given, weights, snapshots, curves)
             infer.run(params, run, weights, snapshots, sets, root / "masks" / run)
-            evaluate.run(params, run, root / "masks" / run, sets, root / "metrics" / run)
+            evaluate.run(params, run, root / "masks" / run, sets, root / "metrics" / run, root / f"scores/{run}.json")
             probe.run(params, run, weights, snapshots, sets, root / "probe" / f"{run}.tsv")
         baseline.run(params, sets, root / "masks/copy_first", root / "metrics/copy_first")
         (root / "server_scores.yaml").write_text(

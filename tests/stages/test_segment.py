@@ -342,8 +342,9 @@ def test_a_finished_folder_is_left_alone(
     given = write_masks(tmp_path / "given", 0)
     done(segment(folder, weights, tmp_path / "out", "--no-overlay", masks=given))
     written = count_written(monkeypatch)
-    done(segment(folder, weights, tmp_path / "out", masks=given))  # the overlay is added
-    assert (tmp_path / "out/overlay.mp4").stat().st_size > 0
+    done(segment(folder, weights, tmp_path / "out", "--gif", "--contact-sheet", masks=given))  # pictures are added
+    for name in ("overlay.mp4", "overlay.gif", "contact-sheet.jpg"):
+        assert (tmp_path / "out" / name).stat().st_size > 0
     for file in folder.iterdir():
         os.utime(file, (1, 1))
     monkeypatch.setattr("oneshot_vos.stages.segment_files.__version__", "99")

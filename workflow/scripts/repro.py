@@ -5,7 +5,7 @@ contents with dvc.lock. Where both engines are used in turn only the second know
 
 1. what DVC has in its cache for today's parameters, code and inputs is restored from there;
 2. Snakemake is told that everything DVC holds for done is done, and made to repeat what DVC holds for out of date;
-3. DVC records what was made, and has the last word: it would run any stage that were still missing.
+3. DVC records what was made, and has the last word: it runs any stage that is still missing.
 
 Locks that a killed run has left are removed first, if nobody holds them: a start that ends early never blocks the next.
 Data sets lie outside the project, where no engine looks: if files of theirs have changed, the stage `data` is repeated,
@@ -35,6 +35,7 @@ from oneshot_vos.stages.data import files_changed
 
 # Lies there while steps 2 and 3 are under way, so that a start after an interruption goes on.
 BEGAN = Path(".dvc/tmp/repro-began")
+PLUGINS = Path(__file__).resolve().parent.parent / "plugins"  # where Snakemake finds its logger
 PATIENCE = 8.0  # seconds that an engine and its jobs have to end
 
 
@@ -51,13 +52,18 @@ def main(options: list[str]) -> None:
     if again and done:
         run("snakemake", *done, "--touch", "--cores", "1", "--quiet", "rules", "progress", "reason", "host")
     if stale:
-        run("snakemake", *options, *(["--forcerun", *again] if again else []))
-        run("dvc", "commit", "--force", "--no-relink")  # a new link would be a new time
+        run("snakemake", *logger(options), *options, *(["--forcerun", *again] if again else []))
+        run("dvc", "commit", "--quiet", "--force", "--no-relink")  # a new link would be a new time
     BEGAN.unlink()
-    if stale:
-        run("dvc", "repro")  # the last word: it would run any stage that were still missing
-    else:
-        print("everything is up to date")
+    if stale and take_stock()[0]:
+        run("dvc", "repro")  # the last word: it runs any stage that is still missing
+    print(f"everything is up to date; see results/{params.profile_name}/tables/summary.md")
+
+
+def logger(options: list[str]) -> list[str]:
+    """A line per job instead of Snakemake's forty, unless its own output is asked for or shaped."""
+    own = ("-n", "--dry-run", "--dryrun", "-q", "--quiet", "--verbose", "-p", "--printshellcmds", "--logger")
+    return [] if any(option.partition("=")[0] in own for option in options) else ["--logger=lines"]
 
 
 def refuse_links(profile: str) -> None:
@@ -184,7 +190,9 @@ def run(*command: str) -> None:
             asked.append(number)
             signal_group(engine.pid, number)
 
-    engine = subprocess.Popen(command, start_new_session=True)
+    paths = [str(PLUGINS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    engine = subprocess.Popen(command, start_new_session=True, env=environment)
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         while not asked and engine.poll() is None:

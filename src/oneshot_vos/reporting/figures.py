@@ -16,7 +16,8 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.registry import suggest
 from oneshot_vos.reporting.canvas import Pixels, Row, grid
-from oneshot_vos.reporting.overlay import fit_height, fit_ids, intersection_over_union, overlay, overlay_one
+from oneshot_vos.reporting.overlay import draw_mask, draw_masks, fit_height, fit_ids, intersection_over_union
+from oneshot_vos.reporting.previews import spaced
 from oneshot_vos.reporting.results import EXPERIMENT, select
 from oneshot_vos.reporting.text import NOT_RUN
 from oneshot_vos.videos.images import read_frame
@@ -138,13 +139,6 @@ def find_run(runs: pd.DataFrame, network: str, strategy: str, init: str) -> str 
     return found["run"].iloc[0] if len(found) else None
 
 
-def spaced(count: int, wanted: int) -> list[int]:
-    """`wanted` indices spread evenly over 0 … count - 1, both ends among them; all of them if there are fewer."""
-    if count <= wanted:
-        return list(range(count))
-    return [0] if wanted == 1 else [round(index * (count - 1) / (wanted - 1)) for index in range(wanted)]
-
-
 def most_motion(videos: Sequence[Video]) -> str:
     """The video whose last mask overlaps least with its first (all objects as one); the first name of equals.
 
@@ -180,9 +174,11 @@ def _row(
     if archive is None:
         return Row(lines, tuple(NOT_RUN for _ in times), captions)
     panels = []
-    for frame, ids in _predicted(archive, video, times):
+    predicted = list(_predicted(archive, video, times))
+    objects = sorted({int(number) for _, ids in predicted for number in np.unique(ids)})
+    for frame, ids in predicted:
         picture, small = fit_height(frame, _HEIGHT), fit_ids(ids, _HEIGHT)
-        panels.append(overlay_one(picture, small, _RED) if merged else overlay(picture, small))
+        panels.append(draw_mask(picture, small, _RED) if merged else draw_masks(picture, small, objects, label=False))
     return Row(lines, tuple(panels), captions)
 
 
@@ -195,8 +191,8 @@ def _truth_row(scenes: Scenes, run: str | None, label: tuple[str, ...], video: V
     panels, captions = [], []
     for t, (frame, ids) in zip(times, _predicted(archive, video, times), strict=True):
         truth = _true_mask(video, t)
-        picture = overlay_one(fit_height(frame, _HEIGHT), fit_ids(truth, _HEIGHT), _GREEN)
-        panels.append(overlay_one(picture, fit_ids(ids, _HEIGHT), _RED))
+        picture = draw_mask(fit_height(frame, _HEIGHT), fit_ids(truth, _HEIGHT), _GREEN)
+        panels.append(draw_mask(picture, fit_ids(ids, _HEIGHT), _RED))
         overlaps = f"{intersection_over_union(ids, first):.2f} / {intersection_over_union(ids, truth):.2f}"
         captions.append(f"{video.stem(t)}: {overlaps}")
     return Row(label, tuple(panels), tuple(captions))

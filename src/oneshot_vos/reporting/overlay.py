@@ -1,17 +1,84 @@
-"""Masks laid over frames: tinted areas with a contour of full colour.
+"""Masks laid over frames: tinted areas with a contour of full colour, and the ids of objects.
 
-Letters: H, W: height and width in pixels; K: number of colours.
+Letters: H, W: height and width in pixels.
 """
 
+from collections.abc import Sequence
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from oneshot_vos.reporting.canvas import Colour, Pixels
-from oneshot_vos.videos.masks import DAVIS_PALETTE
+from oneshot_vos.reporting.canvas import BLACK, WHITE, Colour, Pixels, font
 
 Ids = NDArray[np.integer]
-_TINT = 0.45  # share of the mask's colour inside the contour
+
+# Of objects in their order. Vivid, none like another, and none that skin, fur, grass or asphalt has; masks on disk keep
+# the palette of DAVIS, whose colours are half as bright and leave id 255 a pale beige.
+COLOURS: tuple[Colour, ...] = (
+    (255, 40, 90),  # red
+    (0, 195, 255),  # sky
+    (255, 215, 0),  # yellow
+    (170, 80, 255),  # violet
+    (70, 230, 60),  # green
+    (255, 125, 0),  # orange
+    (40, 90, 255),  # blue
+    (255, 120, 235),  # pink
+    (0, 225, 170),  # turquoise
+    (190, 0, 130),  # purple
+    (205, 240, 60),  # lime
+    (0, 130, 110),  # teal
+)
+_TINT = 0.4  # share of the object's colour inside the contour
+_SHADE = 0.35  # share of its light that a pixel beside an object keeps: a yellow contour shows on white, too
+
+
+def draw_masks(
+    frame: Pixels,
+    ids: Ids,
+    objects: Sequence[int] | None = None,
+    *,
+    colours: Sequence[Colour] = COLOURS,
+    label: bool | None = None,
+) -> Pixels:
+    """Frame [H, W, 3] with the objects of `ids` [H, W] (0: none): translucent, outlined, each in its own colour.
+
+    objects: the ids of the whole video, which keep their colours then while some are out of sight; None: those of
+    `ids`. They take the colours in rising order, and begin again after the last. label: write the id at the upper left
+    corner of each object; None: if there are several. Raises `ValueError` where sizes differ or `ids` has others.
+    """
+    if frame.shape[:2] != ids.shape:
+        raise ValueError(f"a frame of {frame.shape[:2]} pixels and ids of {ids.shape}")
+    known = np.unique(ids if objects is None else np.asarray(objects, np.int64)).astype(np.int64)
+    known = known[known > 0]
+    order = _order(ids, known)
+    palette = np.array([colours[place % len(colours)] for place in range(len(known))], np.uint8).reshape(-1, 3)
+    result, inside = frame.copy(), order > 0
+    beside = _beside(inside)
+    result[beside] = (frame[beside] * _SHADE).astype(np.uint8)
+    colour = palette[order[inside] - 1]
+    result[inside] = np.rint((1 - _TINT) * frame[inside] + _TINT * colour).astype(np.uint8)
+    edge = contour(order, _line(frame))
+    result[edge] = palette[order[edge] - 1]
+    if label if label is not None else len(known) > 1:
+        result = _labelled(result, order, known, palette)
+    return result
+
+
+def draw_mask(frame: Pixels, mask: Ids, colour: Colour) -> Pixels:
+    """Frame [H, W, 3] with all objects of `mask` [H, W] as one, in one colour."""
+    return draw_masks(frame, (mask > 0).astype(np.uint8), colours=[colour])
+
+
+def contour(ids: Ids, width: int = 1) -> NDArray[np.bool_]:
+    """Pixels [H, W] of objects with another id, or what lies beyond the picture, at most `width` pixels away."""
+    small = ids.astype(np.uint16)
+    kernel = cv2.getStructuringElement(cv2.MORPH_CROSS if width == 1 else cv2.MORPH_ELLIPSE, (2 * width + 1,) * 2)
+    least, most = (
+        change(small, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=(0,)) for change in (cv2.erode, cv2.dilate)
+    )
+    return np.asarray((small != 0) & ((least != small) | (most != small)))
 
 
 def fit_height(frame: Pixels, height: int) -> Pixels:
@@ -28,40 +95,58 @@ def fit_ids(ids: Ids, height: int) -> NDArray[np.int32]:
     return np.asarray(image.resize(_scaled_size(ids, height), Image.Resampling.NEAREST))
 
 
-def _scaled_size(pixels: NDArray[np.generic], height: int) -> tuple[int, int]:
-    """(width, height) for Pillow."""
-    return max(1, round(pixels.shape[1] * height / pixels.shape[0])), height
-
-
-def contour(ids: Ids) -> NDArray[np.bool_]:
-    """Pixels [H, W] of objects with a pixel of another id, or the picture's edge, above, below or beside them."""
-    padded = np.pad(ids, 1, constant_values=0)
-    middle = padded[1:-1, 1:-1]
-    neighbours = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
-    return (middle != 0) & np.any([middle != other for other in neighbours], axis=0)
-
-
-def overlay(frame: Pixels, ids: Ids, colours: NDArray[np.uint8] | None = None) -> Pixels:
-    """Frame [H, W, 3] with the objects of `ids` [H, W] in their colours [K, 3], by default those of DAVIS.
-
-    Ids beyond the colours begin again with the first object's.
-    """
-    palette = DAVIS_PALETTE if colours is None else colours
-    index = np.where(ids > 0, (ids - 1) % (len(palette) - 1) + 1, 0)
-    colour = palette[index].astype(np.float32)  # [H, W, 3]
-    mixed = (1 - _TINT) * frame + _TINT * colour
-    edge = contour(ids)[..., None]
-    result = np.where((ids > 0)[..., None], np.where(edge, colour, mixed), frame)
-    return np.asarray(np.rint(result), np.uint8)
-
-
-def overlay_one(frame: Pixels, mask: Ids, colour: Colour) -> Pixels:
-    """Frame [H, W, 3] with all objects of `mask` [H, W] as one, in one colour."""
-    return overlay(frame, (mask > 0).astype(np.int32), np.array([(0, 0, 0), colour], np.uint8))
-
-
 def intersection_over_union(first: Ids, second: Ids) -> float:
     """Of the foregrounds [H, W] of two masks, all objects as one; 1 for two empty ones."""
     one, other = first > 0, second > 0
     union = int(np.count_nonzero(one | other))
     return int(np.count_nonzero(one & other)) / union if union else 1.0
+
+
+def _scaled_size(pixels: NDArray[np.generic], height: int) -> tuple[int, int]:
+    """(width, height) for Pillow."""
+    return max(1, round(pixels.shape[1] * height / pixels.shape[0])), height
+
+
+def _line(frame: Pixels) -> int:
+    """Width of a contour: three pixels of a frame of DAVIS, as much of any other."""
+    return max(1, round(min(frame.shape[:2]) / 180))
+
+
+def _order(ids: Ids, known: NDArray[np.int64]) -> NDArray[np.uint16]:
+    """The place of each pixel's object among `known`, from 1; 0: none."""
+    if not len(known):
+        if (ids > 0).any():
+            raise ValueError("ids of objects that are not named")
+        return np.zeros(ids.shape, np.uint16)
+    places = np.searchsorted(known, ids).clip(max=len(known) - 1)
+    if not np.array_equal(known[places] == ids, ids > 0):
+        raise ValueError(f"ids of objects that are not among {known.tolist()}")
+    return np.where(ids > 0, places + 1, 0).astype(np.uint16)
+
+
+def _beside(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels next to an object that are no object's."""
+    grown = cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8))
+    return np.asarray((grown > 0) & ~inside)
+
+
+def _labelled(picture: Pixels, order: NDArray[np.uint16], known: NDArray[np.int64], palette: Pixels) -> Pixels:
+    """`picture` with the id of each object that is seen, on a plate of its colour, above its upper left corner."""
+    image = Image.fromarray(picture)
+    draw = ImageDraw.Draw(image)
+    height, width = order.shape
+    size = max(9, round(min(height, width) / 22))
+    for place, number in enumerate(known.tolist(), 1):
+        rows, columns = (np.flatnonzero((order == place).any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            continue
+        text, colour = str(number), tuple(int(value) for value in palette[place - 1])
+        left, top, right, bottom = (int(value) for value in draw.textbbox((0, 0), text, font(size)))
+        pad = max(1, size // 5)
+        wide, high = right - left + 2 * pad, bottom - top + 2 * pad
+        x = max(0, min(int(columns[0]), width - wide))
+        y = max(0, min(int(rows[0]) - high // 2, height - high))
+        draw.rounded_rectangle((x, y, x + wide - 1, y + high - 1), pad, fill=colour)
+        bright = 0.3 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2] > 110
+        draw.text((x + pad - left, y + pad - top), text, BLACK if bright else WHITE, font(size))
+    return np.array(image)

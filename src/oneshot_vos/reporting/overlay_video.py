@@ -1,7 +1,7 @@
 """A video of frames with their masks laid over them."""
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing
-from oneshot_vos.reporting.overlay import Ids, overlay
+from oneshot_vos.reporting.overlay import Ids, draw_masks
 
 DEFAULT_RATE = 24.0  # frames per second, where the video does not say
 _QUALITY = {"crf": "18"}  # hardly a visible loss
@@ -21,9 +21,17 @@ _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 _INDEX_FIRST = {"movflags": "+faststart"}  # a browser plays it before the whole is there
 
 
-def write_overlay(path: Path, pictures: Iterable[tuple[NDArray[np.uint8], Ids]], rate: float | None = None) -> None:
-    """Write pairs of a frame (RGB [H, W, 3]) and its ids [H, W] as a video, reduced to what players take."""
-    write_video(path, (_reduced(overlay(frame, ids)) for frame, ids in pictures), rate)
+def write_overlay(
+    path: Path,
+    pictures: Iterable[tuple[NDArray[np.uint8], Ids]],
+    rate: float | None = None,
+    objects: Sequence[int] | None = None,
+) -> None:
+    """Write pairs of a frame (RGB [H, W, 3]) and its ids [H, W] as a video, reduced to what players take.
+
+    objects: the ids of the whole video, in the order of their colours.
+    """
+    write_video(path, (_reduced(draw_masks(frame, ids, objects)) for frame, ids in pictures), rate)
 
 
 def write_video(path: Path, pictures: Iterable[NDArray[np.uint8]], rate: float | None = None) -> None:

@@ -88,7 +88,7 @@ def colour_of(strategy: str) -> tuple[int, int, int]:
 
 def label_of(run: Mapping[Any, Any]) -> str:
     """What a legend calls a run of `run_list`, below the name of its network."""
-    start = {"static": "pretrained", "backbone": "from scratch"}.get(run["init"], f"from {run['init']}")
+    start = "pretrained" if run["init"] == "static" else "from scratch"
     merged = "" if run["comparable"] else " (all objects as one)"
     return f"{run['strategy']}, {start}{merged}" + (f", seed {run['seed']}" if run["seed"] else "")
 

@@ -57,7 +57,7 @@ def summary_markdown(results: Results, table1: Table, pages: Mapping[str, str]) 
     youtube = shows_youtube(results)
     parts = [
         f"# Results, profile `{results.profile}`",
-        _in_short(results, table1),
+        in_short(results, table1),
         "All scores are percent: J&F is the mean of region similarity J and contour accuracy F, each a mean over "
         "objects. `±` is the sample standard deviation over seeds; seeds share initial weights and pretraining.",
     ]
@@ -73,13 +73,14 @@ def summary_markdown(results: Results, table1: Table, pages: Mapping[str, str]) 
     off = takeoff_markdown(results.runs, results.takeoff)
     if off:
         parts += ["## Take-off", off]
-    parts += ["## Labels", _labels_table(results.labels)]
+    parts += ["## Labels", labels_table(results.labels)]
     if len(results.trainings):
-        parts += ["## Training", _training_table(results.trainings), _training_commands(results.trainings)]
+        parts += ["## Training", training_table(results.trainings), _training_commands(results.trainings)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _in_short(results: Results, table1: Table) -> str:
+def in_short(results: Results, table1: Table) -> str:
+    """What came out, as a list of a few lines."""
     pairs = results.scores[results.scores["set"].isin(results.sets)].drop_duplicates(["run", "set"])
     complete = pairs[pairs["run"].isin(results.runs["run"])].groupby("run").size() == len(results.sets)
     lines = [
@@ -113,7 +114,8 @@ def _ratio_lines(results: Results, table1: Table) -> list[str]:
     return [line for network in chosen for line in lines[network]]
 
 
-def _labels_table(labels: pd.DataFrame) -> str:
+def labels_table(labels: pd.DataFrame) -> str:
+    """How many masks each kind of labels uses, per training set."""
     texts = (
         labels.drop(columns="per_video")
         .assign(percent=(100.0 * labels["labelled"] / labels["annotated"]).map("{:.2f}".format))
@@ -123,7 +125,8 @@ def _labels_table(labels: pd.DataFrame) -> str:
     return markdown_table({title: list(texts[column]) for title, column in zip(titles, texts, strict=True)}, left=2)
 
 
-def _training_table(trainings: pd.DataFrame) -> str:
+def training_table(trainings: pd.DataFrame) -> str:
+    """On what and for how long every training ran."""
     cells = trainings.fillna("").astype(str)
     threads = [f"{p or 1} x {t}" if t else "" for p, t in zip(cells["processes"], cells["threads"], strict=True)]
     columns = {"run": list(cells["run"]), "hardware": list(cells["hardware"]), "processes x threads": threads}

@@ -16,6 +16,11 @@ from oneshot_vos.supervision import STRATEGIES
 REFERENCES = ("predicted", "true", "empty")
 MARGIN = 25.0  # points of J by which a predicted reference has to beat an empty one; a blind network has about none
 _COLUMNS = ("iteration", *REFERENCES)
+EXPLANATION = (
+    "J of the first frame, found again from the later ones, whose masks are the network's own predictions, the "
+    "true ones, or empty; at the end of training. Take-off: the first probed iteration at which predicted masks "
+    f"beat empty ones by {MARGIN:.0f} points."
+)
 
 
 def read_takeoff(runs: Sequence[str], probes: Path) -> pd.DataFrame:
@@ -67,8 +72,8 @@ def takeoff_image(runs: pd.DataFrame, takeoff: pd.DataFrame) -> Image.Image:
     return draw_panels(panels, x_title="iteration", y_title="J of the first frame, in percent", empty="not run")
 
 
-def takeoff_markdown(runs: pd.DataFrame, takeoff: pd.DataFrame) -> str:
-    """When each run took off, what it reached, and the picture; empty text if nothing was probed."""
+def takeoff_table(runs: pd.DataFrame, takeoff: pd.DataFrame) -> str:
+    """When each run took off, and what it reached; empty text if nothing was probed."""
     comparable = runs[runs["comparable"].astype(bool) & runs["run"].isin(takeoff["run"])]
     if not len(comparable):
         return ""
@@ -77,9 +82,15 @@ def takeoff_markdown(runs: pd.DataFrame, takeoff: pd.DataFrame) -> str:
     columns["take-off"] = [number(takeoff_iteration(points), ".0f", "none") for points in ends]
     columns["of"] = [str(points["iteration"].iloc[-1]) for points in ends]
     columns |= {name: [number(points[name].iloc[-1]) for points in ends] for name in REFERENCES}
+    return markdown_table(columns)
+
+
+def takeoff_markdown(runs: pd.DataFrame, takeoff: pd.DataFrame) -> str:
+    """`takeoff_table` with what it shows, and the picture; empty text if nothing was probed."""
+    table = takeoff_table(runs, takeoff)
+    if not table:
+        return ""
     return (
-        "J of the first frame, found again from the later ones, whose masks are the network's own predictions, the "
-        f"true ones, or empty; at the end of training. Take-off: the first probed iteration at which predicted masks "
-        f"beat empty ones by {MARGIN:.0f} points. All points: [takeoff.csv](takeoff.csv).\n\n{markdown_table(columns)}"
+        f"{EXPLANATION} All points: [takeoff.csv](takeoff.csv).\n\n{table}"
         "\n\n![J of the first frame over iterations, from predicted, true and empty references](takeoff.png)"
     )

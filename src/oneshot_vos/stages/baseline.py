@@ -5,7 +5,7 @@ from pathlib import Path
 from oneshot_vos.files import replacing_folder
 from oneshot_vos.inference.copy_first import copy_first
 from oneshot_vos.params import Params
-from oneshot_vos.stages.evaluate import score_sets
+from oneshot_vos.stages.evaluate import log_summaries, percent, score_sets
 from oneshot_vos.videos.index import read_index
 
 
@@ -18,4 +18,5 @@ def run(params: Params, sets: Path, masks: Path, metrics: Path) -> None:
         for name in params.profile.data.davis_sets:
             copy_first(read_index(sets / f"{name}.json"), folder / f"{name}.zip")
     with replacing_folder(metrics) as folder:
-        score_sets(params, masks, sets, folder)
+        results = score_sets(params, masks, sets, folder)
+    log_summaries("repeating the first mask", {name: percent(result.summary) for name, result in results.items()})

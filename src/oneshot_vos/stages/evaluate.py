@@ -6,6 +6,7 @@ from pathlib import Path
 
 from oneshot_vos.evaluation.davis import evaluate_set
 from oneshot_vos.evaluation.davis_files import save_result, write_official_csv
+from oneshot_vos.evaluation.listing import sequence_table
 from oneshot_vos.evaluation.results import SetResult
 from oneshot_vos.evaluation.server_zip import write_server_zip
 from oneshot_vos.evaluation.youtube import evaluate_youtube
@@ -17,22 +18,25 @@ from oneshot_vos.videos.objects import YouTubeSet
 from oneshot_vos.videos.objects_index import read_youtube_index
 from oneshot_vos.videos.video import evaluation_videos
 
+_MEASURES = {"JF": "J&F-Mean", "J": "J-Mean", "F": "F-Mean"}
 _log = logging.getLogger(__name__)
 
 
-def run(params: Params, run_key: str, masks: Path, sets: Path, out: Path) -> None:
+def run(params: Params, run_key: str, masks: Path, sets: Path, out: Path, summary: Path) -> None:
     """Score `masks/<set>.zip` for every evaluation set: `out/<set>.json` and the two official CSV files of each.
 
     For a set of YouTube-VOS without ground truth it writes `out/<set>-server.zip` instead, ready to hand in. The sets
     of YouTube-VOS of a network that is shown no object have no masks and are left out.
     `out/curve.json` has the scores of the earlier states, from `masks/curve/<iteration>.zip`, and of the last one.
+    `summary` has the scores of every set in percent, for `dvc metrics diff`; a table per set is logged, then these.
     """
     profile, chosen = params.profile, params.run(run_key)
     given = chosen.given
     with replacing_folder(out) as folder:
         results = score_sets(params, masks, sets, folder, given)
+        summaries = {name: percent(result.summary) for name, result in results.items()}
         if given == "first":
-            _score_youtube(params, masks, sets, folder)
+            summaries |= _score_youtube(params, masks, sets, folder)
         curve = profile.curve
         videos = evaluation_videos(read_index(sets / f"{curve.set}.json"), given, curve.videos)
         states = {
@@ -45,21 +49,38 @@ def run(params: Params, run_key: str, masks: Path, sets: Path, out: Path) -> Non
         last = [entry for entry in results[curve.set].sequences if entry.name in names]
         states[params.training(run_key).iterations] = SetResult(tuple(last), profile.evaluate.tolerance).summary
         write_json(folder / "curve.json", _curve(curve.set, len(videos), states))
+    write_json(summary, summaries)
+    for name, result in results.items():
+        _log.info("\n%s\n%s\n", name, sequence_table(result))
+    log_summaries(run_key, summaries)
+
+
+def log_summaries(what: str, summaries: Mapping[str, Mapping[str, float]]) -> None:
+    """One line: the scores of every set in percent."""
+    lines = [
+        f"{name} " + ", ".join(f"{key.replace('JF', 'J&F')} {value:.1f}" for key, value in scores.items())
+        for name, scores in summaries.items()
+    ]
+    _log.info("%s: %s", what, "; ".join(lines))
+
+
+def percent(summary: Mapping[str, float]) -> dict[str, float]:
+    """J&F, J and F of a set in percent, under short names."""
+    return {short: round(100 * summary[official], 2) for short, official in _MEASURES.items()}
 
 
 def _curve(name: str, videos: int, states: Mapping[int, Mapping[str, float]]) -> dict[str, object]:
     """Scores in percent over iterations."""
-    columns = {"JF": "J&F-Mean", "J": "J-Mean", "F": "F-Mean"}
     scores = {
         short: [round(100 * states[iteration][official], 2) for iteration in sorted(states)]
-        for short, official in columns.items()
+        for short, official in _MEASURES.items()
     }
     return {"set": name, "videos": videos, "iterations": sorted(states), **scores}
 
 
-def _score_youtube(params: Params, masks: Path, sets: Path, folder: Path) -> None:
-    """Score the sets of YouTube-VOS, or pack their masks for the server."""
-    settings = params.profile.evaluate
+def _score_youtube(params: Params, masks: Path, sets: Path, folder: Path) -> dict[str, dict[str, float]]:
+    """Score the sets of YouTube-VOS, or pack their masks for the server; what is scored, in percent."""
+    settings, summaries = params.profile.evaluate, {}
     for name in params.profile.data.evaluate:
         dataset = read_youtube_index(sets / f"{name}.json")
         if dataset is None:
@@ -69,13 +90,11 @@ def _score_youtube(params: Params, masks: Path, sets: Path, folder: Path) -> Non
             result = evaluate_youtube(dataset, archive, processes=settings.processes, tolerance=settings.tolerance)
             save_youtube_result(folder / f"{name}.json", result)
             write_youtube_csv(folder, name, result)
-            _log.info(
-                "%s: %s",
-                name,
-                ", ".join(f"{key} {100 * value:.1f}" for key, value in result.summary.items() if value is not None),
-            )
+            known = {key: value for key, value in result.summary.items() if value is not None}
+            summaries[name] = {key: round(100 * value, 2) for key, value in known.items()}
         else:
             write_server_zip(dataset, archive, folder / f"{name}-server.zip")
+    return summaries
 
 
 def _has_truth(dataset: YouTubeSet) -> bool:
@@ -96,6 +115,4 @@ def score_sets(params: Params, masks: Path, sets: Path, folder: Path, given: str
         save_result(folder / f"{name}.json", result)
         write_official_csv(folder, name, result)
         results[name] = result
-        scores = (100 * result.summary[key] for key in ("J&F-Mean", "J-Mean", "F-Mean"))
-        _log.info("%s: J&F %.1f, J %.1f, F %.1f", name, *scores)
     return results

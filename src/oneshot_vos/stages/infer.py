@@ -1,5 +1,6 @@
 """Stage `infer`: segment the evaluation sets with a trained network, and a part of one with its earlier states."""
 
+import logging
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from oneshot_vos.videos.video import evaluation_videos
 
 CURVE = "curve"  # folder of the masks of earlier states
 FIGURE6 = "figure6"
+_log = logging.getLogger(__name__)
 
 
 def run(params: Params, run_key: str, weights: Path, snapshots: Path, sets: Path, out: Path) -> None:
@@ -30,6 +32,9 @@ def run(params: Params, run_key: str, weights: Path, snapshots: Path, sets: Path
     segmenter = _Segmenter(params, run_key)
     with held(segmenter.state, f"running `infer` of {run_key}"):
         _segment_all(segmenter, params.profile, weights, snapshots, sets, out)
+        _log.info(
+            "%s: %d masks, %.1f frames/s", run_key, segmenter.frames, segmenter.frames / max(segmenter.seconds, 1e-9)
+        )
         # Only now that the output stands in its place may the finished videos be forgotten.
         segmenter.forget()
 
@@ -66,6 +71,7 @@ class _Segmenter:
         self._dtype = choose_precision(self._device, "auto")
         self.state = Path("state") / params.profile_name / f"infer-{run_key}"
         self._used: list[Path] = []
+        self.frames, self.seconds = 0, 0.0  # segmented so far
 
     def segment(self, weights: Path, index: Path, part: int | tuple[str, ...] | None, out: Path, title: str) -> None:
         """Segment a `part` of a set with these weights: that many first videos, those of these names, or all."""
@@ -86,7 +92,7 @@ class _Segmenter:
         videos = read_index(index)
         if isinstance(part, tuple):
             videos, part = [video for video in videos if video.name in part], None
-        segment_set(
+        report = segment_set(
             network,
             evaluation_videos(videos, self._given, part) if youtube is None else videos,
             self._infer,
@@ -100,6 +106,7 @@ class _Segmenter:
             progress=f"{self._key} {title}",
             keep_state=True,
         )
+        self.frames, self.seconds = self.frames + report.frames, self.seconds + report.seconds
 
     def forget(self) -> None:
         """Remove what was kept for a restart."""

@@ -4,6 +4,7 @@ One-shot training from random weights first learns to do without the references,
 predicted and from the true masks takes off from that of empty ones.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.video import Video, evaluation_videos
 
 REFERENCES = ("predicted", "true", "empty")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ def run(params: Params, run_key: str, weights: Path, snapshots: Path, sets: Path
         scores = [100 * fmean(value for each in found for value in each[name]) for name in REFERENCES]
         lines.append("\t".join([str(iteration), *(f"{score:.2f}" for score in scores)]))
     write_text(out, "\n".join(lines) + "\n")
+    last = ", ".join(f"{name} {value}" for name, value in zip(REFERENCES, lines[-1].split("\t")[1:], strict=True))
+    _log.info("%s: J of the first frame at the end, by reference masks: %s", run_key, last)
 
 
 def read_clip(video: Video, frames: int, distance: int, short_side: int | None) -> LabelledClip:

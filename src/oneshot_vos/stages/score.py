@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis import evaluate_set
+from oneshot_vos.evaluation.listing import SHOWN, numbers
 from oneshot_vos.evaluation.results import GLOBAL_NAMES, SequenceScores, SetResult, summarise
 from oneshot_vos.files import write_text
 from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree
@@ -21,7 +22,6 @@ from oneshot_vos.videos.masks import read_label_map, write_mask
 from oneshot_vos.videos.video import Video
 
 _MOST_NAMED = 5
-_SHOWN = ("J&F-Mean", "J-Mean", "F-Mean")
 Tree = Mapping[str, Frames]
 _log = logging.getLogger(__name__)
 
@@ -118,14 +118,12 @@ def _frames(sequences: list[SequenceScores]) -> int:
 def table_of(result: SetResult) -> str:
     """The means of J&F, J and F in percent."""
     rows = [
-        (sequence, entry, frames, *(f"{100 * numbers[name]:.1f}" for name in _SHOWN))
-        for sequence, entry, frames, numbers in _rows(result)
+        (sequence, entry, frames, *numbers(summary))
+        for sequence, entry, frames, summary in _rows(result)
         if entry == "all" or sequence != "all"
     ]
     align = ("left", "right", "right", "right", "right", "right")
-    return tabulate(
-        rows, headers=("sequence", "object", "frames", "J&F", "J", "F"), disable_numparse=True, colalign=align
-    )
+    return tabulate(rows, headers=("sequence", "object", "frames", *SHOWN), disable_numparse=True, colalign=align)
 
 
 def csv_of(result: SetResult) -> str:
@@ -133,6 +131,6 @@ def csv_of(result: SetResult) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(("sequence", "object", "frames", *GLOBAL_NAMES))
-    for sequence, entry, frames, numbers in _rows(result):
-        writer.writerow((sequence, entry, frames, *(f"{numbers[name]:.6f}" for name in GLOBAL_NAMES)))
+    for sequence, entry, frames, summary in _rows(result):
+        writer.writerow((sequence, entry, frames, *(f"{summary[name]:.6f}" for name in GLOBAL_NAMES)))
     return stream.getvalue()

@@ -14,7 +14,7 @@ from oneshot_vos import shipped
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import held, sha256_of
 from oneshot_vos.inference.given import GivenMasks, find_given
-from oneshot_vos.inference.walk import Route, Walk, plan_both_ways
+from oneshot_vos.inference.walk import Route, Walk, plan_both_ways, plan_route
 from oneshot_vos.inference_settings import InferenceSettings, settings_of
 from oneshot_vos.interrupts import stop_requests
 from oneshot_vos.networks import NETWORKS
@@ -22,14 +22,27 @@ from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import architecture
 from oneshot_vos.reporting.overlay_video import write_overlay
+from oneshot_vos.reporting.previews import write_contact_sheet, write_gif
 from oneshot_vos.sets.davis import read_davis
-from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, content_of, find_masks, given_as, name_of
+from oneshot_vos.stages.confidence import EntropyNotes, write_confidence, write_next
+from oneshot_vos.stages.segment_files import (
+    GIF,
+    MASKS,
+    OVERLAY,
+    SHEET,
+    Output,
+    Say,
+    content_of,
+    find_masks,
+    given_as,
+    name_of,
+)
 from oneshot_vos.stages.segment_formats import log_absences, write_format
 from oneshot_vos.videos.frames import FrameSource, open_frames
 from oneshot_vos.videos.masks import read_mask
 
 PALETTE = "palette"  # the form that is always there
-_SHORT_SIDE = 480  # pixels, the official size of evaluation; smaller videos are not enlarged
+SHORT_SIDE = 480  # pixels, the official size of evaluation; smaller videos are not enlarged
 _WHOLE = 0  # as a shorter side: frames are not reduced
 _SAVE_EVERY = 300.0  # seconds
 
@@ -48,8 +61,11 @@ class Options:
     device: str | None = None
     object_chunk: int | None = None
     scene_cuts: bool = True
+    confidence: bool = False  # also tell how far the masks can be trusted
+    gif: bool = False
+    contact_sheet: bool = False
 
-    def settings(self, network: str, size: tuple[int, int], usual: int = _SHORT_SIDE) -> InferenceSettings:
+    def settings(self, network: str, size: tuple[int, int], usual: int = SHORT_SIDE) -> InferenceSettings:
         """Inference settings for a video of this height and width; `usual`: the network's shorter side."""
         settings = settings_of(NETWORKS[network].inference)
         if self.memory_every is not None:
@@ -112,6 +128,8 @@ def run_all(
         jobs.append((source, given, segmenter.output(source, given, out / video.name, options)))
     for source, given, results in jobs:
         segmenter.segment(source, given, results, options)
+    if options.confidence:
+        write_next(out)
 
 
 def _open(video: Path) -> FrameSource:
@@ -125,12 +143,12 @@ class Segmenter:
     def __init__(self, weights: Path | None, network: str | None, say: Say, device: str | None = None) -> None:
         """weights: None for the network that ships."""
         self._weights = weights or shipped.WEIGHTS
-        self._short_side = _SHORT_SIDE if weights else shipped.SHORT_SIDE
+        self._short_side = SHORT_SIDE if weights else shipped.SHORT_SIDE
         self._say = say
         if weights is None:
             say(f"no --weights: the network that ships ({shipped.WEIGHTS.stem}), see docs/model-card.md")
         self.network, self._arguments = architecture(self._weights, network)
-        self._device = _device(device)
+        self._device = choose_device(device)
         self._dtype = choose_precision(self._device, "auto")
         self._network = load_for_inference(self.network, self._arguments, self._weights, self._device)
         self._checksum = sha256_of(self._weights)
@@ -151,7 +169,7 @@ class Segmenter:
         return Output(out, stamp, source, given, overwrite=options.overwrite)
 
     def segment(self, source: FrameSource, given: GivenMasks, folder: Output, options: Options) -> None:
-        """Write masks, an overlay video and probabilities if asked for; resumes what was interrupted."""
+        """Write masks, and pictures of them and probabilities if asked for; resumes what was interrupted."""
         with held(folder.path, "segmenting into this folder"):
             if not folder.complete:
                 folder.begin()
@@ -159,48 +177,70 @@ class Segmenter:
                 folder.finish()
                 log_absences(folder.path / MASKS, source.names, given.ids)
             if options.overlay and not (folder.path / OVERLAY).exists():
-                _write_overlay(source, folder.path)
+                _write_overlay(source, folder.path, given.ids)
+            for wanted, name, write in (
+                (options.gif, GIF, write_gif),
+                (options.contact_sheet, SHEET, write_contact_sheet),
+            ):
+                if wanted and not (folder.path / name).exists():
+                    write(source, folder.path / MASKS, given.ids, folder.path / name)
             if options.form != PALETTE:
                 write_format(options.form, source, folder.path / MASKS, given.ids, folder.path)
+            if options.confidence:
+                write_confidence(self, source, given, folder, options)
         self._say(f"{source.path}: {len(source.names)} masks of {len(given.ids)} object(s) in {folder.path}")
 
-    def _walk(self, source: FrameSource, given: GivenMasks, options: Options, folder: Output) -> None:
-        settings = self._settings(source, options)
-        with tqdm(total=len(source.names), desc=source.path.name, unit="frame") as bar, stop_requests() as stop:
-            for route in plan_both_ways(len(source.names), given, settings, self._network):
-                done = folder.state / f"{route.name}.done"
-                if done.exists():
-                    bar.update(sum(step.output for step in route.steps))
-                    continue
-                snapshot = folder.state / f"{route.name}.pt"
-                walk = self._new_walk(source, given, route, options)
-                if walk.restore(snapshot) and not folder.has(walk.output):
-                    walk = self._new_walk(source, given, route, options)
-                bar.update(len(walk.output))
-                saved = time.monotonic()
-                for frame in walk.frames():
-                    given.put_over(frame.frame, frame.ids)  # a network that works at a smaller size blurs them
-                    folder.write(frame)
-                    bar.update()
-                    if stop.requested or time.monotonic() - saved > _SAVE_EVERY:
-                        walk.save(snapshot)
-                        saved = time.monotonic()
-                    stop.leave()
-                done.touch()
-                snapshot.unlink(missing_ok=True)
+    def routes(self, source: FrameSource, given: GivenMasks, options: Options) -> list[Route]:
+        """The ways through a video on which its masks are made."""
+        return plan_both_ways(len(source.names), given, self._settings(source, options), self._network)
 
-    def _new_walk(self, source: FrameSource, given: GivenMasks, route: Route, options: Options) -> Walk:
+    def walk(self, source: FrameSource, given: GivenMasks, route: Route | range, options: Options) -> Walk:
+        """A walk on a route, or through all frames of a range; it hands out probabilities if `options` need them."""
+        settings = self._settings(source, options)
+        if isinstance(route, range):
+            route = plan_route("second look", route, given.files.keys(), route, settings, self._network)
         return Walk(
             self._network,
             source,
             given,
             route,
-            self._settings(source, options),
+            settings,
             device=self._device,
             dtype=self._dtype,
-            probabilities=options.probabilities,
+            probabilities=options.probabilities or options.confidence,
             scene_cuts=options.scene_cuts,
         )
+
+    def _walk(self, source: FrameSource, given: GivenMasks, options: Options, folder: Output) -> None:
+        notes = EntropyNotes(folder.path, source, given) if options.confidence else None
+        with tqdm(total=len(source.names), desc=source.path.name, unit="frame") as bar, stop_requests() as stop:
+            for route in self.routes(source, given, options):
+                done = folder.state / f"{route.name}.done"
+                if done.exists():
+                    bar.update(sum(step.output for step in route.steps))
+                    continue
+                snapshot = folder.state / f"{route.name}.pt"
+                walk = self.walk(source, given, route, options)
+                if walk.restore(snapshot) and not folder.has(walk.output):
+                    walk = self.walk(source, given, route, options)
+                bar.update(len(walk.output))
+                saved = time.monotonic()
+                for frame in walk.frames():
+                    given.put_over(frame.frame, frame.ids)  # a network that works at a smaller size blurs them
+                    folder.write(frame)
+                    if notes is not None:
+                        notes.add(frame)
+                    bar.update()
+                    if stop.requested or time.monotonic() - saved > _SAVE_EVERY:
+                        if notes is not None:
+                            notes.save()
+                        walk.save(snapshot)
+                        saved = time.monotonic()
+                    stop.leave()
+                if notes is not None:
+                    notes.save()
+                done.touch()
+                snapshot.unlink(missing_ok=True)
 
     def _stamp(
         self, source: FrameSource, given: GivenMasks, options: Options, origins: Mapping[int, str]
@@ -226,7 +266,7 @@ class Segmenter:
         }
 
 
-def _device(name: str | None) -> torch.device:
+def choose_device(name: str | None) -> torch.device:
     """The device of that name, once it is found to work; by default a GPU if there is one."""
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -238,8 +278,8 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-def _write_overlay(source: FrameSource, out: Path) -> None:
+def _write_overlay(source: FrameSource, out: Path, objects: Sequence[int]) -> None:
     frames = source.read(range(len(source.names)))
     masks = (read_mask(out / MASKS / f"{name}.png") for name in source.names)
     pairs = tqdm(zip(frames, masks, strict=True), total=len(source.names), desc="overlay video", unit="frame")
-    write_overlay(out / OVERLAY, pairs, source.rate)
+    write_overlay(out / OVERLAY, pairs, source.rate, objects)

@@ -26,7 +26,10 @@ from oneshot_vos.videos.masks import mask_size, object_ids, write_mask
 
 Say = Callable[[str], None]
 
-STAMP, MASKS, PROBABILITIES, OVERLAY, STATE = "segment.json", "masks", "probabilities", "overlay.mp4", ".state"
+STAMP, MASKS, PROBABILITIES, STATE = "segment.json", "masks", "probabilities", ".state"
+OVERLAY, GIF, SHEET = "overlay.mp4", "overlay.gif", "contact-sheet.jpg"
+# What tells how far the masks can be trusted, what it was made from, and what was noted for it with the masks.
+CONFIDENCE, CONFIDENCE_STAMP, ENTROPY = "confidence.csv", "confidence.json", ".entropy.json"
 _STAMP_KIND = "oneshot-vos segment "
 _STAMP_FORMAT = f"{_STAMP_KIND}2"
 _log = logging.getLogger(__name__)
@@ -171,7 +174,7 @@ class Output:
         """Write the mask of a frame, and its probabilities if there are any."""
         name = self._names[result.frame]
         write_mask(self.path / MASKS / f"{name}.png", result.ids)
-        if result.probabilities is None:
+        if result.probabilities is None or not self.probabilities:
             return
         levels = (result.probabilities[1:] * 255).round().byte().cpu().numpy()
         for number, level in zip(self._given.ids, levels, strict=True):
@@ -200,7 +203,8 @@ class Output:
         return {}
 
     def _clear(self) -> None:
-        for name in (MASKS, PROBABILITIES, STATE, OVERLAY, STAMP, *(name for name, _ in FORMATS.values())):
+        made = (MASKS, PROBABILITIES, STATE, OVERLAY, GIF, SHEET, STAMP, CONFIDENCE, CONFIDENCE_STAMP, ENTROPY)
+        for name in (*made, *(name for name, _ in FORMATS.values())):
             if (self.path / name).is_dir():
                 shutil.rmtree(self.path / name)
             else:

@@ -1,10 +1,13 @@
 """Stage `tables`: the comparison with the paper and the summary of all scores."""
 
+import logging
 from pathlib import Path
 
 from oneshot_vos.params import Params
-from oneshot_vos.reporting.results import read_results
+from oneshot_vos.reporting.results import COPY_FIRST, read_results
 from oneshot_vos.reporting.tables import write_tables
+
+_log = logging.getLogger(__name__)
 
 
 def run(
@@ -27,3 +30,5 @@ def run(
         server_file=server_scores if data.youtube_sets("valid") else None,
     )
     write_tables(results, params.table1_strategy, out)
+    scored = results.scores["run"].nunique() - (results.scores["run"] == COPY_FIRST).any()
+    _log.info("%s of %d runs scored; see %s", scored, len(results.runs), out / "summary.md")

@@ -8,7 +8,8 @@ from oneshot_vos.clips.dataset import ClipDataset, ClipSource
 from oneshot_vos.clips.sampling import FULL_SAMPLERS, AnchoredSampler, ClipSampler, Curriculum, OneShotSampler
 from oneshot_vos.clips.transforms import CLIP_RECIPES
 from oneshot_vos.errors import UserError
-from oneshot_vos.params import Params
+from oneshot_vos.params import Params, Training
+from oneshot_vos.params.schema import MaxSkip
 from oneshot_vos.supervision import STRATEGIES
 from oneshot_vos.training.job import Job, Outputs, Snapshots, train_network
 from oneshot_vos.videos.index import read_index
@@ -55,10 +56,18 @@ def clips_of_run(params: Params, run_key: str, sources: Sequence[ClipSource]) ->
     chosen, recipe = params.run(run_key), params.training(run_key)
     if recipe.max_skip is None:
         raise UserError(f"profile '{params.profile_name}': train.{chosen.network}.max_skip is null; videos need values")
+    sampler = _SAMPLERS.get(STRATEGIES[chosen.strategy].labels, FULL_SAMPLERS[recipe.sampler])()
+    return clips_of_recipe(recipe, recipe.max_skip, sampler, chosen.seed, sources)
+
+
+def clips_of_recipe(
+    recipe: Training, max_skip: MaxSkip, sampler: ClipSampler, seed: int, sources: Sequence[ClipSource]
+) -> ClipDataset:
+    """The clips that `sampler` cuts from these sets, as a recipe says."""
     clips = recipe.clips
     return ClipDataset(
         sources,
-        _SAMPLERS.get(STRATEGIES[chosen.strategy].labels, FULL_SAMPLERS[recipe.sampler])(),
+        sampler,
         CLIP_RECIPES[recipe.augmentation](
             recipe.crop,
             exact=recipe.transforms == "exact",
@@ -67,8 +76,8 @@ def clips_of_run(params: Params, run_key: str, sources: Sequence[ClipSource]) ->
         ),
         objects=recipe.objects,
         frames=recipe.frames,
-        seed=chosen.seed,
-        max_skip=Curriculum(recipe.max_skip.values, recipe.max_skip.at, recipe.iterations, recipe.batch_size),
+        seed=seed,
+        max_skip=Curriculum(max_skip.values, max_skip.at, recipe.iterations, recipe.batch_size),
         drop_short=clips.short_videos == "drop",
         upright_from=None if clips.affine_until is None else clips.affine_until * recipe.batch_size,
         merge=clips.merge,

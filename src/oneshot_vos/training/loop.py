@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -46,9 +47,11 @@ def fit(
     world: World,
     title: str,
     snapshots: Collection[int] = (),
+    until: int | None = None,
 ) -> Finished:
     """Train `strategy.network` in place for `recipe.iterations`, resuming from the last checkpoint if there is one.
 
+    until: the iteration to pause after, with a checkpoint; another call resumes. None: the last one.
     After the iterations `snapshots` the weights are also kept in the state folder, as `state.snapshot(iteration)`.
     Raises `UserError` when the loss is no longer finite, naming the iteration and the clips: not at once, but before
     anything is logged, saved or kept.
@@ -58,7 +61,7 @@ def fit(
             f"batch_size {recipe.batch_size} cannot be shared by {world.size} processes × {recipe.accumulation} "
             "accumulation steps: make it a multiple of their product"
         )
-    network = strategy.network
+    network, end = strategy.network, recipe.iterations if until is None else until
     strategy.to(world.device).train()
     step = TrainingStep(strategy, recipe, seed, world)
     resumed = state.load()
@@ -71,19 +74,22 @@ def fit(
             _log_resumed(title, resumed, world.size)
     start, seconds = (resumed.iteration, resumed.seconds) if resumed else (0, 0.0)
     curve = list(resumed.curve) if resumed else []
-    positions = Positions(world, recipe.batch_size, recipe.accumulation, start, recipe.iterations)
+    positions = Positions(world, recipe.batch_size, recipe.accumulation, start, end)
     batches = load_batches(dataset, positions, recipe.workers, world.device)
     clock = Clock(seconds)
 
-    bar = tqdm(total=recipe.iterations, initial=start, desc=title, unit="it", mininterval=2.0, disable=not world.leads)
+    # A bar for terminals; for files, which would show each of its states, a line from time to time.
+    hidden = None if world.leads else True  # None: where nobody watches a terminal
+    bar = tqdm(total=recipe.iterations, initial=start, desc=title, unit="it", mininterval=2.0, disable=hidden)
+    lines = Lines(title, start, recipe.iterations)
     with bar, stop_requests() as stop:
-        for iteration in range(start, recipe.iterations):
+        for iteration in range(start, end):
             rate = step(iteration, list(clock.waiting(islice(batches, recipe.accumulation))))
             done = iteration + 1
             bar.update()
-            logs = done % recipe.log_every == 0 or done == recipe.iterations
+            logs = done % recipe.log_every == 0 or done == end
             stop.requested = world.agree_to_stop(stop.requested)
-            saves = done % recipe.checkpoint_every == 0 or done == recipe.iterations or bool(stop.requested)
+            saves = done % recipe.checkpoint_every == 0 or done == end or bool(stop.requested)
             if not (logs or saves or done in snapshots):
                 continue
             terms = step.terms.read()  # every process has to; what is written below is known to be finite
@@ -91,6 +97,8 @@ def fit(
                 waited, speed = clock.lap(recipe.batch_size * recipe.frames)
                 curve.append({"iteration": done, **terms, "learning_rate": rate, "images_per_second": speed})
                 bar.set_postfix(loss=f"{terms['loss']:.3f}", data_wait=f"{waited:.0%}", refresh=False)
+                if bar.disable:
+                    lines.write(done, terms["loss"], speed, waited)
             if saves or done in snapshots:
                 _require_finite(network, done)
             if done in snapshots and world.leads:
@@ -181,6 +189,28 @@ def _require_finite(network: nn.Module, iterations: int) -> None:
         raise UserError(
             f"the weights are not finite after {iterations} iterations. Lower the learning rate, set optimiser.clip, "
             "or use precision: float32; the last checkpoint is kept"
+        )
+
+
+class Lines:
+    """Tells a log file how far a training is: not more often than every `EVERY` seconds."""
+
+    EVERY = 20.0
+
+    def __init__(self, title: str, start: int, end: int) -> None:
+        self._title, self._start, self._end = title, start, end
+        self._began = self._last = time.monotonic()
+
+    def write(self, done: int, loss: float, speed: float, waited: float) -> None:
+        """Iterations done, the loss, images per second, the share of time that data were waited for, the time left."""
+        now = time.monotonic()
+        if now - self._last < self.EVERY:
+            return
+        self._last = now
+        left = (now - self._began) / (done - self._start) * (self._end - done)
+        _log.info(
+            "%s: iteration %d of %d, loss %.3f, %.1f images/s, %.0f %% waiting for data, %s left",
+            *(self._title, done, self._end, loss, speed, 100 * waited, timedelta(seconds=round(left))),
         )
 
 

@@ -1,0 +1,30 @@
+"""Which weights a video is segmented with, by how well they keep to the given masks."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+MARGIN = 0.01  # of agreement, by which new weights have to be better
+PATIENCE = 2  # measurements in a row that may bring nothing
+
+
+def exhausted(values: Sequence[float]) -> bool:
+    """Whether the last `PATIENCE` values, of means in the order they were measured, are all below the best before."""
+    return len(values) > PATIENCE and max(values[-PATIENCE:]) <= max(values[:-PATIENCE])
+
+
+def better_videos(before: Mapping[str, float], after: Mapping[str, float]) -> list[str]:
+    """The videos whose agreement has risen by the margin; the others keep the weights that they had."""
+    return [name for name, value in after.items() if value >= before[name] + MARGIN]
+
+
+def mix(start: Mapping[str, Tensor], trained: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """`share` of the trained weights and the rest of the start; whole numbers are those of the training.
+
+    Between a start and what a training made of it often lies something better than both (Wortsman et al., CVPR 2022).
+    """
+    return {
+        name: torch.lerp(start[name], tensor, share) if tensor.is_floating_point() else tensor
+        for name, tensor in trained.items()
+    }

@@ -1,0 +1,206 @@
+"""How far the masks of a segmented video can be trusted, told without any true mask.
+
+A second look walks against the direction in which the masks were made: from a mask that was found back to one that is
+nearer to a given mask, which it is not shown. What the masks have lost on their way, the way back cannot find again
+(forward-backward reconstruction). Where the end of a stretch is not given itself, a look reaches `REACH` frames and the
+next one begins there, so that a mistake counts from where it was made, not in all frames before it: what was lost in
+frame 50 follows the wrong thing from frame 100 back to 50 in perfect agreement. Between two given masks one look walks
+from the later one to the earlier one.
+
+A look holds the memory of a walk and one frame at a time; of a video, a few numbers per frame and object are kept.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from oneshot_vos.inference.given import GivenMasks
+from oneshot_vos.inference.walk import Segmented
+from oneshot_vos.videos.masks import read_small_mask
+
+REACH = 10  # frames of a look that does not end at a given mask
+WHOLE = 0  # the number that stands for all objects of a frame together
+_COLLAPSED = 0.1  # of its largest area in a look: an object below it has left, or was lost
+_LEFT = 0.5  # trust in a mask that is empty or collapsed: it is as likely lost as gone
+_NEAR = 0.01  # of the diagonal: how far from an object its contour reaches
+_LEAST = 1e-7  # probability
+
+Values = NDArray[np.float64]
+Walk = Callable[[GivenMasks, range], Iterable[Segmented]]
+
+
+class Row(NamedTuple):
+    """What is known of one object in one frame; all numbers but `confidence` are None where they are not defined.
+
+    frame: its number. object: its id, `WHOLE` for the mean over all objects of the frame.
+    agreement: IoU, 0 to 1, of the mask with that of the second look.
+    reconstruction: in a frame whose mask is given, its IoU with that of the second look; elsewhere the share of the
+        given mask that is found again from here, 0 to 1: the product over the looks between, linear within one. Between
+        two given masks 1 less what the look from the later one disputes, which weighs the more the nearer that is.
+    entropy: of the object's probability over the pixels of the object and its surroundings, 0 to 1; 0: no doubt.
+    confidence: 1: sure.
+    """
+
+    frame: int
+    object: int
+    agreement: float | None
+    reconstruction: float | None
+    entropy: float | None
+    confidence: float
+
+
+class Look(NamedTuple):
+    """A second look, from the frame `start` to `stop`, which is nearer to a given mask or has one."""
+
+    start: int
+    stop: int
+
+    @property
+    def order(self) -> range:
+        """The frames in the order of the look."""
+        step = -1 if self.stop < self.start else 1
+        return range(self.start, self.stop + step, step)
+
+
+def plan_looks(length: int, labelled: Sequence[int], reach: int = REACH) -> list[Look]:
+    """The looks at a video whose masks were made by `plan_both_ways` from those of the frames `labelled`.
+
+    Each comes after those that lie between it and its given mask. Before the first given mask and after the last one
+    they are at most `reach` frames long, and evenly so.
+    """
+    ordered = sorted(labelled)
+    between = [Look(later, earlier) for earlier, later in pairwise(ordered)]
+    return [*_open_looks(ordered[0], 0, reach), *between, *_open_looks(ordered[-1], length - 1, reach)]
+
+
+def _open_looks(near: int, far: int, reach: int) -> list[Look]:
+    count = -(-abs(far - near) // reach)
+    ends = [near + round((far - near) * number / count) for number in range(count + 1)] if count else []
+    return [Look(start, stop) for stop, start in pairwise(ends)]
+
+
+def uncertainty(probabilities: Tensor, ids: NDArray[np.int32], objects: Sequence[int]) -> list[float | None]:
+    """The entropy of each object, as `Row` has it; None for one without a pixel.
+
+    probabilities: [K + 1, H, W], background first, as a walk hands them out. ids: [H, W]. objects: the K ids.
+    """
+    radius = max(2, round(_NEAR * float(np.hypot(*ids.shape))))
+    kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    values: list[float | None] = []
+    for number, channel in zip(objects, probabilities[1:], strict=True):
+        near = cv2.dilate((ids == number).astype(np.uint8), kernel) > 0
+        chance = channel.float().cpu().numpy()[near].clip(_LEAST, 1 - _LEAST)
+        bits = -(chance * np.log2(chance) + (1 - chance) * np.log2(1 - chance))
+        values.append(float(bits.mean()) if bits.size else None)
+    return values
+
+
+def measure_confidence(
+    length: int,
+    given: GivenMasks,
+    mask: Callable[[int], Path],
+    walk: Walk,
+    entropy: Values,
+) -> list[Row]:
+    """Rows of all frames in time order: of each object from where it is first given on (see `Walk`), then of all.
+
+    length: of the video. given: the masks that its masks were made from. mask: where the mask of a frame is, ids as
+    `GivenMasks` knows them. walk: walks through frames from masks of some of them. entropy: [length, K] of each object
+    of `given`, as `uncertainty` tells it, NaN where it does not.
+    """
+    measured = _Measured(length, given, mask)
+    for look in plan_looks(length, list(given.files)):
+        measured.take(look, walk)
+    return measured.rows(entropy)
+
+
+class _Measured:
+    """What the looks have found so far: values [frames, K], NaN where there are none."""
+
+    def __init__(self, length: int, given: GivenMasks, mask: Callable[[int], Path]) -> None:
+        self._mask, self._ids = mask, np.array(given.ids)
+        self._labelled = np.zeros((length, len(given.ids)), bool)
+        for t, objects in given.objects.items():
+            self._labelled[t] = np.isin(self._ids, objects)
+        self._exists = np.logical_or.accumulate(self._labelled)
+        self._exists[: min(given.files)] = self._labelled[min(given.files)]  # all that the walk backwards knows
+        self._agreement = np.full(self._labelled.shape, np.nan)
+        self._trust = np.ones(self._labelled.shape)
+
+    def take(self, look: Look, walk: Walk) -> None:
+        """Take up what a look finds; those nearer to the given mask come before it."""
+        areas = np.array([self._areas(t) for t in look.order])
+        visible = areas >= np.maximum(1, _COLLAPSED * areas[:-1].max(0))
+        visible[0] |= self._labelled[look.start]
+        found = self._found(look, visible, walk)
+        order = list(look.order)
+        self._agreement[order] = np.where(np.isnan(found), self._agreement[order], found)
+        lost = ~visible[0] & visible[1:].any(0)
+        near = np.where(self._labelled[look.stop], 1.0, self._trust[look.stop])
+        far = near * np.where(np.isnan(found[-1]), 1.0, found[-1]) * np.where(lost, _LEFT, 1.0)
+        share = np.linspace(1, 0, len(order))[:-1, None]  # of the way from the stop
+        told = np.where(np.isnan(found[:-1]), 1.0, found[:-1])  # by a mask that is given, the more the nearer it is
+        spread = np.where(self._labelled[look.start], near * (1 - (1 - told) * share), near + (far - near) * share)
+        self._trust[order[:-1]] = spread
+
+    def rows(self, entropy: Values) -> list[Row]:
+        """All that is known, with the entropy [frames, K] of the masks."""
+        back = np.where(self._labelled, self._agreement, self._trust)
+        sure = np.where(self._labelled, 1.0, combine(self._agreement, self._trust, entropy))
+        rows = []
+        for t, exists in enumerate(self._exists):
+            values = np.stack([self._agreement[t], back[t], entropy[t], sure[t]])[:, exists]
+            together = np.array(
+                [each[~np.isnan(each)].mean() if (~np.isnan(each)).any() else np.nan for each in values]
+            )
+            for number, column in [(WHOLE, together), *zip(self._ids[exists], values.T, strict=True)]:
+                agreement, reconstruction, doubt, confidence = column.tolist()
+                rows.append(Row(t, int(number), _known(agreement), _known(reconstruction), _known(doubt), confidence))
+        return rows
+
+    def _areas(self, t: int) -> NDArray[np.int64]:
+        """Pixels [K] of each object."""
+        return np.bincount(self._read(t).ravel(), minlength=self._ids[-1] + 1)[self._ids]
+
+    def _read(self, t: int) -> NDArray[np.unsignedinteger[Any]]:
+        return read_small_mask(self._mask(t))
+
+    def _found(self, look: Look, visible: NDArray[np.bool_], walk: Walk) -> Values:
+        """The agreement [frames of the look, K] of objects that were there before, after the frames they start from."""
+        order = look.order
+        found = np.full(visible.shape, np.nan)
+        starts = {k: int(visible[:-1, k].argmax()) for k in np.flatnonzero(visible[:-1].any(0))}
+        if not starts:
+            return found
+        objects: dict[int, tuple[int, ...]] = {}
+        for k, place in sorted(starts.items()):
+            objects[order[place]] = (*objects.get(order[place], ()), int(self._ids[k]))
+        given = GivenMasks({t: self._mask(t) for t in objects}, objects)
+        compared = [k for k in starts if self._exists[look.stop, k]]
+        for second in walk(given, order[min(starts.values()) :]):
+            place, first = order.index(second.frame), self._read(second.frame)
+            for k in compared:
+                if place > starts[k]:
+                    found[place, k] = iou(first == self._ids[k], second.ids == self._ids[k])
+        return found
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def combine(agreement: Values, reconstruction: Values, entropy: Values) -> Values:
+    """The confidence, 0 to 1."""
+    return reconstruction * (1 - np.where(np.isnan(entropy), 0, entropy))
+
+
+def iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Intersection over union; 1 where both are empty."""
+    union = np.count_nonzero(one | other)
+    return np.count_nonzero(one & other) / union if union else 1.0

@@ -1,0 +1,104 @@
+"""The page of a pipeline profile: tables beside the paper's, curves, sequences one by one, hardware and commands."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from oneshot_vos.files import replacing_folder, write_text
+from oneshot_vos.reporting.comparison import paper_tables
+from oneshot_vos.reporting.markdown import runs_markdown, shows_youtube, table_markdown, variants_markdown
+from oneshot_vos.reporting.page.curves import curve_charts, plot_tables, read_losses, repeated_scores
+from oneshot_vos.reporting.page.scenes import chosen_runs, draw_scene, extremes, read_scores, sequence_charts
+from oneshot_vos.reporting.page.writing import write_page
+from oneshot_vos.reporting.results import Results
+from oneshot_vos.reporting.summary import in_short, labels_table, training_table
+from oneshot_vos.reporting.takeoff import EXPLANATION, takeoff_table
+from oneshot_vos.videos.video import Video
+
+
+def write_pipeline_report(
+    results: Results,
+    table1_strategy: Mapping[str, str],
+    metrics: Path,
+    masks: Path,
+    curves: Path,
+    videos: Mapping[str, Sequence[Video]],
+    out: Path,
+) -> None:
+    """Write the page of a profile into the folder `out`, and `out/plots/*.csv` for `dvc plots`.
+
+    metrics, masks, curves: what the stages left, below them a folder per run. videos: of every set that is scored as
+    DAVIS is, by its name. What has not been run is left out of the charts and reads so in the tables.
+    """
+    losses, repeated = read_losses(results, curves), repeated_scores(results, metrics)
+    charts = curve_charts(results, losses, repeated)
+    with replacing_folder(out) as folder:
+        films: dict[str, Any] = {}
+        sets = [
+            _add_set(folder, name, results, table1_strategy, metrics, masks, videos, charts, films)
+            for name in results.sets
+        ]
+        values = {
+            "title": f"Results, profile {results.profile}",
+            "networks": list(results.runs["network"].unique()),
+            "sets": sets,
+            **_texts(results, table1_strategy),
+            "commands": list(results.trainings["command"].dropna()),
+        }
+        write_page(folder, "pipeline.html", charts=charts, films=films, values=values)
+        for name, table in plot_tables(results, losses, repeated).items():
+            write_text(
+                folder / f"plots/{name}.csv", table.to_csv(index=False, float_format="%.5g", lineterminator="\n")
+            )
+
+
+def _add_set(
+    folder: Path,
+    name: str,
+    results: Results,
+    table1_strategy: Mapping[str, str],
+    metrics: Path,
+    masks: Path,
+    videos: Mapping[str, Sequence[Video]],
+    charts: dict[str, Any],
+    films: dict[str, Any],
+) -> dict[str, Any]:
+    """Charts and films of one set, and which of its sequences are shown."""
+    scores, shown = read_scores(results, metrics, name), chosen_runs(results.runs, table1_strategy)
+    charts |= sequence_charts(results, scores, name, shown)
+    archives = {each.run: masks / each.run / f"{name}.zip" for each in shown}
+    archives = {run: path for run, path in archives.items() if path.exists()}
+    by_name = {video.name: video for video in videos[name]}
+    scenes = []
+    for kind, sequences in zip(("worst", "best"), extremes(scores, shown, len(results.sets)), strict=True):
+        for sequence in sequences if archives else ():
+            key = f"scene-{len(films):02}"
+            films[key] = draw_scene(folder, key, by_name[sequence], shown, scores, archives)
+            scenes.append({"key": key, "kind": kind, "sequence": sequence})
+    return {"name": name, "scenes": scenes}
+
+
+def _texts(results: Results, table1_strategy: Mapping[str, str]) -> dict[str, Any]:
+    """What the tables stage writes as Markdown, as HTML."""
+    tables = paper_tables(results, table1_strategy)
+    shown = [number for number in tables if number != 2 or shows_youtube(results)]
+    return {
+        "short": _html(in_short(results, tables[1])),
+        "tables": {number: _html(table_markdown(tables[number], results)) for number in shown},
+        "runs": _html(runs_markdown(results)),
+        "seeds": _html(variants_markdown(results)),
+        "takeoff": _html(takeoff_table(results.runs, results.takeoff)),
+        "explanation": EXPLANATION,
+        "labels": _html(labels_table(results.labels)),
+        "trainings": _html(training_table(results.trainings)),
+    }
+
+
+def _html(markdown: str) -> Markup:
+    """Markdown of our tables as HTML; a wide table scrolls by itself, and with the keyboard."""
+    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
+    html = html.replace("<table>", '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>')
+    return Markup(html.replace("</table>", "</table></div>"))  # noqa: S704  # rendered without HTML of the source

@@ -1,0 +1,78 @@
+"""Small pictures of a segmented video, for messages and documents: a GIF, and a sheet of frames."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from oneshot_vos.files import replacing
+from oneshot_vos.reporting.canvas import Pixels, Row, grid
+from oneshot_vos.reporting.overlay import draw_masks, fit_height, fit_ids
+from oneshot_vos.reporting.overlay_video import DEFAULT_RATE
+from oneshot_vos.videos.frames import FrameSource
+from oneshot_vos.videos.masks import read_small_mask
+
+GIF_SECONDS, GIF_RATE, GIF_SIDE = 8, 10, 400  # about 5 MB at most; mail and pages take that
+SHEET_FRAMES, SHEET_COLUMNS, SHEET_SIDE = 12, 4, 320
+
+
+def write_gif(source: FrameSource, masks: Path, objects: Sequence[int], out: Path) -> None:
+    """Write the video with `masks/<frame>.png` over it as a GIF without an end.
+
+    Its longer side has at most `GIF_SIDE` pixels. It takes the video's time, and `GIF_SECONDS` at most: a longer video
+    is shown faster. objects: the ids of the whole video.
+    """
+    count = len(source.names)
+    seconds = min(GIF_SECONDS, count / (source.rate or DEFAULT_RATE))
+    times = spaced(count, max(1, round(seconds * GIF_RATE)))
+    pictures = [Image.fromarray(picture) for picture in _drawn(source, masks, objects, times, GIF_SIDE)]
+    palette = _montage(pictures).quantize(256)  # one for all, or still areas would flicker
+    first, *others = (picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures)
+    lasting = round(1000 * seconds / len(times) / 10) * 10  # GIF counts in hundredths of a second
+    with replacing(out) as temporary:
+        first.save(
+            temporary, "GIF", save_all=True, append_images=others, duration=max(lasting, 20), loop=0, optimize=False
+        )
+
+
+def write_contact_sheet(source: FrameSource, masks: Path, objects: Sequence[int], out: Path) -> None:
+    """Write up to `SHEET_FRAMES` frames, evenly spaced, with `masks/<frame>.png` over them, as one JPEG picture.
+
+    Their names stand below them. objects: the ids of the whole video.
+    """
+    times = spaced(len(source.names), SHEET_FRAMES)
+    pictures = list(_drawn(source, masks, objects, times, SHEET_SIDE))
+    names = [source.names[t] for t in times]
+    lines = [slice(start, start + SHEET_COLUMNS) for start in range(0, len(times), SHEET_COLUMNS)]
+    rows = [Row((), tuple(pictures[line]), tuple(names[line])) for line in lines]
+    title = f"{source.path.name}: {len(source.names)} frames, {len(objects)} object{'s' if len(objects) != 1 else ''}"
+    sheet = grid(title, rows, height=pictures[0].shape[0])
+    with replacing(out) as temporary:
+        sheet.save(temporary, "JPEG", quality=90)
+
+
+def spaced(count: int, wanted: int) -> list[int]:
+    """`wanted` indices spread evenly over 0 … count - 1, both ends among them; all of them if there are fewer."""
+    if count <= wanted:
+        return list(range(count))
+    return [0] if wanted == 1 else [round(index * (count - 1) / (wanted - 1)) for index in range(wanted)]
+
+
+def _drawn(
+    source: FrameSource, masks: Path, objects: Sequence[int], times: Sequence[int], side: int
+) -> Iterator[Pixels]:
+    """Frames with their masks, the longer side reduced to `side` pixels; drawn after that, so that lines stay sharp."""
+    for t, frame in zip(times, source.read(times), strict=True):
+        ids = read_small_mask(masks / f"{source.names[t]}.png")
+        height = max(1, min(frame.shape[0], round(side * frame.shape[0] / max(frame.shape[:2]))))
+        yield draw_masks(fit_height(frame, height), fit_ids(ids, height), objects)
+
+
+def _montage(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Some of the pictures below one another, for a palette of all."""
+    chosen = [pictures[index] for index in spaced(len(pictures), 6)]
+    width, height = chosen[0].size
+    image = Image.new("RGB", (width, height * len(chosen)))
+    for number, picture in enumerate(chosen):
+        image.paste(picture, (0, number * height))
+    return image

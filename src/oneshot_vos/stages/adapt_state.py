@@ -1,0 +1,187 @@
+"""What `adapt` remembers of a folder between two runs, and what it tells of it in `adapt.json`."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from oneshot_vos import shipped
+from oneshot_vos.errors import UserError
+from oneshot_vos.files import fingerprint, read_json, replacing, sha256_of, write_json
+from oneshot_vos.networks.common.weights import architecture
+from oneshot_vos.stages.adapt_round import Kept, Start
+from oneshot_vos.videos.masks import object_ids, read_small_mask
+from oneshot_vos.videos.video import Video
+
+START = "start"  # the weights before the first round; those of a round have its number for a name
+RECORD = "adapt.json"
+_FORMAT = "oneshot-vos adapt 1"
+
+
+class State:
+    """The file `.state/state.json` of a folder: where it started, its finished rounds, and every video's weights."""
+
+    FOLDER = ".state"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._file = folder, folder / self.FOLDER / "state.json"
+        self._content: dict[str, Any] = {
+            "format": _FORMAT,
+            "rounds": [],
+            "videos": {},
+            "current": START,
+            "labels": None,
+        }
+        if self._file.exists():
+            self._content = read_json(self._file, "what `oneshot-vos adapt` keeps")
+            if self._content.get("format") != _FORMAT:
+                raise UserError(f"{self._file}: of another version of this program; choose another folder with --out")
+        elif others := {entry.name for entry in folder.iterdir()} - {self.FOLDER, "videos"}:
+            raise UserError(
+                f"{folder}: holds other things than results of `adapt` ({sorted(others)[0]}); expected a new or empty "
+                "folder. Choose another one with --out"
+            )
+
+    def begin(self, weights: Path | None, network: str | None) -> None:
+        """Note what the first round starts from, or find that it is still what it was. None: the network that ships."""
+        known = self._content.get("start")
+        place = weights or (Path(known["weights"]) if known and not known["shipped"] else shipped.WEIGHTS)
+        name, arguments = architecture(place, network)
+        start = {
+            "name": place.stem,
+            "weights": str(place),
+            "sha256": sha256_of(place),
+            "network": name,
+            "arguments": dict(arguments),
+            "shipped": place == shipped.WEIGHTS,
+        }
+        if known and known["sha256"] != start["sha256"]:
+            raise UserError(
+                f"{self.folder}: was started from {known['name']}, not from {place}; expected the same weights, or "
+                "--weights left out. Choose another folder with --out for another start"
+            )
+        self._content["start"] = start
+        self._save()
+
+    @property
+    def begun_from_shipped(self) -> bool:
+        """Whether the network that ships was the start."""
+        return bool(self._content["start"]["shipped"])
+
+    @property
+    def labels(self) -> str | None:
+        """The fingerprint of the masks that the last round has seen."""
+        return self._content["labels"]
+
+    @property
+    def network(self) -> str:
+        """The name of the network."""
+        return str(self._content["start"]["network"])
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Its keyword arguments."""
+        return dict(self._content["start"]["arguments"])
+
+    @property
+    def kept(self) -> str:
+        """`adapted`, or `start` where no round has brought anything."""
+        return START if self._content["current"] == START else "adapted"
+
+    @property
+    def current(self) -> Path:
+        """The best weights so far."""
+        return self._weights(self._content["current"])
+
+    @property
+    def next_round(self) -> int:
+        """Its number, from 1."""
+        return len(self._content["rounds"]) + 1
+
+    def round_folder(self, number: int) -> Path:
+        """Where a round works, and leaves its weights."""
+        return self.folder / self.FOLDER / f"round-{number}"
+
+    def weights_of(self, video: str) -> Path:
+        """What a video is segmented with; a new one with the best so far."""
+        known = self._content["videos"].get(video)
+        return self._weights(known["weights"] if known else self._content["current"])
+
+    def start(self, videos: Sequence[Video]) -> Start:
+        """What the next round starts from."""
+        return Start(
+            self.network, self.arguments, self.current, {each.name: self.weights_of(each.name) for each in videos}
+        )
+
+    def add(self, kept: Kept, labels: str, masks: int, why: str) -> None:
+        """Note a round that has ended, and keep its weights if any video is better off with them."""
+        number = self.next_round
+        if kept.better:
+            with replacing(self._weights(str(number))) as temporary:
+                shutil.copyfile(kept.weights, temporary)
+        videos = {
+            name: self._content["videos"].get(name, {"weights": self._content["current"]}) for name in kept.before
+        }
+        for name, known in videos.items():
+            better = name in kept.better
+            known |= {"weights": str(number)} if better else {}
+            known |= {"before": kept.before[name], "after": (kept.after if better else kept.before)[name]}
+        self._content["rounds"].append(
+            {
+                "round": number,
+                "iterations": kept.trained,
+                "minutes": kept.minutes,
+                "masks": masks,
+                "agreement": kept.agreement,
+                "loss": kept.loss,
+            }
+        )
+        current = str(number) if kept.better else self._content["current"]
+        self._content |= {"videos": videos, "labels": labels, "why": why, "current": current}
+        self._save()
+
+    def write_record(self, videos: Sequence[Video]) -> None:
+        """Write `adapt.json`."""
+        known = self._content["videos"]
+        write_json(
+            self.folder / RECORD,
+            {
+                "started_from": self._content["start"]["name"],
+                "kept": self.kept,
+                "why": self._content.get("why", "nothing was trained"),
+                "rounds": self._content["rounds"],
+                "videos": {video.name: _described(video, known.get(video.name, {})) for video in videos},
+            },
+        )
+
+    def _weights(self, name: str) -> Path:
+        if name == START:
+            return Path(self._content["start"]["weights"])
+        return self.round_folder(int(name)) / "adapted.safetensors"
+
+    def _save(self) -> None:
+        write_json(self._file, self._content)
+
+
+def labels_of(videos: Sequence[Video]) -> str:
+    """A fingerprint of all masks, and of the frames by their names."""
+    return fingerprint(
+        {
+            video.name: {
+                "frames": [video.stem(t) for t in range(len(video))],
+                "masks": {stem: sha256_of(file) for stem, file in sorted(video.masks.items())},
+            }
+            for video in videos
+        }
+    )
+
+
+def _described(video: Video, known: Mapping[str, Any]) -> dict[str, Any]:
+    masks = [video.masks[video.stem(t)] for t in video.labelled]
+    return {
+        "frames": len(video),
+        "masks": [video.stem(t) for t in video.labelled],
+        "objects": sorted(set().union(*(object_ids(read_small_mask(mask)) for mask in masks))),
+        "agreement_before": known.get("before"),
+        "agreement_after": known.get("after"),
+    }
