@@ -23,8 +23,9 @@ from oneshot_vos.reporting.page.own_files import (
     read_videos,
     results_folder,
 )
-from oneshot_vos.reporting.page.pictures import drawn, reduced, save_jpeg, spaced
+from oneshot_vos.reporting.page.pictures import drawn, reduced, save_jpeg
 from oneshot_vos.reporting.page.writing import write_page
+from oneshot_vos.reporting.previews import spaced
 from oneshot_vos.videos.frames import open_frames
 from oneshot_vos.videos.masks import read_mask
 
