@@ -108,6 +108,7 @@ BESIDE_THE_PIPELINE = {
     "evaluation/cross_check.py",
     "inference/tracker.py",
     "reporting/overlay_video.py",
+    "reporting/previews.py",
     "sets/coco.py",
     "sets/labelme.py",
     "sets/mask_inputs.py",
