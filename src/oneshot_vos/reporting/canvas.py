@@ -135,7 +135,7 @@ def text_size(text: str, chosen: Font | None = None) -> tuple[int, int]:
 def save_png(path: Path, image: Image.Image) -> None:
     """Write `image` atomically; the bytes depend on the pixels alone."""
     with replacing(path) as temporary:
-        image.save(temporary, format="PNG", optimize=True, dpi=(DPI, DPI))
+        image.save(temporary, format="PNG", dpi=(DPI, DPI))
 
 
 def save_pdf(path: Path, image: Image.Image) -> None:

@@ -122,18 +122,20 @@ def progress_of(job: Job, now: float) -> str:
     bar = _BAR.search(last)
     if bar:
         return f"{bar[1]} %, {bar[3]} left"
-    return without_name(last, job.item)[:80] if " left" in last else clock(now - job.began)
+    return without_name(last, job)[:80] if " left" in last else clock(now - job.began)
 
 
 def outcome_of(job: Job) -> str:
     """What a finished job says last."""
     words = [line for line in last_lines(job.log) if not _BAR.search(line)]
-    return without_name(words[-1], job.item) if words else ""
+    return without_name(words[-1], job) if words else ""
 
 
-def without_name(line: str, item: str) -> str:
-    """The line without the name of the job's item at its start."""
-    return line.removeprefix(item).lstrip(":, ") if item else line
+def without_name(line: str, job: Job) -> str:
+    """The line without the name of the job at its start."""
+    for name in (f"{job.rule}-{job.item}: ", f"{job.item}: "):
+        line = line.removeprefix(name)
+    return line
 
 
 def last_lines(log: Path | None) -> list[str]:
