@@ -62,7 +62,7 @@ class LogHandler(LogHandlerBase):
         """Take an event of Snakemake; those that have no line here, and messages below warnings, are left out."""
         event, facts = getattr(record, "event", None), record.__dict__
         if event == LogEvent.RUN_INFO:
-            self._total = max(0, facts["stats"].get("total", 0) - 1)  # without `all`, which makes nothing
+            self._total = facts["stats"].get("total", 0) - facts["stats"].get("all", 0)  # `all` makes nothing
             self._print(f"{self._total} jobs to do")
         elif event == LogEvent.JOB_INFO:
             log = next(iter(facts["log"]), None)
