@@ -1,5 +1,6 @@
 """Figures 4, 6 and 7: what they show of which run, and where."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -150,7 +151,8 @@ def test_the_corner_tells_j_of_the_frame(scene):
     row = strip.predicted("stcn-full-static", ("STCN", "full supervision"))
     assert row.corners == ("given", "J 33", "")  # frames 0, 2 and 4: 15 of 45 columns; without truth, no J
     assert _Strip(scene.scenes(), scene.videos[0]).truth().label == ("a", "given masks")
-    scene.add("b", speed=0)
+    given = _Strip(replace(scene.scenes(), judged=False), scene.videos[0])
+    assert given.predicted("stcn-full-static", ()).corners == ("given", "", "")
     both = Scene(scene.root / "two").add("c", speed=0)
     for mask in both.videos[0].masks.values():
         write_mask(mask, box(0, 1) + box(200, 2))

@@ -40,7 +40,8 @@ class Scenes:
     """What a figure is drawn from: a set of videos, and the folder with the masks of all runs, `<run>/<set>.zip`.
 
     videos: by name. chosen: names of those to show, None for the figure's own rule. frames: columns. archive_name: of
-    the masks, if not that of the set.
+    the masks, if not that of the set. judged: whether the videos' masks are the truth, and not only what is given to
+    networks, of some objects (YouTube-VOS).
     """
 
     set: str
@@ -49,6 +50,7 @@ class Scenes:
     chosen: tuple[str, ...] | None
     frames: int
     archive_name: str | None = None
+    judged: bool = True
 
     def choose(self, preferred: Sequence[str], otherwise: Sequence[str]) -> tuple[str, ...]:
         """The chosen videos; else those of `preferred` that the set has; else `otherwise`."""
@@ -198,7 +200,7 @@ class _Strip:
         for t in self.times:
             frame, truth = read_frame(self.video.frames[t]), self._true(t)
             panels.append(self._panel(frame, np.zeros(frame.shape[:2], np.int32) if truth is None else truth, _GREEN))
-        complete = all(self.video.stem(t) in self.video.masks for t in self.times)
+        complete = self.scenes.judged and all(self.video.stem(t) in self.video.masks for t in self.times)
         label = (self.video.name, "ground truth" if complete else "given masks")
         return Row(label, tuple(panels), tuple(f"frame {self.video.stem(t)}" for t in self.times))
 
@@ -231,7 +233,7 @@ class _Strip:
 
     def _j(self, ids: Ids, truth: Ids | None) -> str:
         """J of a frame in percent, the mean over the objects in its true mask; empty without one."""
-        if truth is None:
+        if truth is None or not self.scenes.judged:
             return ""
         numbers = [] if self.merged else [int(number) for number in np.unique(truth) if number]
         each = [intersection_over_union(ids == number, truth == number) for number in numbers]

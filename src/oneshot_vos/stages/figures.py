@@ -28,8 +28,9 @@ def run(params: Params, masks: Path, sets: Path, out: Path) -> None:
     runs = run_list(params.runs)
 
     def scenes(choice: FigureChoice) -> Scenes:
-        videos = {video.name: video for video in _videos(sets / f"{choice.set}.json")}
-        return Scenes(choice.set, videos, masks, choice.videos, choice.frames)
+        videos, judged = _videos(sets / f"{choice.set}.json")
+        named = {video.name: video for video in videos}
+        return Scenes(choice.set, named, masks, choice.videos, choice.frames, judged=judged)
 
     def write(number: int, image: Image.Image) -> None:
         save_png(out / f"figure{number}.png", image)
@@ -49,10 +50,15 @@ def run(params: Params, masks: Path, sets: Path, out: Path) -> None:
     _log.info("%s: Figures 4 to 7, as PNG and PDF", out)
 
 
-def _videos(index: Path) -> list[Video]:
-    """The videos of a set; of YouTube-VOS with those frames alone whose masks are written."""
+def _videos(index: Path) -> tuple[list[Video], bool]:
+    """The videos of a set, of YouTube-VOS with those frames alone whose masks are written; whether they hold the truth.
+
+    Masks of YouTube-VOS are those that networks are given.
+    """
     youtube = read_youtube_index(index)
-    return read_index(index) if youtube is None else [_with_masks(each) for each in youtube.videos]
+    if youtube is None:
+        return read_index(index), True
+    return [_with_masks(each) for each in youtube.videos], False
 
 
 def _with_masks(each: ObjectVideo) -> Video:
