@@ -52,7 +52,7 @@ def begin(handler: Any, number: int, rule: str, item: str | None, log: Path) -> 
 
 def test_a_finished_job_is_one_line_with_what_it_found(handler: Any, printed: io.StringIO, tmp_path: Path) -> None:
     (tmp_path / "a.log").write_text(f"warning: x\n{BAR}\nstcn-full: val J&F 88.4, J 85.9, F 91.0\n\r{BAR}")
-    tell(handler, LogEvent.RUN_INFO, stats={"train": 11, "total": 12})
+    tell(handler, LogEvent.RUN_INFO, stats={"train": 11, "all": 1, "total": 12})
     begin(handler, 3, "evaluate", "stcn-full", tmp_path / "a.log")
     tell(handler, LogEvent.SHELLCMD, shellcmd="oneshot-vos …")
     tell(handler, LogEvent.JOB_FINISHED, 82.0, job_id=3)

@@ -62,7 +62,7 @@ class LogHandler(LogHandlerBase):
         """Take an event of Snakemake; those that have no line here, and messages below warnings, are left out."""
         event, facts = getattr(record, "event", None), record.__dict__
         if event == LogEvent.RUN_INFO:
-            self._total = max(0, facts["stats"].get("total", 0) - 1)  # without `all`, which makes nothing
+            self._total = facts["stats"].get("total", 0) - facts["stats"].get("all", 0)  # `all` makes nothing
             self._print(f"{self._total} jobs to do")
         elif event == LogEvent.JOB_INFO:
             log = next(iter(facts["log"]), None)
@@ -122,18 +122,20 @@ def progress_of(job: Job, now: float) -> str:
     bar = _BAR.search(last)
     if bar:
         return f"{bar[1]} %, {bar[3]} left"
-    return without_name(last, job.item)[:80] if " left" in last else clock(now - job.began)
+    return without_name(last, job)[:80] if " left" in last else clock(now - job.began)
 
 
 def outcome_of(job: Job) -> str:
     """What a finished job says last."""
     words = [line for line in last_lines(job.log) if not _BAR.search(line)]
-    return without_name(words[-1], job.item) if words else ""
+    return without_name(words[-1], job) if words else ""
 
 
-def without_name(line: str, item: str) -> str:
-    """The line without the name of the job's item at its start."""
-    return line.removeprefix(item).lstrip(":, ") if item else line
+def without_name(line: str, job: Job) -> str:
+    """The line without the name of the job at its start."""
+    for name in (f"{job.rule}-{job.item}: ", f"{job.item}: "):
+        line = line.removeprefix(name)
+    return line
 
 
 def last_lines(log: Path | None) -> list[str]:
