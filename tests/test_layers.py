@@ -29,6 +29,7 @@ RANKS = {
     "reporting": 10,
     "stages": 11,
     "pipeline_commands": 12,
+    "labelling": 12,
     "cli": 13,
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -1,7 +1,7 @@
 """Command `segment`: the masks of a whole video from one or more given ones. It stands outside the pipeline."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,7 @@ from oneshot_vos import shipped
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import held, sha256_of
 from oneshot_vos.inference.given import GivenMasks, find_given
-from oneshot_vos.inference.walk import Route, Walk, plan_both_ways
+from oneshot_vos.inference.walk import Route, Segmented, Walk, plan_both_ways
 from oneshot_vos.inference_settings import InferenceSettings, settings_of
 from oneshot_vos.interrupts import stop_requests
 from oneshot_vos.networks import NETWORKS
@@ -163,6 +163,13 @@ class Segmenter:
             if options.form != PALETTE:
                 write_format(options.form, source, folder.path / MASKS, given.ids, folder.path)
         self._say(f"{source.path}: {len(source.names)} masks of {len(given.ids)} object(s) in {folder.path}")
+
+    def frames(self, source: FrameSource, given: GivenMasks, options: Options) -> Generator[Segmented]:
+        """All frames as they are segmented, forwards, then backwards; nothing is written."""
+        for route in plan_both_ways(len(source.names), given, self._settings(source, options), self._network):
+            for frame in self._new_walk(source, given, route, options).frames():
+                given.put_over(frame.frame, frame.ids)
+                yield frame
 
     def _walk(self, source: FrameSource, given: GivenMasks, options: Options, folder: Output) -> None:
         settings = self._settings(source, options)

@@ -1,0 +1,92 @@
+"""Command `label`: serves the page on this machine alone until it is interrupted."""
+
+import logging
+import secrets
+import socket
+import threading
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from oneshot_vos.errors import UserError
+from oneshot_vos.labelling.recordings import find_recordings
+from oneshot_vos.labelling.server import Server
+from oneshot_vos.labelling.session import Session
+from oneshot_vos.stages.segment import Options, Segmenter
+
+HOST = "127.0.0.1"
+_log = logging.getLogger(__name__)
+
+
+def run(
+    path: Path,
+    *,
+    masks: Path | None = None,
+    weights: Path | None = None,
+    network: str | None = None,
+    device: str | None = None,
+    port: int = 0,
+    browser: bool = True,
+) -> None:
+    """Let masks be drawn for `path`, recordings or a single video, until Ctrl-C. port: 0 for any that is free."""
+    with served(path, masks=masks, weights=weights, network=network, device=device, port=port) as (server, address):
+        _log.info("open %s\n(this address holds a key: whoever has it can draw; Ctrl-C ends)", address)
+        if browser:
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        try:
+            server.run()
+        except KeyboardInterrupt:
+            _log.info("ended; what was saved is kept")
+
+
+class Listening:
+    """A server with its own open socket, so that its address is known, and taken, before it runs."""
+
+    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+        # No access log: it would hold the token. Whatever a browser keeps open is cut after a second.
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1,
+            proxy_headers=False, server_header=False,
+        )  # fmt: skip
+        self._server, self._socket = uvicorn.Server(config), listener
+
+    def run(self) -> None:
+        """Answer until `stop`, or a signal, which is raised again then."""
+        self._server.run(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """End `run`, from any thread."""
+        self._server.should_exit = True
+
+
+@contextmanager
+def served(
+    path: Path, *, masks: Path | None, weights: Path | None, network: str | None, device: str | None, port: int
+) -> Iterator[tuple[Listening, str]]:
+    """A server that is ready to run, and the address of its page."""
+    with TemporaryDirectory(prefix="label-") as scratch, socket.socket() as listener:
+        recordings = find_recordings(path, masks, Path(scratch))
+        segmenter = Segmenter(weights, network, _log.info, device)
+        server = Server(Session(recordings, Path(scratch)), segmenter, Options())
+        _bind(listener, port)
+        token, number = secrets.token_urlsafe(32), listener.getsockname()[1]
+        try:
+            yield Listening(server.app(token, number), listener), f"http://{HOST}:{number}/{token}/"
+        finally:
+            server.close()
+
+
+def _bind(listener: socket.socket, port: int) -> None:
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as error:
+        raise UserError(
+            f"--port {port}: cannot be used ({error.strerror or error}); expected a free port. Leave --port out"
+        ) from error
+    listener.listen()
