@@ -3,7 +3,7 @@
 import { encodePng } from "./png.js";
 import { loadMask, loadPicture, saveMask } from "./server.js";
 
-const KEPT = 24; // pictures
+const KEPT = 12; // pictures
 
 export class Frames {
   #pictures = new Map();

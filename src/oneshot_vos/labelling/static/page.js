@@ -74,6 +74,9 @@ async function open(name) {
   $("work").hidden = true;
   $("frame").max = opened.frames.length - 1;
   $("where").textContent = `${opened.width} × ${opened.height}, masks in ${opened.folder}`;
+  const shorter = Math.min(opened.width, opened.height);
+  $("size").max = Math.ceil(shorter / 2);
+  chooseSize(shorter / 16);
   chooseObject(objects[0]);
   say(
     opened.aside
@@ -212,7 +215,7 @@ function chooseTool(tool) {
 }
 
 function chooseSize(pixels) {
-  const size = Math.min(200, Math.max(1, Math.round(pixels)));
+  const size = Math.min(Number($("size").max), Math.max(1, Math.round(pixels)));
   $("size").value = size;
   $("size-shown").textContent = size;
   tools.radius = size / 2;
@@ -349,5 +352,4 @@ function connect() {
 
 connect();
 chooseTool("brush");
-chooseSize(Number($("size").value));
 attempt(start);
