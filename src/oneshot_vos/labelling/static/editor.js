@@ -9,6 +9,7 @@ export class Editor {
   mask = null; // { ids, width, height }
   kind = "none"; // "given": drawn or saved, "made": by a network, "none"
   frame = -1;
+  edits = 0; // begun so far
   locked = true; // while another frame is on its way
 
   constructor(view, edited) {
@@ -45,6 +46,7 @@ export class Editor {
 
   begin() {
     if (this.locked) return false;
+    this.edits++;
     this.#before = this.mask.ids.slice();
     this.#changed = null;
     return true;
@@ -101,6 +103,7 @@ export class Editor {
     if (this.locked || this.drawing) return;
     const rectangle = this.#histories.get(this.frame)?.history[way](this.mask);
     if (!rectangle) return;
+    this.edits++;
     this.view.recolour(rectangle);
     this.#settle();
   }

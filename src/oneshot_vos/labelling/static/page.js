@@ -112,8 +112,9 @@ async function goTo(t) {
 
 async function show(t) {
   const of = frames;
+  const edits = editor.edits;
   const [picture, { kind, mask }] = await Promise.all([of.picture(t), of.mask(t)]);
-  if (of !== frames || t !== wanted) return;
+  if (of !== frames || t !== wanted || edits !== editor.edits) return; // what was drawn meanwhile counts
   editor.show(t, picture, mask, kind);
   addObjects(objectsOf(mask.ids));
   refresh();
@@ -193,7 +194,7 @@ async function arrived(status) {
   $("progress").value = done / total;
   $("progress-text").textContent = `${done} of ${total} frames${left === null ? "" : `, about ${duration(left)} left`}`;
   const current = frames.name(editor.frame);
-  if (status.frames.includes(current) && editor.kind !== "given" && !editor.drawing && !loading) {
+  if (status.frames.includes(current) && editor.kind !== "given" && !loading) {
     await attempt(() => show(editor.frame));
   }
   if (status.state === "done") say("All frames have a mask. Draw where one is wrong, and propagate again.");
@@ -258,15 +259,6 @@ function newObject() {
   else chooseObject(id);
 }
 
-function afterEdit(change) {
-  change();
-  refresh();
-  if (editor.kind === "made" && frames.unsaved) {
-    // undone to what the network made: the server has it, the saved mask goes
-    save().then(() => show(editor.frame));
-  }
-}
-
 // --- keys and buttons
 
 const KEYS = {
@@ -294,8 +286,8 @@ const KEYS = {
   " ": () => (tools.panning = true),
 };
 const WITH_CONTROL = {
-  z: (event) => afterEdit(() => (event.shiftKey ? editor.redo() : editor.undo())),
-  y: () => afterEdit(() => editor.redo()),
+  z: (event) => (event.shiftKey ? editor.redo() : editor.undo()),
+  y: () => editor.redo(),
   s: () => save(),
 };
 
@@ -322,8 +314,8 @@ function connect() {
   const clicks = {
     save,
     propagate,
-    undo: () => afterEdit(() => editor.undo()),
-    redo: () => afterEdit(() => editor.redo()),
+    undo: () => editor.undo(),
+    redo: () => editor.redo(),
     keep: () => editor.keep(),
     clear: () => editor.edit((mask) => paintAll(mask, 0)),
     larger: () => view.zoom(1.25),
