@@ -16,6 +16,8 @@ from tests.stages.clips import SIZE, ids, write_folder
 from oneshot_vos.sets.own import import_videos
 from oneshot_vos.videos.masks import read_mask
 
+expect.set_options(timeout=60_000)  # of a machine with other work to do
+
 
 class Drawn:
     """The page, told in pixels of the frame."""
