@@ -235,6 +235,9 @@ def label(
     weights: TrainedWeights = None,
     network: AnyModel = None,
     device: Device = None,
+    suggested: Annotated[
+        Path | None, typer.Option(help="The file next.csv of frames that deserve a mask: they are marked.")
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any that is free.")] = 0,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
 ) -> None:
@@ -247,7 +250,16 @@ def label(
         raise UserError(
             f"label: needs the package {error.name}, which is not installed; run pip install 'oneshot-vos[label]'"
         ) from error
-    labelling.run(path, masks=masks, weights=weights, network=network, device=device, port=port, browser=browser)
+    labelling.run(
+        path,
+        masks=masks,
+        weights=weights,
+        network=network,
+        device=device,
+        suggested=suggested,
+        port=port,
+        browser=browser,
+    )
 
 
 @app.command()

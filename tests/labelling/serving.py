@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from oneshot_vos.labelling.run import served
+from oneshot_vos.labelling.run import Choices, served
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Site:
 
 
 @contextmanager
-def site(path: Path, weights: Path, *, masks: Path | None = None) -> Iterator[Site]:
-    with served(path, masks=masks, weights=weights, network=None, device="cpu", port=0) as (server, address):
+def site(path: Path, weights: Path, *, suggested: Path | None = None) -> Iterator[Site]:
+    with served(path, Choices(weights=weights, device="cpu", suggested=suggested)) as (server, address):
         thread = threading.Thread(target=server.run)
         thread.start()
         try:

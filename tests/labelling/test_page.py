@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -67,8 +68,8 @@ class Drawn:
 
 
 @contextmanager
-def page_of(path: Path, weights: Path, **browser: bool | int) -> Iterator[Drawn]:
-    with site(path, weights) as served, browser_page(**browser) as page:
+def page_of(path: Path, weights: Path, suggested: Path | None = None, **browser: bool | int) -> Iterator[Drawn]:
+    with site(path, weights, suggested=suggested) as served, browser_page(**browser) as page:
         page.goto(served.address)
         yield Drawn(page)
 
@@ -77,7 +78,7 @@ def near(line: list[tuple[float, float]], radius: float) -> np.ndarray:
     """Pixels whose centre is at most `radius` from the line."""
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
     found = np.zeros(SIZE, np.bool_)
-    for (x0, y0), (x1, y1) in zip(line[:-1], line[1:], strict=True):
+    for (x0, y0), (x1, y1) in pairwise(line):
         length = max((x1 - x0) ** 2 + (y1 - y0) ** 2, 1e-9)
         along = (((columns - x0) * (x1 - x0) + (rows - y0) * (y1 - y0)) / length).clip(0, 1)
         found |= np.hypot(columns - x0 - along * (x1 - x0), rows - y0 - along * (y1 - y0)) <= radius
@@ -244,15 +245,29 @@ def test_a_phone_draws_with_fingers(recordings: Path, weights: Path) -> None:
     assert nearly_equal(read_mask(file) > 0, expected)
 
 
+def test_suggested_frames_are_marked_and_reached_by_a_key(recordings: Path, weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "next.csv").write_text(
+        "rank,video,frame,why\n1,walk,00005,lost\n2,bare,00002,x\n3,walk,00001,blurred\n"
+    )
+    with page_of(recordings, weights, suggested=tmp_path / "next.csv") as drawn:
+        drawn.page.select_option("#video", "walk")
+        drawn.wait_for("00003", "given")
+        drawn.page.keyboard.press("g")
+        drawn.wait_for("00005")
+        drawn.said("A mask is suggested here: lost")
+        drawn.page.click("#suggested")
+        drawn.wait_for("00001")
+        drawn.said("blurred")
+
+
 def test_what_is_wrong_is_said(recordings: Path, weights: Path) -> None:
-    (recordings / "videos/torn.mp4").write_bytes(b"not a video")
-    with site(recordings, weights) as served, browser_page() as page:
-        drawn = Drawn(page)
-        page.goto(served.address)
+    with page_of(recordings, weights) as drawn:
         drawn.wait_for("00000", "none")
-        page.keyboard.press("?")
-        expect(page.locator("#help-text")).to_be_visible()
-        page.keyboard.press("Escape")
-        page.route("**/propagation*", lambda route: route.fulfill(status=200, json={"state": "failed", "message": "no memory", "done": 0, "total": 6, "seconds_left": None, "frames": []}))  # fmt: skip
-        page.click("#propagate")
+        drawn.page.keyboard.press("?")
+        expect(drawn.page.locator("#help-text")).to_be_visible()
+        drawn.page.keyboard.press("Escape")
+        failed = {"state": "failed", "message": "no memory", "done": 0, "total": 6, "seconds_left": None, "frames": []}
+        drawn.page.route("**/propagation*", lambda route: route.fulfill(status=200, json=failed))
+        drawn.stroke((20, 20), (30, 30))
+        drawn.page.click("#propagate")
         drawn.said("no memory")

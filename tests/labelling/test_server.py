@@ -57,7 +57,9 @@ def test_the_page_and_its_parts_come_from_this_server_alone(standing: Site) -> N
     assert page.headers["Access-Control-Allow-Origin"] is None
 
 
-@pytest.mark.parametrize("path", ["/", "/videos", "/page.js", "/wrong/videos", "//videos", "/%00/videos", "/%C3%A9/videos", "/%FF/videos"])
+@pytest.mark.parametrize(
+    "path", ["/", "/videos", "/page.js", "/wrong/videos", "//videos", "/%00/videos", "/%C3%A9/videos", "/%FF/videos"]
+)
 def test_without_the_token_nothing_is_told(standing: Site, path: str) -> None:
     answer = standing.ask(path)
     assert answer.status == 403
@@ -173,9 +175,7 @@ HEADER = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", SIZE[1],
     ],
     ids=["nothing", "no-png", "header", "size", "huge", "16-bit", "border", "colour", "noise", "long"],
 )
-def test_what_is_no_mask_of_the_frame_is_refused(
-    standing: Site, content: bytes, status: int, message: str
-) -> None:
+def test_what_is_no_mask_of_the_frame_is_refused(standing: Site, content: bytes, status: int, message: str) -> None:
     answer = standing.ask("videos/bare/masks/00000", "PUT", content)
     assert answer.status == status
     assert message in answer.json["error"]

@@ -7,6 +7,7 @@ import threading
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,24 +18,31 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.labelling.recordings import find_recordings
 from oneshot_vos.labelling.server import Server
 from oneshot_vos.labelling.session import Session
+from oneshot_vos.labelling.suggestions import read_suggestions
 from oneshot_vos.stages.segment import Options, Segmenter
 
 HOST = "127.0.0.1"
 _log = logging.getLogger(__name__)
 
 
-def run(
-    path: Path,
-    *,
-    masks: Path | None = None,
-    weights: Path | None = None,
-    network: str | None = None,
-    device: str | None = None,
-    port: int = 0,
-    browser: bool = True,
-) -> None:
-    """Let masks be drawn for `path`, recordings or a single video, until Ctrl-C. port: 0 for any that is free."""
-    with served(path, masks=masks, weights=weights, network=network, device=device, port=port) as (server, address):
+@dataclass(frozen=True)
+class Choices:
+    """What may be chosen. masks: folder of a single video; suggested: a CSV file of frames that deserve a mask.
+
+    weights: None for the network that ships; network, device: None as these want it; port: 0 for any that is free.
+    """
+
+    masks: Path | None = None
+    suggested: Path | None = None
+    weights: Path | None = None
+    network: str | None = None
+    device: str | None = None
+    port: int = 0
+
+
+def run(path: Path, choices: Choices, *, browser: bool) -> None:
+    """Let masks be drawn for `path`, recordings or a single video, until Ctrl-C. browser: open the page in one."""
+    with served(path, choices) as (server, address):
         _log.info("open %s\n(this address holds a key: whoever has it can draw; Ctrl-C ends)", address)
         if browser:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
@@ -65,15 +73,14 @@ class Listening:
 
 
 @contextmanager
-def served(
-    path: Path, *, masks: Path | None, weights: Path | None, network: str | None, device: str | None, port: int
-) -> Iterator[tuple[Listening, str]]:
+def served(path: Path, choices: Choices) -> Iterator[tuple[Listening, str]]:
     """A server that is ready to run, and the address of its page."""
     with TemporaryDirectory(prefix="label-") as scratch, socket.socket() as listener:
-        recordings = find_recordings(path, masks, Path(scratch))
-        segmenter = Segmenter(weights, network, _log.info, device)
-        server = Server(Session(recordings, Path(scratch)), segmenter, Options())
-        _bind(listener, port)
+        recordings = find_recordings(path, choices.masks, Path(scratch))
+        suggestions = read_suggestions(choices.suggested) if choices.suggested else {}
+        segmenter = Segmenter(choices.weights, choices.network, _log.info, choices.device)
+        server = Server(Session(recordings, Path(scratch)), segmenter, Options(), suggestions)
+        _bind(listener, choices.port)
         token, number = secrets.token_urlsafe(32), listener.getsockname()[1]
         try:
             yield Listening(server.app(token, number), listener), f"http://{HOST}:{number}/{token}/"

@@ -19,6 +19,7 @@ from oneshot_vos.labelling.gate import Gate
 from oneshot_vos.labelling.pictures import Pictures
 from oneshot_vos.labelling.propagation import Propagation
 from oneshot_vos.labelling.session import Session, Video
+from oneshot_vos.labelling.suggestions import Suggestions
 from oneshot_vos.stages.segment import Options, Segmenter
 from oneshot_vos.videos.masks import Ids, decode_mask, object_ids
 from oneshot_vos.videos.png import SIGNATURE
@@ -37,8 +38,9 @@ _SLACK = 64 * 1024  # bytes of a PNG file beyond those of its pixels
 class Server:
     """Answers for one session. One network works on one video at a time."""
 
-    def __init__(self, session: Session, segmenter: Segmenter, options: Options) -> None:
+    def __init__(self, session: Session, segmenter: Segmenter, options: Options, suggestions: Suggestions) -> None:
         self._session, self._segmenter, self._options = session, segmenter, options
+        self._suggestions = suggestions
         self._pictures: dict[str, Pictures] = {}
         self._propagation: Propagation | None = None
         self._lock = threading.Lock()
@@ -77,7 +79,6 @@ class Server:
         return JSONResponse(
             {
                 "path": str(self._session.recordings.path),
-                "single": self._session.recordings.single,
                 "videos": [{"name": name, "masks": masks} for name, masks in self._session.masks().items()],
                 "colours": COLOURS,
                 "command": self._session.next_command(),
@@ -96,6 +97,7 @@ class Server:
                 "folder": str(video.entry.folder),
                 "aside": None if video.plain else str(self._session.recordings.aside),
                 "objects": video.objects(),
+                "suggested": list(self._suggestions.get(video.entry.name, {}).items()),
                 "given": [video.source.names[t] for t in video.given_as_numbers()],
                 "made": [name for name in video.source.names if (video.made / f"{name}.png").exists()],
             }

@@ -6,18 +6,30 @@ import { loadMask, loadPicture, saveMask } from "./server.js";
 const KEPT = 12; // pictures
 
 export class Frames {
+  #suggested; // [[frame, why], …], best first
   #pictures = new Map();
   #drafts = new Map(); // ids of masks by frame number; all 0 where there is none any more
   #saving = Promise.resolve();
 
   constructor(video) {
     this.video = video; // what the server says of it
+    this.#suggested = video.suggested.filter(([name]) => video.frames.includes(name));
     this.given = new Set(video.given);
     this.made = new Set(video.made);
   }
 
   name(t) {
     return this.video.frames[t];
+  }
+
+  // Frames that deserve a mask and have none, best first.
+  get suggested() {
+    return this.#suggested.map(([name]) => name).filter((name) => !this.given.has(name));
+  }
+
+  // Why a frame deserves a mask; undefined for one that was not suggested.
+  why(t) {
+    return this.#suggested.find(([name]) => name === this.name(t))?.[1];
   }
 
   get unsaved() {

@@ -46,13 +46,25 @@ async function attempt(action) {
 async function start() {
   const listed = await listVideos();
   colours = listed.colours;
+  document.title = `Draw masks: ${listed.path}`;
   $("command").textContent = listed.command;
   for (const { name, masks } of listed.videos) {
-    $("video").add(new Option(masks ? `${name} (${masks} mask${masks > 1 ? "s" : ""})` : name, name));
+    $("video").add(new Option("", name));
+    count(name, masks);
   }
   const first = listed.videos.find(({ masks }) => masks === 0) ?? listed.videos[0];
   $("video").value = first.name;
   await open(first.name);
+}
+
+// Say how many masks a video has, and how many videos have none.
+function count(name, masks) {
+  const options = [...$("video").options];
+  const option = options.find(({ value }) => value === name);
+  option.dataset.masks = masks;
+  option.text = masks ? `${name} (${masks} mask${masks > 1 ? "s" : ""})` : name;
+  const bare = options.filter(({ dataset }) => dataset.masks === "0").length;
+  $("missing").textContent = bare ? `, once ${bare} more video${bare > 1 ? "s have" : " has"} a mask` : "";
 }
 
 async function open(name) {
@@ -117,8 +129,15 @@ async function show(t) {
   if (of !== frames || t !== wanted || edits !== editor.edits) return; // what was drawn meanwhile counts
   editor.show(t, picture, mask, kind);
   addObjects(objectsOf(mask.ids));
+  if (of.why(t) && kind !== "given") say(`A mask is suggested here: ${of.why(t)}`);
   refresh();
   for (const near of [t + 1, t - 1]) if (of.name(near)) of.picture(near).catch(() => {});
+}
+
+function goToSuggested() {
+  const names = frames.suggested;
+  const next = names[(names.indexOf(frames.name(wanted)) + 1) % names.length];
+  if (next) goTo(frames.video.frames.indexOf(next));
 }
 
 function refresh() {
@@ -126,6 +145,7 @@ function refresh() {
   $("redo").disabled = !editor.canRedo;
   $("keep").disabled = editor.kind !== "made";
   $("propagate").textContent = running ? "Cancel" : "Propagate";
+  $("suggested").hidden = !frames.suggested.length;
   $("next").hidden = !frames.given.size;
   view.canvas.dataset.kind = editor.kind;
   view.canvas.dataset.frame = frames.name(editor.frame) ?? "";
@@ -149,9 +169,7 @@ async function save() {
   const [name, path] = saved.at(-1);
   const others = saved.length > 1 ? `, and ${saved.length - 1} more` : "";
   say(path ? `Frame ${name} is saved in ${path}${others}` : `Frame ${name} has no object, and no mask any more${others}`);
-  const option = $("video").selectedOptions[0];
-  const masks = of.given.size;
-  option.text = masks ? `${of.video.name} (${masks} mask${masks > 1 ? "s" : ""})` : of.video.name;
+  count(of.video.name, of.given.size);
 }
 
 // --- the network
@@ -268,6 +286,7 @@ const KEYS = {
   f: () => chooseTool("fill"),
   m: () => chooseTool("move"),
   n: newObject,
+  g: goToSuggested,
   k: () => editor.keep(),
   "[": () => chooseSize(tools.radius * 2 * 0.8 - 1),
   "]": () => chooseSize(tools.radius * 2 * 1.25 + 1),
@@ -323,6 +342,7 @@ function connect() {
     fit: () => view.fit(),
     before: () => goTo(wanted - 1),
     after: () => goTo(wanted + 1),
+    suggested: goToSuggested,
     help: () => $("help-text").showModal(),
     "polygon-close": () => tools.closePolygon(),
     "polygon-back": () => tools.dropPoint(),

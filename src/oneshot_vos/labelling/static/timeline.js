@@ -23,4 +23,14 @@ export function drawMarks(canvas, frames) {
       context.fillRect(place(t) - wide / 2, 5, wide, 5);
     }
   });
+  context.globalAlpha = 1;
+  context.fillStyle = style.getPropertyValue("--hint");
+  for (const name of frames.suggested) {
+    const x = place(names.indexOf(name));
+    context.beginPath();
+    context.moveTo(x - 5, 0);
+    context.lineTo(x + 5, 0);
+    context.lineTo(x, 10);
+    context.fill();
+  }
 }
