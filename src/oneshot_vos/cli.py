@@ -245,21 +245,13 @@ def label(
     try:
         from oneshot_vos.labelling import run as labelling
     except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn"):
+        package = str(error.name).partition(".")[0]
+        if package not in ("starlette", "uvicorn"):
             raise
         raise UserError(
-            f"label: needs the package {error.name}, which is not installed; run pip install 'oneshot-vos[label]'"
+            f"label: needs the package {package}, which is not installed; run pip install 'oneshot-vos[label]'"
         ) from error
-    labelling.run(
-        path,
-        masks=masks,
-        weights=weights,
-        network=network,
-        device=device,
-        suggested=suggested,
-        port=port,
-        browser=browser,
-    )
+    labelling.run(path, labelling.Choices(masks, suggested, weights, network, device, port), browser=browser)
 
 
 @app.command()
