@@ -26,10 +26,16 @@ export class Editor {
     this.locked = false;
   }
 
-  forget() {
-    this.#histories.clear();
+  // Another frame is on its way.
+  leave() {
     this.locked = true;
     this.frame = -1;
+  }
+
+  // Another video is.
+  forget() {
+    this.#histories.clear();
+    this.leave();
   }
 
   get canUndo() {

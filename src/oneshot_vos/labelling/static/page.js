@@ -76,6 +76,7 @@ async function open(name) {
     }
   }
   say(`Opening ${name} …`);
+  frames = null;
   editor.forget();
   tools.dropPolygon();
   const opened = await attempt(() => openVideo(name));
@@ -112,11 +113,12 @@ async function goTo(t) {
   editor.finish();
   tools.dropPolygon();
   save();
-  loading = editor.locked = true;
+  editor.leave();
+  loading = true;
   await attempt(async () => {
-    for (let target = -1; target !== wanted; ) {
-      target = wanted;
-      await show(target);
+    for (let of, target; of !== frames || target !== wanted; ) {
+      [of, target] = [frames, wanted];
+      if (of) await show(target);
     }
   });
   loading = false;
@@ -135,12 +137,13 @@ async function show(t) {
 }
 
 function goToSuggested() {
-  const names = frames.suggested;
+  const names = frames?.suggested ?? [];
   const next = names[(names.indexOf(frames.name(wanted)) + 1) % names.length];
   if (next) goTo(frames.video.frames.indexOf(next));
 }
 
 function refresh() {
+  if (!frames) return;
   $("undo").disabled = !editor.canUndo;
   $("redo").disabled = !editor.canRedo;
   $("keep").disabled = editor.kind !== "made";
@@ -163,6 +166,7 @@ function edited() {
 
 async function save() {
   clearTimeout(timer);
+  if (!frames) return;
   const of = frames;
   const saved = await attempt(() => of.save());
   if (!saved?.length || of !== frames) return;
@@ -175,14 +179,16 @@ async function save() {
 // --- the network
 
 async function propagate() {
+  const of = frames;
+  if (!of) return;
   if (running) {
-    await attempt(() => cancelPropagation(frames.video.name));
+    await attempt(() => cancelPropagation(of.video.name));
     return;
   }
   editor.finish();
   await save();
-  if (frames.unsaved) return;
-  if (await attempt(() => startPropagation(frames.video.name))) follow();
+  if (of.unsaved || of !== frames) return;
+  if (await attempt(() => startPropagation(of.video.name))) follow();
 }
 
 async function follow() {
