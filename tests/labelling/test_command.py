@@ -39,6 +39,7 @@ def test_it_serves_until_it_is_interrupted(recordings: Path, weights: Path) -> N
         (["nowhere"], "nowhere: not found"),
         (["{}", "--weights", "none.safetensors"], "none.safetensors"),
         (["{}", "--masks", "m"], "Leave --masks out"),
+        (["{}", "--suggested", "{}/videos/film.mp4"], "expected a CSV file with the columns video, frame, why"),
         (["{}", "--device", "abacus"], "--device abacus: not to be used here"),
     ],
 )

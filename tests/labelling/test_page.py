@@ -171,10 +171,13 @@ def test_a_network_shows_its_masks_and_a_corrected_one_is_given(recordings: Path
     with page_of(recordings, weights) as drawn:
         drawn.page.select_option("#video", "walk")
         drawn.wait_for("00003", "given")
-        drawn.page.click("#propagate")
-        drawn.said("All frames have a mask")
         drawn.page.keyboard.press("ArrowRight")
-        drawn.wait_for("00004", "made")
+        drawn.wait_for("00004", "none")
+        bare = drawn.page.locator("#view").screenshot()
+        drawn.page.click("#propagate")
+        drawn.wait_for("00004", "made")  # without a key pressed
+        drawn.said("All frames have a mask")
+        assert drawn.page.locator("#view").screenshot() != bare
         drawn.set("#size", 8)
         drawn.stroke((2, 2), (60, 2))
         drawn.wait_for("00004", "given")
