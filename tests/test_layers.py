@@ -31,6 +31,7 @@ RANKS = {
     "stages": 11,
     "pipeline_commands": 12,
     "command_groups": 12,
+    "labelling": 12,
     "cli": 13,
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -322,6 +322,36 @@ def report_videos(
 
 
 @app.command()
+def label(
+    path: Annotated[
+        Path, typer.Argument(metavar="VIDEO|RECORDINGS", help="A video, or a folder with `videos`: docs/label.md.")
+    ],
+    masks: Annotated[
+        Path | None, typer.Option(help="Folder for the masks of a single video; default: <video>-masks beside it.")
+    ] = None,
+    weights: TrainedWeights = None,
+    network: AnyModel = None,
+    device: Device = None,
+    suggested: Annotated[
+        Path | None, typer.Option(help="The file next.csv of frames that deserve a mask: they are marked.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any that is free.")] = 0,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
+) -> None:
+    """Draw masks, and correct those of a network, in a page that this machine alone can open."""
+    try:
+        from oneshot_vos.labelling import run as labelling
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package not in ("starlette", "uvicorn"):
+            raise
+        raise UserError(
+            f"label: needs the package {package}, which is not installed; run pip install 'oneshot-vos[label]'"
+        ) from error
+    labelling.run(path, labelling.Choices(masks, suggested, weights, network, device, port), browser=browser)
+
+
+@app.command()
 def import_videos(
     source: Annotated[Path, typer.Argument(help="Folder with `videos` and `masks`: see docs/own-videos.md.")],
     out: Annotated[Path, typer.Argument(help="Folder for frames and masks, as training reads them.")],

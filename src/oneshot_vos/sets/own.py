@@ -62,8 +62,8 @@ def import_videos(source: Path, out: Path, *, quality: int = JPEG_QUALITY) -> It
 
 def _find(source: Path, scratch: Path, problems: Problems) -> dict[str, tuple[FrameSource, Frames]]:
     """Frames of every video, and masks by the names of their frames; what is wrong with them goes to `problems`."""
-    places = _find_videos(source / "videos", problems)
-    given = _find_masks(source, scratch, places, problems)
+    places = find_videos(source / "videos", problems)
+    given = find_masks(source, scratch, places, problems)
     videos = {}
     for name, place in places.items():
         with problems.catching(place):
@@ -72,12 +72,13 @@ def _find(source: Path, scratch: Path, problems: Problems) -> dict[str, tuple[Fr
                 expected = f"{source / 'masks' / name}; expected at least one, named like its frame"
                 problems.add(f"no mask in {expected}", f"video '{name}'")
             with problems.catching(place):
-                masks = _masks_of(name, given.get(name), scratch, frames)
-                videos[name] = (frames, _named_masks(name, frames, masks, scratch / f"{name} ids", problems))
+                masks = masks_of(name, given.get(name), scratch, frames)
+                videos[name] = (frames, named_masks(name, frames, masks, scratch / f"{name} ids", problems))
     return videos
 
 
-def _find_videos(folder: Path, problems: Problems) -> dict[str, Path]:
+def find_videos(folder: Path, problems: Problems) -> dict[str, Path]:
+    """The videos in a folder, files and folders of frames, by their names; what is none goes to `problems`."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; expected a folder of frames, or a video file, per video")
     places: dict[str, Path] = {}
@@ -96,7 +97,7 @@ def _find_videos(folder: Path, problems: Problems) -> dict[str, Path]:
     return places
 
 
-def _find_masks(source: Path, scratch: Path, places: Mapping[str, Path], problems: Problems) -> Given:
+def find_masks(source: Path, scratch: Path, places: Mapping[str, Path], problems: Problems) -> Given:
     """The masks of each video, or where they lie."""
     folder, archive = source / "masks", source / "masks.zip"
     if archive.is_file() and not folder.is_dir():
@@ -126,14 +127,15 @@ def _of_videos(tree: dict[str, Frames], places: Mapping[str, Path], origin: Path
     return {name: masks for name, masks in tree.items() if name in places}
 
 
-def _masks_of(name: str, given: Path | Frames | None, scratch: Path, frames: FrameSource) -> Frames:
+def masks_of(name: str, given: Path | Frames | None, scratch: Path, frames: FrameSource) -> Frames:
+    """Mask files of a video, by the names that they have there; `given`: the files, or where they lie in any form."""
     if given is None or isinstance(given, dict):
         return given or {}
     masks = read_masks(given, scratch, name, frames.names)
     return {frames.names[0]: given} if list(masks.values()) == [given] else masks  # one file, named like its video
 
 
-def _named_masks(name: str, frames: FrameSource, masks: Frames, scratch: Path, problems: Problems) -> Frames:
+def named_masks(name: str, frames: FrameSource, masks: Frames, scratch: Path, problems: Problems) -> Frames:
     """Masks by the names of their frames; where colours stand for ids, files of ids in `scratch`."""
     video = f"video '{name}'"
     places = {stem: t for t, stem in enumerate(frames.names)}

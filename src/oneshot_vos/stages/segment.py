@@ -1,7 +1,7 @@
 """Command `segment`: the masks of a whole video from one or more given ones. It stands outside the pipeline."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,7 @@ from oneshot_vos import shipped
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import held, sha256_of
 from oneshot_vos.inference.given import GivenMasks, find_given
-from oneshot_vos.inference.walk import Route, Walk, plan_both_ways, plan_route
+from oneshot_vos.inference.walk import Route, Segmented, Walk, plan_both_ways, plan_route
 from oneshot_vos.inference_settings import InferenceSettings, settings_of
 from oneshot_vos.interrupts import stop_requests
 from oneshot_vos.networks import NETWORKS
@@ -193,6 +193,13 @@ class Segmenter:
     def routes(self, source: FrameSource, given: GivenMasks, options: Options) -> list[Route]:
         """The ways through a video on which its masks are made."""
         return plan_both_ways(len(source.names), given, self._settings(source, options), self._network)
+
+    def frames(self, source: FrameSource, given: GivenMasks, options: Options) -> Generator[Segmented]:
+        """All frames as they are segmented, forwards, then backwards; nothing is written."""
+        for route in self.routes(source, given, options):
+            for frame in self.walk(source, given, route, options).frames():
+                given.put_over(frame.frame, frame.ids)
+                yield frame
 
     def walk(self, source: FrameSource, given: GivenMasks, route: Route | range, options: Options) -> Walk:
         """A walk on a route, or through all frames of a range; it hands out probabilities if `options` need them."""
