@@ -155,7 +155,9 @@ def refused_partitions(wanted: Iterable[tuple[str | None, int]]) -> str:
         return f"SLURM has no partition {', '.join(missing)}; expected one of {others}. Edit slurm_partition {edit}"
     for name, minutes in wanted:
         if name and minutes > known[name]:
-            return f"partition {name} of SLURM: a job of {minutes} minutes; expected at most {known[name]}. Edit runtime {edit}"
+            return (
+                f"SLURM's partition {name}: a job of {minutes} min; expected at most {known[name]}. Edit runtime {edit}"
+            )
     return ""
 
 

@@ -92,7 +92,7 @@ def test_partitions_that_are_there_are_taken(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "sinfo").chmod(0o755)
     assert refused_partitions([("gpu", 9999), (None, 60), ("cpu", 1470)]) == ""
     assert "has no partition fast; expected one of cpu, gpu" in refused_partitions([("gpu", 60), ("fast", 60)])
-    assert "cpu of SLURM: a job of 1471 minutes; expected at most 1470. Edit runtime" in refused_partitions(
+    assert "partition cpu: a job of 1471 min; expected at most 1470. Edit runtime" in refused_partitions(
         [("cpu", 1471)]
     )
 
