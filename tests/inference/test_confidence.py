@@ -81,19 +81,22 @@ def test_no_look_is_shown_the_given_mask_that_it_goes_to(make: Callable) -> None
     assert (range(25, 11, -1), {25: (1,)}) in video.walks  # between two given masks one look, from the later one
 
 
-def test_what_follows_another_object_is_doubted_from_there_on(make: Callable) -> None:
+@pytest.mark.parametrize("at", [5, 20, 27, 39])
+def test_what_follows_another_object_is_doubted_from_there_on(make: Callable, at: int) -> None:
     truth = discs(objects=2)
-    masks = {t: np.where(truth[t] == 1 + (t >= 20), 1, 0).astype(np.int32) for t in truth}
+    masks = {t: np.where(truth[t] == 1 + (t >= at), 1, 0).astype(np.int32) for t in truth}
     rows = make(masks, {0: (1,)}, truth).rows()
-    assert min(rows[t, 1].confidence for t in range(11)) > 0.95
-    assert max(rows[t, 1].confidence for t in range(20, FRAMES)) < 0.1
+    confidence = [rows[t, 1].confidence for t in range(FRAMES)]
+    assert max(confidence[at:]) < 0.1
+    assert confidence[: at // 2] == sorted(confidence[: at // 2], reverse=True)
+    assert confidence[at // 2] > 0.6
 
 
 def test_backwards_from_a_mask_in_the_end_likewise(make: Callable) -> None:
     truth = discs(objects=2)
     masks = {t: np.where(truth[t] == 1 + (t < 20), 1, 0).astype(np.int32) for t in truth}
     rows = make(masks, {39: (1,)}, truth).rows()
-    assert min(rows[t, 1].confidence for t in range(30, FRAMES)) > 0.95
+    assert min(rows[t, 1].confidence for t in range(30, FRAMES)) > 0.6
     assert max(rows[t, 1].confidence for t in range(20)) < 0.1
 
 
@@ -102,10 +105,11 @@ def test_an_object_that_is_lost_is_doubted_and_the_others_are_not(make: Callable
     masks = {t: np.where((truth[t] == 2) & (t >= 15), 0, truth[t]) for t in truth}
     rows = make(masks, {0: (1, 2)}, truth).rows()
     assert rows[39, 1].confidence == pytest.approx(1)
-    assert rows[39, 2].confidence == pytest.approx(0.5)
+    assert rows[39, 2].confidence == pytest.approx(0.25)
     assert rows[39, 2].agreement is None
     assert rows[39, 2].entropy is None
-    assert rows[39, WHOLE].confidence == pytest.approx(0.75)
+    assert rows[39, WHOLE].confidence == pytest.approx((1 + 0.25) / 2)
+    assert max(rows[t, 2].confidence for t in range(15, FRAMES)) <= 0.25
 
 
 def test_remains_of_an_object_do_not_vouch_for_it(make: Callable) -> None:
@@ -131,7 +135,8 @@ def test_a_mistake_between_two_given_masks_is_found(make: Callable) -> None:
     rows = make(masks, {0: (1,), 30: (1,)}, truth).rows()
     assert rows[30, 1].confidence == 1
     assert rows[5, 1].confidence > 0.8
-    assert max(rows[t, 1].confidence for t in range(20, 30)) < 0.4
+    assert max(rows[t, 1].confidence for t in range(20, 30)) < 0.6
+    assert rows[28, 1].confidence < 0.3
     assert rows[35, 1].confidence == pytest.approx(1)
 
 
@@ -163,7 +168,7 @@ def test_entropy_is_none_for_certainty_and_high_for_none() -> None:
     ids = disc_ids(0)
     sure = torch.from_numpy(np.stack([ids == 0, ids == 1]).astype(np.float32))
     assert uncertainty(sure, ids, (1,)) == [pytest.approx(0, abs=1e-4)]
-    assert uncertainty(torch.full((2, *ids.shape), 0.5), ids, (1,)) == [pytest.approx(1)]
+    assert uncertainty(torch.full((2, *ids.shape), 0.5), ids, (1,)) == [pytest.approx(2 / 3)]
     doubtful = uncertainty((sure + 0.1) / 1.2, ids, (1,))[0]
     assert doubtful is not None
     assert 0.1 < doubtful < 1
