@@ -115,7 +115,7 @@ def main() -> None:
         if arguments.videos is None or video.name in arguments.videos
     }
     signals = {signal: judge(tables, signal) for signal in SIGNALS}
-    sequences = {
+    sequences: dict[str, dict[str, float | int | None]] = {
         name: {key: rounded(float(np.nanmean(table[key]))) for key in ("J", "confidence")}
         | {"spearman": rounded(spearman(table["confidence"], table["J"]))}
         for name, table in tables.items()
