@@ -96,12 +96,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks/active.json"))
     arguments = parser.parse_args()
     stride, work = arguments.stride, arguments.work
-    chosen = [
-        video for video in read_davis(arguments.data) if arguments.videos is None or video.name in arguments.videos
-    ]
     videos = [
         video
-        for video in chosen
+        for video in read_davis(arguments.data)
+        if arguments.videos is None or video.name in arguments.videos
         if set(frames_of(video, stride)) <= set(video.masks) and object_ids(read_mask(video.masks[video.stem(0)]))
     ]
     plain = segment.Options(overlay=False, overwrite=True, short_side=arguments.short_side)
@@ -126,9 +124,8 @@ def main() -> None:
     randoms = [value for name, value in mean.items() if name.startswith("random")]
     table = [(name, *row.values()) for name, row in [*rows.items(), ("all", mean)]]
     print(tabulate(table, ["video", *mean], floatfmt=".3f"))
-    print(
-        f"asked for {mean[ASKED]:.4f}, at random {np.mean(randoms):.4f} ({', '.join(f'{value:.4f}' for value in randoms)})"
-    )
+    low, high = min(randoms), max(randoms)
+    print(f"asked for {mean[ASKED]:.4f}, at random {np.mean(randoms):.4f} ({low:.4f} to {high:.4f})")
     setting = {"data": arguments.data.name, "stride": stride, "short_side": arguments.short_side}
     machine = {"machine": platform.machine(), "torch": torch.__version__}
     masks = {"total": arguments.total, "chosen": choices}

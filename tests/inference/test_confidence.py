@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.stages.clips import ids as disc_ids
 
-from oneshot_vos.inference.confidence import WHOLE, Row, measure_confidence, plan_looks, uncertainty
+from oneshot_vos.inference.confidence import WHOLE, Row, doubts_of, measure_confidence, plan_looks
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.walk import Segmented
 from oneshot_vos.videos.masks import object_ids, read_mask, write_mask
@@ -45,8 +45,8 @@ class Video:
 
     def rows(self, entropy: float = 0.0) -> dict[tuple[int, int], Row]:
         shown = np.array([[number in object_ids(mask) for number in self.given.ids] for mask in self.masks.values()])
-        values = np.where(shown, entropy, np.nan)
-        rows = measure_confidence(len(self.masks), self.given, self.path, self.walk, values)
+        doubts = np.where(shown[..., None], [entropy, 1 - entropy], np.nan)
+        rows = measure_confidence(len(self.masks), self.given, self.path, self.walk, doubts)
         assert [row.frame for row in rows] == sorted(row.frame for row in rows)
         assert all(0 <= row.confidence <= 1 for row in rows)
         return {(row.frame, row.object): row for row in rows}
@@ -164,12 +164,16 @@ def test_looks_go_from_every_frame_to_a_given_one_without_gaps(length: int) -> N
         assert sum(len(look.order) - 1 for look in looks) == length - 1
 
 
-def test_entropy_is_none_for_certainty_and_high_for_none() -> None:
+def test_what_the_network_says_of_its_masks() -> None:
     ids = disc_ids(0)
     sure = torch.from_numpy(np.stack([ids == 0, ids == 1]).astype(np.float32))
-    assert uncertainty(sure, ids, (1,)) == [pytest.approx(0, abs=1e-4)]
-    assert uncertainty(torch.full((2, *ids.shape), 0.5), ids, (1,)) == [pytest.approx(2 / 3)]
-    doubtful = uncertainty((sure + 0.1) / 1.2, ids, (1,))[0]
-    assert doubtful is not None
-    assert 0.1 < doubtful < 1
-    assert uncertainty(torch.cat([sure, sure[:1]]), ids, (1, 2))[1] is None
+    assert doubts_of(sure, ids, (1,)) == [(0, 1)]
+    assert doubts_of(torch.cat([sure, sure[:1]]), ids, (1, 2))[1] is None
+    area, rest = np.count_nonzero(ids), np.count_nonzero(ids == 0)
+    (doubt,) = doubts_of(torch.full((2, *ids.shape), 0.5), ids, (1,))
+    assert doubt == pytest.approx((2 / 3, 0.5 * area / (area + 0.5 * rest)))  # a bit per pixel, half of them expected
+    (less,) = doubts_of((sure + 0.001) / 1.002, ids, (1,))
+    assert doubt is not None
+    assert less is not None
+    assert 0 < less.entropy < doubt.entropy
+    assert 1 > less.expected > doubt.expected

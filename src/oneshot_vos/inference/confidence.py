@@ -30,7 +30,6 @@ WHOLE = 0  # the number that stands for all objects of a frame together
 _COLLAPSED = 0.1  # of its largest area in a look: an object below it has left, or was lost
 _LEFT = 0.25  # trust in a mask that is empty or collapsed: more objects are lost than leave
 _POWER = 0.25  # of the reconstruction in the confidence
-_LEAST = 1e-7  # pixels
 
 Values = NDArray[np.float64]
 Walk = Callable[[GivenMasks, range], Iterable[Segmented]]
@@ -56,6 +55,17 @@ class Row(NamedTuple):
     reconstruction: float | None
     entropy: float | None
     confidence: float
+
+
+class Doubt(NamedTuple):
+    """What the probabilities of a mask say of it; see `Row` for the entropy.
+
+    expected: the IoU to be expected if each pixel is right as often as its probability says, 0 to 1: the sum of the
+        probability inside the mask over the area of the mask and the sum outside.
+    """
+
+    entropy: float
+    expected: float
 
 
 class Look(NamedTuple):
@@ -88,17 +98,19 @@ def _open_looks(near: int, far: int, reach: int) -> list[Look]:
     return [Look(start, stop) for stop, start in pairwise(ends)]
 
 
-def uncertainty(probabilities: Tensor, ids: NDArray[np.int32], objects: Sequence[int]) -> list[float | None]:
-    """The entropy of each object, as `Row` has it; None for one without a pixel.
+def doubts_of(probabilities: Tensor, ids: NDArray[np.int32], objects: Sequence[int]) -> list[Doubt | None]:
+    """What the network itself says of a mask, for each object; None for one without a pixel.
 
     probabilities: [K + 1, H, W], background first, as a walk hands them out. ids: [H, W]. objects: the K ids.
     """
-    shares = []
-    for chance in probabilities[1:]:  # one at a time: they are of the size of the frame
-        bits = (torch.special.entr(chance) + torch.special.entr(1 - chance)).sum().item() / math.log(2)
-        shares.append(bits / max(bits + chance.sum().item(), _LEAST))
-    shown = np.isin(objects, ids)
-    return [share if there else None for share, there in zip(shares, shown, strict=True)]
+    doubts: list[Doubt | None] = []
+    for number, chance in zip(objects, probabilities[1:], strict=True):  # one at a time: of the size of the frame
+        mask = torch.from_numpy(ids == number).to(chance.device)
+        pixels, area = int(mask.sum()), float(chance.sum())
+        bits = float((torch.special.entr(chance) + torch.special.entr(1 - chance)).sum()) / math.log(2)
+        hit = float(chance[mask].sum())
+        doubts.append(Doubt(bits / (bits + area), hit / (pixels + area - hit)) if pixels else None)
+    return doubts
 
 
 def measure_confidence(
@@ -106,18 +118,18 @@ def measure_confidence(
     given: GivenMasks,
     mask: Callable[[int], Path],
     walk: Walk,
-    entropy: Values,
+    doubts: Values,
 ) -> list[Row]:
     """Rows of all frames in time order: of each object from where it is first given on (see `Walk`), then of all.
 
     length: of the video. given: the masks that its masks were made from. mask: where the mask of a frame is, ids as
-    `GivenMasks` knows them. walk: walks through frames from masks of some of them. entropy: [length, K] of each object
-    of `given`, as `uncertainty` tells it, NaN where it does not.
+    `GivenMasks` knows them. walk: walks through frames from masks of some of them. doubts: [length, K, 2], what
+    `doubts_of` tells of each object of `given`, NaN where it tells nothing.
     """
     measured = _Measured(length, given, mask)
     for look in plan_looks(length, list(given.files)):
         measured.take(look, walk)
-    return measured.rows(entropy)
+    return measured.rows(doubts)
 
 
 class _Measured:
@@ -150,10 +162,11 @@ class _Measured:
         disputed = 1 - (1 - told) * share  # by a mask that is given at the start, the more the nearer it is
         self._trust[order[:-1]] = near * np.where(self._labelled[look.start], disputed, kept)
 
-    def rows(self, entropy: Values) -> list[Row]:
-        """All that is known, with the entropy [frames, K] of the masks."""
+    def rows(self, doubts: Values) -> list[Row]:
+        """All that is known, with the doubts [frames, K, 2] of the masks."""
+        entropy, expected = np.moveaxis(doubts, 2, 0)
         back = np.where(self._labelled, self._agreement, self._trust)
-        sure = np.where(self._labelled, 1.0, combine(self._trust, entropy))
+        sure = np.where(self._labelled, 1.0, combine(self._trust, expected))
         rows = []
         for t, exists in enumerate(self._exists):
             values = np.stack([self._agreement[t], back[t], entropy[t], sure[t]])[:, exists]
@@ -196,13 +209,13 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-def combine(reconstruction: Values, entropy: Values) -> Values:
-    """The confidence, 0 to 1: reconstruction^(1/4) (1 - entropy); the reconstruction where an object is not shown.
+def combine(reconstruction: Values, expected: Values) -> Values:
+    """The confidence, 0 to 1: reconstruction^(1/4) times the expected IoU, which is NaN where an object is not shown.
 
-    Chosen on 28 clips of training sets (docs/confidence.md), by rank correlation with true J and by how well J below
-    0.5 is told from above. The entropy tells most; the reconstruction knows of objects that were lost with no doubt.
+    There it is the reconstruction alone. Chosen on 25 training clips (docs/confidence.md) for how closely it follows
+    the true J. The expected IoU tells most; the reconstruction knows of objects that were lost without any doubt.
     """
-    return np.where(np.isnan(entropy), reconstruction, reconstruction**_POWER * (1 - entropy))
+    return np.where(np.isnan(expected), reconstruction, reconstruction**_POWER * expected)
 
 
 def iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:

@@ -23,7 +23,7 @@ from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import architecture
 from oneshot_vos.reporting.overlay_video import write_overlay
 from oneshot_vos.sets.davis import read_davis
-from oneshot_vos.stages.confidence import EntropyNotes, write_confidence, write_next
+from oneshot_vos.stages.confidence import Notes, write_confidence, write_next
 from oneshot_vos.stages.segment_files import MASKS, OVERLAY, Output, Say, content_of, find_masks, given_as, name_of
 from oneshot_vos.stages.segment_formats import log_absences, write_format
 from oneshot_vos.videos.frames import FrameSource, open_frames
@@ -192,7 +192,7 @@ class Segmenter:
         )
 
     def _walk(self, source: FrameSource, given: GivenMasks, options: Options, folder: Output) -> None:
-        notes = EntropyNotes(folder.path, source, given) if options.confidence else None
+        notes = Notes(folder.path, source, given) if options.confidence else None
         with tqdm(total=len(source.names), desc=source.path.name, unit="frame") as bar, stop_requests() as stop:
             for route in self.routes(source, given, options):
                 done = folder.state / f"{route.name}.done"
