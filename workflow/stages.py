@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -203,4 +203,9 @@ def lookup(scope: Any, place: str) -> Any:
 
 def read_yaml(path: Path) -> Any:
     """What a YAML file holds."""
-    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    return _parsed(path.read_text(encoding="utf-8"))
+
+
+@cache  # every job asks for the same few files, and parsing one takes a tenth of a second
+def _parsed(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)

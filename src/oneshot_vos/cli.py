@@ -49,6 +49,13 @@ def _messages_printed() -> Iterator[None]:
 class _Commands(GroupedHelp):
     """Ends every command in an orderly way: 0 done, 2 something for the user to mend, 130 interrupted."""
 
+    def get_help_option(self, ctx: Any) -> Any:
+        """With a default: for a value of None, typer would import pydantic, half of the time that help takes."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.default = False
+        return option
+
     def invoke(self, ctx: Any) -> Any:
         try:
             with _messages_printed():

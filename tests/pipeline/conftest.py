@@ -5,11 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.fork_server import programs
 
 PARTS = [
     *("src", "workflow", "config", "dvc.yaml", "params.yaml", "server_scores.yaml", "pyproject.toml"),
@@ -64,8 +65,15 @@ class Project:
         return "".join(f"\n--- {log.name}\n{log.read_text(encoding='utf-8')[-2000:]}" for log in logs)
 
 
+@pytest.fixture(scope="session")
+def quick_programs() -> Iterator[Path]:
+    """The folder of programs that start at once; see fork_server.py."""
+    with programs() as folder:
+        yield folder
+
+
 @pytest.fixture
-def make_project(tmp_path: Path, repository: Path) -> Callable[[str], Project]:
+def make_project(tmp_path: Path, repository: Path, quick_programs: Path) -> Callable[[str], Project]:
     """Makes a fresh checkout of the pipeline under the given name."""
 
     def make(name: str) -> Project:
@@ -79,7 +87,7 @@ def make_project(tmp_path: Path, repository: Path) -> Callable[[str], Project]:
                 shutil.copy2(source, target)
         environment = {
             **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join(map(str, (quick_programs, Path(sys.executable).parent, os.environ["PATH"]))),
             "PYTHONPATH": str(root / "src"),
             "DVC_NO_ANALYTICS": "1",
             "DVC_SITE_CACHE_DIR": str(tmp_path / "dvc-site"),
@@ -87,8 +95,7 @@ def make_project(tmp_path: Path, repository: Path) -> Callable[[str], Project]:
             "OMP_NUM_THREADS": "1",
             "COLUMNS": "200",
         }
-        project = Project(root, environment)
-        project.run("dvc", "config", "--local", "core.no_scm", "true")
-        return project
+        (root / ".dvc/config.local").write_text("[core]\n    no_scm = true\n", encoding="utf-8")
+        return Project(root, environment)
 
     return make
