@@ -217,16 +217,16 @@ def two_shot(document: dict[str, Any]) -> None:
         (put("profiles.mini.data.evaluate", ["mini-vall"]), "'mini-vall' is not among sets; did you mean 'mini-val'?"),
         (
             put("profiles.mini.data.evaluate", ["mini-static"]),
-            "'mini-static' is of kind 'pairs', not 'davis' or 'youtube'",
+            "'mini-static' is of kind 'pairs', not 'davis' or 'server' or 'youtube'",
         ),
         (put("profiles.mini.data.evaluate", []), "data.evaluate: "),
         (
             put("profiles.mini.data.sets.mini-val.kind", "davids"),
-            "data.sets.mini-val.kind: must be 'davis', 'pairs' or 'youtube'",
+            "data.sets.mini-val.kind: must be 'davis', 'pairs', 'server' or 'youtube'",
         ),
         (
             put("profiles.mini.data.sets.mini-val", {"path": "."}),
-            "mini-val.kind: must be 'davis', 'pairs' or 'youtube'",
+            "mini-val.kind: must be 'davis', 'pairs', 'server' or 'youtube'",
         ),
         (put("profiles.paper.data.sets.youtube18-train.split", "test"), "data.sets.youtube18-train.split: "),
         (put("profiles.paper.data.sets.youtube18-train.videos", ["a"]), "youtube18-train.videos: unknown key"),

@@ -128,8 +128,6 @@ BESIDE_THE_PIPELINE = {
     "inference/confidence.py",
     "inference/ranking.py",
     "inference/tracker.py",
-    "reporting/overlay_video.py",
-    "reporting/previews.py",
     "reporting/page/own.py",
     "reporting/page/own_files.py",
     "sets/coco.py",
