@@ -63,7 +63,7 @@ class LogHandler(LogHandlerBase):
         event, facts = getattr(record, "event", None), record.__dict__
         if event == LogEvent.RUN_INFO:
             self._total = facts["stats"].get("total", 0) - facts["stats"].get("all", 0)  # `all` makes nothing
-            self._print(f"{self._total} jobs to do")
+            self._print(f"{self._total} job{'s' * (self._total != 1)} to do")
         elif event == LogEvent.JOB_INFO:
             log = next(iter(facts["log"]), None)
             item = (facts["wildcards"] or {}).get("item", "")
