@@ -94,6 +94,13 @@ def test_all_of_a_failure_is_shown_and_warnings_too(handler: Any, printed: io.St
     assert text[304:] == ["    error: no room", "disk is slow", "WorkflowError: at least one job did not complete"]
 
 
+def test_of_a_log_without_end_the_end_is_shown(plugin: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("\n".join(str(number) for number in range(2000)))
+    shown = plugin.lines_of(tmp_path / "a.log")
+    assert (shown[0], shown[1], shown[-1], len(shown)) == ("… 1500 lines before", "1500", "1999", 501)
+    assert plugin.lines_of(tmp_path / "none.log") == ["(no such file)"]
+
+
 def test_what_runs_is_told_with_the_time_left(plugin: Any, tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     job = plugin.Job("train", "stcn-full", log, 100.0)

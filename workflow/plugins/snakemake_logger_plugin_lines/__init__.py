@@ -1,6 +1,6 @@
 """A logger of Snakemake for people: a line per finished job with its outcome, and what runs now.
 
-What a stage found is the last line of its log, and so is how far it is. Of a job that fails the whole log is shown.
+What a stage found is the last line of its log, and so is how far it is. Of a job that fails the log is shown.
 """
 
 import re
@@ -19,6 +19,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 EVERY_ON_A_TERMINAL, EVERY_IN_A_FILE = 1.0, 60.0  # seconds between two words on what runs
 _BAR = re.compile(r"(\d+)%\|.*?\[(\S+?)<(\S+?),")  # of tqdm: percent, time passed, time left
+MOST_LINES = 500  # of a failed job's log; a training of days writes ten thousand
 _TAIL = 8192  # bytes in which the last line of a log is looked for
 
 
@@ -63,7 +64,7 @@ class LogHandler(LogHandlerBase):
         event, facts = getattr(record, "event", None), record.__dict__
         if event == LogEvent.RUN_INFO:
             self._total = facts["stats"].get("total", 0) - facts["stats"].get("all", 0)  # `all` makes nothing
-            self._print(f"{self._total} jobs to do")
+            self._print(f"{self._total} job{'s' * (self._total != 1)} to do")
         elif event == LogEvent.JOB_INFO:
             log = next(iter(facts["log"]), None)
             item = (facts["wildcards"] or {}).get("item", "")
@@ -149,11 +150,13 @@ def last_lines(log: Path | None) -> list[str]:
 
 
 def lines_of(log: Path) -> list[str]:
-    """All of a log, of bars the last state."""
+    """All of a log, of bars the last state; of a very long one the end."""
     if not log.is_file():
         return ["(no such file)"]
     text = log.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")  # a carriage return stays one
-    return [line.rstrip("\r").rpartition("\r")[2] for line in text.rstrip("\n").split("\n")]
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.rstrip("\n").split("\n")]
+    left_out = len(lines) - MOST_LINES
+    return lines if left_out <= 0 else [f"… {left_out} lines before", *lines[left_out:]]
 
 
 def clock(seconds: float) -> str:
