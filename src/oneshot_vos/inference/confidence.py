@@ -212,7 +212,7 @@ def _known(value: float) -> float | None:
 def combine(reconstruction: Values, expected: Values) -> Values:
     """The confidence, 0 to 1: reconstruction^(1/4) times the expected IoU, which is NaN where an object is not shown.
 
-    There it is the reconstruction alone. Chosen on 25 training clips (docs/confidence.md) for how closely it follows
+    There it is the reconstruction alone. Chosen on 17 training clips (docs/confidence.md) for how closely it follows
     the true J. The expected IoU tells most; the reconstruction knows of objects that were lost without any doubt.
     """
     return np.where(np.isnan(expected), reconstruction, reconstruction**_POWER * expected)
