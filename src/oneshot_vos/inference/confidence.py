@@ -104,7 +104,8 @@ def doubts_of(probabilities: Tensor, ids: NDArray[np.int32], objects: Sequence[i
     probabilities: [K + 1, H, W], background first, as a walk hands them out. ids: [H, W]. objects: the K ids.
     """
     doubts: list[Doubt | None] = []
-    for number, chance in zip(objects, probabilities[1:], strict=True):  # one at a time: of the size of the frame
+    for number, channel in zip(objects, probabilities[1:], strict=True):  # one at a time: of the size of the frame
+        chance = channel.clamp(0, 1)  # resizing can leave a rounding error above 1
         mask = torch.from_numpy(ids == number).to(chance.device)
         pixels, area = int(mask.sum()), float(chance.sum())
         bits = float((torch.special.entr(chance) + torch.special.entr(1 - chance)).sum()) / math.log(2)
