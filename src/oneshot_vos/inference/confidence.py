@@ -104,7 +104,8 @@ def doubts_of(probabilities: Tensor, ids: NDArray[np.int32], objects: Sequence[i
     probabilities: [K + 1, H, W], background first, as a walk hands them out. ids: [H, W]. objects: the K ids.
     """
     doubts: list[Doubt | None] = []
-    for number, chance in zip(objects, probabilities[1:], strict=True):  # one at a time: of the size of the frame
+    for number, channel in zip(objects, probabilities[1:], strict=True):  # one at a time: of the size of the frame
+        chance = channel.clamp(0, 1)  # resizing can leave a rounding error above 1
         mask = torch.from_numpy(ids == number).to(chance.device)
         pixels, area = int(mask.sum()), float(chance.sum())
         bits = float((torch.special.entr(chance) + torch.special.entr(1 - chance)).sum()) / math.log(2)
@@ -212,7 +213,7 @@ def _known(value: float) -> float | None:
 def combine(reconstruction: Values, expected: Values) -> Values:
     """The confidence, 0 to 1: reconstruction^(1/4) times the expected IoU, which is NaN where an object is not shown.
 
-    There it is the reconstruction alone. Chosen on 25 training clips (docs/confidence.md) for how closely it follows
+    There it is the reconstruction alone. Chosen on 17 training clips (docs/confidence.md) for how closely it follows
     the true J. The expected IoU tells most; the reconstruction knows of objects that were lost without any doubt.
     """
     return np.where(np.isnan(expected), reconstruction, reconstruction**_POWER * expected)
