@@ -292,6 +292,12 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
         StateFolder(tmp_path, {"key": "k"}).load()
 
 
+def test_an_empty_checkpoint_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "checkpoint.pt").touch()
+    assert StateFolder(tmp_path, {"key": "k"}).load() is None
+    assert "checkpoint.pt: empty, as after a power cut; training starts from the beginning" in caplog.text
+
+
 def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[Any, ...]:

@@ -64,8 +64,14 @@ class StateFolder:
             _write_archive(content, temporary)
 
     def load(self) -> Progress | None:
-        """The last checkpoint; None when there is none, or when it belongs to other parameters or inputs."""
+        """The last checkpoint; None when there is none, or when it belongs to other parameters or inputs.
+
+        An empty file is none: that is what a power cut may leave of one.
+        """
         if not self._checkpoint.exists():
+            return None
+        if not self._checkpoint.stat().st_size:
+            _log.warning("%s: empty, as after a power cut; training starts from the beginning", self._checkpoint)
             return None
         try:
             stored = read_tensors(self._checkpoint)
