@@ -136,5 +136,6 @@ def _write_archive(content: dict[str, Any], path: Path) -> None:
             torch.save(content, stream)
             stream.flush()
         except RuntimeError as error:
-            # torch's zip writer reports a failed write as RuntimeError; the cause, if any, is the OSError it met
-            raise error.__cause__ if isinstance(error.__cause__, OSError) else OSError(str(error)) from error
+            # torch's zip writer reports a failed write as RuntimeError, on the way out of the OSError that it met.
+            met = error.__cause__ or error.__context__
+            raise met if isinstance(met, OSError) else OSError(str(error)) from error
