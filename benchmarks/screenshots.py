@@ -4,9 +4,10 @@
     python benchmarks/screenshots.py FOLDER/report/index.html --name videos --at ".card"
 
 Writes `<out>/<name>-wide.png` and `<name>-narrow.png` of the part of the page that begins at `--at`, a CSS selector.
-The images of docs/pages.md are of the profile mini after `make repro`, and of the first 25 frames of three sequences of
-DAVIS, with their first masks alone: `oneshot-vos segment-all CLIPS --out FOLDER --confidence`, `oneshot-vos suggest
-FOLDER`, `oneshot-vos report-videos FOLDER`. Needs Chromium and Playwright.
+The images of docs/pages.md are of the profile mini after `make repro`, and of every second of the first 24 frames of
+three sequences of DAVIS (dog, drift-chicane, parkour), with their first masks alone: `oneshot-vos segment-all CLIPS
+--out FOLDER --short-side 240 --confidence`, `oneshot-vos suggest FOLDER`, `oneshot-vos report-videos FOLDER`. Needs
+Chromium and Playwright.
 """
 
 import argparse
