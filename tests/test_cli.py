@@ -148,7 +148,7 @@ def test_every_command_stands_under_one_heading() -> None:
     assert sorted(listed) == sorted(group.commands)
     assert set(STAGES) <= set(headings["Pipeline"])
     # A new command: give it a place in GROUPS, or say here that few people look for it.
-    assert set(headings[MORE]) <= {"resize-youtube", "check-params", "check-server-zip", "cross-check"}
+    assert set(headings[MORE]) <= {"resize-youtube", "check-params", "check-server-zip", "cross-check", "pack"}
     text = CliRunner().invoke(app, ["-h"]).output
     places = [text.index(f"\n{heading}:\n") for heading in headings]
     assert places == sorted(places)

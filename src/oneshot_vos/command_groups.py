@@ -11,7 +11,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("report-videos", "score", "compare", "export", "fetch"),
     ),
     "Pipeline": (
-        *("data", "labels", "init", "start", "pretrain", "train", "infer", "probe", "baseline", "evaluate"),
+        *("data", "labels", "init", "start", "pseudo", "pretrain", "train", "infer", "probe", "baseline", "evaluate"),
         *("tables", "figures", "report"),
     ),
 }

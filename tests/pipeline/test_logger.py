@@ -52,7 +52,7 @@ def begin(handler: Any, number: int, rule: str, item: str | None, log: Path) -> 
 
 def test_a_finished_job_is_one_line_with_what_it_found(handler: Any, printed: io.StringIO, tmp_path: Path) -> None:
     (tmp_path / "a.log").write_text(f"warning: x\n{BAR}\nstcn-full: val J&F 88.4, J 85.9, F 91.0\n\r{BAR}")
-    tell(handler, LogEvent.RUN_INFO, stats={"train": 11, "total": 12})
+    tell(handler, LogEvent.RUN_INFO, stats={"train": 11, "all": 1, "total": 12})
     begin(handler, 3, "evaluate", "stcn-full", tmp_path / "a.log")
     tell(handler, LogEvent.SHELLCMD, shellcmd="oneshot-vos …")
     tell(handler, LogEvent.JOB_FINISHED, 82.0, job_id=3)
@@ -92,6 +92,13 @@ def test_all_of_a_failure_is_shown_and_warnings_too(handler: Any, printed: io.St
     assert "90%" in text[303]
     assert "83%" not in text[303]
     assert text[304:] == ["    error: no room", "disk is slow", "WorkflowError: at least one job did not complete"]
+
+
+def test_of_a_log_without_end_the_end_is_shown(plugin: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("\n".join(str(number) for number in range(2000)))
+    shown = plugin.lines_of(tmp_path / "a.log")
+    assert (shown[0], shown[1], shown[-1], len(shown)) == ("… 1500 lines before", "1500", "1999", 501)
+    assert plugin.lines_of(tmp_path / "none.log") == ["(no such file)"]
 
 
 def test_what_runs_is_told_with_the_time_left(plugin: Any, tmp_path: Path) -> None:

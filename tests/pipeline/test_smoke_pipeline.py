@@ -25,8 +25,8 @@ def stages_run(output: str) -> set[str]:
 
 
 def rules_run(output: str) -> set[str]:
-    """Rules that Snakemake ran; the one of the target, which makes nothing, does not count."""
-    return set(re.findall(r"^(?:local)?rule ([a-z_]+):", output, re.MULTILINE)) - {"all"}
+    """Rules of the jobs that `make repro` says it has finished."""
+    return set(re.findall(r"^\[ *\d+/\d+\] ([a-z_]+)", output, re.MULTILINE))
 
 
 def make_repro(project: Any, *options: str) -> str:

@@ -53,7 +53,7 @@ def main(options: list[str]) -> None:
         run("snakemake", *done, "--touch", "--cores", "1", "--quiet", "rules", "progress", "reason", "host")
     if stale:
         run("snakemake", *logger(options), *options, *(["--forcerun", *again] if again else []))
-        run("dvc", "commit", "--quiet", "--force", "--no-relink")  # a new link would be a new time
+        run("dvc", "commit", "--force", "--no-relink")  # a new link would be a new time
     BEGAN.unlink()
     if stale and take_stock()[0]:
         run("dvc", "repro")  # the last word: it runs any stage that is still missing

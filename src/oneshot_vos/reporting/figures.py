@@ -5,7 +5,9 @@ A run whose masks of the set are not there shows as `not run`; every figure is d
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pandas as pd
@@ -15,9 +17,8 @@ from PIL import Image
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.registry import suggest
-from oneshot_vos.reporting.canvas import Pixels, Row, grid
+from oneshot_vos.reporting.canvas import Colour, Pixels, Row, grid, spaced
 from oneshot_vos.reporting.overlay import draw_mask, draw_masks, fit_height, fit_ids, intersection_over_union
-from oneshot_vos.reporting.previews import spaced
 from oneshot_vos.reporting.results import EXPERIMENT, select
 from oneshot_vos.reporting.text import NOT_RUN
 from oneshot_vos.videos.images import read_frame
@@ -26,7 +27,9 @@ from oneshot_vos.videos.video import Video
 
 FIGURE6_VIDEOS = ("motocross-jump", "drift-chicane")  # the paper's
 FIGURE7_VIDEO = "drift-chicane"
-_HEIGHT = 136  # of a panel, in pixels
+_HEIGHT, _SCALE = 272, 2  # of a panel in pixels, and of texts: six panels are 6 inches wide at 300 dots per inch
+_GIVEN = "The first column shows the given mask."
+_IN_THE_CORNER = "In the corner: J of the frame in percent."
 _RED, _GREEN = (230, 20, 20), (0, 190, 0)
 
 Ids = NDArray[np.int32]
@@ -37,7 +40,8 @@ class Scenes:
     """What a figure is drawn from: a set of videos, and the folder with the masks of all runs, `<run>/<set>.zip`.
 
     videos: by name. chosen: names of those to show, None for the figure's own rule. frames: columns. archive_name: of
-    the masks, if not that of the set.
+    the masks, if not that of the set. judged: whether the videos' masks are the truth, and not only what is given to
+    networks, of some objects (YouTube-VOS).
     """
 
     set: str
@@ -46,6 +50,7 @@ class Scenes:
     chosen: tuple[str, ...] | None
     frames: int
     archive_name: str | None = None
+    judged: bool = True
 
     def choose(self, preferred: Sequence[str], otherwise: Sequence[str]) -> tuple[str, ...]:
         """The chosen videos; else those of `preferred` that the set has; else `otherwise`."""
@@ -64,30 +69,27 @@ class Scenes:
 
 
 def draw_figure4(scenes: Scenes, runs: pd.DataFrame, one_shot: Mapping[str, str], *, number: int = 4) -> Image.Image:
-    """Full supervision above one-shot training, the same frames, for each network; one video per network.
+    """The truth, then full supervision and one-shot training of every network, on the same frames of the same videos.
 
     Figure 5 is the same on YouTube-VOS, with another `number`. `one_shot` is the strategy per network that stands
-    for one-shot training. Videos: the chosen ones in turn, or spread evenly over the names of the set.
+    for one-shot training. Videos: the chosen ones, or the first and the last name of the set.
     """
-    networks = runs["network"].unique()
     names = sorted(scenes.videos)
-    spread = [names[index] for index in spaced(len(names), max(len(networks), 2))]
-    chosen = scenes.choose((), spread)
     rows = []
-    for index, network in enumerate(networks):
-        video = scenes.videos[chosen[index % len(chosen)]]
-        times = _spaced_times(video, scenes.frames)
-        for title, strategy in (("full", "full"), ("1-shot", one_shot[network])):
-            run = find_run(runs, network, strategy, "static")
-            label = (f"{network}, {title}", f"({strategy})" if title != strategy else "", video.name)
-            rows.append(_row(scenes, run, label, video, times))
+    for name in scenes.choose((), [names[index] for index in spaced(len(names), 2)]):
+        strip = _Strip(scenes, scenes.videos[name])
+        rows.append(strip.truth())
+        for network in runs["network"].unique():
+            for strategy in ("full", one_shot[network]):
+                run = find_run(runs, network, strategy, "static")
+                rows.append(strip.predicted(run, (network_name(network), strategy_name(strategy))))
     title = f"Figure {number}: full supervision and one-shot training, {scenes.set}"
-    return grid(title, rows, height=_HEIGHT, notes=["The first column shows the given mask."])
+    return grid(title, rows, height=_HEIGHT, notes=[f"{_GIVEN} {_IN_THE_CORNER}"], scale=_SCALE)
 
 
 def draw_nothing(title: str, reason: str) -> Image.Image:
     """A figure that a profile has no set for: its title and why there is nothing to see."""
-    return grid(title, [], height=_HEIGHT, notes=[reason])
+    return grid(title, [], height=_HEIGHT, notes=[reason], scale=_SCALE)
 
 
 def draw_figure6(scenes: Scenes, runs: pd.DataFrame, iteration: int | None = None) -> Image.Image:
@@ -96,29 +98,27 @@ def draw_figure6(scenes: Scenes, runs: pd.DataFrame, iteration: int | None = Non
     `iteration`: after which the masks were made, for the title; None: at the end.
     Videos: the chosen ones, else the paper's where the set has them, else the first two by name.
     """
-    chosen = scenes.choose(FIGURE6_VIDEOS, sorted(scenes.videos)[:2])[:2]
     trained = select(runs, comparable=False).sort_values("seed").drop_duplicates(EXPERIMENT).sort_index()
-    shown = list(zip(trained["run"], trained["network"] + ", " + trained["strategy"], strict=True))
+    shown = [(row["run"], network_name(row["network"]), row["strategy"]) for row in trained.to_dict("records")]
     rows = []
-    for run, title in shown or [(None, "empty")]:
-        for name in chosen:
-            video = scenes.videos[name]
-            label = (title, "reference", name)
-            rows.append(_row(scenes, run, label, video, _spaced_times(video, scenes.frames), merged=True))
-    notes = ["No mask is given, not even on the first frame; all objects count as one."]
+    for name in scenes.choose(FIGURE6_VIDEOS, sorted(scenes.videos)[:2])[:2]:
+        strip = _Strip(scenes, scenes.videos[name], merged=True)
+        rows.append(strip.truth())
+        for run, network, strategy in shown or [(None, "no run", "empty")]:
+            rows.append(strip.predicted(run, (network, strategy_name(strategy))))
     when = "" if iteration is None else f" for {iteration:,} iterations"
-    return grid(
-        f"Figure 6: trained with an empty reference mask{when}, {scenes.set}", rows, height=_HEIGHT, notes=notes
-    )
+    title = f"Figure 6: trained with an empty reference mask{when}, {scenes.set}"
+    notes = [f"No mask is given, not even on the first frame; all objects count as one. {_IN_THE_CORNER}"]
+    return grid(title, rows, height=_HEIGHT, notes=notes, scale=_SCALE)
 
 
 def draw_figure7(scenes: Scenes, runs: pd.DataFrame, network: str = "cutie") -> Image.Image:
-    """T-step from scratch: the truth in green, the prediction in red, one row per video.
+    """T-step from scratch: the truth in green, the prediction in red below it.
 
     Videos: the chosen ones, else drift-chicane if the set has it, else the one whose objects move most, that is, whose
     last labelled mask overlaps least with its first. Only frames with a true mask are shown. The numbers below
-    each say how much the prediction overlaps with the first mask, and how much with the truth: a network that copies
-    the first mask has a high first and a low second.
+    each say how much the prediction overlaps with the first mask, the one in the corner how much with the truth: a
+    network that copies the first mask has a high first and a low second.
     """
     run = find_run(runs, network, "t_step", "backbone")
     chosen = scenes.choose((FIGURE7_VIDEO,), ())
@@ -126,11 +126,29 @@ def draw_figure7(scenes: Scenes, runs: pd.DataFrame, network: str = "cutie") -> 
         chosen = (most_motion(list(scenes.videos.values())),)
     rows = []
     for name in chosen:
-        video = scenes.videos[name]
-        times = [video.labelled[index] for index in spaced(len(video.labelled), scenes.frames)]
-        rows.append(_truth_row(scenes, run, (f"{network}, t_step", "from scratch", name), video, times))
-    notes = ["Green: truth. Red: prediction. IoU of the prediction with the first mask / with the truth."]
-    return grid(f"Figure 7: T-step from scratch, {scenes.set}", rows, height=_HEIGHT, notes=notes)
+        strip = _Strip(scenes, scenes.videos[name], merged=True, only_labelled=True)
+        label = (network_name(network), strategy_name("t_step"), "from scratch")
+        rows += [strip.truth(), strip.predicted(run, label, against_first=True)]
+    notes = [f"Below: overlap (IoU) of the prediction with the first mask. {_IN_THE_CORNER} All objects count as one."]
+    title = f"Figure 7: T-step one-shot training from scratch, {scenes.set}"
+    return grid(title, rows, height=_HEIGHT, notes=notes, scale=_SCALE)
+
+
+def network_name(network: str) -> str:
+    """As papers write it."""
+    return {"stcn": "STCN", "xmem": "XMem", "cutie": "Cutie"}.get(network, network)
+
+
+def strategy_name(strategy: str) -> str:
+    """As a reader of the paper knows it; a variant keeps its own words."""
+    known = {
+        "full": "full supervision",
+        "one_step": "one-shot (1-step)",
+        "two_step": "one-shot (2-step)",
+        "t_step": "one-shot (T-step)",
+        "empty": "empty reference",
+    }
+    return known.get(strategy, strategy)
 
 
 def find_run(runs: pd.DataFrame, network: str, strategy: str, init: str) -> str | None:
@@ -152,50 +170,74 @@ def most_motion(videos: Sequence[Video]) -> str:
     return min(sorted(videos, key=lambda video: video.name), key=overlap).name
 
 
-def _spaced_times(video: Video, wanted: int) -> list[int]:
-    """Frames spread evenly from the one with the first mask to the last."""
-    start = video.first_mask
-    return [start + index for index in spaced(len(video) - start, wanted)]
+@dataclass(frozen=True)
+class _Strip:
+    """Frames of one video, from the one with the first mask to the last, with masks over them: rows of a figure.
 
+    merged: all objects are one, the true one green, predicted ones red. only_labelled: frames with a true mask.
+    """
 
-def _row(
-    scenes: Scenes,
-    run: str | None,
-    label: tuple[str, ...],
-    video: Video,
-    times: Sequence[int],
-    *,
-    merged: bool = False,
-) -> Row:
-    """One run's masks on one video, or `not run` for each of them."""
-    lines = tuple(line for line in label if line)
-    captions = tuple(f"frame {video.stem(t)}" for t in times)
-    archive = scenes.archive(run)
-    if archive is None:
-        return Row(lines, tuple(NOT_RUN for _ in times), captions)
-    panels = []
-    predicted = list(_predicted(archive, video, times))
-    objects = sorted({int(number) for _, ids in predicted for number in np.unique(ids)})
-    for frame, ids in predicted:
+    scenes: Scenes
+    video: Video
+    merged: bool = False
+    only_labelled: bool = False
+
+    @cached_property
+    def times(self) -> list[int]:
+        """The frames, evenly spaced."""
+        times = self.video.labelled if self.only_labelled else range(self.video.first_mask, len(self.video))
+        return [times[index] for index in spaced(len(times), self.scenes.frames)]
+
+    @cached_property
+    def objects(self) -> set[int]:
+        """The ids in the given masks, for colours that no prediction changes."""
+        masks = [_true_mask(self.video, t) for t in self.video.labelled]
+        return {int(number) for mask in masks for number in np.unique(mask) if number}
+
+    def truth(self) -> Row:
+        """The true masks of frames that have one; the video's name and the frames' stand beside and below."""
+        panels = []
+        for t in self.times:
+            frame, truth = read_frame(self.video.frames[t]), self._true(t)
+            panels.append(self._panel(frame, np.zeros(frame.shape[:2], np.int32) if truth is None else truth, _GREEN))
+        complete = self.scenes.judged and all(self.video.stem(t) in self.video.masks for t in self.times)
+        label = (self.video.name, "ground truth" if complete else "given masks")
+        return Row(label, tuple(panels), tuple(f"frame {self.video.stem(t)}" for t in self.times))
+
+    def predicted(self, run: str | None, label: tuple[str, ...], *, against_first: bool = False) -> Row:
+        """One run's masks, with J where there is truth, or `not run` for each of them.
+
+        against_first: say below how much they overlap with the first mask.
+        """
+        archive = self.scenes.archive(run)
+        if archive is None:
+            return Row(label, tuple(NOT_RUN for _ in self.times))
+        panels, corners, captions = [], [], []
+        for t, (frame, ids) in zip(self.times, _predicted(archive, self.video, self.times), strict=True):
+            panels.append(self._panel(frame, ids, _RED))
+            corners.append("given" if t == self.video.first_mask and not self.merged else self._j(ids, self._true(t)))
+            if against_first:
+                overlap = intersection_over_union(ids, _true_mask(self.video, self.times[0]))
+                captions.append(f"IoU with the first {overlap:.2f}")
+        return Row(label, tuple(panels), tuple(captions), tuple(corners))
+
+    def _true(self, t: int) -> Ids | None:
+        return _true_mask(self.video, t) if self.video.stem(t) in self.video.masks else None
+
+    def _panel(self, frame: Pixels, ids: Ids, colour: Colour) -> Pixels:
         picture, small = fit_height(frame, _HEIGHT), fit_ids(ids, _HEIGHT)
-        panels.append(draw_mask(picture, small, _RED) if merged else draw_masks(picture, small, objects, label=False))
-    return Row(lines, tuple(panels), captions)
+        if self.merged:
+            return draw_mask(picture, small, colour)
+        seen = {int(number) for number in np.unique(small) if number}
+        return draw_masks(picture, small, sorted(self.objects | seen), label=False)
 
-
-def _truth_row(scenes: Scenes, run: str | None, label: tuple[str, ...], video: Video, times: Sequence[int]) -> Row:
-    """Truth and prediction over the same frames, or `not run` for each of them."""
-    archive = scenes.archive(run)
-    if archive is None:
-        return Row(label, tuple(NOT_RUN for _ in times), tuple(f"frame {video.stem(t)}" for t in times))
-    first = _true_mask(video, times[0])
-    panels, captions = [], []
-    for t, (frame, ids) in zip(times, _predicted(archive, video, times), strict=True):
-        truth = _true_mask(video, t)
-        picture = draw_mask(fit_height(frame, _HEIGHT), fit_ids(truth, _HEIGHT), _GREEN)
-        panels.append(draw_mask(picture, fit_ids(ids, _HEIGHT), _RED))
-        overlaps = f"{intersection_over_union(ids, first):.2f} / {intersection_over_union(ids, truth):.2f}"
-        captions.append(f"{video.stem(t)}: {overlaps}")
-    return Row(label, tuple(panels), tuple(captions))
+    def _j(self, ids: Ids, truth: Ids | None) -> str:
+        """J of a frame in percent, the mean over the objects in its true mask; empty without one."""
+        if truth is None or not self.scenes.judged:
+            return ""
+        numbers = [] if self.merged else [int(number) for number in np.unique(truth) if number]
+        each = [intersection_over_union(ids == number, truth == number) for number in numbers]
+        return f"J {100 * (fmean(each) if each else intersection_over_union(ids, truth)):.0f}"
 
 
 def _true_mask(video: Video, t: int) -> Ids:

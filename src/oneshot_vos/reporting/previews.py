@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from oneshot_vos.files import replacing
-from oneshot_vos.reporting.canvas import Pixels, Row, grid
+from oneshot_vos.reporting.canvas import Pixels, Row, grid, spaced
 from oneshot_vos.reporting.overlay import draw_masks, fit_height, fit_ids
 from oneshot_vos.reporting.overlay_video import DEFAULT_RATE
 from oneshot_vos.videos.frames import FrameSource
@@ -49,13 +49,6 @@ def write_contact_sheet(source: FrameSource, masks: Path, objects: Sequence[int]
     sheet = grid(title, rows, height=pictures[0].shape[0])
     with replacing(out) as temporary:
         sheet.save(temporary, "JPEG", quality=90)
-
-
-def spaced(count: int, wanted: int) -> list[int]:
-    """`wanted` indices spread evenly over 0 … count - 1, both ends among them; all of them if there are fewer."""
-    if count <= wanted:
-        return list(range(count))
-    return [0] if wanted == 1 else [round(index * (count - 1) / (wanted - 1)) for index in range(wanted)]
 
 
 def _drawn(

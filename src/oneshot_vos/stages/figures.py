@@ -1,10 +1,13 @@
 """Stage `figures`: the paper's figures from the masks of the runs."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
+from PIL import Image
+
 from oneshot_vos.params import FigureChoice, Params
-from oneshot_vos.reporting.canvas import save_png
+from oneshot_vos.reporting.canvas import save_pdf, save_png
 from oneshot_vos.reporting.figures import Scenes, draw_figure4, draw_figure6, draw_figure7, draw_nothing
 from oneshot_vos.reporting.markdown import no_youtube
 from oneshot_vos.reporting.results import run_list
@@ -13,36 +16,49 @@ from oneshot_vos.videos.objects import ObjectVideo
 from oneshot_vos.videos.objects_index import read_youtube_index
 from oneshot_vos.videos.video import Video
 
+_log = logging.getLogger(__name__)
+
 
 def run(params: Params, masks: Path, sets: Path, out: Path) -> None:
-    """Draw `out/figure4.png` to `figure7.png` from `masks/<run>/<set>.zip`; Figure 6 from `figure6.zip`
+    """Draw Figures 4 to 7 as `out/figure<n>.png` and `.pdf` from `masks/<run>/<set>.zip`; Figure 6 from `figure6.zip`
     there, if it names an iteration.
 
-    What has not been run is shown as such; all four files are always written.
+    What has not been run is shown as such; all files are always written.
     """
     runs = run_list(params.runs)
 
     def scenes(choice: FigureChoice) -> Scenes:
-        videos = {video.name: video for video in _videos(sets / f"{choice.set}.json")}
-        return Scenes(choice.set, videos, masks, choice.videos, choice.frames)
+        videos, judged = _videos(sets / f"{choice.set}.json")
+        named = {video.name: video for video in videos}
+        return Scenes(choice.set, named, masks, choice.videos, choice.frames, judged=judged)
+
+    def write(number: int, image: Image.Image) -> None:
+        save_png(out / f"figure{number}.png", image)
+        save_pdf(out / f"figure{number}.pdf", image)
 
     figures = params.profile.figures
-    save_png(out / "figure4.png", draw_figure4(scenes(figures.figure4), runs, params.table1_strategy))
+    write(4, draw_figure4(scenes(figures.figure4), runs, params.table1_strategy))
     if figures.figure5 is None:
         missing = no_youtube(params.profile_name).replace("`", "'")
-        save_png(out / "figure5.png", draw_nothing("Figure 5: full supervision and one-shot training", missing))
+        write(5, draw_nothing("Figure 5: full supervision and one-shot training", missing))
     else:
-        save_png(out / "figure5.png", draw_figure4(scenes(figures.figure5), runs, params.table1_strategy, number=5))
+        write(5, draw_figure4(scenes(figures.figure5), runs, params.table1_strategy, number=5))
     early = figures.figure6.iteration
     figure6 = replace(scenes(figures.figure6), archive_name=None if early is None else "figure6")
-    save_png(out / "figure6.png", draw_figure6(figure6, runs, early))
-    save_png(out / "figure7.png", draw_figure7(scenes(figures.figure7), runs))
+    write(6, draw_figure6(figure6, runs, early))
+    write(7, draw_figure7(scenes(figures.figure7), runs))
+    _log.info("%s: Figures 4 to 7, as PNG and PDF", out)
 
 
-def _videos(index: Path) -> list[Video]:
-    """The videos of a set; of YouTube-VOS with those frames alone whose masks are written."""
+def _videos(index: Path) -> tuple[list[Video], bool]:
+    """The videos of a set, of YouTube-VOS with those frames alone whose masks are written; whether they hold the truth.
+
+    Masks of YouTube-VOS are those that networks are given.
+    """
     youtube = read_youtube_index(index)
-    return read_index(index) if youtube is None else [_with_masks(each) for each in youtube.videos]
+    if youtube is None:
+        return read_index(index), True
+    return [_with_masks(each) for each in youtube.videos], False
 
 
 def _with_masks(each: ObjectVideo) -> Video:

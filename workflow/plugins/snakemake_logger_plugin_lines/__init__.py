@@ -1,6 +1,6 @@
 """A logger of Snakemake for people: a line per finished job with its outcome, and what runs now.
 
-What a stage found is the last line of its log, and so is how far it is. Of a job that fails the whole log is shown.
+What a stage found is the last line of its log, and so is how far it is. Of a job that fails the log is shown.
 """
 
 import re
@@ -19,6 +19,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 EVERY_ON_A_TERMINAL, EVERY_IN_A_FILE = 1.0, 60.0  # seconds between two words on what runs
 _BAR = re.compile(r"(\d+)%\|.*?\[(\S+?)<(\S+?),")  # of tqdm: percent, time passed, time left
+MOST_LINES = 500  # of a failed job's log; a training of days writes ten thousand
 _TAIL = 8192  # bytes in which the last line of a log is looked for
 
 
@@ -62,8 +63,8 @@ class LogHandler(LogHandlerBase):
         """Take an event of Snakemake; those that have no line here, and messages below warnings, are left out."""
         event, facts = getattr(record, "event", None), record.__dict__
         if event == LogEvent.RUN_INFO:
-            self._total = max(0, facts["stats"].get("total", 0) - 1)  # without `all`, which makes nothing
-            self._print(f"{self._total} jobs to do")
+            self._total = facts["stats"].get("total", 0) - facts["stats"].get("all", 0)  # `all` makes nothing
+            self._print(f"{self._total} job{'s' * (self._total != 1)} to do")
         elif event == LogEvent.JOB_INFO:
             log = next(iter(facts["log"]), None)
             item = (facts["wildcards"] or {}).get("item", "")
@@ -122,18 +123,20 @@ def progress_of(job: Job, now: float) -> str:
     bar = _BAR.search(last)
     if bar:
         return f"{bar[1]} %, {bar[3]} left"
-    return without_name(last, job.item)[:80] if " left" in last else clock(now - job.began)
+    return without_name(last, job)[:80] if " left" in last else clock(now - job.began)
 
 
 def outcome_of(job: Job) -> str:
     """What a finished job says last."""
     words = [line for line in last_lines(job.log) if not _BAR.search(line)]
-    return without_name(words[-1], job.item) if words else ""
+    return without_name(words[-1], job) if words else ""
 
 
-def without_name(line: str, item: str) -> str:
-    """The line without the name of the job's item at its start."""
-    return line.removeprefix(item).lstrip(":, ") if item else line
+def without_name(line: str, job: Job) -> str:
+    """The line without the name of the job at its start."""
+    for name in (f"{job.rule}-{job.item}: ", f"{job.item}: "):
+        line = line.removeprefix(name)
+    return line
 
 
 def last_lines(log: Path | None) -> list[str]:
@@ -147,11 +150,13 @@ def last_lines(log: Path | None) -> list[str]:
 
 
 def lines_of(log: Path) -> list[str]:
-    """All of a log, of bars the last state."""
+    """All of a log, of bars the last state; of a very long one the end."""
     if not log.is_file():
         return ["(no such file)"]
     text = log.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")  # a carriage return stays one
-    return [line.rstrip("\r").rpartition("\r")[2] for line in text.rstrip("\n").split("\n")]
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.rstrip("\n").split("\n")]
+    left_out = len(lines) - MOST_LINES
+    return lines if left_out <= 0 else [f"… {left_out} lines before", *lines[left_out:]]
 
 
 def clock(seconds: float) -> str:
