@@ -4,9 +4,10 @@
     python benchmarks/screenshots.py FOLDER/report/index.html --name videos --at ".card"
 
 Writes `<out>/<name>-wide.png` and `<name>-narrow.png` of the part of the page that begins at `--at`, a CSS selector.
-The images of docs/pages.md are of the profile mini after `make repro`, and of the first 25 frames of three sequences of
-DAVIS, with their first masks alone: `oneshot-vos segment-all CLIPS --out FOLDER --confidence`, `oneshot-vos suggest
-FOLDER`, `oneshot-vos report-videos FOLDER`. Needs Chromium and Playwright.
+The images of docs/pages.md are of the profile mini after `make repro`, and of every second of the first 24 frames of
+three sequences of DAVIS (dog, drift-chicane, parkour), with their first masks alone: `oneshot-vos segment-all CLIPS
+--out FOLDER --short-side 240 --confidence`, `oneshot-vos suggest FOLDER`, `oneshot-vos report-videos FOLDER`. Needs
+Chromium and Playwright.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-SIZES = {"wide": (1280, 900), "narrow": (390, 844)}
+SIZES = {"wide": (1280, 800), "narrow": (390, 844)}
 LARGEST = 300_000  # bytes of a file
 PATIENCE = 300_000  # milliseconds
 
@@ -58,12 +59,12 @@ def photograph(page: Page, index: Path, place: str) -> bytes:
 
 
 def small(picture: bytes) -> bytes:
-    """The picture in at most `LARGEST` bytes: in fewer colours, if it has to be."""
-    for colours in (None, 256, 128, 64, 32):
+    """The picture in at most `LARGEST` bytes, reduced in size if it has to be."""
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    for percent in range(100, 40, -5):
         stream = io.BytesIO()
-        image = Image.open(io.BytesIO(picture)).convert("RGB")
-        shown = image if colours is None else image.quantize(colours, dither=Image.Dither.NONE)
-        shown.save(stream, format="PNG", optimize=True)
+        size = (image.width * percent // 100, image.height * percent // 100)
+        image.resize(size, Image.Resampling.LANCZOS).save(stream, format="PNG", optimize=True)
         if stream.tell() <= LARGEST:
             break
     return stream.getvalue()

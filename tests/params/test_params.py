@@ -261,8 +261,7 @@ def two_shot(document: dict[str, Any]) -> None:
         (put("runs.stcn-two_step-static.labels", "every"), "strategy 'two_step' goes with labels 'first', not 'every'"),
         (
             put("profiles.small.networks.xmem.key_widths", [8, 8, 8]),
-            "small.yaml: networks.xmem.key_widths: describes the trunk that trunk (config/profiles/small.yaml: "
-            "networks.xmem.trunk) takes the place of; leave one",
+            "small.yaml: networks.xmem.key_widths: describes the trunk that trunk (",
         ),
         (put("runs.stcn-two_step-static.labels", "frist"), "labels: unknown 'frist'; did you mean 'first'?"),
         (put("labels.two", {"frames": "random", "per_video": 2}), "labels.two: frames: random needs seed"),

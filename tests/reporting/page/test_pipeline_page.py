@@ -63,8 +63,8 @@ def test_the_worst_and_the_best_sequences_are_shown(index: Path) -> None:
     assert len(films) == SEQUENCES
     film = films["scene-00"]
     assert film["titles"] == [
-        *("truth", "stcn, full: J&F 50.0", "stcn, one-shot: J&F 50.1"),
-        *("xmem, full: J&F 50.3", "xmem, one-shot: J&F 50.6"),
+        *("truth", "STCN, full: J&F 50.0", "STCN, one-shot: J&F 50.1"),
+        *("XMem, full: J&F 50.3", "XMem, one-shot: J&F 50.6"),
     ]
     assert film["groups"] == [[0], [1, 2], [3, 4]]
     assert film["notes"][1] == ["", "J 50.0 here", "J 50.0 here", "J 50.0 here", ""]
@@ -128,7 +128,7 @@ def test_what_has_not_been_run_is_left_out(tmp_path: Path) -> None:
     assert data_of(index) == {"charts": {}, "films": {}}
     for line in (
         "Nothing has been trained yet",
-        "No run of stcn has been scored yet",
+        "No run of STCN has been scored yet",
         "There are no masks to show yet",
     ):
         assert line in html

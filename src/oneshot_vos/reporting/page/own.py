@@ -11,7 +11,7 @@ import av
 import numpy as np
 
 from oneshot_vos.files import replacing_folder
-from oneshot_vos.reporting.canvas import Pixels
+from oneshot_vos.reporting.canvas import Pixels, spaced
 from oneshot_vos.reporting.overlay import COLOURS
 from oneshot_vos.reporting.page.charts import Chart, Series, hexadecimal, line_chart
 from oneshot_vos.reporting.page.own_files import (
@@ -25,7 +25,6 @@ from oneshot_vos.reporting.page.own_files import (
 )
 from oneshot_vos.reporting.page.pictures import drawn, reduced, save_jpeg
 from oneshot_vos.reporting.page.writing import write_page
-from oneshot_vos.reporting.previews import spaced
 from oneshot_vos.videos.frames import open_frames
 from oneshot_vos.videos.masks import read_mask
 

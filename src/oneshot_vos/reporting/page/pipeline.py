@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from oneshot_vos.files import replacing_folder, write_text
 from oneshot_vos.reporting.comparison import paper_tables
+from oneshot_vos.reporting.figures import network_name
 from oneshot_vos.reporting.markdown import runs_markdown, shows_youtube, table_markdown, variants_markdown
 from oneshot_vos.reporting.page.curves import curve_charts, plot_tables, read_losses, repeated_scores
 from oneshot_vos.reporting.page.scenes import chosen_runs, draw_scene, extremes, read_scores, sequence_charts
@@ -43,7 +44,7 @@ def write_pipeline_report(
         ]
         values = {
             "title": f"Results, profile {results.profile}",
-            "networks": list(results.runs["network"].unique()),
+            "networks": {network: network_name(network) for network in results.runs["network"].unique()},
             "sets": sets,
             **_texts(results, table1_strategy),
             "commands": list(results.trainings["command"].dropna()),

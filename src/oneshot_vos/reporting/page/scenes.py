@@ -13,10 +13,11 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis_files import load_result
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.evaluation.results import SequenceScores
+from oneshot_vos.reporting.canvas import spaced
+from oneshot_vos.reporting.figures import network_name
 from oneshot_vos.reporting.page.charts import Chart, Dash, Series, bar_chart, hexadecimal
 from oneshot_vos.reporting.page.curves import GREY, REPEATED
 from oneshot_vos.reporting.page.pictures import drawn, save_jpeg
-from oneshot_vos.reporting.previews import spaced
 from oneshot_vos.reporting.progress import colour_of, label_of
 from oneshot_vos.reporting.results import COPY_FIRST, EXPERIMENT, Results, select
 from oneshot_vos.videos.images import read_frame
@@ -54,7 +55,7 @@ def chosen_runs(runs: pd.DataFrame, table1_strategy: Mapping[str, str]) -> list[
         for strategy, title in (("full", "full"), (table1_strategy.get(network, "one_shot"), "one-shot")):
             found = select(runs, network=network, strategy=strategy, init="static").sort_values("seed")
             if len(found):
-                chosen.append(Shown(str(found["run"].iloc[0]), str(network), f"{network}, {title}"))
+                chosen.append(Shown(str(found["run"].iloc[0]), str(network), f"{network_name(network)}, {title}"))
     return chosen
 
 
