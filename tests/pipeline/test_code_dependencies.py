@@ -122,9 +122,11 @@ def test_a_stage_declares_nothing_that_it_does_not_reach(stage: str, item: str) 
     assert all(place.exists() for place in declared(stage, item))
 
 
-# Modules of declared folders that serve segment, import-videos, report-videos, score or cross-check alone.
+# Modules of declared folders that serve commands beside the pipeline alone: segment, suggest, import-videos, score, …
 BESIDE_THE_PIPELINE = {
     "evaluation/cross_check.py",
+    "inference/confidence.py",
+    "inference/ranking.py",
     "inference/tracker.py",
     "reporting/page/own.py",
     "reporting/page/own_files.py",

@@ -137,7 +137,7 @@ def test_interrupted_and_resumed_it_is_that_of_a_run_without_a_break(
     with monkeypatch.context() as patched:
         patched.setattr(Walk, "frames", stopping)
         assert segment_one(videos, weights, tmp_path / "broken", "--confidence").exit_code == 130
-    monkeypatch.setattr(stage, "_entropy", _noted_already(monkeypatch))
+    monkeypatch.setattr(stage, "_complete_notes", _noted_already(monkeypatch))
     done(segment_one(videos, weights, tmp_path / "broken", "--confidence"))
     one, other = ((tmp_path / name / "confidence.csv").read_bytes() for name in ("straight", "broken"))
     assert one == other
@@ -145,7 +145,7 @@ def test_interrupted_and_resumed_it_is_that_of_a_run_without_a_break(
 
 def _noted_already(monkeypatch: pytest.MonkeyPatch):
     def notes(_segmenter, source, given, folder, _options):
-        found = stage.EntropyNotes(folder, source, given)
+        found = stage.Notes(folder, source, given)
         assert found.complete
         return found
 

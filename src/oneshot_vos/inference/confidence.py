@@ -10,13 +10,14 @@ from the later one to the earlier one.
 A look holds the memory of a walk and one frame at a time; of a video, a few numbers per frame and object are kept.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -24,12 +25,11 @@ from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.walk import Segmented
 from oneshot_vos.videos.masks import read_small_mask
 
-REACH = 10  # frames of a look that does not end at a given mask
+REACH = 20  # frames of a look that does not end at a given mask
 WHOLE = 0  # the number that stands for all objects of a frame together
 _COLLAPSED = 0.1  # of its largest area in a look: an object below it has left, or was lost
-_LEFT = 0.5  # trust in a mask that is empty or collapsed: it is as likely lost as gone
-_NEAR = 0.01  # of the diagonal: how far from an object its contour reaches
-_LEAST = 1e-7  # probability
+_LEFT = 0.25  # trust in a mask that is empty or collapsed: more objects are lost than leave
+_POWER = 0.25  # of the reconstruction in the confidence
 
 Values = NDArray[np.float64]
 Walk = Callable[[GivenMasks, range], Iterable[Segmented]]
@@ -41,10 +41,12 @@ class Row(NamedTuple):
     frame: its number. object: its id, `WHOLE` for the mean over all objects of the frame.
     agreement: IoU, 0 to 1, of the mask with that of the second look.
     reconstruction: in a frame whose mask is given, its IoU with that of the second look; elsewhere the share of the
-        given mask that is found again from here, 0 to 1: the product over the looks between, linear within one. Between
-        two given masks 1 less what the look from the later one disputes, which weighs the more the nearer that is.
-    entropy: of the object's probability over the pixels of the object and its surroundings, 0 to 1; 0: no doubt.
-    confidence: 1: sure.
+        given mask that is found again from here, 0 to 1: the product over the looks between, less what is taken to be
+        lost on this look so far. Between two given masks 1 less what the look from the later one disputes, which weighs
+        the more the nearer that is.
+    entropy: H / (H + A), 0 to 1: H is the entropy of the object's probability in bits, summed over the frame, and A its
+        expected area, the sum of the probability. 0: no doubt. None where no pixel is the object's.
+    confidence: see `combine`; 1 where the mask is given.
     """
 
     frame: int
@@ -53,6 +55,17 @@ class Row(NamedTuple):
     reconstruction: float | None
     entropy: float | None
     confidence: float
+
+
+class Doubt(NamedTuple):
+    """What the probabilities of a mask say of it; see `Row` for the entropy.
+
+    expected: the IoU to be expected if each pixel is right as often as its probability says, 0 to 1: the sum of the
+        probability inside the mask over the area of the mask and the sum outside.
+    """
+
+    entropy: float
+    expected: float
 
 
 class Look(NamedTuple):
@@ -85,20 +98,20 @@ def _open_looks(near: int, far: int, reach: int) -> list[Look]:
     return [Look(start, stop) for stop, start in pairwise(ends)]
 
 
-def uncertainty(probabilities: Tensor, ids: NDArray[np.int32], objects: Sequence[int]) -> list[float | None]:
-    """The entropy of each object, as `Row` has it; None for one without a pixel.
+def doubts_of(probabilities: Tensor, ids: NDArray[np.int32], objects: Sequence[int]) -> list[Doubt | None]:
+    """What the network itself says of a mask, for each object; None for one without a pixel.
 
     probabilities: [K + 1, H, W], background first, as a walk hands them out. ids: [H, W]. objects: the K ids.
     """
-    radius = max(2, round(_NEAR * float(np.hypot(*ids.shape))))
-    kernel = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
-    values: list[float | None] = []
-    for number, channel in zip(objects, probabilities[1:], strict=True):
-        near = cv2.dilate((ids == number).astype(np.uint8), kernel) > 0
-        chance = channel.float().cpu().numpy()[near].clip(_LEAST, 1 - _LEAST)
-        bits = -(chance * np.log2(chance) + (1 - chance) * np.log2(1 - chance))
-        values.append(float(bits.mean()) if bits.size else None)
-    return values
+    doubts: list[Doubt | None] = []
+    for number, channel in zip(objects, probabilities[1:], strict=True):  # one at a time: of the size of the frame
+        chance = channel.clamp(0, 1)  # resizing can leave a rounding error above 1
+        mask = torch.from_numpy(ids == number).to(chance.device)
+        pixels, area = int(mask.sum()), float(chance.sum())
+        bits = float((torch.special.entr(chance) + torch.special.entr(1 - chance)).sum()) / math.log(2)
+        hit = float(chance[mask].sum())
+        doubts.append(Doubt(bits / (bits + area), hit / (pixels + area - hit)) if pixels else None)
+    return doubts
 
 
 def measure_confidence(
@@ -106,18 +119,18 @@ def measure_confidence(
     given: GivenMasks,
     mask: Callable[[int], Path],
     walk: Walk,
-    entropy: Values,
+    doubts: Values,
 ) -> list[Row]:
     """Rows of all frames in time order: of each object from where it is first given on (see `Walk`), then of all.
 
     length: of the video. given: the masks that its masks were made from. mask: where the mask of a frame is, ids as
-    `GivenMasks` knows them. walk: walks through frames from masks of some of them. entropy: [length, K] of each object
-    of `given`, as `uncertainty` tells it, NaN where it does not.
+    `GivenMasks` knows them. walk: walks through frames from masks of some of them. doubts: [length, K, 2], what
+    `doubts_of` tells of each object of `given`, NaN where it tells nothing.
     """
     measured = _Measured(length, given, mask)
     for look in plan_looks(length, list(given.files)):
         measured.take(look, walk)
-    return measured.rows(entropy)
+    return measured.rows(doubts)
 
 
 class _Measured:
@@ -141,18 +154,20 @@ class _Measured:
         found = self._found(look, visible, walk)
         order = list(look.order)
         self._agreement[order] = np.where(np.isnan(found), self._agreement[order], found)
-        lost = ~visible[0] & visible[1:].any(0)
         near = np.where(self._labelled[look.stop], 1.0, self._trust[look.stop])
-        far = near * np.where(np.isnan(found[-1]), 1.0, found[-1]) * np.where(lost, _LEFT, 1.0)
+        told, back = (np.where(np.isnan(each), 1.0, each) for each in (found[:-1], found[-1]))
         share = np.linspace(1, 0, len(order))[:-1, None]  # of the way from the stop
-        told = np.where(np.isnan(found[:-1]), 1.0, found[:-1])  # by a mask that is given, the more the nearer it is
-        spread = np.where(self._labelled[look.start], near * (1 - (1 - told) * share), near + (far - near) * share)
-        self._trust[order[:-1]] = spread
+        # What is not found again was lost evenly on the way, or where masks and look part, whichever was earlier.
+        kept = np.minimum(1 - (1 - back) * share, 1 + back - told)
+        kept = np.where(visible[:-1] | ~visible[-1], kept, kept * _LEFT)  # what was gone before counts already
+        disputed = 1 - (1 - told) * share  # by a mask that is given at the start, the more the nearer it is
+        self._trust[order[:-1]] = near * np.where(self._labelled[look.start], disputed, kept)
 
-    def rows(self, entropy: Values) -> list[Row]:
-        """All that is known, with the entropy [frames, K] of the masks."""
+    def rows(self, doubts: Values) -> list[Row]:
+        """All that is known, with the doubts [frames, K, 2] of the masks."""
+        entropy, expected = np.moveaxis(doubts, 2, 0)
         back = np.where(self._labelled, self._agreement, self._trust)
-        sure = np.where(self._labelled, 1.0, combine(self._agreement, self._trust, entropy))
+        sure = np.where(self._labelled, 1.0, combine(self._trust, expected))
         rows = []
         for t, exists in enumerate(self._exists):
             values = np.stack([self._agreement[t], back[t], entropy[t], sure[t]])[:, exists]
@@ -195,9 +210,13 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-def combine(agreement: Values, reconstruction: Values, entropy: Values) -> Values:
-    """The confidence, 0 to 1."""
-    return reconstruction * (1 - np.where(np.isnan(entropy), 0, entropy))
+def combine(reconstruction: Values, expected: Values) -> Values:
+    """The confidence, 0 to 1: reconstruction^(1/4) times the expected IoU, which is NaN where an object is not shown.
+
+    There it is the reconstruction alone. Chosen on 17 training clips (docs/confidence.md) for how closely it follows
+    the true J. The expected IoU tells most; the reconstruction knows of objects that were lost without any doubt.
+    """
+    return np.where(np.isnan(expected), reconstruction, reconstruction**_POWER * expected)
 
 
 def iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:

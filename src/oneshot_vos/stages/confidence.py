@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, read_json, sha256_of, write_json, write_text
-from oneshot_vos.inference.confidence import WHOLE, Row, Values, measure_confidence, uncertainty
+from oneshot_vos.inference.confidence import WHOLE, Row, Values, doubts_of, measure_confidence
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.ranking import Suggestion, VideoConfidence, rank_frames
 from oneshot_vos.inference.walk import Segmented
-from oneshot_vos.stages.segment_files import CONFIDENCE, CONFIDENCE_STAMP, ENTROPY, MASKS, STAMP, Output
+from oneshot_vos.stages.segment_files import CONFIDENCE, CONFIDENCE_STAMP, MASKS, NOTES, STAMP, Output
 from oneshot_vos.videos.frames import FrameSource
 
 if TYPE_CHECKING:
@@ -36,15 +36,15 @@ def write_confidence(
     """Write `confidence.csv` into a folder of results that is complete; its path.
 
     All arguments are those of `Segmenter.segment`, which calls this itself where `options.confidence` is set. A file
-    that was made from the same masks is kept. Takes about as long as segmenting; where the entropy of the masks was
-    not noted as they were made, about twice as long. Raises `UserError` for a folder that is not complete.
+    that was made from the same masks is kept. Takes about as long as segmenting; where the doubts of the network were
+    not noted with the masks, about twice as long. Raises `UserError` for a folder that is not complete.
     """
     path, stamp = folder.path / CONFIDENCE, _stamp(folder, source)
     if path.exists() and _former_stamp(folder.path) == stamp:
         return path
     (folder.path / CONFIDENCE_STAMP).unlink(missing_ok=True)
     chosen = replace(options, confidence=True, scene_cuts=False)  # cuts were logged as the masks were made
-    entropy = _entropy(segmenter, source, given, folder.path, replace(options, confidence=True))
+    notes = _complete_notes(segmenter, source, given, folder.path, replace(options, confidence=True))
 
     def walk(starts: GivenMasks, order: range) -> Iterator[Segmented]:
         for second in segmenter.walk(source, starts, order, chosen).frames():
@@ -54,20 +54,20 @@ def write_confidence(
     masks = folder.path / MASKS
     with tqdm(total=len(source.names), desc=f"{source.path.name}: confidence", unit="frame") as bar:
         rows = measure_confidence(
-            len(source.names), given, lambda t: masks / f"{source.names[t]}.png", walk, entropy.values()
+            len(source.names), given, lambda t: masks / f"{source.names[t]}.png", walk, notes.values()
         )
     write_text(path, _csv(HEADER, (_cells(source.names[row.frame], row) for row in rows)))
     write_json(folder.path / CONFIDENCE_STAMP, stamp)
-    entropy.forget()
+    notes.forget()
     return path
 
 
-class EntropyNotes:
-    """The entropy of the masks of a video, noted as they are made; on disk after `save`."""
+class Notes:
+    """The network's doubts of the masks of a video, noted as they are made; on disk after `save`."""
 
     def __init__(self, folder: Path, source: FrameSource, given: GivenMasks) -> None:
-        self._path, self._names, self._ids = folder / ENTROPY, source.names, given.ids
-        self._values: dict[str, list[float | None]] = {}
+        self._path, self._names, self._ids = folder / NOTES, source.names, given.ids
+        self._values: dict[str, list[list[float] | None]] = {}
         if self._path.exists():
             with suppress(UserError):  # a damaged file: as if nothing had been noted
                 self._values = read_json(self._path, "notes of `segment --confidence`")
@@ -80,30 +80,31 @@ class EntropyNotes:
     def add(self, result: Segmented) -> None:
         """Note a frame that came with probabilities."""
         assert result.probabilities is not None, "walks for notes hand probabilities out"
-        values = uncertainty(result.probabilities, result.ids, self._ids)
-        self._values[self._names[result.frame]] = [None if value is None else round(value, 6) for value in values]
+        doubts = doubts_of(result.probabilities, result.ids, self._ids)
+        self._values[self._names[result.frame]] = [each and [round(value, 6) for value in each] for each in doubts]
 
     def save(self) -> None:
         """Write all that was noted."""
         write_json(self._path, self._values)
 
     def values(self) -> Values:
-        """The entropy [frames, K], NaN for an object without a pixel."""
-        return np.array([self._values[name] for name in self._names], np.float64).reshape(len(self._names), -1)
+        """The doubts [frames, K, 2], NaN for an object without a pixel."""
+        none = [np.nan, np.nan]
+        return np.array([[each or none for each in self._values[name]] for name in self._names], np.float64)
 
     def forget(self) -> None:
         """Remove the file."""
         self._path.unlink(missing_ok=True)
 
 
-def _entropy(
+def _complete_notes(
     segmenter: "Segmenter", source: FrameSource, given: GivenMasks, folder: Path, options: "Options"
-) -> EntropyNotes:
+) -> Notes:
     """The notes of the masks; they are made here where they were not, or not all."""
-    notes = EntropyNotes(folder, source, given)
+    notes = Notes(folder, source, given)
     if notes.complete:
         return notes
-    with tqdm(total=len(source.names), desc=f"{source.path.name}: entropy", unit="frame") as bar:
+    with tqdm(total=len(source.names), desc=f"{source.path.name}: doubts", unit="frame") as bar:
         for route in segmenter.routes(source, given, options):
             for result in segmenter.walk(source, given, route, options).frames():
                 given.put_over(result.frame, result.ids)

@@ -24,7 +24,7 @@ from oneshot_vos.networks.common.weights import architecture
 from oneshot_vos.reporting.overlay_video import write_overlay
 from oneshot_vos.reporting.previews import write_contact_sheet, write_gif
 from oneshot_vos.sets.davis import read_davis
-from oneshot_vos.stages.confidence import EntropyNotes, write_confidence, write_next
+from oneshot_vos.stages.confidence import Notes, write_confidence, write_next
 from oneshot_vos.stages.segment_files import (
     GIF,
     MASKS,
@@ -212,7 +212,7 @@ class Segmenter:
         )
 
     def _walk(self, source: FrameSource, given: GivenMasks, options: Options, folder: Output) -> None:
-        notes = EntropyNotes(folder.path, source, given) if options.confidence else None
+        notes = Notes(folder.path, source, given) if options.confidence else None
         with tqdm(total=len(source.names), desc=source.path.name, unit="frame") as bar, stop_requests() as stop:
             for route in self.routes(source, given, options):
                 done = folder.state / f"{route.name}.done"

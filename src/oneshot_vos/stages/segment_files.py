@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 STAMP, MASKS, PROBABILITIES, STATE = "segment.json", "masks", "probabilities", ".state"
 OVERLAY, GIF, SHEET = "overlay.mp4", "overlay.gif", "contact-sheet.jpg"
 # What tells how far the masks can be trusted, what it was made from, and what was noted for it with the masks.
-CONFIDENCE, CONFIDENCE_STAMP, ENTROPY = "confidence.csv", "confidence.json", ".entropy.json"
+CONFIDENCE, CONFIDENCE_STAMP, NOTES = "confidence.csv", "confidence.json", ".doubts.json"
 _STAMP_KIND = "oneshot-vos segment "
 _STAMP_FORMAT = f"{_STAMP_KIND}2"
 _log = logging.getLogger(__name__)
@@ -203,7 +203,7 @@ class Output:
         return {}
 
     def _clear(self) -> None:
-        made = (MASKS, PROBABILITIES, STATE, OVERLAY, GIF, SHEET, STAMP, CONFIDENCE, CONFIDENCE_STAMP, ENTROPY)
+        made = (MASKS, PROBABILITIES, STATE, OVERLAY, GIF, SHEET, STAMP, CONFIDENCE, CONFIDENCE_STAMP, NOTES)
         for name in (*made, *(name for name, _ in FORMATS.values())):
             if (self.path / name).is_dir():
                 shutil.rmtree(self.path / name)
