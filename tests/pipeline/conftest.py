@@ -13,7 +13,7 @@ import pytest
 
 PARTS = [
     *("src", "workflow", "config", "dvc.yaml", "params.yaml", "server_scores.yaml", "pyproject.toml"),
-    *(".dvcignore", ".gitignore", ".dvc/config"),
+    *(".dvcignore", ".gitignore", ".dvc/config", ".dvc/plots"),
 ]
 
 

@@ -23,8 +23,9 @@ from oneshot_vos.reporting.page.own_files import (
     read_videos,
     results_folder,
 )
-from oneshot_vos.reporting.page.pictures import drawn, reduced, save_jpeg, spaced
+from oneshot_vos.reporting.page.pictures import drawn, reduced, save_jpeg
 from oneshot_vos.reporting.page.writing import write_page
+from oneshot_vos.reporting.previews import spaced
 from oneshot_vos.videos.frames import open_frames
 from oneshot_vos.videos.masks import read_mask
 
@@ -96,21 +97,12 @@ def _card(page: _Page, number: int, video: OwnVideo, suggestions: Sequence[Sugge
         rate = _rate(video.overlay)
     else:
         wanted |= set(spaced(len(video.frames), _PICTURES))
-    pictures = {}
+    pictures: dict[int, str] = {}
     for t, picture in _pictures(video, sorted(wanted)):
         save_jpeg(inner / f"{t:06}.jpg", picture)
         pictures[t] = f"{name}/{t:06}.jpg"
-    if rate:
-        film = {"kind": "video", "rate": rate, "names": video.frames, "start": start}
-    else:
-        film = {
-            "kind": "pictures",
-            "names": [video.frames[t] for t in pictures],
-            "columns": [list(pictures.values())],
-            "start": list(pictures).index(start) if start in pictures else 0,
-        }
     if video.frames and (rate or pictures):
-        page.films[name] = film
+        page.films[name] = _film(video, pictures, rate, start)
     if video.confidence:
         page.charts[name] = _confidence_chart(video)
     shown = [(each, pictures.get(video.frames.index(each.frame))) for each in suggestions if each.frame in video.frames]
@@ -118,8 +110,20 @@ def _card(page: _Page, number: int, video: OwnVideo, suggestions: Sequence[Sugge
         "name": name,
         "video": video,
         "overlay": f"{name}/overlay.mp4" if rate else None,
-        "poster": pictures.get(start),
+        "poster": pictures.get(start, next(iter(pictures.values()), None)),
         "suggestions": shown,
+    }
+
+
+def _film(video: OwnVideo, pictures: Mapping[int, str], rate: float | None, start: int) -> dict[str, Any]:
+    """What the slider of a video moves through: its overlay of that rate, or pictures by frame."""
+    if rate:
+        return {"kind": "video", "rate": rate, "names": video.frames, "start": start}
+    return {
+        "kind": "pictures",
+        "names": [video.frames[t] for t in pictures],
+        "columns": [list(pictures.values())],
+        "start": list(pictures).index(start) if start in pictures else 0,
     }
 
 

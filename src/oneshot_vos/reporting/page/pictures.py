@@ -35,10 +35,3 @@ def save_jpeg(path: Path, picture: Pixels) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.ascontiguousarray(picture)).save(path, format="JPEG", quality=_QUALITY, optimize=True)
-
-
-def spaced(count: int, wanted: int) -> list[int]:
-    """At most `wanted` (2 or more) indices spread evenly over 0 … count - 1, both ends among them."""
-    if count <= wanted:
-        return list(range(count))
-    return [round(index * (count - 1) / (wanted - 1)) for index in range(wanted)]

@@ -15,7 +15,8 @@ from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.evaluation.results import SequenceScores
 from oneshot_vos.reporting.page.charts import Chart, Dash, Series, bar_chart, hexadecimal
 from oneshot_vos.reporting.page.curves import GREY, REPEATED
-from oneshot_vos.reporting.page.pictures import drawn, save_jpeg, spaced
+from oneshot_vos.reporting.page.pictures import drawn, save_jpeg
+from oneshot_vos.reporting.previews import spaced
 from oneshot_vos.reporting.progress import colour_of, label_of
 from oneshot_vos.reporting.results import COPY_FIRST, EXPERIMENT, Results, select
 from oneshot_vos.videos.images import read_frame
