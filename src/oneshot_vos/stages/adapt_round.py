@@ -24,7 +24,7 @@ from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Training
 from oneshot_vos.params.schema import MaxSkip
-from oneshot_vos.sets.labels import keep_first
+from oneshot_vos.sets.labels import keep_some
 from oneshot_vos.stages.train import clips_of_recipe
 from oneshot_vos.supervision.strategy import Strategy
 from oneshot_vos.training.allocator import keep_freed_memory
@@ -114,7 +114,7 @@ class Round:
         self.folder, self._videos, self._start, self._device, self._seed = folder, videos, start, device, number - 1
         self._files = {name: folder / "labels" / f"{name}.json" for name in sets}
         for name, each in sets.items():
-            keep_first(each, folder / "labels", name)
+            keep_some(each, folder / "labels", name)
 
     def plan(self, labels: str, budget: Budget, asked: int | None) -> Plan:
         """The plan of an interrupted run of this round, or a new one. asked: iterations, whatever the budget gives."""
