@@ -42,6 +42,7 @@ from tests.fetch.loopback import VIDEOS, served, small_source, zipped  # noqa: E
 from tests.parameters import read_document, write_document  # noqa: E402
 
 from oneshot_vos.cli import app  # noqa: E402
+from oneshot_vos.errors import UserError  # noqa: E402
 from oneshot_vos.registry import Registry  # noqa: E402
 from oneshot_vos.stages import fetch, infer, pretrain, segment, train  # noqa: E402, F401
 
@@ -114,6 +115,9 @@ def _child(work: Work, folder: Path, log: Path) -> None:
         code = 0
     except SystemExit as stop:
         code = stop.code or 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
     except BaseException:  # noqa: BLE001 a traceback is what is looked for
         traceback.print_exc()
     finally:

@@ -116,7 +116,7 @@ training() { # waits until a job of this run is at work and has left a checkpoin
 }
 
 mkdir -p "$work"
-rm -rf "$work"/{batch,straight,state,spool}
+rm -rf "$work"/{batch,straight,state,spool,*.log}
 : >"$table"
 row "step" "outcome" 0
 row "---" "---" 0
@@ -136,7 +136,8 @@ row "profile as it ships" "code $code, before the first job: $(grep -o 'SLURM ha
 
 sed -i -E 's/slurm_partition: .*/slurm_partition: main/; s/mem_mb: .*/mem_mb: 1500/; s/runtime: .*/runtime: 60/; s/^(  [a-z]+): [48]$/\1: 1/' \
     "$batch/workflow/profiles/slurm/profile.v9+.yaml"
-slurm=(--workflow-profile slurm --slurm-init-seconds-before-status-checks 5 --seconds-between-status-checks 5)
+# squeue: sacct, which is asked where it is installed, knows nothing on a cluster without accounting.
+slurm=(--workflow-profile slurm --slurm-status-command squeue --slurm-init-seconds-before-status-checks 5 --seconds-between-status-checks 5)
 
 pipeline "$batch" "$work/batch.log" "${slurm[@]}" "$(weights $long)" &
 engine=$!

@@ -4,6 +4,7 @@ Of DVC's templates this reads what dvc.yaml uses: `${dotted.name}`, `foreach` ov
 by file. tests/pipeline/test_stages.py compares the outcome with DVC's own resolver.
 """
 
+import math
 import os
 import re
 import subprocess
@@ -133,24 +134,42 @@ def visible_gpus() -> int:
     return max(1, sum(line.startswith("GPU ") for line in listed.splitlines()))
 
 
-def refused_partitions(wanted: Iterable[str | None]) -> str:
-    """Why jobs cannot go to these partitions of SLURM, and what is to be edited; empty if they can.
+def refused_partitions(wanted: Iterable[tuple[str | None, int]]) -> str:
+    """Why jobs of so many minutes cannot go to these partitions of SLURM, and what to edit; empty if they can.
 
-    Asked before the first job: what is sent to a partition that does not exist is refused again and again, or waits for
-    ever, and the run does not end. None: the default partition.
+    Asked before the first job: what is sent to a partition that does not exist is refused again and again, what is to
+    last longer than its partition lets it waits for ever, and the run does not end. None: the default partition.
     """
-    edit = "Edit slurm_partition in workflow/profiles/slurm/profile.v9+.yaml (default-resources and set-resources)"
-    asking = ["sinfo", "--noheader", "--format=%R"]
+    edit = "in workflow/profiles/slurm/profile.v9+.yaml (default-resources and set-resources)"
+    asking = ["sinfo", "--noheader", "--format=%R %l"]
+    wanted = list(wanted)
     try:
-        known = set(subprocess.run(asking, capture_output=True, text=True, check=True).stdout.split())
+        listed = subprocess.run(asking, capture_output=True, text=True, check=True).stdout.splitlines()
     except FileNotFoundError:
         return "sinfo: no such program; expected SLURM here. Start on a node from which sbatch works"
     except subprocess.CalledProcessError as error:
         return f"sinfo: {error.stderr.strip()}; expected the partitions of this cluster. Is its controller up?"
-    missing = sorted({name for name in wanted if name} - known)
-    if not missing:
-        return ""
-    return f"SLURM has no partition {', '.join(missing)}; expected one of {', '.join(sorted(known))}. {edit}"
+    known = {name: _minutes(limit) for name, _, limit in (line.strip().partition(" ") for line in listed)}
+    missing = sorted({name for name, _ in wanted if name} - known.keys())
+    if missing:
+        others = ", ".join(sorted(known))
+        return f"SLURM has no partition {', '.join(missing)}; expected one of {others}. Edit slurm_partition {edit}"
+    for name, minutes in wanted:
+        if name and minutes > known[name]:
+            return (
+                f"SLURM's partition {name}: a job of {minutes} min; expected at most {known[name]}. Edit runtime {edit}"
+            )
+    return ""
+
+
+def _minutes(limit: str) -> float:
+    """The longest time of a partition, which sinfo prints as `days-hours:minutes:seconds`, in minutes."""
+    days, _, rest = limit.strip().rpartition("-")
+    parts = rest.split(":")
+    if not all(part.isdigit() for part in [days or "0", *parts]):
+        return math.inf  # "infinite"
+    hours, minutes = ([0, *map(int, parts)])[-3:-1] if len(parts) > 1 else (0, int(parts[0]))
+    return 24 * 60 * int(days or 0) + 60 * hours + minutes
 
 
 def item_of(wildcards: Any) -> str:

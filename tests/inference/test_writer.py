@@ -85,6 +85,21 @@ def test_a_killed_run_goes_on_with_the_unfinished_video(
     assert out.read_bytes() == (tmp_path / "whole.zip").read_bytes()
 
 
+@pytest.mark.parametrize("emptied", ["a.masks.zip", "a.report.json", "fingerprint.json"])
+def test_an_empty_file_of_the_state_counts_as_none(
+    tiny: STCN, videos: list[Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emptied: str
+) -> None:
+    segment(tiny, videos, tmp_path / "whole.zip")
+    out = tmp_path / "killed.zip"
+    with monkeypatch.context() as patch:
+        count_encoded(tiny, patch, die_at=6)
+        with pytest.raises(Killed):
+            segment(tiny, videos, out)
+    (tmp_path / "killed-state" / emptied).write_bytes(b"")
+    segment(tiny, videos, out)
+    assert out.read_bytes() == (tmp_path / "whole.zip").read_bytes()
+
+
 _KILLED_RUN = """
 import json, os, signal, sys
 from pathlib import Path

@@ -102,11 +102,14 @@ def test_partitions_that_are_there_are_taken(tmp_path: Path, monkeypatch: pytest
     from stages import refused_partitions
 
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "sinfo: no such program" in refused_partitions(["cpu"])
-    (tmp_path / "sinfo").write_text("#!/bin/sh\necho cpu\necho gpu\n", encoding="utf-8")
+    assert "sinfo: no such program" in refused_partitions([("cpu", 60)])
+    (tmp_path / "sinfo").write_text("#!/bin/sh\necho cpu 1-00:30:00\necho gpu infinite\n", encoding="utf-8")
     (tmp_path / "sinfo").chmod(0o755)
-    assert refused_partitions(["gpu", None, "cpu"]) == ""
-    assert "has no partition fast; expected one of cpu, gpu" in refused_partitions(["gpu", "fast"])
+    assert refused_partitions([("gpu", 9999), (None, 60), ("cpu", 1470)]) == ""
+    assert "has no partition fast; expected one of cpu, gpu" in refused_partitions([("gpu", 60), ("fast", 60)])
+    assert "partition cpu: a job of 1471 min; expected at most 1470. Edit runtime" in refused_partitions(
+        [("cpu", 1471)]
+    )
 
 
 def values_of(pipeline: Any) -> dict[str, Any]:

@@ -149,6 +149,19 @@ def test_merged_objects_survive_the_index(tmp_path):
     assert read_index(tmp_path / "out" / "set.json")[0].single_object
 
 
+def test_other_pictures_under_the_same_names_make_another_index(tmp_path):
+    videos = _tree(tmp_path / "set", [3])
+    videos[0].frames[0].parent.mkdir(parents=True)
+    for frame in videos[0].frames:
+        frame.write_bytes(b"picture")
+    write_index(tmp_path / "set.json", videos)
+    before = (tmp_path / "set.json").read_bytes()
+    videos[0].frames[1].write_bytes(b"another picture")
+    write_index(tmp_path / "set.json", videos)
+    assert (tmp_path / "set.json").read_bytes() != before
+    assert read_index(tmp_path / "set.json") == videos
+
+
 def test_altered_and_missing_files_are_told(tmp_path):
     videos = _tree(tmp_path / "set", [3])
     videos[0].frames[0].parent.mkdir(parents=True)

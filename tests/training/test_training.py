@@ -276,7 +276,7 @@ def test_full_disk_while_writing_a_checkpoint(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
-        with pytest.raises(UserError, match=r"checkpoint\.pt: could not be written"):
+        with pytest.raises(UserError, match=r"checkpoint\.pt: could not be written \(File too large\)"):
             state.save(Progress(2, {"w": torch.ones(100_000)}, {}, [], 2.0))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -290,6 +290,12 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(UserError, match=r"checkpoint\.pt: not readable .*Delete this file"):
         StateFolder(tmp_path, {"key": "k"}).load()
+
+
+def test_an_empty_checkpoint_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "checkpoint.pt").touch()
+    assert StateFolder(tmp_path, {"key": "k"}).load() is None
+    assert "checkpoint.pt: empty, as after a power cut; training starts from the beginning" in caplog.text
 
 
 def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:

@@ -30,8 +30,9 @@ def require_space(target: Path, needed: int) -> None:
     """Raise `UserError` unless the disk of `target` has room for `needed` bytes and a little."""
     free = free_bytes(target)
     if free < needed + _SPARE:
+        wanted, left = shown_bytes(needed or _SPARE), shown_bytes(free)
         raise UserError(
-            f"{target}: needs {shown_bytes(needed)}, and the disk has {shown_bytes(free)} left; expected room for it. "
+            f"{target}: needs {wanted}, and the disk has {left} left; expected room for it. "
             "Free some space or choose a folder on another disk, then rerun to resume"
         )
 

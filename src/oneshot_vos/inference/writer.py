@@ -76,7 +76,8 @@ def segment_set(
         for video in ordered:
             bar.set_postfix_str(video.name)
             archive, report_file = _state_files(state, video)
-            if report_file.exists():
+            # An empty file is what a power cut may leave of one.
+            if all(file.exists() and file.stat().st_size for file in (archive, report_file)):
                 report = _read_report(report_file)
                 bar.update(report.frames)
             else:

@@ -64,8 +64,14 @@ class StateFolder:
             _write_archive(content, temporary)
 
     def load(self) -> Progress | None:
-        """The last checkpoint; None when there is none, or when it belongs to other parameters or inputs."""
+        """The last checkpoint; None when there is none, or when it belongs to other parameters or inputs.
+
+        An empty file is none: that is what a power cut may leave of one.
+        """
         if not self._checkpoint.exists():
+            return None
+        if not self._checkpoint.stat().st_size:
+            _log.warning("%s: empty, as after a power cut; training starts from the beginning", self._checkpoint)
             return None
         try:
             stored = read_tensors(self._checkpoint)
@@ -130,5 +136,6 @@ def _write_archive(content: dict[str, Any], path: Path) -> None:
             torch.save(content, stream)
             stream.flush()
         except RuntimeError as error:
-            # torch's zip writer reports a failed write as RuntimeError; the cause, if any, is the OSError it met
-            raise error.__cause__ if isinstance(error.__cause__, OSError) else OSError(str(error)) from error
+            # torch's zip writer reports a failed write as RuntimeError, on the way out of the OSError that it met.
+            met = error.__cause__ or error.__context__
+            raise met if isinstance(met, OSError) else OSError(str(error)) from error

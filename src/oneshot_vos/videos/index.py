@@ -21,7 +21,8 @@ _EXPECTED = "an index of videos, as written by the stages 'data' and 'labels'"
 def write_index(path: Path, videos: Sequence[Video], extra: Mapping[str, Any] | None = None) -> None:
     """Write the videos' frame and mask files, with sizes and SHA-256 of the masks; `extra` adds top-level entries.
 
-    The same files give the same bytes. Frames keep their place and their order; they are named, not hashed.
+    The same files give the same bytes. Frames keep their place and their order; they are named, not hashed, and of a
+    video the bytes of all its frames are counted: so other pictures under the same names make another index.
     """
     folder = path.parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,12 +52,21 @@ def _describe(video: Video, folder: Path) -> dict[str, Any]:
         **({} if video.anchor is None else {"anchor": video.anchor}),
         "frame_folder": relative_path(frame_folder, folder),
         "frames": [relative_path(frame, frame_folder) for frame in video.frames],
+        "frame_bytes": sum(_size(frame) for frame in video.frames),
         "mask_folder": relative_path(mask_folder, folder),
         "masks": {
             stem: {"file": relative_path(file, mask_folder), "bytes": file.stat().st_size, "sha256": sha256_of(file)}
             for stem, file in mask_files.items()
         },
     }
+
+
+def _size(file: Path) -> int:
+    """Bytes of a file; 0 for one that is not there, which whoever checks the set reports."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def relative_path(path: Path, folder: Path) -> str:
