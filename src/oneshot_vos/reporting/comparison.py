@@ -113,8 +113,8 @@ def _rows(number: int, results: Results, table1_strategy: Mapping[str, str]) -> 
 
 def _pseudo_rows(runs: pd.DataFrame) -> pd.DataFrame:
     """Rows for runs that learn from the labels that a one-shot network made, whose start is as that of the others."""
-    kind = runs["strategy"].str.partition("-")[0]
-    found = select(runs[kind == "pseudo"], init="static").drop_duplicates(EXPERIMENT)
+    pseudo = [strategy.partition("-")[0] == "pseudo" for strategy in runs["strategy"]]
+    found = select(runs[np.array(pseudo, bool)], init="static").drop_duplicates(EXPERIMENT)
     return found.assign(method="1-shot + pseudo " + found["network"])[["method", *EXPERIMENT]]
 
 
