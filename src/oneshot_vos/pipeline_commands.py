@@ -4,6 +4,9 @@ Every path is an argument, so that the pipeline's files alone decide what lies w
 command runs: help and wrong parameters answer at once, without torch.
 """
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -24,6 +27,16 @@ WeightsOut = Annotated[Path, typer.Option("--out", help="File for the weights.")
 
 DEFAULT_PARAMS = Path("params.yaml")
 Labels = Literal["first", "every"]
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """For the import of torch: there is no garbage to be found, and looking for it takes a sixth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def load_params(path: Path, profile: str | None) -> "Params":
@@ -59,7 +72,8 @@ def init(network: ModelName, out: WeightsOut, profile: ProfileName = None, param
     """Make the weights that a new network starts from."""
     chosen = load_params(params, profile)
     chosen.require_network(network)
-    from oneshot_vos.stages import init as stage
+    with _without_collecting():
+        from oneshot_vos.stages import init as stage
 
     stage.run(chosen, network, out)
 
@@ -76,7 +90,8 @@ def pretrain(
     """Train on videos made from single images."""
     chosen = load_params(params, profile)
     chosen.require_network(network)
-    from oneshot_vos.stages import pretrain as stage
+    with _without_collecting():
+        from oneshot_vos.stages import pretrain as stage
 
     stage.run(chosen, network, weights, sets, out, curves)
 
@@ -94,7 +109,8 @@ def train(
     """Train a network on videos, with full or one-shot supervision."""
     chosen = load_params(params, profile)
     chosen.run(run)
-    from oneshot_vos.stages import train as stage
+    with _without_collecting():
+        from oneshot_vos.stages import train as stage
 
     stage.run(chosen, run, weights, labels, out, snapshots, curves)
 
@@ -111,7 +127,8 @@ def infer(
     """Segment the evaluation sets with a trained network: one archive of masks per set."""
     chosen = load_params(params, profile)
     chosen.run(run)
-    from oneshot_vos.stages import infer as stage
+    with _without_collecting():
+        from oneshot_vos.stages import infer as stage
 
     stage.run(chosen, run, weights, snapshots, sets, out)
 
@@ -128,7 +145,8 @@ def probe(
     """Ask how much a network looks at its references, over the course of its training."""
     chosen = load_params(params, profile)
     chosen.run(run)
-    from oneshot_vos.stages import probe as stage
+    with _without_collecting():
+        from oneshot_vos.stages import probe as stage
 
     stage.run(chosen, run, weights, snapshots, sets, out)
 
