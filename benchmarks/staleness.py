@@ -12,9 +12,13 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from dvc.repo import Repo
+from dvc.utils import serialize
 
 CODE = "src/oneshot_vos"
 # What is changed, where, how (the first text by the second; without a first it is put at the end), whose stages follow.
@@ -43,7 +47,14 @@ def changed(file: Path, old: str | None, new: str) -> Iterator[None]:
         os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
+@cache
+def parsed(path: str, changed: int) -> Any:
+    return serialize.load_yaml(path)
+
+
 def stale(folder: Path) -> list[str]:
+    # DVC would parse the parameters anew for every stage.
+    serialize.LOADERS[".yaml"] = lambda path, **_: deepcopy(parsed(str(path), Path(path).stat().st_mtime_ns))
     with Repo(str(folder)) as repo:
         return sorted(repo.status())
 
