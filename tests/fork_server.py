@@ -104,7 +104,7 @@ def run(entry: str) -> int:
         code = getattr(importlib.import_module(module), function)() or 0
     except SystemExit as ending:
         code = ending.code or 0
-    except BaseException:
+    except Exception:  # noqa: BLE001 - as the interpreter would
         traceback.print_exc()
         code = 1
     threading._shutdown()

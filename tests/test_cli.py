@@ -130,10 +130,10 @@ def test_wrong_names_are_refused_before_any_work(arguments: list[str], expected:
     assert "Traceback" not in result.stderr
 
 
-def test_help_names_every_stage_and_loads_no_torch() -> None:
+def test_help_names_every_stage_and_loads_nothing_heavy() -> None:
     code = (
         "import sys\nfrom typer.testing import CliRunner\nfrom oneshot_vos.cli import app\n"
-        "print(CliRunner().invoke(app, ['--help']).output)\nsys.exit('torch' in sys.modules)"
+        "print(CliRunner().invoke(app, ['--help']).output)\nsys.exit(bool({'torch', 'pydantic'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0

@@ -12,7 +12,6 @@ from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,6 +51,8 @@ def with_cuts(
 
 def look_of(frame: NDArray[np.uint8]) -> Look:
     """What a frame RGB [H, W, 3] looks like."""
+    import cv2  # takes a while, and only videos of users have cuts
+
     small = cv2.resize(frame, (32, 18), interpolation=cv2.INTER_AREA)
     shares = [np.histogram(small[..., channel], _BINS, (0, 256))[0] for channel in range(3)]
     # Neighbouring levels share their pixels, or a small change of light would move all from one to the next.

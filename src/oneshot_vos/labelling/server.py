@@ -20,6 +20,7 @@ from oneshot_vos.labelling.pictures import Pictures
 from oneshot_vos.labelling.propagation import Propagation
 from oneshot_vos.labelling.session import Session, Video
 from oneshot_vos.labelling.suggestions import Suggestions
+from oneshot_vos.reporting.overlay import COLOURS
 from oneshot_vos.stages.segment import Options, Segmenter
 from oneshot_vos.videos.masks import Ids, decode_mask, object_ids
 from oneshot_vos.videos.png import SIGNATURE
@@ -27,11 +28,6 @@ from oneshot_vos.videos.png import SIGNATURE
 STATIC = Path(__file__).with_name("static")
 _PAGE = "index.html"
 _MEDIA = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
-# Of objects 1, 2, …, on the page alone: bright, and unlike each other. Files have the palette of DAVIS.
-COLOURS = (
-    *((255, 40, 90), (0, 195, 255), (255, 215, 0), (170, 80, 255), (70, 230, 60), (255, 125, 0)),
-    *((40, 90, 255), (255, 120, 235), (0, 225, 170), (190, 0, 130), (205, 240, 60), (0, 130, 110)),
-)
 _SLACK = 64 * 1024  # bytes of a PNG file beyond those of its pixels
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 from tests.sets import fake_trees
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.fetch.resize import resize_copy, resized_size
 from oneshot_vos.sets.davis import read_davis
+from oneshot_vos.stages.resize_youtube import resize_copy, resized_size
 from oneshot_vos.videos.masks import object_ids, read_mask
 
 SMALL = 24
@@ -89,7 +89,7 @@ def test_an_interrupted_copy_goes_on_video_by_video(source: Path, monkeypatch: p
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("oneshot_vos.fetch.resize.os.sync", interrupt)
+    monkeypatch.setattr("oneshot_vos.stages.resize_youtube.os.sync", interrupt)
     with pytest.raises(KeyboardInterrupt):
         copy(source)
     staging = source.parent / ".copy.part"
