@@ -1,6 +1,7 @@
 """Clip data sets: what is read, what is random, and what a batch holds."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ def _dataset(
     by_frame: bool = False,
     **more: Any,
 ) -> ClipDataset:
+    if sampler.first_only:  # as the stage `labels` hands videos to one-shot training
+        videos = [replace(video, masks=dict(sorted(video.masks.items())[:1])) for video in videos]
     source = ClipSource("set", videos, by_frame=by_frame)
     return ClipDataset(
         [source],
