@@ -56,7 +56,7 @@ def stale(folder: Path) -> list[str]:
     # DVC would parse the parameters anew for every stage.
     serialize.LOADERS[".yaml"] = lambda path, **_: deepcopy(parsed(str(path), Path(path).stat().st_mtime_ns))
     with Repo(str(folder)) as repo:
-        return sorted(repo.status())
+        return sorted(name.rpartition(":")[2] for name in repo.status())
 
 
 def network_of(stage: str) -> str:

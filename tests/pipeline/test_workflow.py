@@ -15,10 +15,6 @@ def test_lint_finds_nothing(make_project: Make) -> None:
     assert "in a good condition" in make_project("project").run("snakemake", "--lint")
 
 
-def test_format_is_the_usual_one(make_project: Make) -> None:
-    make_project("project").run("snakefmt", "--check", "workflow")
-
-
 def test_cluster_profile_asks_for_a_gpu_where_one_is_used(make_project: Make) -> None:
     text = make_project("project").run("snakemake", "--workflow-profile", "slurm", "--dry-run", "--nocolor")
     blocks = re.split(r"^(?=(?:local)?rule \w+:$)", text, flags=re.MULTILINE)
@@ -55,9 +51,8 @@ def test_partitions_that_do_not_exist_are_refused_before_the_first_job(
     assert not (tmp_path / "sent").exists()
 
 
-def test_no_profile_keeps_incomplete_outputs(make_project: Make) -> None:
-    root = make_project("project").root
-    for profile in (root / "workflow/profiles").rglob("*.yaml"):
+def test_no_profile_keeps_incomplete_outputs(repository: Path) -> None:
+    for profile in (repository / "workflow/profiles").rglob("*.yaml"):
         settings = [line for line in profile.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
         assert not any(line.startswith("keep-incomplete") for line in settings)
         assert "rerun-incomplete: true" in settings

@@ -1,5 +1,6 @@
 """Processes that a training starts for itself: how many, on which cards, and what happens when one dies."""
 
+import contextlib
 import multiprocessing
 import os
 import re
@@ -14,7 +15,9 @@ from typing import Any
 
 import pytest
 from tests.parameters import read_document, write_document
+from typer.testing import CliRunner
 
+from oneshot_vos.cli import app
 from oneshot_vos.errors import UserError
 from oneshot_vos.training.launch import company, count_processes, free_cards
 
@@ -95,7 +98,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path
         *(["data", "--out", "data/smoke/sets"], ["init", "--network", "stcn", "--out", "backbone.safetensors"]),
         ["labels", "--kind", "first", "--sets", "data/smoke/sets/train", "--out", "labels"],
     ):
-        subprocess.run([*ONESHOT, *words], cwd=folder, check=True, env=environment())
+        with contextlib.chdir(folder):
+            result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
     return folder
 
 
