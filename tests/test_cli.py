@@ -37,8 +37,8 @@ STAGES: dict[str, tuple[list[str], list[object]]] = {
         [RUN, Path("w"), Path("l"), Path("o"), Path("n"), Path("c")],
     ),
     "infer": (
-        [RUN, "--weights", "w", "--snapshots", "n", "--sets", "s", "--out", "o"],
-        [RUN, Path("w"), Path("n"), Path("s"), Path("o")],
+        [RUN, "--weights", "w.pth", "--snapshots", "n", "--sets", "s", "--out", "o"],
+        [RUN, Path("w.pth"), Path("n"), Path("s"), Path("o")],
     ),
     "probe": (
         [RUN, "--weights", "w", "--snapshots", "n", "--sets", "s", "--out", "o"],
@@ -167,8 +167,13 @@ def test_the_version_is_told() -> None:
 
 def test_shells_complete_commands_and_options_without_loading_torch() -> None:
     code = "from oneshot_vos.cli import app; app(prog_name='oneshot-vos')"
+    named = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}  # the shell is the one named, not the one around
     shown = subprocess.run(
-        [sys.executable, "-c", code, "--show-completion", "bash"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, "--show-completion", "bash"],
+        env=os.environ | named,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "_ONESHOT_VOS_COMPLETE=complete_bash" in shown.stdout
     asked = {"_ONESHOT_VOS_COMPLETE": "complete_bash", "COMP_WORDS": "oneshot-vos segment --contact", "COMP_CWORD": "2"}

@@ -19,6 +19,7 @@ def test_a_second_inference_of_a_run_ends_at_once_and_leaves_the_first_alone(
     number = held_elsewhere(state, f"running `infer` of {RUN}")
     (state / "davis").mkdir()
     (tmp_path / "o").mkdir()
+    (tmp_path / "w").touch()
     arguments = ["--weights", "w", "--snapshots", "n", "--sets", "s", "--out", "o", "--profile", "smoke"]
     result = CliRunner().invoke(app, ["infer", RUN, *arguments, "--params", str(repository / "params.yaml")])
     assert result.exit_code == 2

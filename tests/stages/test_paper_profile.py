@@ -208,7 +208,7 @@ def test_archives_for_the_server_are_ready_to_hand_in(finished: Finished, name: 
     other = finished.root / "sets/evaluate/davis17-val.json"
     result = CliRunner().invoke(app, ["check-server-zip", str(archive), "--index", str(other)])
     assert result.exit_code == 2
-    assert "holds no set of YouTube-VOS" in result.output
+    assert "holds no set that a server scores" in result.output
 
 
 def test_the_flaws_of_the_trees_are_counted_in_the_report_and_the_log(

@@ -106,8 +106,9 @@ def _plain(recipe: Training) -> dict[str, Any]:
 
 
 def _yaml(content: Any) -> str:
-    yaml = YAML()
+    yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False
     yaml.width = 120
     stream = StringIO()
     yaml.dump(content, stream)

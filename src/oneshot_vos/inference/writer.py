@@ -76,9 +76,8 @@ def segment_set(
         for video in ordered:
             bar.set_postfix_str(video.name)
             archive, report_file = _state_files(state, video)
-            # An empty file is what a power cut may leave of one.
-            if all(file.exists() and file.stat().st_size for file in (archive, report_file)):
-                report = _read_report(report_file)
+            report = _read_report(report_file) if _is_there(report_file) else None
+            if report is not None and _is_there(archive):
                 bar.update(report.frames)
             else:
                 _reset_peak_memory(device)
@@ -177,6 +176,11 @@ def _members(state: Path, videos: Sequence[Video]) -> Iterator[tuple[str, bytes]
         with zipfile.ZipFile(_state_files(state, video)[0]) as archive:
             for name in sorted(archive.namelist()):
                 yield name, archive.read(name)
+
+
+def _is_there(file: Path) -> bool:
+    """Whether a file holds something; an empty one is what a power cut may leave."""
+    return file.exists() and file.stat().st_size > 0
 
 
 def _reset_peak_memory(device: torch.device) -> None:

@@ -46,7 +46,7 @@ def contrast(first: "pd.Series[float]", second: "pd.Series[float]") -> Contrast 
 
 def one_shot_rows(table1: Table) -> dict[str, str]:
     """The strategy that stands for one-shot training in Table 1, by network."""
-    rows = table1.rows[(table1.rows["network"] != "") & (table1.rows["strategy"] != "full")]
+    rows = table1.rows[(table1.rows["network"] != "") & (table1.rows["labels"] == "first")]
     return dict(zip(rows["network"], rows["strategy"], strict=True))
 
 
