@@ -142,4 +142,6 @@ def save_pdf(path: Path, image: Image.Image) -> None:
     """Write `image` as a page of its size at `DPI` dots per inch, atomically; the bytes depend on the pixels alone."""
     made = time.gmtime(0)
     with replacing(path) as temporary:
-        image.save(temporary, format="PDF", resolution=DPI, quality=95, title=path.stem, creationDate=made, modDate=made)
+        image.save(
+            temporary, format="PDF", resolution=DPI, quality=95, title=path.stem, creationDate=made, modDate=made
+        )
