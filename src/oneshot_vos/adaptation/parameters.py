@@ -108,7 +108,7 @@ def _plain(recipe: Training) -> dict[str, Any]:
 def _yaml(content: Any) -> str:
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # declared as None
     yaml.width = 120
     stream = StringIO()
     yaml.dump(content, stream)
