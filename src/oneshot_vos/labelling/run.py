@@ -6,7 +6,7 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,10 +46,9 @@ def run(path: Path, choices: Choices, *, browser: bool) -> None:
         _log.info("open %s\n(this address holds a key: whoever has it can draw; Ctrl-C ends)", address)
         if browser:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        try:
+        with suppress(KeyboardInterrupt):  # which does not come where the shell lets its background ignore Ctrl-C
             server.run()
-        except KeyboardInterrupt:
-            _log.info("ended; what was saved is kept")
+        _log.info("ended; what was saved is kept")
 
 
 class Listening:
