@@ -14,12 +14,13 @@ def read_suggestions(path: Path) -> Suggestions:
     expected = f"a CSV file with the columns {', '.join(COLUMNS)}"
     try:
         with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
+            table = csv.DictReader(stream)
+            rows, columns = list(table), table.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read ({error}); expected {expected}. Check the name") from error
+    if not set(COLUMNS) <= set(columns) or any(row[column] is None for row in rows for column in COLUMNS):
+        raise UserError(f"{path}: columns {', '.join(columns) or 'none'}; expected {expected}. Make it again")
     found: Suggestions = {}
     for row in rows:
-        if any(row.get(column) is None for column in COLUMNS):
-            raise UserError(f"{path}: columns {', '.join(filter(None, row))}; expected {expected}. Make it again")
         found.setdefault(row["video"], {})[row["frame"]] = row["why"]
     return found

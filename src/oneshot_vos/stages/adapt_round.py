@@ -17,6 +17,7 @@ from oneshot_vos.adaptation.choosing import better_videos, exhausted, mix
 from oneshot_vos.adaptation.recipe import choose_recipe
 from oneshot_vos.clips.dataset import ClipDataset, ClipSource
 from oneshot_vos.clips.sampling import OneShotSampler
+from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json, write_json
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.interface import Network
@@ -65,6 +66,15 @@ class Plan:
     recipe: dict[str, Any]
     before: dict[str, float]  # agreement of every video with the weights that it has
     asked: int | None  # iterations that somebody asked for
+
+
+def read_plan(file: Path) -> Plan:
+    """The plan of a round, as `adapt` has written it; raises `UserError` for a file of anything else."""
+    content = read_json(file, "the plan of a round")
+    try:
+        return Plan(**content)
+    except TypeError as error:
+        raise UserError(f"{file}: not the plan of a round ({error}). Delete it, then rerun") from error
 
 
 @dataclass(frozen=True)
@@ -119,7 +129,7 @@ class Round:
     def plan(self, labels: str, budget: Budget, asked: int | None) -> Plan:
         """The plan of an interrupted run of this round, or a new one. asked: iterations, whatever the budget gives."""
         file = self.folder / "plan.json"
-        known = Plan(**read_json(file, "the plan of a round")) if file.exists() else None
+        known = read_plan(file) if file.exists() else None
         if known and known.labels == labels and asked in (None, known.asked):
             _log.info("resuming with the plan of this round: %d iterations", known.points[-1])
             return known

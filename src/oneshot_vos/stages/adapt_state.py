@@ -34,7 +34,7 @@ class State:
         }
         if self._file.exists():
             self._content = read_json(self._file, "what `oneshot-vos adapt` keeps")
-            if self._content.get("format") != _FORMAT:
+            if not isinstance(self._content, dict) or self._content.get("format") != _FORMAT:
                 raise UserError(f"{self._file}: of another version of this program; choose another folder with --out")
         elif others := {entry.name for entry in folder.iterdir()} - {self.FOLDER, "videos"}:
             raise UserError(

@@ -70,7 +70,8 @@ class Notes:
         self._values: dict[str, list[list[float] | None]] = {}
         if self._path.exists():
             with suppress(UserError):  # a damaged file: as if nothing had been noted
-                self._values = read_json(self._path, "notes of `segment --confidence`")
+                noted = read_json(self._path, "notes of `segment --confidence`")
+                self._values = noted if isinstance(noted, dict) else {}
 
     @property
     def complete(self) -> bool:
