@@ -86,6 +86,16 @@ def test_runs_of_the_study_differ_in_strategy_and_start_alone_but_for_variants()
         assert one | {"precision": "float32"} == other
 
 
+def test_labelled_frames_take_the_place_of_still_images_and_nothing_else_differs_from_the_study() -> None:
+    study, labelled = (read_document(REPOSITORY)["profiles"][name] for name in ("study", "labelled"))
+    data = labelled.pop("data")
+    theirs = study.pop("data")
+    assert labelled == study
+    assert set(data["pretrain"]) == set(data["train"])
+    assert data["generate"] == theirs["generate"] | {"static": 1}
+    assert load_params(SHIPPED.with_name("labelled.yaml")).profile_name == "labelled"
+
+
 def test_default_profile_is_mini() -> None:
     assert load_params(SHIPPED).profile_name == "mini"
 

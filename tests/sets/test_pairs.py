@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.sets.pairs import read_pairs
+from oneshot_vos.sets.pairs import first_pairs, read_pairs
 from oneshot_vos.videos.masks import write_mask
 from oneshot_vos.videos.pairs import read_objects
+from oneshot_vos.videos.video import Video
 
 
 def _touch(root: Path, *names: str) -> None:
@@ -35,6 +36,18 @@ def test_incomplete_folders_are_refused(tmp_path, names, message):
     _touch(tmp_path, *names)
     with pytest.raises(UserError, match=message):
         read_pairs(tmp_path)
+
+
+def test_of_a_video_the_first_mask_that_shows_an_object_is_taken(tmp_path):
+    frames = tuple(tmp_path / f"walk/{t:05d}.jpg" for t in range(4))
+    masks = {f"{t:05d}": tmp_path / f"masks/{t:05d}.png" for t in (1, 2, 3)}
+    for stem, mask in masks.items():
+        mask.parent.mkdir(exist_ok=True)
+        write_mask(mask, np.full((4, 4), 0 if stem == "00001" else 7, np.uint8))
+    [pair] = first_pairs([Video("walk", frames, masks, single_object=False)])
+    assert (pair.name, pair.image, pair.mask) == ("walk", frames[2], masks["00002"])
+    with pytest.raises(UserError, match="none of the 1 masks of video 'walk' shows an object"):
+        first_pairs([Video("walk", frames, {"00001": masks["00001"]}, single_object=False)])
 
 
 def test_missing_folder_is_refused(tmp_path):

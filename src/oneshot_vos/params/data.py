@@ -92,7 +92,7 @@ class Data(Strict):
     sets: dict[str, Annotated[DavisSet | PairsSet | ServerSet | YouTubeVideos, Field(discriminator="kind")]]
     train: Annotated[dict[str, VideoSource], Field(min_length=1)]
     train_of: dict[str, Annotated[dict[str, VideoSource], Field(min_length=1)]]  # by network: in the place of train
-    pretrain: dict[str, ImageSource]  # empty: no run starts from pretraining
+    pretrain: dict[str, ImageSource]  # pairs, or videos: their first masks; empty: no run starts from pretraining
     evaluate: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
     def train_sources(self, network: str) -> dict[str, VideoSource]:

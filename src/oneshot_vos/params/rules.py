@@ -312,7 +312,7 @@ def _check_shown(profile: Profile) -> list[str]:
 # What a stage can read: kinds of sets, and splits of YouTube-VOS.
 _USES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "train": (("davis", "youtube"), ("train", "train-part")),
-    "pretrain": (("pairs",), ()),
+    "pretrain": (("pairs", "davis"), ()),
     "evaluate": (("davis", "server", "youtube"), ("held-out", "valid")),
 }
 

@@ -100,6 +100,11 @@ def keep_every(videos: Sequence[Video], out_dir: Path, name: str) -> LabelRatio:
     return ratio
 
 
+def first_shown(video: Video) -> str:
+    """Stem of the first mask that shows an object, which one-shot training gets; `UserError` if there is none."""
+    return next(_shown(video, in_time()))
+
+
 def label_ratio(kept: Sequence[Video], videos: Sequence[Video]) -> LabelRatio:
     """Count the mask files of `kept` against those of `videos`; nothing is opened."""
     labelled, annotated = (sum(len(video.masks) for video in part) for part in (kept, videos))

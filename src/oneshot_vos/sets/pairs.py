@@ -1,10 +1,13 @@
-"""Folders of still images with masks: finding the pairs."""
+"""Still images with masks: the pairs of a folder, or the labelled frames of videos."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.sets.labels import first_shown
 from oneshot_vos.videos.images import require_unbroken
 from oneshot_vos.videos.pairs import ImagePair
+from oneshot_vos.videos.video import Video
 
 _IMAGE_SUFFIXES = (".jpg", ".jpeg")
 _MASK_SUFFIX = ".png"
@@ -29,6 +32,19 @@ def read_pairs(root: Path) -> list[ImagePair]:
     if not images:
         raise UserError(f"{root}: no image–mask pairs found; expected NAME.jpg + NAME.png, flat or in class folders")
     return [ImagePair(key.relative_to(root).as_posix(), images[key], masks[key]) for key in sorted(images)]
+
+
+def first_pairs(videos: Sequence[Video]) -> list[ImagePair]:
+    """The frame of every video that one-shot training has a mask of, with it: the first one that shows an object.
+
+    Clips made of these images need no label that one-shot training does not get. `UserError` for a video without one.
+    """
+    pairs = []
+    for video in videos:
+        stem = first_shown(video)
+        frames = {video.stem(t): frame for t, frame in enumerate(video.frames)}
+        pairs.append(ImagePair(video.name, frames[stem], video.masks[stem]))
+    return pairs
 
 
 def _by_name(paths: list[Path]) -> dict[Path, Path]:

@@ -13,14 +13,14 @@ from oneshot_vos.registry import Registry
 from oneshot_vos.sets.check import CheckReport, check_pairs, check_videos
 from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.sets.generated import generate
-from oneshot_vos.sets.pairs import read_pairs
+from oneshot_vos.sets.pairs import first_pairs, read_pairs
 from oneshot_vos.sets.server import as_server_set
 from oneshot_vos.sets.youtube import read_youtube, require_unseen_videos
 from oneshot_vos.sets.youtube_masks import check_youtube, give_first_masks
 from oneshot_vos.videos.index import write_index
 from oneshot_vos.videos.objects import HELD_OUT, YouTubeSet
 from oneshot_vos.videos.objects_index import write_youtube_index
-from oneshot_vos.videos.pairs import write_pairs
+from oneshot_vos.videos.pairs import ImagePair, write_pairs
 from oneshot_vos.videos.problems import Problems
 from oneshot_vos.videos.video import Video
 
@@ -60,7 +60,7 @@ def run(params: Params, out: Path) -> None:
                 _move(out / use, folder, f"{name}.json", f"{_SHOWN}/{name}")
     with replacing_folder(out / "pretrain") as folder:
         for name in data.pretrain:
-            pairs = read_pairs(_root(data, name))
+            pairs = _read_stills(data, name)
             found = check_pairs(pairs)
             report["sets"][f"pretrain/{name}"] = found.to_json()
             _log_warnings(name, found)
@@ -141,6 +141,14 @@ def _index_videos(data: Data, name: str, folder: Path, *, training: bool) -> _Li
     found = check_videos(videos, training=training, scored=not training and name not in data.train)
     write_index(folder / f"{name}.json", videos)
     return _Listed(found, videos)
+
+
+def _read_stills(data: Data, name: str) -> list[ImagePair]:
+    """What pretraining gets of a set: its image–mask pairs, or of every video the first frame that shows an object."""
+    settings = data.sets[name]
+    if isinstance(settings, DavisSet):
+        return first_pairs(_davis_videos(_root(data, name), name, settings))
+    return read_pairs(_root(data, name))
 
 
 def _index_server(root: Path, settings: ServerSet, index: Path) -> _Listed:
