@@ -65,12 +65,13 @@ def record(recordings: Path) -> dict[str, Any]:
 def pretend(
     monkeypatch: pytest.MonkeyPatch, before: dict[str, float], after: dict[str, float], slope: float = 0.0
 ) -> None:
-    """Let the agreement be what is said here: before the training, and later, when it rises with every iteration."""
+    """Let the agreement be what is said here: before the training, and later; it rises with iterations and share."""
 
     def measured(_network: Any, ways: Any, title: str) -> Measured:
         if title == "agreement before":
             return Measured({name: before[name] for name in ways}, 1.0, 1e9)
-        return Measured({name: after[name] + slope * int(title.split()[-1]) for name in ways}, 1.0, 1e9)
+        share, iteration = title.removeprefix("agreement, ").split(" of ")
+        return Measured({name: after[name] + slope * float(share) * int(iteration) for name in ways}, 1.0, 1e9)
 
     monkeypatch.setattr(adapt_round, "measure", measured)
 
@@ -136,7 +137,7 @@ def test_what_is_done_is_not_done_again(recordings: Path, weights: Path) -> None
 def test_a_killed_training_resumes_to_the_same_weights(
     recordings: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pretend(monkeypatch, all_of(0.5), all_of(0.9), slope=0.01)
+    pretend(monkeypatch, all_of(0.5), all_of(0.9), slope=0.02)
     done(adapt(recordings, weights, iterations=6))
     out = recordings.parent / "adapted"
     straight = (out / "weights.safetensors").read_bytes()
@@ -194,7 +195,7 @@ def test_more_masks_and_videos_go_on_from_the_adapted_weights(
     pretend(monkeypatch, all_of(0.9), all_of(0.99))
     result = done(adapt(recordings, weights, iterations=2))
     assert "round 2: training on 4 videos with 5 mask(s)" in result.output
-    assert {tuple(path.parts[-2:]) for path in started} == {("round-1", "adapted.safetensors")}
+    assert {tuple(path.parts[-2:]) for path in started} == {("round-1", "adapted-0.5.safetensors")}
     told = record(recordings)
     assert [each["round"] for each in told["rounds"]] == [1, 2]
     assert told["videos"]["ball"]["masks"] == ["00000", "00006"]
@@ -222,7 +223,7 @@ def test_the_start_is_kept_where_training_does_not_help(
     assert told["videos"]["ball"]["agreement_after"] == 0.95
     made_with = {name: json.loads((out / f"segmented/{name}/segment.json").read_text())["weights"] for name in NAMES}
     assert made_with["walk"] == made_with["both"] == str(weights)
-    assert made_with["ball"].endswith("round-1/adapted.safetensors")
+    assert made_with["ball"].endswith("round-1/adapted-0.5.safetensors")  # as good, and nearer to the start
 
 
 def test_training_ends_early_where_nothing_improves(
@@ -304,7 +305,7 @@ def test_the_parameter_file_trains_the_same_weights_in_the_pipeline(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_masks(recordings / "masks/ball", 6)
-    pretend(monkeypatch, all_of(0.5), all_of(0.9), slope=0.01)
+    pretend(monkeypatch, all_of(0.5), all_of(0.9), slope=0.02)
     done(adapt(recordings, weights, iterations=2))
     out, run = recordings.parent / "adapted", "stcn-two_step-given"
     given = ["--params", str(out / "params.yaml")]

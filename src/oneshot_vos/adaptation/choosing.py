@@ -14,9 +14,17 @@ def exhausted(values: Sequence[float]) -> bool:
     return len(values) > PATIENCE and max(values[-PATIENCE:]) <= max(values[:-PATIENCE])
 
 
-def better_videos(before: Mapping[str, float], after: Mapping[str, float]) -> list[str]:
-    """The videos whose agreement has risen by the margin; the others keep the weights that they had."""
-    return [name for name, value in after.items() if value >= before[name] + MARGIN]
+def chosen_share(before: float, after: Mapping[float, float]) -> float:
+    """How much of a training a video takes: the share of the trained weights, the rest being the start; 0 for none.
+
+    before: its agreement without. after: its agreement by share. Each step away from the start has to pay: a larger
+    share is taken if it is better by the margin than all that change less.
+    """
+    best, chosen = before, 0.0
+    for share, value in sorted(after.items()):
+        if value >= best + MARGIN:
+            best, chosen = value, share
+    return chosen
 
 
 def mix(start: Mapping[str, Tensor], trained: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:

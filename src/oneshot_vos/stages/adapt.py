@@ -129,7 +129,7 @@ def _train(state: State, videos: Sequence[Video], budget: Budget, device: torch.
         weights=start,
         root=root,
         sets=list(sets),
-        share=kept.share if kept.better else 0.0,
+        share=kept.share,
     )
     state.add(kept, labels_of(videos), masks, _told(kept))
     this.forget()
@@ -137,17 +137,18 @@ def _train(state: State, videos: Sequence[Video], budget: Budget, device: torch.
 
 def _told(kept: Kept) -> str:
     """Why weights were kept, in a sentence; logs what holds of every video."""
+    verdicts = {0.0: "keeps the weights it had", 1.0: "trained weights"}
     for name, value in kept.before.items():
-        verdict = "adapted" if name in kept.better else "keeps the weights it had"
+        verdict = verdicts.get(kept.shares[name], "mean of trained weights and start")
         _log.info("%s: agreement %.3f before, %.3f after: %s", name, value, kept.after[name], verdict)
     before, after = (sum(values.values()) / len(values) for values in (kept.before, kept.after))
-    share = "" if kept.share == 1 else f", averaged with the start ({kept.share:g} of it)"
-    text = f"mean agreement {before:.3f} before, {after:.3f} after {kept.iteration} iterations{share}; "
-    count, rest = len(kept.better), len(kept.before) - len(kept.better)
-    if not count:
+    text = f"mean agreement {before:.3f} before, {after:.3f} after {kept.iteration} iterations; "
+    trained, rest = (list(kept.shares.values()).count(share) for share in (1.0, 0.0))
+    if not kept.better:
         text += "training did not help, and the weights from before are kept"
     else:
-        text += f"{count} video(s) take the new weights" + (f", {rest} keep those from before" if rest else "")
+        text += f"of {len(kept.shares)} video(s) {trained} take the trained weights, "
+        text += f"{len(kept.better) - trained} their mean with the start, {rest} keep those from before"
     _log.info("%s", text)
     return text
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from oneshot_vos.adaptation.agreement import Measured, Way, measure, plan_ways
-from oneshot_vos.adaptation.choosing import better_videos, exhausted, mix
+from oneshot_vos.adaptation.choosing import chosen_share, exhausted, mix
 from oneshot_vos.adaptation.recipe import choose_recipe
 from oneshot_vos.clips.dataset import ClipDataset, ClipSource
 from oneshot_vos.clips.sampling import OneShotSampler
@@ -92,19 +92,37 @@ class Budget:
 
 @dataclass(frozen=True)
 class Kept:
-    """What came of a round. iteration, share: of the best weights; better: the videos that are better off with them."""
+    """What came of a round.
 
-    weights: Path
+    iteration: of the best weights. weights: files by their share of these, the rest of which is the start. shares: what
+    each video takes, 0 for the weights that it had. before, after: agreement of each with those, and with what it
+    takes, or refuses.
+    """
+
     iteration: int
-    share: float
+    weights: Mapping[float, Path]
+    shares: dict[str, float]
     trained: int  # iterations
     minutes: float
     agreement: list[tuple[int, float]]  # mean over the videos, of the best weights at an iteration
     loss: list[tuple[int, float]]
     before: dict[str, float]
     after: dict[str, float]
-    better: list[str]
     recipe: Training
+
+    @property
+    def better(self) -> list[str]:
+        """The videos that are better off with new weights."""
+        return [name for name, share in self.shares.items() if share]
+
+    @property
+    def share(self) -> float:
+        """What most of these take, the larger one of two; 0 where there are none."""
+        return (
+            max(self.weights, key=lambda share: (list(self.shares.values()).count(share), share))
+            if self.better
+            else 0.0
+        )
 
 
 class Round:
@@ -149,7 +167,7 @@ class Round:
         return plan
 
     def finish(self, plan: Plan) -> Kept:
-        """Train, measure on the way, and choose the weights with the best mean agreement."""
+        """Train, measure on the way, and choose: of the best measurement, what suits each video."""
         recipe = Training.model_validate(plan.recipe)
         ways, clips = self._ways(recipe), self._clips(recipe)
         strategy, state = self._strategy(recipe)
@@ -175,18 +193,23 @@ class Round:
                 _log.info("nothing has improved for a while: the training ends here")
                 break
         best = max(measured, key=lambda each: _mean(measured[each]))
-        after, improved = measured[best], _mean(measured[best]) > course[0][1]
+        iteration = best[0]
+        shares = {
+            name: chosen_share(value, {share: measured[iteration, share][name] for share in _SHARES})
+            for name, value in plan.before.items()
+        }
+        if _mean(measured[best]) <= course[0][1]:
+            shares = dict.fromkeys(shares, 0.0)
         return Kept(
-            weights=self._candidate(*best),
-            iteration=best[0],
-            share=best[1],
+            iteration=iteration,
+            weights={share: self._candidate(iteration, share) for share in _SHARES},
+            shares=shares,
             trained=course[-1][0],
             minutes=round(finished.seconds / 60, 2),
             agreement=course,
             loss=[(int(row["iteration"]), round(row["loss"], 4)) for row in finished.curve],
             before=plan.before,
-            after=after,
-            better=better_videos(plan.before, after) if improved else [],
+            after={name: measured[iteration, share or best[1]][name] for name, share in shares.items()},
             recipe=recipe,
         )
 
