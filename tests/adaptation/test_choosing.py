@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from oneshot_vos.adaptation.choosing import chosen_share, exhausted, mix
+from oneshot_vos.adaptation.choosing import chosen_share, exhausted, mix, surer
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,12 @@ def test_a_training_ends_when_two_measurements_bring_nothing(values: list[float]
 )
 def test_a_video_goes_as_far_from_its_start_as_each_step_pays(mean: float, trained: float, share: float) -> None:
     assert chosen_share(0.5, {1.0: trained, 0.5: mean}) == share
+
+
+def test_weights_that_are_hardly_surer_are_not() -> None:
+    assert surer(0.5, 0.52)
+    assert not surer(0.5, 0.51)
+    assert not surer(0.5, 0.4)
 
 
 def test_weights_are_mixed_and_counters_are_not() -> None:

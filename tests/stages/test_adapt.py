@@ -63,9 +63,16 @@ def record(recordings: Path) -> dict[str, Any]:
 
 
 def pretend(
-    monkeypatch: pytest.MonkeyPatch, before: dict[str, float], after: dict[str, float], slope: float = 0.0
+    monkeypatch: pytest.MonkeyPatch,
+    before: dict[str, float],
+    after: dict[str, float],
+    slope: float = 0.0,
+    expected: float = 0.9,
 ) -> None:
-    """Let the agreement be what is said here: before the training, and later; it rises with iterations and share."""
+    """Let the agreement be what is said here: before the training, and later; it rises with iterations and share.
+
+    expected: the IoU that new weights expect of their masks, where old ones expect 0.5.
+    """
 
     def measured(_network: Any, ways: Any, title: str) -> Measured:
         if title == "agreement before":
@@ -74,6 +81,11 @@ def pretend(
         return Measured({name: after[name] + slope * float(share) * int(iteration) for name in ways}, 1.0, 1e9)
 
     monkeypatch.setattr(adapt_round, "measure", measured)
+    monkeypatch.setattr(
+        adapt_round.Round,
+        "_expected",
+        lambda _round, weights, _video: expected if weights.parent.name == "candidates" else 0.5,
+    )
 
 
 class Killed(BaseException):
@@ -224,6 +236,15 @@ def test_the_start_is_kept_where_training_does_not_help(
     made_with = {name: json.loads((out / f"segmented/{name}/segment.json").read_text())["weights"] for name in NAMES}
     assert made_with["walk"] == made_with["both"] == str(weights)
     assert made_with["ball"].endswith("round-1/adapted-0.5.safetensors")  # as good, and nearer to the start
+
+
+def test_the_start_is_kept_where_new_weights_expect_no_more_of_their_masks(
+    recordings: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, all_of(0.5), all_of(0.9), expected=0.51)
+    result = done(adapt(recordings, weights, iterations=2))
+    assert "ball: new weights expect IoU 0.510 of their masks, old ones 0.500" in result.output
+    assert record(recordings)["kept"] == "start"
 
 
 def test_training_ends_early_where_nothing_improves(

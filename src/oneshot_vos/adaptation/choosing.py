@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 MARGIN = 0.01  # of agreement, by which new weights have to be better
+SURER = 0.015  # of the IoU expected of all masks of a video, by which new weights have to be better
 PATIENCE = 2  # measurements in a row that may bring nothing
 
 
@@ -25,6 +26,11 @@ def chosen_share(before: float, after: Mapping[float, float]) -> float:
         if value >= best + MARGIN:
             best, chosen = value, share
     return chosen
+
+
+def surer(before: float, after: float) -> bool:
+    """Whether new weights expect enough more of their masks of a whole video: IoU, 0 to 1, as probabilities tell it."""
+    return after >= before + SURER
 
 
 def mix(start: Mapping[str, Tensor], trained: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
