@@ -2,13 +2,11 @@
 
 A mask in frame t repairs the frames that are segmented from there: up to the next given mask or the end of the video,
 before the first given mask back to its start. What it may repair is what was lost on the way to t, and not what is lost
-behind t, since that is lost again. Nor is it expected to hold for longer than the mask before it did: a network is less
-sure a few frames behind any given mask. With c the confidence of an object and m the given mask that frame t is
-segmented from, the expected gain of a mask in frame t is
+behind t, since that is lost again. With c the confidence of an object, the expected gain of a mask in frame t is
 
-    sum over these frames u of  max(c(u), min(c(u) / c(t), c(m + u - t))) - c(u)
+    sum over these frames u of  min(1, c(u) / c(t)) - c(u)
 
-averaged over the objects. It is large where confidence has fallen and stays low, and the mask before held for long.
+averaged over the objects. It is large where confidence has fallen and stays low.
 """
 
 from collections.abc import Iterator, Sequence
@@ -96,10 +94,7 @@ def _repaired(confidence: Values, labelled: Sequence[int], t: int) -> tuple[Valu
     """The confidence that is expected with a mask in frame `t`, and how much more it is, in frames."""
     reach = list(_reach(labelled, t, len(confidence)))
     before = confidence[reach]
-    ratio = np.maximum(before, _LEAST_CONFIDENCE) / np.maximum(confidence[t], _LEAST_CONFIDENCE)
-    source = max((known for known in labelled if known < t), default=labelled[0])
-    held = confidence[[source + u - t for u in reach]]  # unknown for objects that no mask had shown yet
-    after = np.fmin(ratio, held)
+    after = np.minimum(1, np.maximum(before, _LEAST_CONFIDENCE) / np.maximum(confidence[t], _LEAST_CONFIDENCE))
     repaired = confidence.copy()
     repaired[reach] = np.fmax(before, after)
     more = repaired[reach] - before
