@@ -67,11 +67,12 @@ def pretend(
     before: dict[str, float],
     after: dict[str, float],
     slope: float = 0.0,
-    expected: float = 0.9,
+    expected: float | None = 0.9,
 ) -> None:
     """Let the agreement be what is said here: before the training, and later; it rises with iterations and share.
 
-    expected: the IoU that new weights expect of their masks, where old ones expect 0.5.
+    expected: the IoU that new weights expect of their masks, where old ones expect 0.5; None: what they
+    do expect.
     """
 
     def measured(_network: Any, ways: Any, title: str) -> Measured:
@@ -81,11 +82,11 @@ def pretend(
         return Measured({name: after[name] + slope * float(share) * int(iteration) for name in ways}, 1.0, 1e9)
 
     monkeypatch.setattr(adapt_round, "measure", measured)
-    monkeypatch.setattr(
-        adapt_round.Round,
-        "_expected",
-        lambda _round, weights, _video: expected if weights.parent.name == "candidates" else 0.5,
-    )
+    if expected is not None:
+        said = {"candidates": expected}
+        monkeypatch.setattr(
+            adapt_round.Round, "_expected", lambda _round, weights, _video: said.get(weights.parent.name, 0.5)
+        )
 
 
 class Killed(BaseException):
@@ -245,6 +246,19 @@ def test_the_start_is_kept_where_new_weights_expect_no_more_of_their_masks(
     result = done(adapt(recordings, weights, iterations=2))
     assert "ball: new weights expect IoU 0.510 of their masks, old ones 0.500" in result.output
     assert record(recordings)["kept"] == "start"
+
+
+def test_whole_videos_are_looked_at_with_old_and_new_weights(
+    recordings: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, all_of(0.5), all_of(0.9), expected=None)
+    found: list[tuple[float, float]] = []
+    monkeypatch.setattr(adapt_round, "surer", lambda before, after: not found.append((before, after)))
+    done(adapt(recordings, weights, iterations=2))
+    assert record(recordings)["kept"] == "adapted"
+    assert len(found) == len(NAMES)
+    assert all(0 <= value <= 1 for pair in found for value in pair)
+    assert any(before != after for before, after in found)
 
 
 def test_training_ends_early_where_nothing_improves(
