@@ -1,17 +1,20 @@
 """What `oneshot-vos adapt` gains where videos are unlike those that the network was trained on.
 
-    python benchmarks/adapt.py --work FOLDER [--data ../shared/data] [--budget 20m] [--clips N] [--raw] [--davis]
+    python benchmarks/adapt.py --work FOLDER [--data ../shared/data] [--budget 20m] [--clips N]
+                               [--raw | --others | --davis [--stride N]]
 
 Twelve real clips, mixed folders of frames and video files, one mask each, one of them in the middle, several with
 several objects. The network that ships has been trained on the first masks of these very clips, dogs-jump apart, so
 each is made unlike them by one corruption (after DAVIS-C: grey and noise, blur, low contrast, JPEG, darkness, large
 pixels; seeded); the true masks stay, and all but the given one are hidden from `adapt`. --raw: without corruptions.
---davis: instead of the clips, the sequences of DAVIS 2016 that are at hand, first masks alone, as they are; no network
-was trained on them.
+--others: twelve others, of at most 20 frames; what decides which weights a video takes was not chosen on them.
+--davis: instead of the clips, the sequences of DAVIS 2016 that are at hand, first masks alone, as they are, or every
+N-th frame of them; no network was trained on them.
 
 Per clip J&F is measured over every frame that has a true mask but the given one, mean over the objects of the given
-mask: with the network as it was (`start`), with the new weights everywhere (`adapted`), and with what `adapt` chose for
-each (`kept`). Writes results/benchmarks/adapt.json and adapt.md (adapt_raw, adapt_davis). Rerun to resume.
+mask: with the network as it was (`start`), with the weights that most clips take everywhere (`adapted`), and with what
+`adapt` chose for each (`kept`). Writes adapt.json and adapt.md below results/benchmarks (adapt_raw, adapt_others,
+adapt_davis). Rerun to resume.
 """
 
 import argparse
@@ -29,7 +32,7 @@ from PIL import Image
 
 from oneshot_vos import shipped
 from oneshot_vos.evaluation.measures import contour_accuracy, region_similarity
-from oneshot_vos.files import read_json, write_json, write_text
+from oneshot_vos.files import read_json, sha256_of, write_json, write_text
 from oneshot_vos.reporting.overlay_video import write_video
 from oneshot_vos.reporting.text import markdown_table
 from oneshot_vos.stages import adapt, segment
@@ -37,7 +40,7 @@ from oneshot_vos.videos.images import frame_files, read_frame
 from oneshot_vos.videos.masks import object_ids, read_mask, write_mask
 
 Picture = NDArray[np.uint8]
-MOST = 40  # frames per clip
+MOST, MOST_OTHERS = 40, 20  # frames per clip
 RATE = 12.0
 # Set, clip, corruption, kind of file, which of its frames has the mask (a share of its length), in an order in which
 # the first ones are mixed as well.
@@ -55,6 +58,24 @@ CLIPS = (
     ("train-clips2", "davis-scooter-gray", "jpeg", "mp4", 0.0),
     ("train-clips", "xmem2-chair", "blur", "frames", 0.0),
 )
+OTHERS = (
+    ("train-clips2", "segtrack-birdfall", "dark", "frames", 0.0),
+    ("train-clips2", "ucsd-surf", "contrast", "frames", 0.0),
+    ("train-clips2", "segtrack-monkeydog", "grey-noise", "frames", 0.0),
+    ("train-clips2", "segtrack-parachute", "blur", "frames", 0.0),
+    ("train-clips2", "davis-bmx-bumps", "grey-noise", "frames", 0.0),
+    ("train-clips2", "davis-kite-walk", "jpeg", "frames", 0.0),
+    ("train-clips2", "davis-lucia", "dark", "frames", 0.0),
+    ("train-clips", "tennis", "pixels", "frames", 0.0),
+    ("train-clips2", "davis-hockey", "contrast", "frames", 0.0),
+    ("train-clips2", "sbi-caviar1", "grey-noise", "frames", 0.0),
+    ("train-clips2", "ucsd-cyclists", "jpeg", "frames", 0.0),
+    ("train-clips2", "davis-swing", "blur", "frames", 0.0),
+)
+FIRST_SEED, FIRST_SEED_OTHERS = 0, 500  # of the corruptions
+
+
+TAKEN = {shipped.WEIGHTS.stem: "start", "adapted-0.5": "mean", "adapted-1": "trained"}
 
 
 def corrupt(picture: Picture, how: str, rng: np.random.Generator) -> Picture:
@@ -90,9 +111,10 @@ def _levels(values: NDArray[Any]) -> Picture:
 class Clip:
     """Frames and true masks of one clip, and the frame whose mask is given."""
 
-    def __init__(self, images: Path, masks: Path, share: float = 0.0, *, single: bool = False) -> None:
-        self.name, self.single = images.name, single
-        self.frames = frame_files(images)[:MOST] if not single else frame_files(images)
+    def __init__(self, images: Path, masks: Path, share: float = 0.0, *, most: int = MOST, stride: int = 0) -> None:
+        """stride: of a sequence of DAVIS 2016, all of it and one object; 0: the first `most` frames of another clip."""
+        self.name, self.single = images.name, stride > 0
+        self.frames = frame_files(images)[::stride] if stride else frame_files(images)[:most]
         self.masks = {t: masks / f"{file.stem}.png" for t, file in enumerate(self.frames)}
         self.masks = {t: mask for t, mask in self.masks.items() if mask.is_file()}
         wanted = round(share * (len(self.frames) - 1))
@@ -137,11 +159,12 @@ def clips_of(arguments: argparse.Namespace) -> list[tuple[Clip, str, str]]:
     if arguments.davis:
         names = (data / "davis16/ImageSets/2016/val.txt").read_text(encoding="utf-8").split()
         parts = [data / f"davis16/{part}/480p" for part in ("JPEGImages", "Annotations")]
-        return [(Clip(*(part / name for part in parts), single=True), "none", "frames") for name in names]
+        return [(Clip(*(part / name for part in parts), stride=arguments.stride), "none", "frames") for name in names]
     found = []
-    for source, name, how, kind, share in CLIPS:
+    most = MOST_OTHERS if arguments.others else MOST
+    for source, name, how, kind, share in OTHERS if arguments.others else CLIPS:
         images, masks = (data / source / part / "480p" / name for part in ("JPEGImages", "Annotations"))
-        found.append((Clip(images, masks, share), "none" if arguments.raw else how, kind))
+        found.append((Clip(images, masks, share, most=most), "none" if arguments.raw else how, kind))
     return found
 
 
@@ -154,25 +177,23 @@ def main() -> None:
     parser.add_argument("--iterations", type=int)
     parser.add_argument("--clips", type=int)
     parser.add_argument("--raw", action="store_true")
+    parser.add_argument("--others", action="store_true")
     parser.add_argument("--davis", action="store_true")
+    parser.add_argument("--stride", type=int, default=1)
     arguments = parser.parse_args()
     work: Path = arguments.work
     clips = clips_of(arguments)[: arguments.clips]
-    for seed, (clip, how, kind) in enumerate(clips):
+    for seed, (clip, how, kind) in enumerate(clips, FIRST_SEED_OTHERS if arguments.others else FIRST_SEED):
         if not (work / "recordings/masks" / clip.name).exists():
             clip.write(work / "recordings", how, kind, seed)
-    adapt.run(work / "recordings", work / "start", iterations=0)
     took = work / "seconds.json"
     before = read_json(took, "seconds") if took.exists() else 0.0
     start = time.monotonic()
     adapt.run(work / "recordings", work / "adapted", budget=arguments.budget, iterations=arguments.iterations)
     write_json(took, before + time.monotonic() - start)
-    everywhere = work / "everywhere"
     options = segment.Options(overlay=False, short_side=shipped.SHORT_SIDE, overwrite=True)
-    segment.run_all(
-        *(work / "adapted/videos", "JPEGImages", "Annotations"),
-        *(work / "adapted/weights.safetensors", None, everywhere, options, print),
-    )
+    for weights, out in ((None, work / "start"), (work / "adapted/weights.safetensors", work / "everywhere")):
+        segment.run_all(work / "adapted/videos", "JPEGImages", "Annotations", weights, None, out, options, print)
     report(arguments, clips, json.loads((work / "adapted/adapt.json").read_text(encoding="utf-8")))
 
 
@@ -180,20 +201,25 @@ def report(arguments: argparse.Namespace, clips: list[tuple[Clip, str, str]], to
     """Score, print, write."""
     work: Path = arguments.work
     rows = []
+    rounds = work / "adapted/.state/round-1"
+    taken = {sha256_of(file): TAKEN[file.stem] for file in (shipped.WEIGHTS, *rounds.glob("*.safetensors"))}
     for clip, how, kind in clips:
-        places = {"start": work / "start/segmented", "adapted": work / "everywhere", "kept": work / "adapted/segmented"}
+        places = {"start": work / "start", "adapted": work / "everywhere", "kept": work / "adapted/segmented"}
         scores = {name: round(clip.score(place), 2) for name, place in places.items()}
         video = told["videos"][clip.name]
         stamp = json.loads((places["kept"] / clip.name / "segment.json").read_text(encoding="utf-8"))
-        takes = "start" if Path(stamp["weights"]) == shipped.WEIGHTS else "adapted"
+        takes = taken[stamp["sha256"]["weights"]]
         about = {"clip": clip.name, "corruption": how, "kind": kind, "frames": len(clip.frames)}
         agreement = {f"agreement_{when}": video[f"agreement_{when}"] for when in ("before", "after")}
         rows.append({**about, "objects": len(video["objects"]), **scores, "takes": takes, **agreement})
     means = {name: round(float(np.mean([row[name] for row in rows])), 2) for name in ("start", "adapted", "kept")}
     minutes = round(read_json(work / "seconds.json", "seconds") / 60, 1)
-    name = "adapt" + ("_davis" if arguments.davis else "_raw" if arguments.raw else "")
+    name = "adapt" + (
+        "_davis" if arguments.davis else "_others" if arguments.others else "_raw" if arguments.raw else ""
+    )
     content = {
         "budget": arguments.budget,
+        **({"stride": arguments.stride} if arguments.davis else {}),
         "minutes": minutes,
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),

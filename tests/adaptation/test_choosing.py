@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from oneshot_vos.adaptation.choosing import better_videos, exhausted, mix
+from oneshot_vos.adaptation.choosing import chosen_share, exhausted, mix, surer
 
 
 @pytest.mark.parametrize(
@@ -21,8 +21,25 @@ def test_a_training_ends_when_two_measurements_bring_nothing(values: list[float]
     assert exhausted(values) is ends
 
 
-def test_a_video_changes_its_weights_for_a_clear_gain_alone() -> None:
-    assert better_videos({"a": 0.5, "b": 0.5, "c": 0.5}, {"a": 0.52, "b": 0.505, "c": 0.4}) == ["a"]
+@pytest.mark.parametrize(
+    ("mean", "trained", "share"),
+    [
+        (0.52, 0.54, 1.0),
+        (0.52, 0.525, 0.5),  # the second half of the way brings nothing
+        (0.52, 0.4, 0.5),
+        (0.505, 0.52, 1.0),
+        (0.505, 0.505, 0.0),  # not a clear gain
+        (0.4, 0.3, 0.0),
+    ],
+)
+def test_a_video_goes_as_far_from_its_start_as_each_step_pays(mean: float, trained: float, share: float) -> None:
+    assert chosen_share(0.5, {1.0: trained, 0.5: mean}) == share
+
+
+def test_weights_that_are_hardly_surer_are_not() -> None:
+    assert surer(0.5, 0.52)
+    assert not surer(0.5, 0.51)
+    assert not surer(0.5, 0.4)
 
 
 def test_weights_are_mixed_and_counters_are_not() -> None:

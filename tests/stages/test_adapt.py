@@ -63,16 +63,30 @@ def record(recordings: Path) -> dict[str, Any]:
 
 
 def pretend(
-    monkeypatch: pytest.MonkeyPatch, before: dict[str, float], after: dict[str, float], slope: float = 0.0
+    monkeypatch: pytest.MonkeyPatch,
+    before: dict[str, float],
+    after: dict[str, float],
+    slope: float = 0.0,
+    expected: float | None = 0.9,
 ) -> None:
-    """Let the agreement be what is said here: before the training, and later, when it rises with every iteration."""
+    """Let the agreement be what is said here: before the training, and later; it rises with iterations and share.
+
+    expected: the IoU that new weights expect of their masks, where old ones expect 0.5; None: what they
+    do expect.
+    """
 
     def measured(_network: Any, ways: Any, title: str) -> Measured:
         if title == "agreement before":
             return Measured({name: before[name] for name in ways}, 1.0, 1e9)
-        return Measured({name: after[name] + slope * int(title.split()[-1]) for name in ways}, 1.0, 1e9)
+        share, iteration = title.removeprefix("agreement, ").split(" of ")
+        return Measured({name: after[name] + slope * float(share) * int(iteration) for name in ways}, 1.0, 1e9)
 
     monkeypatch.setattr(adapt_round, "measure", measured)
+    if expected is not None:
+        said = {"candidates": expected}
+        monkeypatch.setattr(
+            adapt_round.Round, "_expected", lambda _round, weights, _video: said.get(weights.parent.name, 0.5)
+        )
 
 
 class Killed(BaseException):
@@ -136,7 +150,7 @@ def test_what_is_done_is_not_done_again(recordings: Path, weights: Path) -> None
 def test_a_killed_training_resumes_to_the_same_weights(
     recordings: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pretend(monkeypatch, all_of(0.5), all_of(0.9), slope=0.01)
+    pretend(monkeypatch, all_of(0.5), all_of(0.9), slope=0.02)
     done(adapt(recordings, weights, iterations=6))
     out = recordings.parent / "adapted"
     straight = (out / "weights.safetensors").read_bytes()
@@ -194,7 +208,7 @@ def test_more_masks_and_videos_go_on_from_the_adapted_weights(
     pretend(monkeypatch, all_of(0.9), all_of(0.99))
     result = done(adapt(recordings, weights, iterations=2))
     assert "round 2: training on 4 videos with 5 mask(s)" in result.output
-    assert {tuple(path.parts[-2:]) for path in started} == {("round-1", "adapted.safetensors")}
+    assert {tuple(path.parts[-2:]) for path in started} == {("round-1", "adapted-0.5.safetensors")}
     told = record(recordings)
     assert [each["round"] for each in told["rounds"]] == [1, 2]
     assert told["videos"]["ball"]["masks"] == ["00000", "00006"]
@@ -222,7 +236,29 @@ def test_the_start_is_kept_where_training_does_not_help(
     assert told["videos"]["ball"]["agreement_after"] == 0.95
     made_with = {name: json.loads((out / f"segmented/{name}/segment.json").read_text())["weights"] for name in NAMES}
     assert made_with["walk"] == made_with["both"] == str(weights)
-    assert made_with["ball"].endswith("round-1/adapted.safetensors")
+    assert made_with["ball"].endswith("round-1/adapted-0.5.safetensors")  # as good, and nearer to the start
+
+
+def test_the_start_is_kept_where_new_weights_expect_no_more_of_their_masks(
+    recordings: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, all_of(0.5), all_of(0.9), expected=0.51)
+    result = done(adapt(recordings, weights, iterations=2))
+    assert "ball: new weights expect IoU 0.510 of their masks, old ones 0.500" in result.output
+    assert record(recordings)["kept"] == "start"
+
+
+def test_whole_videos_are_looked_at_with_old_and_new_weights(
+    recordings: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch, all_of(0.5), all_of(0.9), expected=None)
+    found: list[tuple[float, float]] = []
+    monkeypatch.setattr(adapt_round, "surer", lambda before, after: not found.append((before, after)))
+    done(adapt(recordings, weights, iterations=2))
+    assert record(recordings)["kept"] == "adapted"
+    assert len(found) == len(NAMES)
+    assert all(0 <= value <= 1 for pair in found for value in pair)
+    assert any(before != after for before, after in found)
 
 
 def test_training_ends_early_where_nothing_improves(
@@ -304,7 +340,7 @@ def test_the_parameter_file_trains_the_same_weights_in_the_pipeline(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_masks(recordings / "masks/ball", 6)
-    pretend(monkeypatch, all_of(0.5), all_of(0.9), slope=0.01)
+    pretend(monkeypatch, all_of(0.5), all_of(0.9), slope=0.02)
     done(adapt(recordings, weights, iterations=2))
     out, run = recordings.parent / "adapted", "stcn-two_step-given"
     given = ["--params", str(out / "params.yaml")]

@@ -77,7 +77,7 @@ def run(
             _log.info("no training: %s", "as told" if iterations == 0 else "the masks are those of the last round")
         _write_weights(state, folder / WEIGHTS)
         state.write_record(videos)
-        _segment(state, videos, folder / SEGMENTED, device)
+        _segment(state, videos, folder / SEGMENTED, chosen)
         page = write_own_report(folder)
         _log.info("masks: %s; the network that was kept: %s; look at %s", folder / SEGMENTED, folder / WEIGHTS, page)
 
@@ -115,7 +115,7 @@ def _train(state: State, videos: Sequence[Video], budget: Budget, device: torch.
     sets = _one_mask_each(videos, root)
     masks = sum(len(each) for each in sets.values())
     _log.info("round %d: training on %d videos with %d mask(s)", number, len(videos), masks)
-    this = Round(state.round_folder(number), number, videos, sets, state.start(videos), device)
+    this = Round(state.round_folder(number), number, videos, sets, state.start(videos), device, _options(state, device))
     plan = this.plan(labels_of(videos), budget, iterations)
 
     start = str(state.current)
@@ -129,7 +129,7 @@ def _train(state: State, videos: Sequence[Video], budget: Budget, device: torch.
         weights=start,
         root=root,
         sets=list(sets),
-        share=kept.share if kept.better else 0.0,
+        share=kept.share,
     )
     state.add(kept, labels_of(videos), masks, _told(kept))
     this.forget()
@@ -137,17 +137,18 @@ def _train(state: State, videos: Sequence[Video], budget: Budget, device: torch.
 
 def _told(kept: Kept) -> str:
     """Why weights were kept, in a sentence; logs what holds of every video."""
+    verdicts = {0.0: "keeps the weights it had", 1.0: "trained weights"}
     for name, value in kept.before.items():
-        verdict = "adapted" if name in kept.better else "keeps the weights it had"
+        verdict = verdicts.get(kept.shares[name], "mean of trained weights and start")
         _log.info("%s: agreement %.3f before, %.3f after: %s", name, value, kept.after[name], verdict)
     before, after = (sum(values.values()) / len(values) for values in (kept.before, kept.after))
-    share = "" if kept.share == 1 else f", averaged with the start ({kept.share:g} of it)"
-    text = f"mean agreement {before:.3f} before, {after:.3f} after {kept.iteration} iterations{share}; "
-    count, rest = len(kept.better), len(kept.before) - len(kept.better)
-    if not count:
+    text = f"mean agreement {before:.3f} before, {after:.3f} after {kept.iteration} iterations; "
+    trained, rest = (list(kept.shares.values()).count(share) for share in (1.0, 0.0))
+    if not kept.better:
         text += "training did not help, and the weights from before are kept"
     else:
-        text += f"{count} video(s) take the new weights" + (f", {rest} keep those from before" if rest else "")
+        text += f"of {len(kept.shares)} video(s) {trained} take the trained weights, "
+        text += f"{len(kept.better) - trained} their mean with the start, {rest} keep those from before"
     _log.info("%s", text)
     return text
 
@@ -198,17 +199,22 @@ def _write_weights(state: State, out: Path) -> None:
     save_weights(out, built, {"model": state.network, "settings": state.arguments})
 
 
-def _segment(state: State, videos: Sequence[Video], out: Path, device: str | None) -> None:
-    """Segment every video with the weights that suit it; what is there already stays."""
+def _options(state: State, device: torch.device) -> Options:
+    """How videos are segmented."""
     usual = shipped.SHORT_SIDE if state.begun_from_shipped else None
-    options = Options(short_side=usual, overwrite=True, device=device, confidence=True)
+    return Options(short_side=usual, overwrite=True, device=str(device), confidence=True)
+
+
+def _segment(state: State, videos: Sequence[Video], out: Path, device: torch.device) -> None:
+    """Segment every video with the weights that suit it; what is there already stays."""
+    options = _options(state, device)
     for left in (entry for entry in out.glob("*") if entry.name not in {video.name for video in videos}):
         if left.is_dir():
             _log.info("%s: no longer among the recordings; its results are removed", left.name)
             shutil.rmtree(left)
     number = 0
     for weights in dict.fromkeys(state.weights_of(video.name) for video in videos):
-        segmenter = Segmenter(weights, state.network, _log.info, device)
+        segmenter = Segmenter(weights, state.network, _log.info, options.device)
         for video in (each for each in videos if state.weights_of(each.name) == weights):
             number += 1
             source = open_frames(video.frames[0].parent)

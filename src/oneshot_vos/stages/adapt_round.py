@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from oneshot_vos.adaptation.agreement import Measured, Way, measure, plan_ways
-from oneshot_vos.adaptation.choosing import better_videos, exhausted, mix
+from oneshot_vos.adaptation.choosing import chosen_share, exhausted, mix, surer
 from oneshot_vos.adaptation.recipe import choose_recipe
 from oneshot_vos.clips.dataset import ClipDataset, ClipSource
 from oneshot_vos.clips.sampling import OneShotSampler
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json, write_json
+from oneshot_vos.inference.confidence import doubts_of
+from oneshot_vos.inference.given import find_given
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.networks.common.ready import load_for_inference
@@ -26,6 +28,7 @@ from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Training
 from oneshot_vos.params.schema import MaxSkip
 from oneshot_vos.sets.labels import keep_some
+from oneshot_vos.stages.segment import Options, Segmenter
 from oneshot_vos.stages.train import clips_of_recipe
 from oneshot_vos.supervision.strategy import Strategy
 from oneshot_vos.training.allocator import keep_freed_memory
@@ -34,15 +37,16 @@ from oneshot_vos.training.checkpoint import StateFolder
 from oneshot_vos.training.distributed import World
 from oneshot_vos.training.job import Job
 from oneshot_vos.training.loop import TrainingStep, fit
+from oneshot_vos.videos.frames import open_frames
 from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.video import Video
 
 STRATEGY = "two_step"
-_TRAINING, _CANDIDATES = "training", "candidates"  # folders of a round
+_TRAINING, _CANDIDATES, _EXPECTED = "training", "candidates", "expected"  # folders of a round
 _POINTS = 4  # measurements on the way, where time allows
 _SHARES = (1.0, 0.5)  # of the trained weights in the candidates; the rest is the start
 _MOST, _LEAST = 1000, 20  # iterations of a round
-_LOOKS = 2  # at each frame: for its mask, and for how far that can be trusted
+_LOOKS = 4  # at each frame: with old and new weights for the choice, for its mask, and for how far that can be trusted
 _TIMED = 3  # iterations that are timed, the first of which does not count
 _log = logging.getLogger(__name__)
 
@@ -92,19 +96,37 @@ class Budget:
 
 @dataclass(frozen=True)
 class Kept:
-    """What came of a round. iteration, share: of the best weights; better: the videos that are better off with them."""
+    """What came of a round.
 
-    weights: Path
+    iteration: of the best weights. weights: files by their share of these, the rest of which is the start. shares: what
+    each video takes, 0 for the weights that it had. before, after: agreement of each with those, and with what it
+    takes, or refuses.
+    """
+
     iteration: int
-    share: float
+    weights: Mapping[float, Path]
+    shares: dict[str, float]
     trained: int  # iterations
     minutes: float
     agreement: list[tuple[int, float]]  # mean over the videos, of the best weights at an iteration
     loss: list[tuple[int, float]]
     before: dict[str, float]
     after: dict[str, float]
-    better: list[str]
     recipe: Training
+
+    @property
+    def better(self) -> list[str]:
+        """The videos that are better off with new weights."""
+        return [name for name, share in self.shares.items() if share]
+
+    @property
+    def share(self) -> float:
+        """What most of these take, the larger one of two; 0 where there are none."""
+        return (
+            max(self.weights, key=lambda share: (list(self.shares.values()).count(share), share))
+            if self.better
+            else 0.0
+        )
 
 
 class Round:
@@ -118,10 +140,14 @@ class Round:
         sets: Mapping[str, Sequence[Video]],
         start: Start,
         device: torch.device,
+        options: Options,
     ) -> None:
-        """videos: with all masks. sets: by name, videos with one mask each, which are together all masks."""
+        """videos: with all masks. sets: by name, videos with one mask each, which are together all masks. options: that
+        videos are segmented with.
+        """
         keep_freed_memory()
         self.folder, self._videos, self._start, self._device, self._seed = folder, videos, start, device, number - 1
+        self._options = options
         self._files = {name: folder / "labels" / f"{name}.json" for name in sets}
         for name, each in sets.items():
             keep_some(each, folder / "labels", name)
@@ -133,7 +159,7 @@ class Round:
         if known and known.labels == labels and asked in (None, known.asked):
             _log.info("resuming with the plan of this round: %d iterations", known.points[-1])
             return known
-        for name in (_TRAINING, _CANDIDATES):
+        for name in (_TRAINING, _CANDIDATES, _EXPECTED):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         file.unlink(missing_ok=True)
         draft = choose_recipe(self._videos, self._start.network, self._start.arguments, self._device, asked or _MOST)
@@ -149,7 +175,7 @@ class Round:
         return plan
 
     def finish(self, plan: Plan) -> Kept:
-        """Train, measure on the way, and choose the weights with the best mean agreement."""
+        """Train, measure on the way, and choose: of the best measurement, what suits each video."""
         recipe = Training.model_validate(plan.recipe)
         ways, clips = self._ways(recipe), self._clips(recipe)
         strategy, state = self._strategy(recipe)
@@ -175,24 +201,30 @@ class Round:
                 _log.info("nothing has improved for a while: the training ends here")
                 break
         best = max(measured, key=lambda each: _mean(measured[each]))
-        after, improved = measured[best], _mean(measured[best]) > course[0][1]
+        iteration = best[0]
+        shares = {
+            name: chosen_share(value, {share: measured[iteration, share][name] for share in _SHARES})
+            for name, value in plan.before.items()
+        }
+        if _mean(measured[best]) <= course[0][1]:
+            shares = dict.fromkeys(shares, 0.0)
+        shares = self._surer(shares, iteration)
         return Kept(
-            weights=self._candidate(*best),
-            iteration=best[0],
-            share=best[1],
+            iteration=iteration,
+            weights={share: self._candidate(iteration, share) for share in _SHARES},
+            shares=shares,
             trained=course[-1][0],
             minutes=round(finished.seconds / 60, 2),
             agreement=course,
             loss=[(int(row["iteration"]), round(row["loss"], 4)) for row in finished.curve],
             before=plan.before,
-            after=after,
-            better=better_videos(plan.before, after) if improved else [],
+            after={name: measured[iteration, share or best[1]][name] for name, share in shares.items()},
             recipe=recipe,
         )
 
     def forget(self) -> None:
         """Remove all that only the round itself needs."""
-        for name in (_TRAINING, _CANDIDATES, "labels"):
+        for name in (_TRAINING, _CANDIDATES, _EXPECTED, "labels"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         (self.folder / "plan.json").unlink(missing_ok=True)
 
@@ -246,6 +278,35 @@ class Round:
             write_json(record, measure(self._network(file), ways, f"agreement, {share:g} of {point}").videos)
         values: dict[str, float] = read_json(record, "agreements of videos")
         return values
+
+    def _surer(self, shares: Mapping[str, float], iteration: int) -> dict[str, float]:
+        """The shares, 0 where these weights do not expect more of their masks of the whole video."""
+        chosen = dict.fromkeys(shares, 0.0)
+        for video in (each for each in self._videos if shares[each.name]):
+            record = self.folder / _EXPECTED / f"{video.name}.json"
+            if not record.exists():
+                _log.info("%s: the whole video with the weights it had, and with new ones", video.name)
+                pair = self._start.of_videos[video.name], self._candidate(iteration, shares[video.name])
+                write_json(record, [self._expected(weights, video) for weights in pair])
+            before, after = read_json(record, "the IoU expected of masks")
+            if surer(before, after):
+                chosen[video.name] = shares[video.name]
+            else:
+                _log.info("%s: new weights expect IoU %.3f of their masks, old ones %.3f", video.name, after, before)
+        return chosen
+
+    def _expected(self, weights: Path, video: Video) -> float:
+        """The IoU that a network expects of its masks, a mean over frames without a given mask and over objects."""
+        segmenter = Segmenter(weights, self._start.network, _log.debug, str(self._device))
+        source = open_frames(video.frames[0].parent)
+        given = find_given(video, "all")
+        found = [
+            doubt.expected if doubt else 0.0
+            for frame in segmenter.frames(source, given, self._options)
+            if frame.frame not in given.files and frame.probabilities is not None
+            for doubt in doubts_of(frame.probabilities, frame.ids, given.ids)
+        ]
+        return float(np.mean(found)) if found else 1.0
 
     def _in_time(self, recipe: Training, before: Measured, budget: Budget) -> list[int]:
         """When to measure, the last time at the end: about half of the budget, measuring included."""

@@ -13,9 +13,9 @@ from oneshot_vos.stages.adapt_round import Kept, Start
 from oneshot_vos.videos.masks import object_ids, read_small_mask
 from oneshot_vos.videos.video import Video
 
-START = "start"  # the weights before the first round; those of a round have its number for a name
+START = "start"  # the weights before the first round; those of a round are called by its number and their share
 RECORD = "adapt.json"
-_FORMAT = "oneshot-vos adapt 1"
+_FORMAT = "oneshot-vos adapt 2"
 
 
 class State:
@@ -116,16 +116,16 @@ class State:
     def add(self, kept: Kept, labels: str, masks: int, why: str) -> None:
         """Note a round that has ended, and keep its weights if any video is better off with them."""
         number = self.next_round
-        if kept.better:
-            with replacing(self._weights(str(number))) as temporary:
-                shutil.copyfile(kept.weights, temporary)
+        for share in {share for share in kept.shares.values() if share}:
+            with replacing(self._weights(f"{number}-{share:g}")) as temporary:
+                shutil.copyfile(kept.weights[share], temporary)
         videos = {
             name: self._content["videos"].get(name, {"weights": self._content["current"]}) for name in kept.before
         }
         for name, known in videos.items():
-            better = name in kept.better
-            known |= {"weights": str(number)} if better else {}
-            known |= {"before": kept.before[name], "after": (kept.after if better else kept.before)[name]}
+            share = kept.shares[name]
+            known |= {"weights": f"{number}-{share:g}"} if share else {}
+            known |= {"before": kept.before[name], "after": (kept.after if share else kept.before)[name]}
         self._content["rounds"].append(
             {
                 "round": number,
@@ -136,7 +136,7 @@ class State:
                 "loss": kept.loss,
             }
         )
-        current = str(number) if kept.better else self._content["current"]
+        current = f"{number}-{kept.share:g}" if kept.better else self._content["current"]
         self._content |= {"videos": videos, "labels": labels, "why": why, "current": current}
         self._save()
 
@@ -157,7 +157,8 @@ class State:
     def _weights(self, name: str) -> Path:
         if name == START:
             return Path(self._content["start"]["weights"])
-        return self.round_folder(int(name)) / "adapted.safetensors"
+        number, share = name.split("-")
+        return self.round_folder(int(number)) / f"adapted-{share}.safetensors"
 
     def _save(self) -> None:
         write_json(self._file, self._content)
