@@ -40,7 +40,7 @@ def test_layout_reads_as_davis_and_pairs(folder):
 
 def test_the_seed_decides_and_the_number_of_processes_does_not(folder, tmp_path):
     first = checksums(folder)
-    generate(tmp_path / "again", seed=3, processes=2, **SMALL)
+    generate(tmp_path / "again", seed=3, **SMALL)
     assert checksums(tmp_path / "again") == first
     generate(tmp_path / "more", seed=3, **{**SMALL, "train": 4, "val": 1})
     more = checksums(tmp_path / "more")

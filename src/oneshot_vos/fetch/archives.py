@@ -161,4 +161,4 @@ def locate(part: Part, unpacked: Path) -> Path:
 
 def _matching(folder: Path, pattern: str) -> list[str]:
     """What a pattern matches below a folder, without hidden files and folders."""
-    return glob.glob(pattern, root_dir=folder, recursive=True)
+    return glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 (which shows hidden ones)

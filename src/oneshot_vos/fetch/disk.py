@@ -31,8 +31,8 @@ def require_space(target: Path, needed: int) -> None:
     free = free_bytes(target)
     if free < needed + _SPARE:
         raise UserError(
-            f"{target}: needs {shown_bytes(needed or _SPARE)}, and the disk has {shown_bytes(free)} left; expected room "
-            "for it. Free some space or choose a folder on another disk, then rerun to resume"
+            f"{target}: needs {shown_bytes(needed or _SPARE)}, and the disk has {shown_bytes(free)} left; expected "
+            "room for it. Free some space or choose a folder on another disk, then rerun to resume"
         )
 
 
