@@ -35,6 +35,7 @@ def _without_collecting() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.freeze()  # what was imported stays: no later search has to go through it
         gc.enable()
 
 

@@ -82,8 +82,8 @@ def _all_there(source: Source, root: Path) -> list[Finding]:
     for finding in findings:
         if finding.state == "differs":
             raise UserError(
-                f"{finding.path}: {finding.details}: this is not the whole of {source.title}, and nothing there was "
-                f"touched. Complete it, or move it away and rerun to fetch {source.name}"
+                f"{finding.path}: {finding.details}: this is not {source.title}, or not all of it, and nothing there "
+                f"was touched. Complete it, or move it away and rerun to fetch {source.name}"
             )
     return [] if any(finding.state == "absent" for finding in findings) else findings
 

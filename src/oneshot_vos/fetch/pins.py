@@ -73,10 +73,7 @@ def verified(source: Source, path: Path, root: Path, origin: str) -> Pin:
             f"which {root / LOCK_NAME} pinned on first use: if the publisher replaced the file, take '{source.name}' "
             "out of it"
         )
-    raise UserError(
-        f"{path}: {found.size} bytes with {algorithm.upper()} {digest}; expected {known}, {why}. It is not the file of "
-        f"{source.title}, or damaged"
-    )
+    raise UserError(f"{path}: {found.size} bytes with {algorithm.upper()} {digest}; expected {known}, {why}")
 
 
 def _digest(path: Path, algorithm: str) -> str:

@@ -254,7 +254,7 @@ def _harden(path: Path, values: np.ndarray, snap: bool) -> np.ndarray:
 
 
 def _is_flat(codes: np.ndarray) -> np.ndarray:
-    """Bool H x W: pixels whose 3 x 3 neighbourhood, as far as it lies in the image, has one value (codes of 24 bits)."""
+    """Bool H x W: pixels whose 3 x 3 neighbourhood, as far as it lies in the image, has one value (24-bit codes)."""
     import cv2  # for these rare masks alone
 
     exact, square = codes.astype(np.float32), np.ones((3, 3), np.uint8)
