@@ -124,8 +124,9 @@ class Finding(NamedTuple):
 def inspect_folder(part: Part, folder: Path) -> Finding:
     """What is at `folder`, measured by the marks and counts of `part`. Links to folders elsewhere are followed."""
     if not folder.is_dir():
-        present = folder.exists() or folder.is_symlink()
-        return Finding("differs" if present else "absent", folder, "a file or a dead link, not a folder" * present)
+        if folder.exists() or folder.is_symlink():
+            return Finding("differs", folder, "a file or a dead link, not a folder")
+        return Finding("absent", folder)
     if not _matching(folder, "*"):
         return Finding("absent", folder)
     wrong = [f"no {mark}" for mark in part.marks if not (folder / mark).exists()]
