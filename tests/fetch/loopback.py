@@ -126,13 +126,13 @@ VIDEOS = {
 
 def small_source(*mirrors: str, **changes: object) -> Source:
     """A data set of `VIDEOS` at some addresses."""
-    counts = Count("JPEGImages", "videos", 2), Count("JPEGImages", "frames", 3, ".jpg")
+    counts = Count("videos", "JPEGImages/*/", 2), Count("frames", "JPEGImages/*/*.jpg", 3)
     values: dict[str, object] = {
         "name": "small",
         "title": "a small set",
         "file_name": "small.zip",
         "mirrors": mirrors,
-        "parts": (Part("sets/small", ("JPEGImages", "list.txt"), counts=counts),),
+        "parts": (Part("sets/small", ("JPEGImages", "list.txt"), counts),),
         "licence": "none",
         "page": "https://example.org/small",
         "groups": (),

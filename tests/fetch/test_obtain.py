@@ -95,18 +95,18 @@ def test_wrong_bytes_are_deleted_and_the_next_mirror_asked(
 ) -> None:
     caplog.set_level("INFO")
     site.content = zipped({**VIDEOS, "top/list.txt": b"other one\n\n"})
-    fetch(small_source(site.url, other.url, size=len(ARCHIVE), sha256=SHA256), tmp_path)
-    assert f"expected {len(ARCHIVE)} bytes with {SHA256}. It is not the archive of a small set. It" in caplog.text
+    fetch(small_source(site.url, other.url, size=len(ARCHIVE), checksum=f"sha256:{SHA256}"), tmp_path)
+    assert f"expected {len(ARCHIVE)} bytes with {SHA256}, as its publisher gives it. It was deleted" in caplog.text
     assert is_whole(tmp_path)
     assert leftovers(tmp_path) == []
 
 
-@pytest.mark.parametrize("sha256", [SHA256, None])
-def test_a_download_spliced_from_two_files_is_never_used(site: Site, tmp_path: Path, sha256: str | None) -> None:
+@pytest.mark.parametrize("checksum", [f"sha256:{SHA256}", None])
+def test_a_download_spliced_from_two_files_is_never_used(site: Site, tmp_path: Path, checksum: str | None) -> None:
     site.content = bytes(600_000) + ARCHIVE[600_000:]
     site.faults = [Fault(cut_after=600_000), Fault(before=lambda: setattr(site, "content", ARCHIVE))]
-    message = refusal(small_source(site.url, sha256=sha256), tmp_path)
-    assert ("with SHA-256" if sha256 else "damaged or cut off") in message
+    message = refusal(small_source(site.url, checksum=checksum), tmp_path)
+    assert ("with SHA256" if checksum else "damaged or cut off") in message
     assert not (tmp_path / "sets/small").exists()
     assert not (tmp_path / "fetch.lock.json").exists()
 
@@ -199,7 +199,7 @@ def test_a_dead_link_and_a_file_in_the_way_are_named(tmp_path: Path) -> None:
 
 
 def test_of_several_parts_only_those_that_are_missing_are_made(site: Site, tmp_path: Path) -> None:
-    parts = tuple(Part(f"static/{name}", named=name) for name in ("one", "two", "three"))
+    parts = tuple(Part(f"static/{name}") for name in ("one", "two", "three"))
     site.content = zipped({f"static/{name}/x.jpg": b"new" for name in ("one", "two", "three")})
     write_tree(tmp_path / "static/one", {"x.jpg": b"own"})
     (tmp_path / "static/two").mkdir()  # an empty folder is filled
@@ -221,9 +221,9 @@ def test_an_archive_at_hand_needs_no_server_and_is_kept(tmp_path: Path) -> None:
     assert is_whole(tmp_path / "root")
     assert archive.read_bytes() == ARCHIVE
     assert pins(tmp_path / "root") == {"small": PINNED | {"source": "a file of the user"}}
-    wrong = small_source(size=len(ARCHIVE), sha256="0" * 64)
+    wrong = small_source(size=len(ARCHIVE), checksum=f"sha256:{0:064}")
     message = refusal(wrong, tmp_path / "other", archive=archive)
-    assert f"mine.zip: {len(ARCHIVE)} bytes with SHA-256 {SHA256}; expected" in message
+    assert f"mine.zip: {len(ARCHIVE)} bytes with SHA256 {SHA256}; expected" in message
     assert "Get it from https://example.org/small" in message
     assert archive.exists()
     assert "none.zip: no such file" in refusal(wrong, tmp_path / "other", archive=tmp_path / "none.zip")
@@ -232,16 +232,16 @@ def test_an_archive_at_hand_needs_no_server_and_is_kept(tmp_path: Path) -> None:
 def test_weights_go_where_torch_looks_for_them(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     site.content = b"weights" * 10_000
-    sha256 = hashlib.sha256(site.content).hexdigest()
-    weights = {"kind": "weights", "parts": (Part("net.pth"),), "file_name": "net.pth"}
-    source = small_source(site.url, **weights, size=70_000, sha256=sha256)
+    checksum = f"sha256:{hashlib.sha256(site.content).hexdigest()}"
+    weights = {"parts": (), "torch_hub": True, "file_name": "net.pth"}
+    source = small_source(site.url, **weights, size=70_000, checksum=checksum)
     fetch(source, tmp_path / "root")
     placed = tmp_path / "torch/hub/checkpoints/net.pth"
     assert placed.read_bytes() == site.content
     assert [path.name for path in placed.parent.iterdir()] == [placed.name]
     for content in (b"half", bytes(70_000)):
         placed.write_bytes(content)
-        assert f"{len(content)} bytes, not the 70000 with the known SHA-256" in refusal(source, tmp_path / "root")
+        assert f"{len(content)} bytes with SHA256 " in refusal(source, tmp_path / "root")
 
 
 def test_room_for_the_archive_and_its_content_is_looked_for_first(

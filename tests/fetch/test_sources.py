@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.fetch.layout import inspect_folder
+from oneshot_vos.fetch.archives import inspect_folder
 from oneshot_vos.fetch.sources import DRIVE, SOURCES, chosen
 
 
@@ -27,9 +27,8 @@ def test_every_source_says_what_it_must() -> None:
         assert source.mirrors
         assert source.licence
         assert source.page.startswith("https://")
-        assert source.parts
-        assert all(part.marks or part.named or source.kind == "weights" for part in source.parts)
-        assert source.sha256 is None or len(source.sha256) == 64
+        assert source.parts or source.torch_hub
+        assert source.checksum is None or len(source.checksum) == len("sha256:") + 64
         assert all(mirror.startswith("https://") for mirror in source.mirrors)
         assert all(len(mirror) == len(DRIVE) + 33 for mirror in source.mirrors if mirror.startswith(DRIVE))
 
@@ -79,9 +78,9 @@ def test_weights_are_those_that_torchvision_names() -> None:
     for name, weights in (("resnet18", ResNet18_Weights), ("resnet50", ResNet50_Weights)):
         source = SOURCES[f"imagenet-{name}"]
         assert source.mirrors == (weights.IMAGENET1K_V1.url,)
-        assert source.parts[0].target == source.file_name == weights.IMAGENET1K_V1.url.rpartition("/")[2]
-        assert source.sha256 is not None
-        assert source.file_name.removesuffix(".pth").endswith(source.sha256[:8])
+        assert source.file_name == weights.IMAGENET1K_V1.url.rpartition("/")[2]
+        assert source.checksum is not None
+        assert source.file_name.removesuffix(".pth").endswith(source.checksum.removeprefix("sha256:")[:8])
         assert source.size is not None
         assert weights.IMAGENET1K_V1.meta["_file_size"] == pytest.approx(source.size / 2**20, abs=0.01)
 

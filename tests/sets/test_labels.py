@@ -10,7 +10,7 @@ import pytest
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.sets.labels import at_random, in_time, keep_every, keep_some
-from oneshot_vos.videos.index import changed, read_index, write_index
+from oneshot_vos.videos.index import read_index, write_index
 from oneshot_vos.videos.masks import encode_mask
 from oneshot_vos.videos.video import Video
 
@@ -160,21 +160,6 @@ def test_other_pictures_under_the_same_names_make_another_index(tmp_path):
     write_index(tmp_path / "set.json", videos)
     assert (tmp_path / "set.json").read_bytes() != before
     assert read_index(tmp_path / "set.json") == videos
-
-
-def test_altered_and_missing_files_are_told(tmp_path):
-    videos = _tree(tmp_path / "set", [3])
-    videos[0].frames[0].parent.mkdir(parents=True)
-    for frame in videos[0].frames:
-        frame.touch()
-    write_index(tmp_path / "set.json", videos)
-    assert changed(tmp_path / "set.json") == []
-    videos[0].frames[1].unlink()
-    videos[0].masks["00000"].write_text("other")
-    videos[0].masks["00002"].unlink()
-    told = changed(tmp_path / "set.json")
-    assert len(told) == 3
-    assert all(any(name in line for line in told) for name in ("00001.jpg", "00000.png", "00002.png"))
 
 
 def test_video_without_masks_is_refused(tmp_path):

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.sets import youtube_split
 from oneshot_vos.sets.labels import label_ratio
-from oneshot_vos.sets.youtube_split import FAULTY_VIDEOS, is_official_list, split_training, without_faulty
+from oneshot_vos.sets.youtube_split import FAULTY_VIDEOS, split_training, without_faulty
 from oneshot_vos.videos.video import Video
 
 
@@ -16,14 +15,6 @@ def test_the_seven_names_are_those_of_the_reference() -> None:
     assert len(FAULTY_VIDEOS) == 7
     names = [f"{number:010x}" for number in range(3464)]
     assert without_faulty([*FAULTY_VIDEOS, *reversed(names)]) == names
-
-
-def test_the_official_list_is_told_by_its_sum(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not is_official_list(["a", "b"])
-    for text in ("a\nb\n", "a\nb"):
-        monkeypatch.setattr(youtube_split, "TRAINING_LIST_SHA256", hashlib.sha256(text.encode()).hexdigest())
-        assert is_official_list(["b", "a"])
-        assert not is_official_list(["b", "a", "c"])
 
 
 def made_up_training_set() -> dict[str, set[str]]:

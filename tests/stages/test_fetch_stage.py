@@ -50,10 +50,10 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def tiny(source: Source) -> Source:
     """A source that takes any number of videos and any bytes."""
     parts = tuple(
-        dataclasses.replace(part, counts=tuple(dataclasses.replace(count, number=None) for count in part.counts))
+        dataclasses.replace(part, counts=tuple(count._replace(number=None) for count in part.counts))
         for part in source.parts
     )
-    return dataclasses.replace(source, parts=parts, size=None, sha256=None)
+    return dataclasses.replace(source, parts=parts, size=None, checksum=None)
 
 
 TINY = Registry("data set", {name: tiny(source) for name, source in SOURCES.items()})

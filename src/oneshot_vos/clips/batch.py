@@ -3,8 +3,8 @@
 Letters: B batch, T frames, K objects, H W size of the crop.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -43,25 +43,16 @@ class ClipBatch:
 
         `present` stays on the processor, where a loss can count objects without waiting for a GPU.
         """
-        return ClipBatch(
-            self.frames.to(device, non_blocking=non_blocking),
-            self.first_masks.to(device, non_blocking=non_blocking),
-            self.targets.to(device, non_blocking=non_blocking),
-            self.labelled.to(device, non_blocking=non_blocking),
-            self.present,
-            self.names,
-        )
+        moved = self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        return replace(moved, present=self.present)
 
     def pin_memory(self) -> "ClipBatch":
         """The same batch in page-locked memory; `torch.utils.data.DataLoader` calls this when asked to pin."""
-        return ClipBatch(
-            self.frames.pin_memory(),
-            self.first_masks.pin_memory(),
-            self.targets.pin_memory(),
-            self.labelled.pin_memory(),
-            self.present.pin_memory(),
-            self.names,
-        )
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "ClipBatch":
+        frames, first_masks, targets = change(self.frames), change(self.first_masks), change(self.targets)
+        return ClipBatch(frames, first_masks, targets, change(self.labelled), change(self.present), self.names)
 
 
 def collate(clips: Sequence[Clip]) -> ClipBatch:

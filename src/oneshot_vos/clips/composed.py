@@ -34,10 +34,9 @@ def clip_image(image: NDArray[np.uint8], draw: ClipDraw, t: int, out: NDArray[np
     """Write frame `t` of a clip [H, W, 3], normalised, into `out` [3, C, C]."""
     matrix, (rows, columns) = _clip_warp(draw, t, *image.shape[:2])
     _, _, height, width = draw.box
-    small = shrink(image[rows, columns], min(draw.crop / height, draw.crop / width))
-    warped = warp_image(
-        small.image.astype(np.float32), matrix @ np.linalg.inv(small.matrix), draw.crop, bilinear=draw.bilinear
-    )
+    small, to_small = shrink(image[rows, columns], min(draw.crop / height, draw.crop / width))
+    way = matrix @ np.linalg.inv(to_small)
+    warped = warp_image(small.astype(np.float32), way, draw.crop, bilinear=draw.bilinear)
     _colour(warped, draw.colours + draw.frames[t].colours, out)
 
 
@@ -77,12 +76,11 @@ class _Canvas:
         self._draw = draw
         top, left, height, width = self._visible()
         resize = draw.crop / min(self._height, self._width)
-        small = shrink(
+        self.image, to_small = shrink(
             image[top : top + height, left : left + width],
             draw.scale * resize * min(frame.scale for frame in draw.frames),
         )
-        self.image = small.image
-        self._back = shift(left, top) @ np.linalg.inv(small.matrix)
+        self._back = shift(left, top) @ np.linalg.inv(to_small)
 
     def _visible(self) -> Box:
         """Enlarging pushes the image's rim off the canvas; what stays, in whole pixels."""

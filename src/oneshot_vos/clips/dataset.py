@@ -264,22 +264,22 @@ class ClipDataset(Dataset[Clip]):
                 break
             start = self._start(video)
         else:
-            self._refuse_unlabelled(files, chosen[0])
+            self._refuse_unlabelled(files.ids(chosen[0]), video.mask_path(chosen[0]))
         images = np.empty((len(chosen), 3, transform.crop, transform.crop), np.float32)
         ids: list[Ids | None] = [first]
         for t, frame in enumerate(chosen):
             transform.image(files.image(frame), draw, t, images[t])
             if t:
-                hidden = self._sampler.first_only or files.mask_path(frame) is None
+                hidden = self._sampler.first_only or video.mask_path(frame) is None
                 ids.append(None if hidden else transform.ids(files.ids(frame), draw, t))
-        name = f"{item.source.name}/{video.name}@{','.join(files.stem(frame) for frame in chosen)}"
+        name = f"{item.source.name}/{video.name}@{','.join(video.stem(frame) for frame in chosen)}"
         return Cut(images, ids, name, void=video.anchor is not None)
 
-    def _refuse_unlabelled(self, files: "_VideoReader", frame: int) -> None:
+    def _refuse_unlabelled(self, ids: Ids, file: Path | None) -> None:
         """A first mask without objects teaches nothing for ever; other frames may well be empty."""
-        if self._sampler.first_only and not files.ids(frame).any():
+        if self._sampler.first_only and not ids.any():
             raise UserError(
-                f"{files.mask_path(frame)}: no object in the only mask of its video that may be used; expected at "
+                f"{file}: no object in the only mask of its video that may be used; expected at "
                 "least one pixel above 0. Label an object there, or take the video out of the list"
             )
 
@@ -310,19 +310,13 @@ class _VideoReader:
         self._images: dict[int, NDArray[np.uint8]] = {}
         self._ids: dict[int, Ids] = {}
 
-    def stem(self, t: int) -> str:
-        return self._video.stem(t)
-
-    def mask_path(self, t: int) -> Path | None:
-        return self._video.mask_path(t)
-
     def image(self, t: int) -> NDArray[np.uint8]:
         """Frame `t`; raises `UserError` if its size is not that of the frames read before."""
         if t not in self._images:
             image = self._read(self._video.frames[t])
-            for other, known in self._images.items():
+            if self._images:
+                other, known = next(iter(self._images.items()))
                 _require_same_size(self._video.frames[t], image, self._video.frames[other], known)
-                break
             self._images[t] = image
         return self._images[t]
 

@@ -3,34 +3,38 @@
 Samplers know frame numbers only, never files. All randomness comes from the generator they are given.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.registry import Registry
 
+Labelled = Sequence[int]  # frames that have masks, in time order
+Rng = np.random.Generator
 
-class ClipSampler(Protocol):
-    """Chooses the frames of a clip."""
 
-    @property
-    def first_only(self) -> bool:
-        """Whether only the mask of the clip's frame 0 may be read."""
+class ClipSampler(ABC):
+    """Chooses the frames of a clip.
 
-    def usable(self, frames: int, labelled: Sequence[int]) -> str | None:
+    first_only: only the mask of the clip's frame 0 may be read. least: masks that a video must have; lack: what to say
+    where it has fewer.
+    """
+
+    first_only = False
+    least = 2
+    lack = "{count} of its {frames} frames has a mask; full supervision needs at least two"
+
+    def usable(self, frames: int, labelled: Labelled) -> str | None:
         """None if a video of `frames` frames, `labelled` ones among them, can be used; else the reason why not."""
+        count = len(labelled)
+        return None if count >= self.least else self.lack.format(count=count, frames=frames)
 
+    @abstractmethod
     def sample(
-        self,
-        frames: int,
-        labelled: Sequence[int],
-        length: int,
-        max_skip: int,
-        rng: np.random.Generator,
-        start: int | None = None,
+        self, frames: int, labelled: Labelled, length: int, max_skip: int, rng: Rng, start: int | None = None
     ) -> list[int]:
         """Frame numbers of a clip of `length` frames; frame 0 of the clip is labelled.
 
@@ -38,8 +42,7 @@ class ClipSampler(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class OneShotSampler:
+class OneShotSampler(ClipSampler):
     """The paper's rule: the labelled frame, always, then frames in time order at most `max_skip` apart.
 
     Of several labelled frames, as `labels` of the parameters may give, a random one. That its mask shows an object is
@@ -50,20 +53,12 @@ class OneShotSampler:
     A side too short for the clip repeats its last frame.
     """
 
-    first_only: bool = True
-
-    def usable(self, frames: int, labelled: Sequence[int]) -> str | None:
-        """Every video with a label can be used."""
-        return None if labelled else "it has no mask"
+    first_only = True
+    least = 1
+    lack = "it has no mask"
 
     def sample(
-        self,
-        frames: int,
-        labelled: Sequence[int],
-        length: int,
-        max_skip: int,
-        rng: np.random.Generator,
-        start: int | None = None,
+        self, frames: int, labelled: Labelled, length: int, max_skip: int, rng: Rng, start: int | None = None
     ) -> list[int]:
         """Frame numbers of a clip, a labelled one first; decreasing if the clip runs backwards in time."""
         first = labelled[int(rng.integers(len(labelled)))] if len(labelled) > 1 else labelled[0]
@@ -75,7 +70,7 @@ class OneShotSampler:
         return [first + step * offset for offset in _offsets(reach, length, max_skip, rng)]
 
 
-def _offsets(reach: int, length: int, max_skip: int, rng: np.random.Generator) -> list[int]:
+def _offsets(reach: int, length: int, max_skip: int, rng: Rng) -> list[int]:
     """`length` distances from the start, 0 first, at most `reach`: increasing as long as there are frames left."""
     offsets = [0]
     for remaining in range(length - 2, -1, -1):
@@ -86,8 +81,7 @@ def _offsets(reach: int, length: int, max_skip: int, rng: np.random.Generator) -
     return offsets
 
 
-@dataclass(frozen=True)
-class FullSampler:
+class FullSampler(ClipSampler):
     """STCN's rule for fully labelled videos, over the frames that have masks, for clips of any length.
 
     Distances are counted in labelled frames. Starting anywhere, each step goes on by 1 to max_skip + 1, kept below a
@@ -95,21 +89,8 @@ class FullSampler:
     official rule, short videos (which repeat frames) included.
     """
 
-    first_only: bool = False
-
-    def usable(self, frames: int, labelled: Sequence[int]) -> str | None:
-        """At least two frames must have masks: one to start from and one to compare with."""
-        count = len(labelled)
-        return None if count >= 2 else f"{count} of its {frames} frames has a mask; full supervision needs at least two"
-
     def sample(
-        self,
-        frames: int,
-        labelled: Sequence[int],
-        length: int,
-        max_skip: int,
-        rng: np.random.Generator,
-        start: int | None = None,
+        self, frames: int, labelled: Labelled, length: int, max_skip: int, rng: Rng, start: int | None = None
     ) -> list[int]:
         """Frame numbers of a clip, in or against time order; all of them labelled."""
         count = len(labelled)
@@ -124,8 +105,7 @@ class FullSampler:
         return [labelled[place] for place in places]
 
 
-@dataclass(frozen=True)
-class NearbySampler:
+class NearbySampler(ClipSampler):
     """The rule of XMem and Cutie for fully labelled videos, over the frames that have masks.
 
     Distances are counted in labelled frames. From `start`, or any frame, the clip grows by a random frame at most
@@ -133,20 +113,8 @@ class NearbySampler:
     frames than the clip repeats its last one.
     """
 
-    first_only: bool = False
-
-    def usable(self, frames: int, labelled: Sequence[int]) -> str | None:
-        """At least two frames must have masks: one to start from and one to compare with."""
-        return FullSampler().usable(frames, labelled)
-
     def sample(
-        self,
-        frames: int,
-        labelled: Sequence[int],
-        length: int,
-        max_skip: int,
-        rng: np.random.Generator,
-        start: int | None = None,
+        self, frames: int, labelled: Labelled, length: int, max_skip: int, rng: Rng, start: int | None = None
     ) -> list[int]:
         """Frame numbers of a clip, in or against time order; all of them labelled."""
         chosen = [int(rng.integers(len(labelled))) if start is None else list(labelled).index(start)]
@@ -161,27 +129,16 @@ class NearbySampler:
         return [labelled[place] for place in places]
 
 
-@dataclass(frozen=True)
-class AnchoredSampler:
+class AnchoredSampler(ClipSampler):
     """For videos with one drawn mask, the `start`, and masks of a network in other frames: the clip starts from it.
 
     Like the one-shot rule, over the frames that have masks, in which distances are counted.
     """
 
-    first_only: bool = False
-
-    def usable(self, frames: int, labelled: Sequence[int]) -> str | None:
-        """A video whose other masks were all left out teaches nothing."""
-        return None if len(labelled) >= 2 else f"{len(labelled)} of its {frames} frames has a mask: no pseudo label"
+    lack = "{count} of its {frames} frames has a mask: no pseudo label"
 
     def sample(
-        self,
-        frames: int,
-        labelled: Sequence[int],
-        length: int,
-        max_skip: int,
-        rng: np.random.Generator,
-        start: int | None = None,
+        self, frames: int, labelled: Labelled, length: int, max_skip: int, rng: Rng, start: int | None = None
     ) -> list[int]:
         """Frame numbers of a clip, the drawn mask's first; all of them labelled."""
         anchor = list(labelled).index(labelled[0] if start is None else start)

@@ -56,23 +56,18 @@ def mirror(width: float) -> Matrix:
     return shift(width, 0) @ stretch(-1, 1)
 
 
-@dataclass(frozen=True)
-class Shrunk:
-    """An image made smaller by area averaging, so that the warp that follows does not alias."""
+def shrink(image: NDArray[np.uint8], scale: float) -> tuple[NDArray[np.uint8], Matrix]:
+    """Shrink `image` by area averaging ahead of a warp that scales it by `scale`, so that the warp does not alias.
 
-    image: NDArray[np.uint8]
-    matrix: Matrix  # from the original's coordinates to this image's
-
-
-def shrink(image: NDArray[np.uint8], scale: float) -> Shrunk:
-    """Shrink `image` ahead of a warp that scales it by `scale`; an image that need not shrink is returned as it is."""
+    Returns it, as it is if it need not shrink, and the matrix from the original's coordinates to those of the result.
+    """
     if scale >= _SHRINK_BELOW:
-        return Shrunk(image, np.eye(3))
+        return image, np.eye(3)
     height, width = image.shape[:2]
     factor = scale / _SCALE_LEFT
     small = max(1, round(width * factor)), max(1, round(height * factor))
     averaged = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
-    return Shrunk(averaged, stretch(small[0] / width, small[1] / height))
+    return averaged, stretch(small[0] / width, small[1] / height)
 
 
 def _sampling(matrix: Matrix) -> Matrix:

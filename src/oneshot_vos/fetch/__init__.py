@@ -1,5 +1,5 @@
-"""Getting the public data sets into the folders that the profile `paper` reads.
+"""Getting public data sets and official weights.
 
-`sources` (what there is), `layout` (what a folder must hold), `obtain` (from a name to a finished folder) with
-`download`, `pins` (checksums), `unpack` and `disk`; `listing` (what `--dry-run` prints).
+`sources` and `weights` (what there is), `obtain` (from a name to what it stands for) with `download`, `pins`
+(checksums), `archives` (what they and folders hold) and `disk`; `listing` (what `--dry-run` prints).
 """

@@ -30,10 +30,9 @@ def require_space(target: Path, needed: int) -> None:
     """Raise `UserError` unless the disk of `target` has room for `needed` bytes and a little."""
     free = free_bytes(target)
     if free < needed + _SPARE:
-        wanted, left = shown_bytes(needed or _SPARE), shown_bytes(free)
         raise UserError(
-            f"{target}: needs {wanted}, and the disk has {left} left; expected room for it. "
-            "Free some space or choose a folder on another disk, then rerun to resume"
+            f"{target}: needs {shown_bytes(needed or _SPARE)}, and the disk has {shown_bytes(free)} left; expected "
+            "room for it. Free some space or choose a folder on another disk, then rerun to resume"
         )
 
 
@@ -56,11 +55,9 @@ def one_process(path: Path, what: str) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
         try:
-            lock.acquire(timeout=0)
+            held = lock.acquire(timeout=0)
         except Timeout:
             log.info("%s: another process is at work on it; waiting", what)
-            lock.acquire()
-    try:
+            held = lock.acquire()
+    with held:
         yield
-    finally:
-        lock.release()

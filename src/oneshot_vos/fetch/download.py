@@ -8,6 +8,7 @@ import errno
 import importlib
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -16,7 +17,7 @@ from tqdm import tqdm
 
 from oneshot_vos.fetch.disk import on_disk, require_space
 from oneshot_vos.fetch.sources import DRIVE
-from oneshot_vos.files import write_json
+from oneshot_vos.files import write_text
 
 ATTEMPTS = 5  # in a row that bring nothing new
 TIMEOUT = 60.0  # seconds that a server may be silent
@@ -39,32 +40,41 @@ def download(url: str, target: Path, *, size: int | None, title: str) -> None:
     try:
         gdown = importlib.import_module("gdown")
     except ImportError as error:
-        raise MirrorError(
-            f"{url}: needs the package gdown, which is not installed; run pip install 'oneshot-vos[fetch]'"
-        ) from error
-    best, failures = 0, 0
+        need = "needs the package gdown, which is not installed; run pip install 'oneshot-vos[fetch]'"
+        raise MirrorError(f"{url}: {need}") from error
+    best, failures, arrived = 0, 0, 0
+
+    def progress(so_far: int, total: int | None) -> None:
+        """Move the bar; look at size and room once the server has named the size."""
+        nonlocal arrived
+        if not arrived and total is not None:
+            if size not in (None, total):
+                _discard(target)
+                raise MirrorError(f"{url}: the server offers {total} bytes; expected {size}")
+            require_space(target, total - so_far)
+            bar.total = total
+        arrived = so_far
+        bar.update(so_far - bar.n)
+
     with on_disk(target), tqdm(desc=title, unit="B", unit_scale=True, mininterval=0.5, leave=False) as bar:
         target.parent.mkdir(parents=True, exist_ok=True)
         while not target.is_file():
-            arrived = _Arrived(url, target, size, bar)
+            arrived = 0
             try:
-                if not url.startswith(DRIVE):
-                    _discard_if_replaced(url, target)
-                _ask(gdown, url, target, arrived)
+                _ask(gdown, url, target, progress)
             except gdown.exceptions.FileURLRetrievalError as error:
                 raise MirrorError(
                     f"{url}: Google Drive did not give the file ({_first_line(error)}); it limits how often a file is "
                     "fetched in a day. Try again tomorrow, or open the address in a browser"
                 ) from error
             except (gdown.exceptions.DownloadError, OSError) as error:  # the errors of requests are OSErrors
-                if isinstance(error, OSError) and error.errno in _OF_DISK:
+                if getattr(error, "errno", None) in _OF_DISK:
                     raise
-                status = getattr(getattr(error, "response", None), "status_code", None)
-                if status in _REFUSALS:
+                if getattr(getattr(error, "response", None), "status_code", None) in _REFUSALS:
                     raise MirrorError(f"{url}: {_first_line(error)}; expected the file") from error
-                failures = 1 if arrived.bytes > best else failures + 1
-                best = max(best, arrived.bytes)
-                if failures > 1 and not arrived.bytes and isinstance(error, gdown.exceptions.DownloadError):
+                failures = 1 if arrived > best else failures + 1
+                best = max(best, arrived)
+                if failures > 1 and not arrived and isinstance(error, gdown.exceptions.DownloadError):
                     _discard(target)  # not resumable: the server has another file by now, or takes no ranges
                 if failures >= ATTEMPTS:
                     reason = f"{_first_line(error)}; {failures} attempts got no further than byte {best}"
@@ -73,22 +83,15 @@ def download(url: str, target: Path, *, size: int | None, title: str) -> None:
     _record(target).unlink(missing_ok=True)
 
 
-class _Arrived:
-    """Moves the bar, and looks at size and room once the server has named the size."""
-
-    def __init__(self, url: str, target: Path, size: int | None, bar: Any) -> None:
-        self.bytes = 0
-        self._url, self._target, self._size, self._bar = url, target, size, bar
-
-    def __call__(self, so_far: int, total: int | None) -> None:
-        if not self.bytes and total is not None:
-            if self._size not in (None, total):
-                _discard(self._target)
-                raise MirrorError(f"{self._url}: the server offers {total} bytes; expected {self._size}")
-            require_space(self._target, total - so_far)
-            self._bar.total = total
-        self.bytes = so_far
-        self._bar.update(so_far - self._bar.n)
+def _ask(gdown: Any, url: str, target: Path, progress: Callable[[int, int | None], None]) -> None:
+    """One attempt: what has arrived is continued."""
+    drive = url.startswith(DRIVE)
+    if not drive:
+        _discard_if_replaced(url, target)
+    options = {"quiet": True, "resume": True, "timeout": TIMEOUT, "use_cookies": drive, "progress": progress}
+    gdown.download(url=url, output=str(target), **options)
+    if not target.is_file():
+        raise MirrorError(f"{url}: gdown ended without an error and without a file; expected {target}")
 
 
 def _discard_if_replaced(url: str, target: Path) -> None:
@@ -98,17 +101,11 @@ def _discard_if_replaced(url: str, target: Path) -> None:
     """
     options = {"headers": {"Accept-Encoding": "identity"}, "hooks": {"response": _refuse_downgrade}}
     response = importlib.import_module("requests").head(url, allow_redirects=True, timeout=TIMEOUT, **options)
-    if not response.ok:
-        return
-    now = {name: response.headers.get(name) for name in ("ETag", "Last-Modified", "Content-Length")}
-    try:
-        before = json.loads(_record(target).read_text(encoding="utf-8"))
-        same = all(before[name] in (None, value) or value is None for name, value in now.items())
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        same = False
-    if not same:
+    now = json.dumps([response.headers.get(name) for name in ("ETag", "Last-Modified", "Content-Length")])
+    record = _record(target)
+    if response.ok and not (record.is_file() and record.read_text(encoding="utf-8") == now):
         _discard(target)
-        write_json(_record(target), now)
+        write_text(record, now)
 
 
 def _refuse_downgrade(response: Any, **_: Any) -> None:
@@ -122,26 +119,9 @@ def _record(target: Path) -> Path:
     return target.with_name(f"{target.name}.json")
 
 
-def _ask(gdown: Any, url: str, target: Path, progress: _Arrived) -> None:
-    drive = url.startswith(DRIVE)
-    place = {"id": url.removeprefix(DRIVE)} if drive else {"url": url}
-    gdown.download(
-        **place,
-        output=str(target),
-        quiet=True,
-        resume=True,
-        timeout=TIMEOUT,
-        use_cookies=drive,
-        progress=progress,
-    )
-    if not target.is_file():
-        raise MirrorError(f"{url}: gdown ended without an error and without a file; expected {target}")
-
-
 def _discard(target: Path) -> None:
-    for part in target.parent.glob(f"{target.name}*.part"):
-        part.unlink()
-    _record(target).unlink(missing_ok=True)
+    for part in [*target.parent.glob(f"{target.name}*.part"), _record(target)]:
+        part.unlink(missing_ok=True)
 
 
 def _first_line(error: Exception) -> str:

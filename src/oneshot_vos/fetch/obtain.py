@@ -10,12 +10,11 @@ import shutil
 from pathlib import Path
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.fetch.archives import Finding, inspect_folder, is_archive, locate, unpack
 from oneshot_vos.fetch.disk import on_disk, one_process, require_space
 from oneshot_vos.fetch.download import MirrorError, download
-from oneshot_vos.fetch.layout import inspect, inspect_folder, locate
 from oneshot_vos.fetch.pins import WORK_FOLDER, Pin, add_pin, read_pins, verified
 from oneshot_vos.fetch.sources import Part, Source
-from oneshot_vos.fetch.unpack import is_archive, unpack
 from oneshot_vos.files import replacing
 
 log = logging.getLogger(__name__)
@@ -27,50 +26,81 @@ def fetch(source: Source, root: Path, *, archive: Path | None = None, keep: bool
     `archive` is a file that the user has already: it is read, never changed. `keep` keeps what was downloaded. Raises
     `UserError`, and leaves what has arrived for the next call.
     """
-    if _all_there(source, root):
-        return
+    for finding in obtain(source, root, archive, keep=keep):
+        log.info("%s: %s is there, complete (%s)", source.name, finding.path, finding.details)
+
+
+def obtain(source: Source, root: Path, archive: Path | None = None, *, keep: bool = False) -> list[Finding]:
+    """As `fetch`, and what is there then; a place that holds something else is neither used nor overwritten."""
+    if found := _all_there(source, root):
+        return found
     work = root / WORK_FOLDER
     with one_process(work / f"{source.name}.lock", source.name):
-        if _all_there(source, root):  # the other process has done it
-            return
-        pin = read_pins(root).get(source.name)
-        path, found = _given(source, archive, pin) if archive else _downloaded(source, work, pin)
-        (_place_weights if source.kind == "weights" else _place_parts)(source, path, root)
-        add_pin(root, source.name, found)
+        if found := _all_there(source, root):  # the other process has done it
+            return found
+        path, pin = _given(source, archive, root) if archive else _downloaded(source, work, root)
+        if source.parts:
+            _place_parts(source, path, root)
+        else:
+            place = _place(source, root)
+            require_space(place, pin.size)
+            with replacing(place) as temporary:
+                shutil.copyfile(path, temporary)
+        if source.checksum is None and source.name not in read_pins(root):
+            log.info("%s: nobody published a checksum; pinned as first seen, SHA-256 %s", source.name, pin.sha256)
+        add_pin(root, source.name, pin)
         if archive is None and not keep:
             path.unlink()
-        _all_there(source, root)
+        return _all_there(source, root)
 
 
-def _all_there(source: Source, root: Path) -> bool:
-    """Whether every part is there; a place that holds something else raises, and is neither used nor overwritten."""
+def inspect(source: Source, root: Path) -> list[Finding]:
+    """What is at the place of every part of a source, or at that of its file."""
+    if source.parts:
+        return [inspect_folder(part, root / part.target) for part in source.parts]
+    place = _place(source, root)
+    if not place.exists():
+        return [Finding("absent", place)]
+    try:
+        return [Finding("complete", place, f"{verified(source, place, root, '').size} bytes")]
+    except UserError as error:
+        return [Finding("differs", place, str(error).removeprefix(f"{place}: "))]
+
+
+def _place(source: Source, root: Path) -> Path:
+    """Where a file without parts goes."""
+    if not source.torch_hub:
+        return root / source.file_name
+    import torch.hub  # takes seconds, and only these files need it
+
+    return Path(torch.hub.get_dir(), "checkpoints", source.file_name)
+
+
+def _all_there(source: Source, root: Path) -> list[Finding]:
+    """What is there, if nothing is missing; something else at a place raises."""
     findings = inspect(source, root)
     for finding in findings:
         if finding.state == "differs":
             raise UserError(
-                f"{finding.path}: {finding.details}: this is not the whole of {source.title}, and nothing there was "
-                f"touched. Complete it, or move it away and rerun `oneshot-vos fetch {source.name}`"
+                f"{finding.path}: {finding.details}: this is not {source.title}, or not all of it, and nothing there "
+                f"was touched. Complete it, or move it away and rerun to fetch {source.name}"
             )
-    if any(finding.state == "absent" for finding in findings):
-        return False
-    for finding in findings:
-        log.info("%s: %s is there, complete (%s)", source.name, finding.path, finding.details)
-    return True
+    return [] if any(finding.state == "absent" for finding in findings) else findings
 
 
-def _given(source: Source, path: Path, pin: Pin | None) -> tuple[Path, Pin]:
+def _given(source: Source, path: Path, root: Path) -> tuple[Path, Pin]:
     """The archive that the user has."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected the archive of {source.title}. Check --archive")
     try:
-        return path, verified(source, path, pin, "a file of the user")
+        return path, verified(source, path, root, "a file of the user")
     except UserError as error:
         raise UserError(f"{error}. Get it from {source.page}, or unpack yours by hand") from error
 
 
-def _downloaded(source: Source, work: Path, pin: Pin | None) -> tuple[Path, Pin]:
-    """The archive from the first mirror that has the right one; a mirror with a part of it is asked first."""
-    done = work / source.file_name
+def _downloaded(source: Source, work: Path, root: Path) -> tuple[Path, Pin]:
+    """The file from the first mirror that has the right one; a mirror with a part of it is asked first."""
+    done, pin = work / source.file_name, read_pins(root).get(source.name)
     folders = {mirror: work / f"{source.name}.{number}" for number, mirror in enumerate(source.mirrors)}
     earlier = ["an earlier download"] if done.exists() else []
     problems = []
@@ -84,36 +114,30 @@ def _downloaded(source: Source, work: Path, pin: Pin | None) -> tuple[Path, Pin]
                 download(mirror, folders[mirror] / done.name, size=source.size, title=source.name)
                 with on_disk(done):
                     os.replace(folders[mirror] / done.name, done)
-            right = _right(source, done, pin, mirror)
+            right = _right(source, done, root, mirror)
             for folder in folders.values():  # parts from other mirrors are of no use now
                 shutil.rmtree(folder, ignore_errors=True)
             return done, right
         except MirrorError as error:
             log.info("%s: %s", source.name, error)
             problems.append(str(error))
+    by_hand = f"run `oneshot-vos fetch {source.name} --archive {source.name}=FILE`"
     raise UserError(
         "\n  - ".join([f"{source.name}: no mirror gave {source.file_name}:", *problems])
-        + f"\nRerun later to resume, or get the file from {source.page} and run "
-        f"`oneshot-vos fetch {source.name} --archive {source.name}=FILE`"
+        + f"\nRerun later to resume, or get the file from {source.page} and "
+        + (by_hand if source.parts or source.torch_hub else f"put it at {_place(source, root)}")
     )
 
 
-def _right(source: Source, done: Path, pin: Pin | None, mirror: str) -> Pin:
+def _right(source: Source, done: Path, root: Path, mirror: str) -> Pin:
     """The pin of a downloaded file; a wrong file is deleted, and raises `MirrorError`."""
     try:
-        if source.kind == "archive" and not is_archive(done):
+        if source.parts and not is_archive(done):
             raise UserError(f"{done}: neither a zip nor a tar file, or cut off; expected the archive of {source.title}")
-        return verified(source, done, pin, mirror)
+        return verified(source, done, root, mirror)
     except UserError as error:
         done.unlink()
         raise MirrorError(f"{mirror}: {error}. It was deleted") from error
-
-
-def _place_weights(source: Source, path: Path, root: Path) -> None:
-    (finding,) = inspect(source, root)
-    require_space(finding.path, path.stat().st_size)
-    with replacing(finding.path) as temporary:
-        shutil.copyfile(path, temporary)
 
 
 def _place_parts(source: Source, path: Path, root: Path) -> None:

@@ -6,37 +6,34 @@ checksum that nobody published is None: it is pinned when first seen (`pins`).
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 from oneshot_vos.registry import Registry
 
 DRIVE = "https://drive.google.com/file/d/"
 
 
-@dataclass(frozen=True)
-class Count:
-    """How many entries `folder` of a part must hold: sub-folders, or files of a suffix in it and one level below.
+class Count(NamedTuple):
+    """How many entries of a folder match a glob `pattern`, folders alone if it ends with a slash.
 
     `number` None wants at least one. With `sure` False (the copy offered was never counted), another is accepted.
     """
 
-    folder: str
     what: str
+    pattern: str
     number: int | None = None
-    suffix: str | None = None
     sure: bool = True
 
 
 @dataclass(frozen=True)
 class Part:
-    """One folder (or file) that a source gives: `target`, relative to the root.
+    """One folder that an archive gives: `target`, relative to the root.
 
-    In the archive it is the folder with all `marks` (paths inside it), or, where `named` is given, the one so named.
+    In the archive it is the folder with all `marks` (paths inside it), or, without any, the one of the target's name.
     """
 
     target: str
     marks: tuple[str, ...] = ()
-    named: str | None = None
     counts: tuple[Count, ...] = ()
 
 
@@ -44,22 +41,23 @@ class Part:
 class Source:
     """One file to fetch (from the first of `mirrors` that has it) and the parts in it.
 
-    An "archive" (zip, tar, tar.gz, …) is unpacked below the root; "weights" are placed in torch.hub's folder as they
-    are. `size` in bytes is checked; `about` is what somebody wrote somewhere, and is only shown.
+    An archive (zip, tar, tar.gz, …) has parts, which are unpacked below the root. A file without parts is placed there,
+    or in the cache of `torch.hub`, as it is. `size` in bytes and `checksum` (`sha256:…`, `md5:…`) are those published;
+    `about` is only shown.
     """
 
     name: str
     title: str
     file_name: str
     mirrors: tuple[str, ...]
-    parts: tuple[Part, ...]
-    licence: str
     page: str
-    groups: tuple[str, ...]
+    licence: str = ""
+    groups: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
     size: int | None = None
     about: int | None = None
-    sha256: str | None = None
-    kind: Literal["archive", "weights"] = "archive"
+    checksum: str | None = None
+    torch_hub: bool = False
 
 
 _DAVIS_LICENCE = "BSD (stated by the official toolkit, without saying whether that covers the frames)"
@@ -76,23 +74,24 @@ _YOUTUBE_ROOTS = {2018: "YouTube2018", 2019: "YouTube"}
 
 def _davis(target: str, videos: int, frames: int, *lists: str) -> tuple[Part, ...]:
     counts = (
-        Count("JPEGImages/480p", "videos", videos),
-        Count("JPEGImages/480p", "frames", frames, ".jpg"),
-        Count("Annotations/480p", "masks", frames, ".png"),
+        Count("videos", "JPEGImages/480p/*/", videos),
+        Count("frames", "JPEGImages/480p/*/*.jpg", frames),
+        Count("masks", "Annotations/480p/*/*.png", frames),
     )
-    return (Part(target, ("JPEGImages/480p", "Annotations/480p", *lists), counts=counts),)
+    return (Part(target, ("JPEGImages/480p", "Annotations/480p", *lists), counts),)
 
 
 def _youtube(year: int, package: str, file_id: str, videos: int, about: int | None = None) -> Source:
     """One package of YouTube-VOS: `train`, `valid`, or `valid_all_frames`, which has frames only."""
     # The official pages count the videos of the first two packages; that with all frames may hold others, too.
-    frames = Count("JPEGImages", "videos", videos, sure=package != "valid_all_frames")
+    frames = Count("videos", "JPEGImages/*/", videos, sure=package != "valid_all_frames")
     if package == "valid_all_frames":
-        part = Part(f"{_YOUTUBE_ROOTS[year]}/all_frames/{package}", ("JPEGImages",), counts=(frames,))
+        part = Part(f"{_YOUTUBE_ROOTS[year]}/all_frames/{package}", ("JPEGImages",), (frames,))
     else:
         marks = ("JPEGImages", "Annotations", "meta.json")
-        counts = (frames, Count("Annotations", "videos with masks", videos))
-        part = Part(f"{_YOUTUBE_ROOTS[year]}/{package}", marks, counts=counts)
+        part = Part(
+            f"{_YOUTUBE_ROOTS[year]}/{package}", marks, (frames, Count("videos with masks", "Annotations/*/", videos))
+        )
     # The two training packages have the same videos; the paper trains on 2018.
     read_by_paper = (year, package) != (2019, "train")
     return Source(
@@ -100,17 +99,18 @@ def _youtube(year: int, package: str, file_id: str, videos: int, about: int | No
         title=f"YouTube-VOS {year}, {package.replace('_', ' ')}",
         file_name=f"youtube-vos-{year}-{package}.zip",
         mirrors=(DRIVE + file_id,),
-        parts=(part,),
-        licence=_YOUTUBE_LICENCE,
         page=_YOUTUBE_PAGE + _YOUTUBE_FOLDERS[year],
+        licence=_YOUTUBE_LICENCE,
         groups=(f"youtube{year}", *(("paper",) if read_by_paper else ())),
+        parts=(part,),
         about=about,
     )
 
 
 def _static(folder: str, pairs: int) -> Part:
-    counts = Count(".", "images", pairs, ".jpg", sure=False), Count(".", "masks", pairs, ".png", sure=False)
-    return Part(f"static/{folder}", named=folder, counts=counts)
+    """A set of images with masks beside them, in which nobody counted the copy that is offered."""
+    counts = Count("images", "**/*.jpg", pairs, sure=False), Count("masks", "**/*.png", pairs, sure=False)
+    return Part(f"static/{folder}", counts=counts)
 
 
 def _imagenet(trunk: str, size: int, sha256: str) -> Source:
@@ -120,13 +120,12 @@ def _imagenet(trunk: str, size: int, sha256: str) -> Source:
         title=f"ImageNet weights of torchvision's {trunk}",
         file_name=file_name,
         mirrors=(f"https://download.pytorch.org/models/{file_name}",),
-        parts=(Part(file_name),),
-        licence="BSD 3-clause (torchvision); ImageNet is for non-commercial research",
         page="https://docs.pytorch.org/vision/stable/models.html",
+        licence="BSD 3-clause (torchvision); ImageNet is for non-commercial research",
         groups=("imagenet", "paper"),
         size=size,
-        sha256=sha256,
-        kind="weights",
+        checksum=f"sha256:{sha256}",
+        torch_hub=True,
     )
 
 
@@ -139,10 +138,10 @@ _ALL = (
             "https://graphics.ethz.ch/Downloads/Data/Davis/DAVIS-data.zip",
             DRIVE + "198aRlh5CpAoFz0hfRgYbiNenn_K8DxWD",
         ),
-        parts=_davis("DAVIS/2016", 50, 3455),
-        licence=_DAVIS_LICENCE,
         page="https://davischallenge.org/davis2016/code.html",
+        licence=_DAVIS_LICENCE,
         groups=("davis", "paper"),
+        parts=_davis("DAVIS/2016", 50, 3455),
         about=1_900_000_000,
     ),
     Source(
@@ -153,17 +152,17 @@ _ALL = (
             "https://data.vision.ee.ethz.ch/csergi/share/davis/DAVIS-2017-trainval-480p.zip",
             DRIVE + "1kiaxrX_4GuW6NmiVuKGSGVoKGWjOdp6d",
         ),
+        page="https://davischallenge.org/davis2017/code.html",
+        licence=_DAVIS_LICENCE,
+        groups=("davis", "paper"),
         parts=_davis(
             "DAVIS/2017/trainval",
             90,
             6208,
             *("ImageSets/2016/val.txt", "ImageSets/2017/train.txt", "ImageSets/2017/val.txt"),
         ),
-        licence=_DAVIS_LICENCE,
-        page="https://davischallenge.org/davis2017/code.html",
-        groups=("davis", "paper"),
         size=832_766_765,
-        sha256="e3d0b5b77c3d031b000a19e0e25e3e2cac65d183755601bc2cf066df1a2aa492",
+        checksum="sha256:e3d0b5b77c3d031b000a19e0e25e3e2cac65d183755601bc2cf066df1a2aa492",
     ),
     _youtube(2018, "train", "18S_db1cFgSD1RsMsofJLkd6SyR9opk6a", 3471, about=8_300_000_000),
     _youtube(2018, "valid", "1-QrceIl5sUNTKz7Iq0UsWC6NLZq7girr", 474),
@@ -176,6 +175,9 @@ _ALL = (
         title="FSS, DUTS-TR, DUTS-TE, ECSSD, BIG, HRSOD (as STCN's authors redistribute them, the last two reduced)",
         file_name="static_data.zip",
         mirrors=(DRIVE + "1wUJq3HcLdN-z1t4CsUhjeZ9BVDb9YKLd",),
+        page="https://github.com/hkchengrex/STCN",
+        licence=_STATIC_LICENCE,
+        groups=("paper",),
         parts=(
             _static("fss", 10_000),
             _static("DUTS-TR", 10_553),
@@ -184,9 +186,6 @@ _ALL = (
             _static("BIG_small", 150),
             _static("HRSOD_small", 2_010),
         ),
-        licence=_STATIC_LICENCE,
-        page="https://github.com/hkchengrex/STCN",
-        groups=("paper",),
     ),
     _imagenet("resnet18", 46_830_571, "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec"),
     _imagenet("resnet50", 102_530_333, "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a"),

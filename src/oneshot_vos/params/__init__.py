@@ -10,8 +10,7 @@ its file (`reading.py`). Nothing heavy is imported here: the command line reads 
 needs torch.
 """
 
-from oneshot_vos.params.blocks import Strict
-from oneshot_vos.params.data import Data, DavisSet, PairsSet, ServerSet, YouTubeVideos
+from oneshot_vos.params.data import Data, DavisSet, PairsSet, ServerSet, Strict, YouTubeVideos
 from oneshot_vos.params.reading import load_params, load_profiles, require_none, show_run
 from oneshot_vos.params.schema import (
     PAPER_LABELS,

@@ -3,18 +3,19 @@
 A value that can change a result has no default here: it stands in a file, where DVC tracks it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 from pydantic import AfterValidator, Field, create_model, model_validator
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference_settings import InferenceSettings, LongTerm, settings_of
-from oneshot_vos.params.blocks import NonNegative, Positive, Strict
-from oneshot_vos.params.data import Data
+from oneshot_vos.params.data import Data, NonNegative, Positive, Strict
 from oneshot_vos.params.layers import Layered
 from oneshot_vos.registry import suggest
+
+T = TypeVar("T")
 
 PAPER_LABELS = ("first", "every")  # the labels of the paper's own runs, which a run's name does not spell
 Processes = Literal["auto"] | Positive
@@ -343,38 +344,31 @@ class Params:
     layers: dict[str, Layered]  # where values are from: networks.<n>, pretrain.<n>, infer.<n>, runs.<run>, train.<run>
 
     def run(self, key: str) -> Run:
-        """The run of this name; `UserError` with the nearest name if there is none."""
-        if key not in self.runs:
-            raise UserError(f"unknown run '{key}': {suggest(key, list(self.runs))}")
-        return self.runs[key]
+        """The run of this name; like the methods below, raises `UserError` with the nearest name if there is none."""
+        return _named("run", key, self.runs)
 
     def start(self, name: str) -> Start:
-        """The starting weights of this name; `UserError` with the nearest name if there are none."""
-        if name not in self.starts:
-            known = suggest(name, self.starts) if self.starts else "there is none"
-            raise UserError(f"unknown start '{name}': {known}")
-        return self.starts[name]
+        """The starting weights of this name."""
+        return _named("start", name, self.starts)
 
     def pseudo_labels(self, name: str) -> PseudoLabels:
-        """The pseudo labels of this name; `UserError` with the nearest name if there are none."""
-        if name not in self.pseudo:
-            known = suggest(name, self.pseudo) if self.pseudo else "there are none"
-            raise UserError(f"unknown pseudo labels '{name}': {known}")
-        return self.pseudo[name]
+        """The pseudo labels of this name."""
+        return _named("pseudo labels", name, self.pseudo)
 
     def training(self, key: str) -> Training:
         """How the run of this name is trained."""
-        self.run(key)
-        return self.trainings[key]
+        return _named("run", key, self.trainings)
 
     def label_choice(self, name: str) -> LabelChoice:
-        """The labels of this name; `UserError` with the nearest name if there are none."""
-        if name not in self.labels:
-            raise UserError(f"unknown labels '{name}': {suggest(name, list(self.labels))}")
-        return self.labels[name]
+        """The labels of this name."""
+        return _named("labels", name, self.labels)
 
     def require_network(self, name: str) -> str:
-        """`name` if it is among `networks`; `UserError` with the nearest name if not."""
-        if name not in self.networks:
-            raise UserError(f"unknown network '{name}': {suggest(name, list(self.networks))}")
-        return name
+        """`name`, which is among `networks`."""
+        return _named("network", name, dict(zip(self.networks, self.networks, strict=True)))
+
+
+def _named(kind: str, name: str, known: Mapping[str, T]) -> T:
+    if name not in known:
+        raise UserError(f"unknown {kind} '{name}': {suggest(name, known) if known else 'there is none'}")
+    return known[name]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.videos.images import entry_named, frame_files, frame_name, require_unbroken
+from oneshot_vos.videos.images import entry_named, frame_files, frame_name, require_unbroken, visible_entries
 from oneshot_vos.videos.problems import Problem, Problems, folder_problems, repeated
 from oneshot_vos.videos.video import Video
 
@@ -77,9 +77,7 @@ def _no_folder(name: str, folder: Path) -> str:
 def _masks_without_frames(root: Path, images: str, annotations: str) -> list[Problem]:
     """Where no list says which videos there are: folders of masks whose frames are not there."""
     masks, frames = root / annotations, root / images
-    entries = list(masks.iterdir()) if masks.is_dir() else []
-    require_unbroken(entries)
-    names = folder_names(masks) if any(entry.is_dir() for entry in entries) else []
+    names = [entry.name for entry in visible_entries(masks) if entry.is_dir()]
     return [
         Problem("error", name, str(masks / name), f"{_no_folder(name, frames / name)}, since {masks / name} has masks")
         for name in names
@@ -102,9 +100,7 @@ def folder_names(folder: Path) -> list[str]:
         raise UserError(
             f"{folder}: no such folder; expected one folder of frames per video. Check the root and 'images'"
         )
-    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
-    require_unbroken(entries)
-    names = sorted(entry.name for entry in entries if entry.is_dir())
+    names = [entry.name for entry in visible_entries(folder) if entry.is_dir()]
     if not names:
         raise UserError(f"{folder}: no video in it; expected one folder of frames per video")
     return names

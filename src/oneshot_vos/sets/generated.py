@@ -3,15 +3,12 @@
 A scene is a stack of layers over a background: objects, which have ids, and distractors, which look alike but have
 none. Each layer is a star-shaped outline that wobbles, filled with a texture of its own, and travels on a curved path
 while it turns and changes size; the camera pans over a textured background. All scenes follow from a seed: video
-number i of a split is the same whatever else is made, and by however many processes.
+number i of a split is the same whatever else is made.
 """
 
 import io
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -99,23 +96,12 @@ class Scene:
     camera: Motion
 
 
-def generate(
-    out: Path,
-    *,
-    seed: int = 0,
-    train: int = 240,
-    val: int = 20,
-    static: int = 300,
-    frames: int = 12,
-    size: int = 96,
-    processes: int = 1,
-    difficulty: Difficulty | None = None,
-) -> None:
+def generate(out: Path, *, seed: int, train: int, val: int, static: int, frames: int, size: int) -> None:
     """Write `train` + `val` videos in DAVIS layout and `static` image–mask pairs to the folder `out`, atomically.
 
     `frames` per video (at least 2), `size` pixels square (at least 32). Videos are `train-0000`, … and `val-0000`, …,
     with lists in ImageSets/2017; pairs are `static/00000.jpg` and `.png`. Every frame has a mask; every object of a
-    video is in its first mask. The result does not depend on `processes`.
+    video is in its first mask.
     """
     if frames < 2 or size < 32:
         raise ValueError(f"a mini video has at least 2 frames of at least 32 pixels, not {frames} of {size}")
@@ -127,18 +113,11 @@ def generate(
         for split in ("train", "val"):
             names = "".join(f"{split}-{number:04d}\n" for number in range(counts[split]))
             (folder / LISTS / f"{split}.txt").write_text(names, encoding="utf-8")
-        write = partial(_write_item, folder, seed, frames, size, difficulty or Difficulty())
-        if processes <= 1:
-            for job in jobs:
-                write(job)
-        else:
-            context = get_context("spawn")
-            with ProcessPoolExecutor(processes, context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-                list(pool.map(write, jobs, chunksize=8))
+        for split, number in jobs:
+            _write_item(folder, seed, frames, size, split, number)
 
 
-def _write_item(folder: Path, seed: int, frames: int, size: int, difficulty: Difficulty, job: tuple[str, int]) -> None:
-    split, number = job
+def _write_item(folder: Path, seed: int, frames: int, size: int, split: str, number: int) -> None:
     rng = np.random.default_rng((seed, _SPLITS[split], number))
     if split == "static":
         images, masks = folder / STATIC, folder / STATIC
@@ -148,7 +127,7 @@ def _write_item(folder: Path, seed: int, frames: int, size: int, difficulty: Dif
         name = ""
         images.mkdir()
         masks.mkdir()
-    for t, (frame, ids) in enumerate(make_video(rng, frames, size, difficulty)):
+    for t, (frame, ids) in enumerate(make_video(rng, frames, size, Difficulty())):
         stem = name or f"{t:05d}"
         (images / f"{stem}.jpg").write_bytes(_encode_jpeg(frame))
         (masks / f"{stem}.png").write_bytes(encode_mask(ids))

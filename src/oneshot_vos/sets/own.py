@@ -23,7 +23,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing_folder
 from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree, read_masks, video_name
 from oneshot_vos.videos.frames import VIDEO_SUFFIXES, FrameSource, frame_named, open_frames
-from oneshot_vos.videos.images import frame_files, frame_name, require_unbroken
+from oneshot_vos.videos.images import frame_files, frame_name, visible_entries
 from oneshot_vos.videos.mask_rules import MaskRules
 from oneshot_vos.videos.masks import LABEL_MAP, mask_size, write_mask
 from oneshot_vos.videos.problems import Problems
@@ -82,9 +82,7 @@ def find_videos(folder: Path, problems: Problems) -> dict[str, Path]:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; expected a folder of frames, or a video file, per video")
     places: dict[str, Path] = {}
-    entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
-    require_unbroken(entries)
-    for entry in entries:
+    for entry in visible_entries(folder):
         name = video_name(entry)
         if not entry.is_dir() and entry.suffix.lower() not in VIDEO_SUFFIXES:
             problems.add(f"{entry}: neither a folder of frames nor a video file. Take it away")
@@ -102,10 +100,8 @@ def find_masks(source: Path, scratch: Path, places: Mapping[str, Path], problems
     folder, archive = source / "masks", source / "masks.zip"
     if archive.is_file() and not folder.is_dir():
         return _of_videos(read_mask_tree(archive, scratch, places), places, archive, problems)
-    entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")] if folder.is_dir() else []
-    require_unbroken(entries)
-    names = {entry: video_name(entry) for entry in entries}
-    if entries and not any(name in places for name in names.values()):
+    names = {entry: video_name(entry) for entry in visible_entries(folder)}
+    if names and not any(name in places for name in names.values()):
         with problems.catching(folder):
             return _of_videos(read_mask_tree(folder, scratch, places), places, folder, problems)
     found: Given = {}

@@ -22,8 +22,6 @@ FAULTY_VIDEOS = (
     "738e5a0a14",
     "f8af30d4b6",
 )
-# SHA-256 of that file: the names in alphabetical order, one a line.
-TRAINING_LIST_SHA256 = "2d458a748aaa8929a07da8f3017961143c795092dcc8cc72ffb1656dd8d81b2a"
 
 UNSEEN_CATEGORIES = 8  # one category in so many is held out altogether
 RARE_CATEGORY = 50  # such a category occurs in at most one video in so many
@@ -42,13 +40,6 @@ class TrainingSplit:
 def without_faulty(names: Iterable[str]) -> list[str]:
     """The videos to train on, in alphabetical order: all but `FAULTY_VIDEOS`."""
     return sorted(set(names).difference(FAULTY_VIDEOS))
-
-
-def is_official_list(names: Iterable[str]) -> bool:
-    """Whether `names` are the 3464 videos that STCN, XMem and Cutie train on."""
-    text = "".join(f"{name}\n" for name in sorted(names))
-    # The file may end with or without a line break.
-    return TRAINING_LIST_SHA256 in (hashlib.sha256(content.encode()).hexdigest() for content in (text, text[:-1]))
 
 
 def split_training(categories: Mapping[str, Collection[str]]) -> TrainingSplit:

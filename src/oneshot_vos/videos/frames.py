@@ -9,7 +9,7 @@ import numpy as np
 from oneshot_vos.errors import UserError
 from oneshot_vos.registry import suggest
 from oneshot_vos.videos.images import IMAGE_KINDS, frame_files, frame_name, frame_size, read_frame
-from oneshot_vos.videos.problems import Problems
+from oneshot_vos.videos.problems import Problems, repeated
 
 VIDEO_SUFFIXES = frozenset(
     (
@@ -110,10 +110,8 @@ def _open_folder(path: Path) -> FrameFiles:
     files = frame_files(path)
     if not files:
         raise UserError(f"{path}: no image in it; expected the frames of a video, {IMAGE_KINDS}. Convert them")
-    names = [frame_name(file) for file in files]
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(f"{path}: several images are named '{name}'; expected one per frame. Take one away")
+    if len({frame_name(file) for file in files}) < len(files):
+        raise UserError(f"{path}: {repeated(files)}; expected one per frame. Take one away")
     problems = Problems()
     for file in files:  # by their heads: what is no image is told before an hour is spent on those before it
         with problems.catching(file):

@@ -189,6 +189,13 @@ def frame_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
+def visible_entries(folder: Path) -> list[Path]:
+    """What is in a folder, by name, hidden entries apart; nothing if there is no folder. Broken links are refused."""
+    entries = sorted(each for each in folder.iterdir() if not each.name.startswith(".")) if folder.is_dir() else []
+    require_unbroken(entries)
+    return entries
+
+
 def require_unbroken(entries: Iterable[Path]) -> None:
     """Raise `UserError` for links to what is not there: else they would pass for entries that are not there."""
     dead = sorted(entry for entry in entries if entry.is_symlink() and not entry.exists())

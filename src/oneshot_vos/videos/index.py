@@ -6,7 +6,6 @@ but those listed: whoever reads the set through it cannot reach any other.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,33 +74,10 @@ def relative_path(path: Path, folder: Path) -> str:
 
 
 def read_index(path: Path) -> list[Video]:
-    """Read the videos of an index. Files are not opened: a missing one is reported when it is read, or by `changed`.
+    """Read the videos of an index. Files are not opened: a missing one is reported when it is read.
 
     Raises `UserError` if `path` is not an index of this format.
     """
-    return [video.video for video in _read(path)]
-
-
-def changed(path: Path) -> list[str]:
-    """What is no longer as the index says, one line each: missing frames, missing or altered masks."""
-    lines = []
-    for entry in _read(path):
-        lines += [f"{frame}: missing" for frame in entry.video.frames if not frame.is_file()]
-        for stem, file in entry.video.masks.items():
-            if not file.is_file():
-                lines.append(f"{file}: missing")
-            elif sha256_of(file) != entry.checksums[stem]:
-                lines.append(f"{file}: contents differ from those listed")
-    return lines
-
-
-@dataclass(frozen=True)
-class _Entry:
-    video: Video
-    checksums: Mapping[str, str]
-
-
-def _read(path: Path) -> list[_Entry]:
     content = read_json(path, _EXPECTED)
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
@@ -109,7 +85,7 @@ def _read(path: Path) -> list[_Entry]:
             f"{path}: format {found!r}; expected {_FORMAT!r}, {_EXPECTED}. Run the stage that makes this file again"
         )
     try:
-        return [_entry(video, path.parent) for video in content["videos"]]
+        return [_video(video, path.parent) for video in content["videos"]]
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path}: incomplete ({type(error).__name__}: {error}); expected {_EXPECTED}. Run the stage that makes "
@@ -117,17 +93,16 @@ def _read(path: Path) -> list[_Entry]:
         ) from error
 
 
-def _entry(content: Mapping[str, Any], folder: Path) -> _Entry:
+def _video(content: Mapping[str, Any], folder: Path) -> Video:
     frame_folder = resolve_path(folder, content["frame_folder"])
     mask_folder = resolve_path(folder, content["mask_folder"])
-    video = Video(
+    return Video(
         content["name"],
         tuple(frame_folder / name for name in content["frames"]),
         {stem: mask_folder / mask["file"] for stem, mask in content["masks"].items()},
         content["single_object"],
         content.get("anchor"),
     )
-    return _Entry(video, {stem: mask["sha256"] for stem, mask in content["masks"].items()})
 
 
 def resolve_path(folder: Path, relative: str) -> Path:

@@ -8,9 +8,16 @@ import numpy as np
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.videos.images import decoding, open_image
-from oneshot_vos.videos.masks import DAVIS_PALETTE, Color, MaskReading, inspect_mask, object_ids, require_same_colors
+from oneshot_vos.videos.masks import (
+    DAVIS_PALETTE,
+    VOID,
+    Color,
+    MaskReading,
+    inspect_mask,
+    object_ids,
+    require_same_colors,
+)
 
-VOID = 255
 _BLACK = (0, 0, 0)
 _MEANINGS = {color: number for number, color in enumerate(map(tuple, DAVIS_PALETTE.tolist()))}
 

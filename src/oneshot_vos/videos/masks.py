@@ -24,7 +24,7 @@ from oneshot_vos.videos.images import decoding, frame_size, image_kind, open_ima
 from oneshot_vos.videos.png import GREY, PALETTE, SIGNATURE, decode_plain_png
 
 LARGEST_ID = 65_535
-VOID = 255  # in masks that a network made, see `Video.anchor`: a pixel of which nothing is said
+VOID = 255  # a pixel of which nothing is said: in DAVIS, and in masks that a network made, see `Video.anchor`
 LABEL_MAP = "labelmap.txt"  # of CVAT
 _LARGEST_PALETTE_ID = 255
 _MOST_COLORS = 256
@@ -254,18 +254,11 @@ def _harden(path: Path, values: np.ndarray, snap: bool) -> np.ndarray:
 
 
 def _is_flat(codes: np.ndarray) -> np.ndarray:
-    """Bool H x W: pixels whose 3 x 3 neighbourhood, as far as it lies in the image, has one value (int32 codes)."""
-    flat = np.ones(codes.shape, np.bool_)
-    for axis in (0, 1):  # a column of equal pixels first, then columns that are equal to their neighbours
-        before, after = [slice(None)] * 2, [slice(None)] * 2
-        before[axis], after[axis] = slice(None, -1), slice(1, None)
-        one, other = tuple(before), tuple(after)
-        equal = (codes[one] == codes[other]) & flat[one] & flat[other]
-        alike = flat.copy()
-        alike[one] &= equal
-        alike[other] &= equal
-        flat = alike
-    return flat
+    """Bool H x W: pixels whose 3 x 3 neighbourhood, as far as it lies in the image, has one value (24-bit codes)."""
+    import cv2  # for these rare masks alone
+
+    exact, square = codes.astype(np.float32), np.ones((3, 3), np.uint8)
+    return np.asarray(cv2.erode(exact, square) == cv2.dilate(exact, square))
 
 
 def _ids_of_colors(path: Path, pixels: np.ndarray, snap_colors: bool) -> MaskReading:

@@ -3,7 +3,6 @@
 The index is one JSON file that names every pair, as `index.py` does for videos.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json, sha256_of, write_json
 from oneshot_vos.videos.images import decoding, open_image
+from oneshot_vos.videos.index import relative_path, resolve_path
 from oneshot_vos.videos.masks import read_mask
 
 _FORMAT = "oneshot-vos pairs 1"
@@ -57,12 +57,11 @@ def _read_grey_map(path: Path) -> NDArray[np.uint8] | None:
 
 def write_pairs(path: Path, pairs: Sequence[ImagePair]) -> None:
     """Write the names and files of `pairs`, relative to the folder of `path`, with the masks' SHA-256."""
-    folder = path.parent.absolute()
     entries = [
         {
             "name": pair.name,
-            "image": Path(os.path.relpath(pair.image.absolute(), folder)).as_posix(),
-            "mask": Path(os.path.relpath(pair.mask.absolute(), folder)).as_posix(),
+            "image": relative_path(pair.image, path.parent),
+            "mask": relative_path(pair.mask, path.parent),
             "sha256": sha256_of(pair.mask),
         }
         for pair in pairs
@@ -75,12 +74,7 @@ def read_pairs_index(path: Path) -> list[ImagePair]:
     content = read_json(path, _EXPECTED)
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise UserError(f"{path}: not {_EXPECTED}. Run the stage 'data' again")
-    folder = path.parent
     return [
-        ImagePair(
-            entry["name"],
-            Path(os.path.normpath(folder / entry["image"])),
-            Path(os.path.normpath(folder / entry["mask"])),
-        )
-        for entry in content["pairs"]
+        ImagePair(each["name"], resolve_path(path.parent, each["image"]), resolve_path(path.parent, each["mask"]))
+        for each in content["pairs"]
     ]

@@ -9,7 +9,6 @@ import importlib
 import struct
 import zlib
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,16 +40,6 @@ def _inflate_with_zlib(data: bytes, size: int) -> bytes:
 _INFLATE, _INFLATE_ERROR = _inflater()
 
 
-class _Header(NamedTuple):
-    width: int
-    height: int
-    depth: int
-    colour: int
-    compression: int
-    filtering: int
-    interlace: int
-
-
 def decode_plain_png(content: bytes) -> NDArray[np.uint8] | None:
     """Pixel values [H, W] of an 8-bit palette PNG without row filters; None for any other.
 
@@ -59,11 +48,11 @@ def decode_plain_png(content: bytes) -> NDArray[np.uint8] | None:
     """
     if not content.startswith(SIGNATURE) or content[12:16] != b"IHDR" or len(content) < 33:
         return None
-    header = _Header(*struct.unpack_from(">IIBBBBB", content, 16))
-    if header.depth != 8 or header.colour != PALETTE or header[4:] != (0, 0, 0):
+    width, height, *kind = struct.unpack_from(">IIBBBBB", content, 16)
+    if kind != [8, PALETTE, 0, 0, 0]:  # bits, colour type, compression, filters, interlacing
         return None
-    size = header.height * (header.width + 1)
-    if not 0 < size <= _MOST_INFLATION * len(content) or header.width * header.height > most_pixels():
+    size = height * (width + 1)
+    if not 0 < size <= _MOST_INFLATION * len(content) or width * height > most_pixels():
         return None
     compressed = _image_data(content)
     if compressed is None or _first_filter(compressed) != 0:
@@ -74,7 +63,7 @@ def decode_plain_png(content: bytes) -> NDArray[np.uint8] | None:
         return None
     if len(pixels) != size:
         return None
-    rows = np.frombuffer(pixels, np.uint8).reshape(header.height, header.width + 1)
+    rows = np.frombuffer(pixels, np.uint8).reshape(height, width + 1)
     return None if rows[:, 0].any() else rows[:, 1:]
 
 

@@ -1,5 +1,6 @@
 """What can be wrong with the files of a data set, and one message for all of it."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -120,7 +121,6 @@ def folder_problems(frames: list[Path], masks: list[Path], frame_folder: Path, m
 
 
 def repeated(files: list[Path]) -> str:
-    """Say which name stands several times."""
-    stems = [frame_name(path) for path in files]
-    stem = next(stem for stem in stems if stems.count(stem) > 1)
-    return f"several files named '{stem}'"
+    """Say which name stands several times, the first in the order of the files."""
+    counts = Counter(frame_name(path) for path in files)
+    return f"several files named '{next(name for name, count in counts.items() if count > 1)}'"

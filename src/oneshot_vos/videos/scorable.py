@@ -4,10 +4,8 @@ from pathlib import Path
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.videos.images import natural_key
-from oneshot_vos.videos.masks import Ids, inspect_mask
+from oneshot_vos.videos.masks import VOID, Ids, inspect_mask
 from oneshot_vos.videos.video import Video
-
-VOID = 255
 
 
 def annotated_stems(video: Video, least: int = 3) -> tuple[str, ...]:

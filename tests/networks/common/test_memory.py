@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tests.networks.top_k import read_top_k
 
 from oneshot_vos.networks.common.interface import MemoryFrame
 from oneshot_vos.networks.common.memory import (
@@ -13,7 +14,6 @@ from oneshot_vos.networks.common.memory import (
     query_tokens,
     read_full,
     read_fused,
-    read_top_k,
     score_blocks,
     similarity,
 )

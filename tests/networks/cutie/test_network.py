@@ -1,114 +1,38 @@
-"""Cutie's variants through the interface that training and inference use."""
-
-from typing import Any
+"""What is Cutie's own; tests/networks/test_every_network.py has what it shares with the others."""
 
 import pytest
 import torch
-from torch import Tensor
+from tests.networks.walks import clip, loss_of, tiny, walk
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks.common.build import build_loss, build_network
-from oneshot_vos.networks.common.generators import Generators
-from oneshot_vos.networks.common.interface import Prediction
 from oneshot_vos.networks.common.memory import ClipMemory
 from oneshot_vos.networks.common.official import load_official
 from oneshot_vos.networks.cutie.network import Cutie
 from oneshot_vos.networks.cutie.object_transformer import PositionalEncoding, attention_mask
-from oneshot_vos.supervision.rollout import RolloutOptions, encode_clip, propagate
-
-TINY: dict[str, Any] = {
-    "pixel_block": "basic",
-    "pixel_widths": (8, 12, 16),
-    "pixel_depths": (1, 1, 1),
-    "mask_widths": (8, 12, 16),
-    "mask_depths": (1, 1, 1),
-    "key_dim": 8,
-    "value_dim": 16,
-    "queries": 4,
-    "transformer_blocks": 2,
-    "heads": 2,
-    "feedforward": 32,
-    "decoder_dims": (16, 12, 8),
-    "norm": "group",
-}
-
-
-def tiny(**changes: Any) -> Cutie:
-    torch.manual_seed(0)
-    return Cutie(**{**TINY, **changes})
-
-
-def walk(network: Cutie, frames: Tensor, masks: Tensor, present: Tensor, *, deep: float = 1.0) -> list[Prediction]:
-    """Predict frames [B, T, 3, H, W] one after another from the masks [B, K, H, W] of the first."""
-    order = range(frames.shape[1])
-    features = encode_clip(network, frames, learn=order)
-    generators = Generators.of(0, 0, range(len(present)))
-    return propagate(network, features, order, masks, present, RolloutOptions(None, deep), generators)
-
-
-def clip(batch: int, objects: int, *, frames: int = 3, height: int = 48, width: int = 64):
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(0, objects + 1, (batch, height // 8, width // 8), generator=generator)
-    labels = labels.repeat_interleave(8, 1).repeat_interleave(8, 2)
-    masks = torch.stack([(labels == k).float() for k in range(1, objects + 1)], 1)
-    return torch.randn(batch, frames, 3, height, width, generator=generator), labels, masks
-
-
-def loss_of(predictions: list[Prediction], labels: Tensor, present: Tensor) -> Tensor:
-    """The loss of predictions against the same classes [B, H, W] in every frame."""
-    loss = build_loss("cutie", {"points": 200})
-    generators = Generators.of(0, 0, range(len(present)))
-    total: Tensor = loss(predictions, [labels] * len(predictions), present, 0, generators)["total"]
-    return total
-
-
-@pytest.mark.parametrize("objects", [1, 3])
-@pytest.mark.parametrize("change", [{}, {"norm": "frozen_batch", "pixel_block": "bottleneck"}])
-def test_small_variants_learn(objects, change):
-    torch.manual_seed(0)
-    network = build_network("cutie", {**TINY, **change}).train()
-    frames, labels, masks = clip(2, objects)
-    present = torch.ones(2, objects)
-    predictions = walk(network, frames, masks, present)
-    assert predictions[-1].logits.shape == (2, objects + 1, 48, 64)
-    assert predictions[-1].masks.shape == (2, objects, 48, 64)
-    assert predictions[-1].auxiliary["sensory"].shape == (2, objects + 1, 3, 4)
-    assert predictions[-1].auxiliary["query"].shape == (2, objects + 1, 3, 3, 4)
-    # The last frame alone, as in one-shot training: all that led to it learns.
-    loss_of(predictions[-1:], labels, present).backward()
-    for name, parameter in network.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.isfinite().all(), name
-        assert parameter.grad.abs().sum() > 0, name
-
-
-def test_two_steps_fill_what_one_step_leaves_empty():
-    """With two frames the decoder's update of the state is never used; this is why one-step training is refused."""
-    network = tiny().train()
-    frames, labels, masks = clip(1, 1, frames=2)
-    loss_of(walk(network, frames, masks, torch.ones(1, 1)), labels, torch.ones(1, 1)).backward()
-    empty = {name for name, parameter in network.named_parameters() if parameter.grad is None}
-    assert empty
-    assert all(name.startswith("mask_decoder.sensory_update.") for name in empty)
 
 
 def test_auxiliary_outputs_are_for_training_alone():
-    network = tiny().eval()
+    network = tiny("cutie").eval()
     frames, _, masks = clip(1, 2)
-    assert walk(network, frames, masks, torch.ones(1, 2))[-1].auxiliary == {}
+    assert walk(network, frames, masks)[-1].auxiliary == {}
+    trained = walk(network.train(), frames, masks)[-1].auxiliary
+    assert {name: tuple(maps.shape) for name, maps in trained.items()} == {
+        "sensory": (1, 3, 3, 4),
+        "query": (1, 3, 3, 3, 4),
+    }
 
 
 def test_training_and_evaluation_compute_the_same():
-    network = tiny(norm="frozen_batch")
+    network = tiny("cutie", norm="frozen_batch")
     frames, _, masks = clip(1, 2)
     with torch.no_grad():
-        trained = walk(network.train(), frames, masks, torch.ones(1, 2))[-1].logits
-        evaluated = walk(network.eval(), frames, masks, torch.ones(1, 2))[-1].logits
+        trained = walk(network.train(), frames, masks)[-1].logits
+        evaluated = walk(network.eval(), frames, masks)[-1].logits
     torch.testing.assert_close(trained, evaluated)
 
 
 def test_updates_move_the_state_only_when_asked():
-    network = tiny().eval()
+    network = tiny("cutie").eval()
     frames, _, masks = clip(1, 2)
     features = network.encode(frames[:, 0])
     start = network.initial_state(features, 2)
@@ -129,7 +53,7 @@ def test_updates_move_the_state_only_when_asked():
 
 def test_what_a_prediction_depends_on():
     """The state, the masks before and the object memory all matter, each by itself."""
-    network = tiny().eval()
+    network = tiny("cutie").eval()
     frames, _, masks = clip(1, 2)
     features = network.encode(frames[:, 0])
     start = network.initial_state(features, 2)
@@ -150,7 +74,7 @@ def test_what_a_prediction_depends_on():
 
 def test_summaries_add_up():
     """Two equal frames say of an object what one says: sums and areas both double."""
-    network = tiny().eval()
+    network = tiny("cutie").eval()
     frames, _, masks = clip(1, 2)
     features = network.encode(frames[:, 0])
     frame, state = network.memorise(features, masks, network.initial_state(features, 2))
@@ -164,53 +88,20 @@ def test_summaries_add_up():
     torch.testing.assert_close(a, b, atol=2e-3, rtol=0)
 
 
-def test_objects_are_interchangeable():
-    network = tiny().eval()
-    frames, _, masks = clip(1, 3)
-    with torch.no_grad():
-        straight = walk(network, frames, masks, torch.ones(1, 3))[-1].masks
-        turned = walk(network, frames, masks.flip(1), torch.ones(1, 3))[-1].masks
-    torch.testing.assert_close(turned.flip(1), straight, atol=1e-5, rtol=1e-4)
-
-
-def test_absent_object_changes_nothing():
-    network = tiny().train()
-    frames, labels, masks = clip(1, 1)
-    padded = torch.cat([masks, torch.zeros_like(masks)], 1)
-    present = torch.tensor([[1.0, 0.0]])
-    with torch.no_grad():
-        alone = walk(network, frames, masks, torch.ones(1, 1))
-        beside = walk(network, frames, padded, present)
-    torch.testing.assert_close(beside[-1].masks[:, :1], alone[-1].masks, atol=1e-5, rtol=1e-4)
-    assert beside[-1].masks[:, 1].max() < 1e-6
-    torch.testing.assert_close(
-        loss_of(beside, labels, present), loss_of(alone, labels, torch.ones(1, 1)), atol=1e-4, rtol=1e-4
-    )
-
-
-def test_samples_of_a_batch_are_independent():
-    network = tiny().eval()
-    frames, _, masks = clip(3, 2)
-    with torch.no_grad():
-        batched = walk(network, frames, masks, torch.ones(3, 2))[-1].logits
-        single = walk(network, frames[1:2], masks[1:2], torch.ones(1, 2))[-1].logits
-    torch.testing.assert_close(batched[1:2], single, atol=1e-4, rtol=1e-4)
-
-
 @pytest.mark.parametrize("fill", [0.0, 1.0])
 def test_empty_and_full_masks_stay_finite(fill):
-    network = tiny().train()
+    network = tiny("cutie").train()
     frames, labels, masks = clip(1, 2)
     masks = torch.full_like(masks, 0.0)
     masks[:, 0] = fill
-    predictions = walk(network, frames, masks, torch.ones(1, 2))
+    predictions = walk(network, frames, masks)
     assert all(prediction.logits.isfinite().all() for prediction in predictions)
-    loss_of(predictions, labels, torch.ones(1, 2)).backward()
+    loss_of("cutie", predictions, labels).backward()
     assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
 
 
 def test_masks_are_enlarged_after_they_are_weighed():
-    network = tiny()
+    network = tiny("cutie")
     logits = torch.randn(1, 2, 12, 16, generator=torch.Generator().manual_seed(0))
     combined = network.combine(logits, torch.tensor([[1.0, 0.0]]))
     assert combined.shape == (1, 3, 48, 64)
@@ -236,38 +127,28 @@ def test_the_frequencies_come_from_the_weights_and_a_single_row_has_position_zer
 
 
 def test_encodings_made_for_inference_do_not_hinder_training():
-    network = tiny().train()
+    network = tiny("cutie").train()
     frames, labels, masks = clip(1, 1)
     with torch.inference_mode():
-        walk(network, frames, masks, torch.ones(1, 1))
-    loss_of(walk(network, frames, masks, torch.ones(1, 1)), labels, torch.ones(1, 1)).backward()
-
-
-def test_channels_last_gives_the_same():
-    network = tiny().eval()
-    frames, _, masks = clip(1, 2)
-    with torch.no_grad():
-        plain = walk(network, frames, masks, torch.ones(1, 2))[-1].logits
-        network.to(memory_format=torch.channels_last)
-        last = walk(network, frames, masks, torch.ones(1, 2))[-1].logits
-    torch.testing.assert_close(last, plain, atol=1e-4, rtol=1e-4)
+        walk(network, frames, masks)
+    loss_of("cutie", walk(network, frames, masks), labels).backward()
 
 
 def test_bfloat16_trains_and_keeps_what_must_be_exact():
-    network = tiny().train()
+    network = tiny("cutie").train()
     frames, labels, masks = clip(1, 2)
     with torch.autocast("cpu", torch.bfloat16):
         features = network.encode(frames[:, 0])
         frame, (sensory,) = network.memorise(features, masks, network.initial_state(features, 2))
-        predictions = walk(network, frames, masks, torch.ones(1, 2))
-        loss = loss_of(predictions, labels, torch.ones(1, 2))
+        predictions = walk(network, frames, masks)
+        loss = loss_of("cutie", predictions, labels)
     assert features.pixels.dtype == torch.bfloat16
     exact = (*features[-3:], frame.summary, sensory, predictions[-1].logits, *predictions[-1].auxiliary.values())
     assert all(tensor.dtype == torch.float32 for tensor in exact)
     loss.backward()
     assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
     with torch.no_grad():
-        expected = walk(network, frames, masks, torch.ones(1, 2))[-1].masks
+        expected = walk(network, frames, masks)[-1].masks
     assert (predictions[-1].masks - expected).abs().max() < 0.1
 
 
@@ -286,24 +167,24 @@ def test_the_published_start_of_the_attention():
 
 
 def test_single_object_network_takes_and_gives_weights_of_the_other_kind():
-    single, many = tiny(single_object=True).eval(), tiny().eval()
+    single, many = tiny("cutie", single_object=True).eval(), tiny("cutie").eval()
     frames, _, masks = clip(1, 1)
     with torch.no_grad():
-        expected = walk(single, frames, masks, torch.ones(1, 1))[-1].logits
+        expected = walk(single, frames, masks)[-1].logits
         load_official(many, single.state_dict())  # widened by zeros: no other objects, no change
-        torch.testing.assert_close(walk(many, frames, masks, torch.ones(1, 1))[-1].logits, expected)
+        torch.testing.assert_close(walk(many, frames, masks)[-1].logits, expected)
         load_official(many, single.state_dict(), generator=torch.Generator().manual_seed(0))
         for name in Cutie.others_channels:
             added = many.state_dict()[name][:, -1].flatten(1)
             gram = added.T @ added if added.shape[0] >= added.shape[1] else added @ added.T
             torch.testing.assert_close(gram, torch.eye(len(gram)), atol=1e-5, rtol=0)
-        fresh = tiny(single_object=True).eval()
+        fresh = tiny("cutie", single_object=True).eval()
         load_official(fresh, many.state_dict())
-        torch.testing.assert_close(walk(fresh, frames, masks, torch.ones(1, 1))[-1].logits, expected)
+        torch.testing.assert_close(walk(fresh, frames, masks)[-1].logits, expected)
 
 
 def test_weights_that_serve_training_alone_may_be_absent():
-    network = tiny()
+    network = tiny("cutie")
     state = network.state_dict()
     wanted = {name: tensor for name, tensor in state.items() if not name.startswith(network.optional_weights)}
     assert {name.rpartition(".")[0] for name in state.keys() - wanted.keys()} == {
@@ -317,7 +198,7 @@ def test_weights_that_serve_training_alone_may_be_absent():
 
 
 def test_parameter_groups():
-    network = tiny()
+    network = tiny("cutie")
     names = {id(parameter): name for name, parameter in network.named_parameters()}
     pixels, embeddings, rest = network.parameter_groups()
     assert (pixels.rate, pixels.decay, embeddings.rate, embeddings.decay) == (0.1, 1.0, 1.0, 0.0)
@@ -329,22 +210,3 @@ def test_parameter_groups():
         "summary_to_query_emb.weight",
     ]
     assert sum(len(group.parameters) for group in (pixels, embeddings, rest)) == len(names)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "named"),
-    [
-        ({"norm": "batch"}, "batch"),
-        ({"pixel_block": "wide"}, "wide"),
-        ({"mask_widths": (8, 16)}, "three stages"),
-        ({"queries": 5}, "queries 5"),
-        ({"heads": 3}, "3 heads"),
-        ({"transformer_blocks": 0}, "0 transformer_blocks"),
-        ({"value_dim": 18, "decoder_dims": (18, 8, 8)}, "value_dim 18"),
-        ({"decoder_dims": (12, 12, 8)}, r"decoder_dims \[12, 12, 8\].*16"),
-        ({"decoder_dims": (16, 8)}, r"decoder_dims \[16, 8\]"),
-    ],
-)
-def test_wrong_arguments_are_refused(wrong, named):
-    with pytest.raises(UserError, match=named):
-        Cutie(**{**TINY, **wrong})

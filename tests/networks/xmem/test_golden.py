@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from tests.golden import build_blank, each_case, load_recipe, load_weights_of, make_clip, read_shapes
+from tests.networks.top_k import read_top_k
 from torch import Tensor
 
 from oneshot_vos.networks.common.aggregation import aggregate, one_hot
@@ -21,7 +22,6 @@ from oneshot_vos.networks.common.memory import (
     memory_tokens,
     query_tokens,
     read_full,
-    read_top_k,
     similarity,
 )
 from oneshot_vos.networks.common.official import load_official

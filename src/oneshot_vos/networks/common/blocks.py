@@ -4,7 +4,7 @@ Much of what a network computes per object depends on the image alone. Blocks he
 usual form concatenates: `own` [B*K, C, h, w] for every object and `shared` [B, C', h, w] for every image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -15,14 +15,16 @@ from oneshot_vos.networks.common.gated_update import gate_convolution, update_hi
 
 
 class ResidualBlock(nn.Module):
-    """Pre-activation residual block without normalisation: shortcut(x) + conv2(relu(conv1(relu(x)))), all 3x3.
+    """Pre-activation residual block without normalisation: shortcut(x) + conv2(relu(conv1(relu(x)))), 3x3.
 
-    The shortcut is the identity, or a convolution where the numbers of channels differ.
+    The shortcut is the identity, or what `shortcut` makes where the numbers of channels differ.
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, shortcut: Callable[[int, int], nn.Conv2d] = Conv3x3
+    ) -> None:
         super().__init__()
-        self.downsample = None if in_channels == out_channels else Conv3x3(in_channels, out_channels)
+        self.downsample = None if in_channels == out_channels else shortcut(in_channels, out_channels)
         self.conv1 = Conv3x3(in_channels, out_channels)
         self.conv2 = Conv3x3(out_channels, out_channels)
 

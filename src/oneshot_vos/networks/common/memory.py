@@ -119,17 +119,6 @@ def gather_winners(winners: Winners, values: Tensor) -> Tensor:
     return torch.stack(readouts) if readouts else values.new_empty(0, weights.shape[0], values.shape[-1])
 
 
-def read_top_k(query: Tensor, memory: Tensor, values: Tensor, k: int) -> Tensor:
-    """Softmax over the k most similar memory positions of each query; over all of them if there are fewer than k.
-
-    Shapes as in `read_full`. Only the winners are read from the values, so the cost of reading hardly grows with the
-    memory.
-    """
-    parts = [find_winners(scores, k) for scores in score_blocks(query, memory)]
-    winners = [torch.cat(tensors, 1) for tensors in zip(*parts, strict=True)]
-    return torch.stack([gather_winners(Winners(*own), tables) for *own, tables in zip(*winners, values, strict=True)])
-
-
 def as_maps(readout: Tensor, height: int, width: int) -> Tensor:
     """Readouts [B, K, h*w, CV] to maps [B, K, CV, h, w], as a channels-last view."""
     return readout.unflatten(2, (height, width)).permute(0, 1, 4, 2, 3)

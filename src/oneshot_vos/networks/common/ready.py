@@ -1,6 +1,6 @@
 """A network made ready for inference: the same masks up to rounding, with less work per frame."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
+from torch.overrides import TorchFunctionMode
 
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.interface import Network
@@ -25,13 +26,26 @@ def load_for_inference(name: str, settings: Mapping[str, Any], weights: Path, de
     Its state dict is not that of the network any more (see `fold_norms`; on a CPU also `use_winograd`): nothing can be
     loaded into it or saved from it. Raises what `build_network` and `load_weights` raise.
     """
-    network = build_network(name, settings)
+    with _NothingDrawn():
+        network = build_network(name, settings)
     load_weights(weights, network)
     network.eval()
     fold_norms(network)
     if device.type == "cpu" and not has_fast_bfloat16(device):
         use_winograd(network)
     return network.to(device).to(memory_format=torch.channels_last)
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves out the draws of `torch.nn.init`, a quarter of the start: every weight that inference reads is loaded."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        given = dict(kwargs or {})
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return given["tensor"] if "tensor" in given else args[0]
+        return func(*args, **given)
 
 
 def fold_norms(network: nn.Module) -> None:

@@ -139,18 +139,11 @@ class ResNet(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def stem(self, x: Tensor) -> Tensor:
-        """Input [B, C, H, W] to stride 4."""
-        return F.max_pool2d(F.relu(self.bn1(self.conv1(x)), inplace=True), 3, 2, 1)
-
-    def trunk(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Output of the stem to the outputs of the stages, at strides 4, 8 and 16."""
-        f4, f8, f16 = (x := self.get_submodule(name)(x) for name in self.stages)
-        return f4, f8, f16
-
     def features(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images [B, C, H, W] to features at strides 4, 8 and 16."""
-        return self.trunk(self.stem(x))
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x)), inplace=True), 3, 2, 1)
+        f4, f8, f16 = (x := self.get_submodule(name)(x) for name in self.stages)
+        return f4, f8, f16
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same."""

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks.common.resnet import ResNet
 from oneshot_vos.registry import suggest
 
 _STRIDES = (4, 8, 16)
@@ -59,11 +58,6 @@ class TimmTrunk(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same."""
         return self.features(x)
-
-
-def image_trunk(trunk: Mapping[str, Any] | None, **residual: Any) -> ResNet | TimmTrunk:
-    """The trunk for images: the timm backbone with the arguments `trunk`, or without them a residual network."""
-    return ResNet(3, first_stage="res2", **residual) if trunk is None else TimmTrunk(3, **trunk)
 
 
 def backbone_rates(network: nn.Module) -> dict[nn.Parameter, float]:

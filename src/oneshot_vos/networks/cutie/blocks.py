@@ -5,11 +5,13 @@ their image, as in `blocks`.
 """
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oneshot_vos.networks.common.blocks import ResidualBlock
 from oneshot_vos.networks.common.convolution import Conv3x3, add_shared
 
 
@@ -62,21 +64,6 @@ class ObjectFusion(nn.Module):
         return self.block2(self.block1(self.distributor(own, shared)))
 
 
-class ShortcutResidualBlock(nn.Module):
-    """Pre-activation residual block whose shortcut, where the numbers of channels differ, is a 1x1 convolution."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.downsample = None if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
-        self.conv1 = Conv3x3(in_channels, out_channels)
-        self.conv2 = Conv3x3(out_channels, out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, in_channels, h, w] to [N, out_channels, h, w]."""
-        y = self.conv2(F.relu(self.conv1(F.relu(x)), inplace=True))
-        return y + (x if self.downsample is None else self.downsample(x))
-
-
 class SkipUpsampleBlock(nn.Module):
     """Double the resolution of object maps, add a skip map of the image, and mix.
 
@@ -85,7 +72,7 @@ class SkipUpsampleBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.out_conv = ShortcutResidualBlock(in_channels, out_channels)
+        self.out_conv = ResidualBlock(in_channels, out_channels, partial(nn.Conv2d, kernel_size=1))
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Shapes as in the class."""

@@ -9,7 +9,7 @@ of everything else at stride 16; f4, f8, f16 are maps at stride 4, 8, 16.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.networks.common import trunks
 from oneshot_vos.networks.common.aggregation import sum_of_others
 from oneshot_vos.networks.common.blocks import DecoderUpdate
 from oneshot_vos.networks.common.gated_update import GatedUpdate
@@ -29,8 +30,8 @@ from oneshot_vos.networks.common.interface import (
     State,
     by_rate,
 )
-from oneshot_vos.networks.common.resnet import BlockName, NormName, ResNet
-from oneshot_vos.networks.common.timm_trunk import TimmTrunk, backbone_rates, image_trunk
+from oneshot_vos.networks.common.resnet import BlockName, NormName
+from oneshot_vos.networks.common.timm_trunk import backbone_rates
 from oneshot_vos.networks.cutie.blocks import ObjectFusion, SkipUpsampleBlock
 from oneshot_vos.networks.cutie.object_transformer import (
     Attention,
@@ -78,35 +79,6 @@ class KeyProjection(nn.Module):
             bias = torch.cat([head.bias for head in heads if head.bias is not None])
             key, d, e = F.conv2d(x, weight, bias, padding=1).split([head.out_channels for head in heads], 1)
             return key, d.square() + 1, e.sigmoid()
-
-
-class MaskEncoder(nn.Module):
-    """Image and masks to a value per object: a trunk (see the two below), fused with the pixel features.
-
-    `sensory_update` takes a value up into the sensory memory.
-    """
-
-    features: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
-    channels: tuple[int, ...]
-
-    def add_fusion(self, width: int) -> None:
-        """Register what comes after the trunk."""
-        self.fuser = ObjectFusion(width, self.channels[-1], width)
-        self.sensory_update = GatedUpdate(width, width)
-
-    def forward(self, image: Tensor, masks: Tensor, pixels: Tensor) -> Tensor:
-        """Image [B, 3, H, W], mask channels [N, 1 or 2, H, W], pixel features [B, D, h, w]; to values [N, D, h, w]."""
-        objects = masks.shape[0] // image.shape[0]
-        image = image.repeat_interleave(objects, 0) if objects > 1 else image
-        return self.fuser(self.features(torch.cat([image, masks], 1))[-1], pixels)
-
-
-class ResidualMaskEncoder(MaskEncoder, ResNet):  # type: ignore[misc]
-    """The published one."""
-
-
-class TimmMaskEncoder(MaskEncoder, TimmTrunk):  # type: ignore[misc]
-    """With a backbone of timm."""
 
 
 class DecoderFeatures(nn.Module):
@@ -220,16 +192,15 @@ class Cutie(Network[CutieFeatures]):
         self.optional_weights = ("aux_computer.", f"object_transformer.mask_pred.{transformer_blocks}.")
         masks = 1 if single_object else 2
         position = position_scale, position_temperature
-        self.pixel_encoder = image_trunk(trunk, block=pixel_block, widths=pixel_widths, depths=pixel_depths, norm=norm)
+        self.pixel_encoder = trunks.image_trunk(
+            trunk, block=pixel_block, widths=pixel_widths, depths=pixel_depths, norm=norm
+        )
         f4_dim, f8_dim, f16_dim = self.pixel_encoder.channels
         self.pix_feat_proj = nn.Conv2d(f16_dim, value_dim, 1)
         self.key_proj = KeyProjection(f16_dim, value_dim, key_dim)
-        self.mask_encoder = (
-            ResidualMaskEncoder(3 + masks, widths=mask_widths, depths=mask_depths, norm=norm)
-            if value_trunk is None
-            else TimmMaskEncoder(3 + masks, **value_trunk)
-        )
-        self.mask_encoder.add_fusion(value_dim)
+        self.mask_encoder = trunks.value_trunk(masks, value_trunk, widths=mask_widths, depths=mask_depths, norm=norm)
+        self.mask_encoder.fuser = ObjectFusion(value_dim, self.mask_encoder.channels[-1], value_dim)
+        self.mask_encoder.sensory_update = GatedUpdate(value_dim, value_dim)  # takes a value up into the memory
         self.others_channels = (
             f"mask_encoder.{self.mask_encoder.first_weight}",
             "pixel_fuser.sensory_compress.weight",
@@ -262,7 +233,8 @@ class Cutie(Network[CutieFeatures]):
         masks = masks.to(features.image.dtype)
         value = self.mask_encoder(features.image, self._mask_channels(masks), features.pixels)
         if deep:
-            sensory = self.mask_encoder.sensory_update(value, sensory.flatten(0, 1)).view_as(sensory)
+            take_up: Any = self.mask_encoder.sensory_update
+            sensory = take_up(value, sensory.flatten(0, 1)).view_as(sensory)
         value = value.unflatten(0, masks.shape[:2])
         summary = self.object_summarizer(value, self._reduced(masks))
         return MemoryFrame(features.key, features.shrinkage, features.selection, value, summary), (sensory,)

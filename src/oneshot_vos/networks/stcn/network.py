@@ -7,19 +7,19 @@ Defaults are the published architecture, with its names in the state dict. Lette
 size, h w = H/16 W/16, CK key channels, CV value channels; f4, f8, f16 are maps at stride 4, 8, 16.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from oneshot_vos.networks.common import trunks
 from oneshot_vos.networks.common.aggregation import sum_of_others
 from oneshot_vos.networks.common.blocks import FeatureFusion, SplitResidualBlock, UpsampleBlock
 from oneshot_vos.networks.common.convolution import Conv3x3
 from oneshot_vos.networks.common.interface import Decoded, Memory, MemoryFrame, Network, State
-from oneshot_vos.networks.common.resnet import BlockName, NormName, ResNet
-from oneshot_vos.networks.common.timm_trunk import TimmTrunk, image_trunk
+from oneshot_vos.networks.common.resnet import BlockName, NormName
 
 
 class STCNFeatures(NamedTuple):
@@ -44,31 +44,6 @@ class KeyProjection(nn.Module):
     def forward(self, f16: Tensor) -> Tensor:
         """[B, C, h, w] to [B, CK, h, w]."""
         return self.key_proj(f16)
-
-
-class ValueEncoder(nn.Module):
-    """Image and mask of an object to its value: a trunk (see the two below), fused with the key encoder's features."""
-
-    features: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
-    channels: tuple[int, ...]
-
-    def add_fusion(self, f16_dim: int, value_dim: int) -> None:
-        """Register what comes after the trunk."""
-        self.fuser = FeatureFusion(self.channels[-1], f16_dim, value_dim)
-
-    def forward(self, image: Tensor, masks: Tensor, f16: Tensor) -> Tensor:
-        """Image [B, 3, H, W], mask channels [B*K, 1 or 2, H, W] and f16 [B, C, h, w] to values [B*K, CV, h, w]."""
-        objects = masks.shape[0] // image.shape[0]
-        image = image.repeat_interleave(objects, 0) if objects > 1 else image
-        return self.fuser(self.features(torch.cat([image, masks], 1))[-1], f16)
-
-
-class ResidualValueEncoder(ValueEncoder, ResNet):  # type: ignore[misc]
-    """The published one."""
-
-
-class TimmValueEncoder(ValueEncoder, TimmTrunk):  # type: ignore[misc]
-    """With a backbone of timm."""
 
 
 class Decoder(nn.Module):
@@ -120,15 +95,11 @@ class STCN(Network[STCNFeatures]):
     ) -> None:
         super().__init__()
         self.single_object = single_object
-        self.key_encoder = image_trunk(trunk, block=key_block, widths=key_widths, depths=key_depths, norm=norm)
+        self.key_encoder = trunks.image_trunk(trunk, block=key_block, widths=key_widths, depths=key_depths, norm=norm)
         f4_dim, f8_dim, f16_dim = self.key_encoder.channels
-        inputs = 4 if single_object else 5
-        self.value_encoder = (
-            ResidualValueEncoder(inputs, widths=value_widths, depths=value_depths, norm=norm, bias=True)
-            if value_trunk is None
-            else TimmValueEncoder(inputs, **value_trunk)
-        )
-        self.value_encoder.add_fusion(f16_dim, value_dim)
+        masks, residual = 1 if single_object else 2, {"widths": value_widths, "depths": value_depths, "norm": norm}
+        self.value_encoder = trunks.value_trunk(masks, value_trunk, **residual, bias=True)
+        self.value_encoder.fuser = FeatureFusion(self.value_encoder.channels[-1], f16_dim, value_dim)
         self.others_channels = (f"value_encoder.{self.value_encoder.first_weight}",)
         self.key_proj = KeyProjection(f16_dim, key_dim)
         self.key_comp = Conv3x3(f16_dim, value_dim)

@@ -10,7 +10,7 @@ size, h w = H/16 W/16, CK key channels, CV value channels, CH hidden channels; f
 g4, g8, g16 maps of an object, at stride 4, 8, 16.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.networks.common import trunks
 from oneshot_vos.networks.common.aggregation import sum_of_others
 from oneshot_vos.networks.common.blocks import DecoderUpdate, FeatureFusion, UpsampleBlock
 from oneshot_vos.networks.common.gated_update import GatedUpdate
 from oneshot_vos.networks.common.interface import Decoded, Memory, MemoryFrame, Network, State
-from oneshot_vos.networks.common.resnet import BlockName, NormName, ResNet
-from oneshot_vos.networks.common.timm_trunk import TimmTrunk, image_trunk
+from oneshot_vos.networks.common.resnet import BlockName, NormName
 
 
 class XMemFeatures(NamedTuple):
@@ -52,35 +52,6 @@ class KeyProjection(nn.Module):
     def forward(self, f16: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[B, C, h, w] to [B, CK, h, w], [B, 1, h, w] and [B, CK, h, w]."""
         return self.key_proj(f16), self.d_proj(f16).square() + 1, self.e_proj(f16).sigmoid()
-
-
-class ValueEncoder(nn.Module):
-    """Image and mask of an object to its value: a trunk (see the two below), fused with the key encoder's features.
-
-    It also holds the deep update of the hidden state, which takes up the value.
-    """
-
-    features: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
-    channels: tuple[int, ...]
-
-    def add_fusion(self, f16_dim: int, value_dim: int, hidden_dim: int) -> None:
-        """Register what comes after the trunk."""
-        self.fuser = FeatureFusion(self.channels[-1], f16_dim, value_dim, shared_first=True)
-        self.hidden_reinforce = GatedUpdate(value_dim, hidden_dim) if hidden_dim else None
-
-    def forward(self, image: Tensor, masks: Tensor, f16: Tensor) -> Tensor:
-        """Image [B, 3, H, W], mask channels [B*K, 1 or 2, H, W] and f16 [B, C, h, w] to values [B*K, CV, h, w]."""
-        objects = masks.shape[0] // image.shape[0]
-        image = image.repeat_interleave(objects, 0) if objects > 1 else image
-        return self.fuser(self.features(torch.cat([image, masks], 1))[-1], f16)
-
-
-class ResidualValueEncoder(ValueEncoder, ResNet):  # type: ignore[misc]
-    """The published one."""
-
-
-class TimmValueEncoder(ValueEncoder, TimmTrunk):  # type: ignore[misc]
-    """With a backbone of timm."""
 
 
 class Decoder(nn.Module):
@@ -152,15 +123,15 @@ class XMem(Network[XMemFeatures]):
         self.recurrent = hidden_dim > 0
         self.single_object = single_object
         self.hidden_dim = hidden_dim
-        self.key_encoder = image_trunk(trunk, block=key_block, widths=key_widths, depths=key_depths, norm=norm)
+        self.key_encoder = trunks.image_trunk(trunk, block=key_block, widths=key_widths, depths=key_depths, norm=norm)
         f4_dim, f8_dim, f16_dim = self.key_encoder.channels
-        inputs = 4 if single_object else 5
-        self.value_encoder = (
-            ResidualValueEncoder(inputs, widths=value_widths, depths=value_depths, norm=norm)
-            if value_trunk is None
-            else TimmValueEncoder(inputs, **value_trunk)
-        )
-        self.value_encoder.add_fusion(f16_dim, value_dim, hidden_dim)
+        masks, residual = 1 if single_object else 2, {"widths": value_widths, "depths": value_depths, "norm": norm}
+        self.value_encoder = trunks.value_trunk(masks, value_trunk, **residual)
+        value_channels = self.value_encoder.channels[-1]
+        self.value_encoder.fuser = FeatureFusion(value_channels, f16_dim, value_dim, shared_first=True)
+        # The deep update of the hidden state, which takes up the value.
+        reinforce = GatedUpdate(value_dim, hidden_dim) if hidden_dim else None
+        self.value_encoder.register_module("hidden_reinforce", reinforce)
         self.others_channels = (f"value_encoder.{self.value_encoder.first_weight}",)
         self.key_proj = KeyProjection(f16_dim, key_dim)
         self.decoder = Decoder(value_dim, hidden_dim, decoder_dims, f16_dim, f8_dim, f4_dim)
@@ -185,8 +156,9 @@ class XMem(Network[XMemFeatures]):
         masks = masks.to(features.image.dtype)
         channels = [masks] if self.single_object else [masks, sum_of_others(masks)]
         value = self.value_encoder(features.image, torch.stack(channels, 2).flatten(0, 1), features.f16)
-        if deep and self.value_encoder.hidden_reinforce is not None:
-            hidden = self.value_encoder.hidden_reinforce(value, state[0].flatten(0, 1))
+        reinforce: Any = self.value_encoder.hidden_reinforce
+        if deep and reinforce is not None:
+            hidden = reinforce(value, state[0].flatten(0, 1))
             state = (hidden.unflatten(0, masks.shape[:2]),)
         value = value.unflatten(0, masks.shape[:2])
         return MemoryFrame(features.key, features.shrinkage, features.selection, value, None), state

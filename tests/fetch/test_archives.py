@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tests.fetch.loopback import tarred, zipped
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.fetch import archives as unpacking
 from oneshot_vos.fetch import disk
-from oneshot_vos.fetch import unpack as unpacking
-from oneshot_vos.fetch.unpack import unpack
+from oneshot_vos.fetch.archives import unpack
 
 GOOD = {"top/a.txt": b"a" * 1000, "top/sub/b.txt": b"b", "top/sub/ünïcode name.txt": b"c"}
 MAKERS: dict[str, Callable[[dict[str, bytes]], bytes]] = {

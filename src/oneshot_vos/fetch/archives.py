@@ -1,5 +1,9 @@
-"""Unpacking archives that nobody vouches for: every member is checked before it is written."""
+"""What archives and folders hold: unpacking with every member checked before it is written, and counting.
 
+Nobody vouches for an archive: absolute names, `..`, links, devices and repeated names end the unpacking.
+"""
+
+import glob
 import lzma
 import stat
 import tarfile
@@ -7,16 +11,19 @@ import unicodedata
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
+from typing import Literal, NamedTuple
 
 from tqdm import tqdm
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.fetch.disk import on_disk, require_space, shown_bytes
+from oneshot_vos.fetch.sources import Part
 
 # More than any of the data sets needs, less than what fills a disk by surprise.
 MOST_MEMBERS = 2_000_000
 MOST_BYTES = 200 * 10**9
 
+_DEEPEST = 4  # folders above a part in an archive, at most
 _DEBRIS = ("__MACOSX", ".DS_Store", "Thumbs.db")  # what some systems add to archives and nobody wants
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 _CLASHES = (IsADirectoryError, NotADirectoryError, FileExistsError)
@@ -49,9 +56,8 @@ def unpack(archive: Path, target: Path, *, title: str) -> None:
         except (_RefusedError, *_DAMAGE, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None and not isinstance(error, _CLASHES):
                 raise  # of the disk; those of gzip and bz2 have no number
-            found = (
-                error if isinstance(error, _RefusedError) else f"damaged or cut off ({error}); expected a whole archive"
-            )
+            refused = isinstance(error, _RefusedError)
+            found = error if refused else f"damaged or cut off ({error}); expected a whole archive"
             raise UserError(
                 f"{archive}: {found}. Nothing of it was used: delete it and get it again from a source that you trust"
             ) from error
@@ -102,7 +108,58 @@ class _Checks:
         self._seen.add(key)
         self.bytes += size
         if self.bytes > MOST_BYTES or len(self._seen) > MOST_MEMBERS:
-            raise _RefusedError(
-                f"unpacks to more than {shown_bytes(MOST_BYTES)} or {MOST_MEMBERS} members; expected less"
-            )
+            most = f"{shown_bytes(MOST_BYTES)} or {MOST_MEMBERS} members"
+            raise _RefusedError(f"unpacks to more than {most}; expected less")
         return True
+
+
+class Finding(NamedTuple):
+    """What is at a place: nothing or an empty folder, what is expected, or something else; `details` say more."""
+
+    state: Literal["absent", "complete", "differs"]
+    path: Path
+    details: str = ""
+
+
+def inspect_folder(part: Part, folder: Path) -> Finding:
+    """What is at `folder`, measured by the marks and counts of `part`. Links to folders elsewhere are followed."""
+    if not folder.is_dir():
+        if folder.exists() or folder.is_symlink():
+            return Finding("differs", folder, "a file or a dead link, not a folder")
+        return Finding("absent", folder)
+    if not _matching(folder, "*"):
+        return Finding("absent", folder)
+    wrong = [f"no {mark}" for mark in part.marks if not (folder / mark).exists()]
+    counted: list[str] = []
+    for what, pattern, number, sure in part.counts:
+        found = len(_matching(folder, pattern))
+        right = found == number or (found > 0 and (number is None or not sure))
+        usual = "" if number in (None, found) else f" (expected {number})"
+        (counted if right else wrong).append(f"{found} {what}{usual}")
+    return Finding("differs" if wrong else "complete", folder, ", ".join(wrong or counted))
+
+
+def locate(part: Part, unpacked: Path) -> Path:
+    """The folder of `part` in an unpacked archive: the highest one with all its marks, or of its name.
+
+    Raises `UserError` if there is none, or if two of them lie equally high.
+    """
+    name, level = Path(part.target).name, [unpacked]
+    for _ in range(_DEEPEST + 1):
+        found = [
+            folder
+            for folder in level
+            if (all((folder / mark).exists() for mark in part.marks) if part.marks else folder.name == name)
+        ]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise UserError(f"holds {part.target} twice, as {found[0].name} and {found[1].name}; expected it once")
+        level = [folder / child for folder in level for child in _matching(folder, "*/")]
+    top = ", ".join(sorted(_matching(unpacked, "*"))[:5]) or "nothing"
+    raise UserError(f"holds {top}; expected a folder {'with ' + ', '.join(part.marks) if part.marks else name}")
+
+
+def _matching(folder: Path, pattern: str) -> list[str]:
+    """What a pattern matches below a folder, without hidden files and folders."""
+    return glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 (which shows hidden ones)
