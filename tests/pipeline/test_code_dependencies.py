@@ -154,7 +154,7 @@ def test_a_change_of_one_network_concerns_its_own_jobs_alone(network: str) -> No
     assert concerned == {(stage, item) for stage, item in JOBS if network_of(stage, item) == network}
 
 
-@pytest.mark.parametrize("place", ["fetch", "cli.py", "pipeline_commands.py", "params", "errors.py"])
+@pytest.mark.parametrize("place", ["fetch", "cli.py", "commands", "params", "errors.py"])
 def test_what_no_result_hangs_on_is_no_dependency(place: str) -> None:
     changed = PACKAGE / place
     for stage, item in JOBS:
