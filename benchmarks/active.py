@@ -103,7 +103,7 @@ def main() -> None:
         if set(frames_of(video, stride)) <= set(video.masks) and object_ids(read_mask(video.masks[video.stem(0)]))
     ]
     plain = segment.Options(overlay=False, overwrite=True, short_side=arguments.short_side)
-    segmenter = segment.Segmenter(None, None, print)
+    segmenter = segment.Segmenter(None, None)
     for video in videos:
         segment_from(segmenter, video, stride, [], work / "first", replace(plain, confidence=True))
     choices = {ASKED: choose_by_ranking(work / "first", videos, arguments.total)}

@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks/confidence.json"))
     arguments = parser.parse_args()
     options = segment.Options(overlay=False, confidence=True, short_side=arguments.short_side)
-    segmenter = segment.Segmenter(None, None, print)
+    segmenter = segment.Segmenter(None, None)
     tables = {
         video.name: measure(segmenter, video, arguments.stride, options, arguments.work)
         for video in read_davis(arguments.data)

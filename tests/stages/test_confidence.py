@@ -156,7 +156,7 @@ def test_masks_that_are_not_complete_are_refused(videos: Path, weights: Path, tm
     done(segment_one(videos, weights, tmp_path / "out"))
     source = open_frames(videos / "JPEGImages/two")
     given = find_masks([str(videos / "Annotations/two")], source, tmp_path / "scratch")
-    segmenter, options = segment.Segmenter(weights, None, print), segment.Options()
+    segmenter, options = segment.Segmenter(weights, None), segment.Options()
     folder = segmenter.output(source, given, tmp_path / "out", options)
     assert isinstance(folder, Output)
     path = stage.write_confidence(segmenter, source, given, folder, options)

@@ -82,7 +82,7 @@ def segment(
         *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
         *(object_chunk, scene_cuts, confidence, gif, contact_sheet),
     )
-    stage.run(video, mask, named(weights), network, out, options, typer.echo)
+    stage.run(video, mask, named(weights), network, out, options)
 
 
 def segment_all(
@@ -114,9 +114,7 @@ def segment_all(
         *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
         *(object_chunk, scene_cuts, confidence, gif, contact_sheet),
     )
-    stage.run_all(
-        *(folder, images, annotations, named(weights), network, out, options, typer.echo), first_only=first_only
-    )
+    stage.run_all(*(folder, images, annotations, named(weights), network, out, options), first_only=first_only)
 
 
 def adapt(

@@ -77,7 +77,7 @@ def served(path: Path, choices: Choices) -> Iterator[tuple[Listening, str]]:
     with TemporaryDirectory(prefix="label-") as scratch, socket.socket() as listener:
         recordings = find_recordings(path, choices.masks, Path(scratch))
         suggestions = read_suggestions(choices.suggested) if choices.suggested else {}
-        segmenter = Segmenter(choices.weights, choices.network, _log.info, choices.device)
+        segmenter = Segmenter(choices.weights, choices.network, choices.device)
         server = Server(Session(recordings, Path(scratch)), segmenter, Options(), suggestions)
         _bind(listener, choices.port)
         token, number = secrets.token_urlsafe(32), listener.getsockname()[1]

@@ -1,5 +1,6 @@
 """Command `segment`: the masks of a whole video from one or more given ones. It stands outside the pipeline."""
 
+import logging
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -31,7 +32,6 @@ from oneshot_vos.stages.segment_files import (
     OVERLAY,
     SHEET,
     Output,
-    Say,
     content_of,
     find_masks,
     given_as,
@@ -45,6 +45,7 @@ PALETTE = "palette"  # the form that is always there
 SHORT_SIDE = 480  # pixels, the official size of evaluation; smaller videos are not enlarged
 _WHOLE = 0  # as a shorter side: frames are not reduced
 _SAVE_EVERY = 300.0  # seconds
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,11 @@ def run(
     network: str | None,
     out: Path | None,
     options: Options,
-    say: Say,
 ) -> None:
     """Segment `video`, a folder of frames or a video file, from `masks` (see `find_masks`) into the folder `out`."""
     if not masks:
         raise UserError("no mask is given; expected --mask with the mask of at least one frame")
-    segmenter = Segmenter(weights, network, say, options.device)  # first: looking through a video takes longer
+    segmenter = Segmenter(weights, network, options.device)  # first: looking through a video takes longer
     source = _open(video)
     with TemporaryDirectory(prefix="masks-") as scratch:
         given = find_masks(masks, source, Path(scratch))
@@ -107,7 +107,6 @@ def run_all(
     network: str | None,
     out: Path,
     options: Options,
-    say: Say,
     *,
     first_only: bool = False,
 ) -> None:
@@ -115,7 +114,7 @@ def run_all(
 
     first_only: from the first mask of each that shows an object, whatever others there are.
     """
-    segmenter = Segmenter(weights, network, say, options.device)
+    segmenter = Segmenter(weights, network, options.device)
     videos = read_davis(folder, images=images, annotations=annotations)
     jobs = []
     for video in videos:  # all are looked at before the first is segmented
@@ -140,13 +139,12 @@ def _open(video: Path) -> FrameSource:
 class Segmenter:
     """A network with its weights, and how it writes what it finds."""
 
-    def __init__(self, weights: Path | None, network: str | None, say: Say, device: str | None = None) -> None:
+    def __init__(self, weights: Path | None, network: str | None, device: str | None = None) -> None:
         """weights: None for the network that ships."""
         self._weights = weights or shipped.WEIGHTS
         self._short_side = SHORT_SIDE if weights else shipped.SHORT_SIDE
-        self._say = say
         if weights is None:
-            say(f"no --weights: the network that ships ({shipped.WEIGHTS.stem}), see docs/model-card.md")
+            _log.info("no --weights: the network that ships (%s), see docs/model-card.md", shipped.WEIGHTS.stem)
         self.network, self._arguments = architecture(self._weights, network)
         self._device = choose_device(device)
         self._dtype = choose_precision(self._device, "auto")
@@ -188,7 +186,7 @@ class Segmenter:
                 write_format(options.form, source, folder.path / MASKS, given.ids, folder.path)
             if options.confidence:
                 write_confidence(self, source, given, folder, options)
-        self._say(f"{source.path}: {len(source.names)} masks of {len(given.ids)} object(s) in {folder.path}")
+        _log.info("%s: %d masks of %d object(s) in %s", source.path, len(source.names), len(given.ids), folder.path)
 
     def routes(self, source: FrameSource, given: GivenMasks, options: Options) -> list[Route]:
         """The ways through a video on which its masks are made."""

@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,6 @@ from oneshot_vos.videos.frames import FrameSource, frame_named
 from oneshot_vos.videos.images import frame_name
 from oneshot_vos.videos.mask_rules import MaskRules
 from oneshot_vos.videos.masks import mask_size, object_ids, write_mask
-
-Say = Callable[[str], None]
 
 STAMP, MASKS, PROBABILITIES, STATE = "segment.json", "masks", "probabilities", ".state"
 OVERLAY, GIF, SHEET = "overlay.mp4", "overlay.gif", "contact-sheet.jpg"
