@@ -23,13 +23,12 @@ from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import architecture
 from oneshot_vos.reporting.overlay_video import write_overlay
+from oneshot_vos.reporting.own_results import MASKS, OVERLAY
 from oneshot_vos.reporting.previews import write_contact_sheet, write_gif
 from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.stages.confidence import Notes, write_confidence, write_next
 from oneshot_vos.stages.segment_files import (
     GIF,
-    MASKS,
-    OVERLAY,
     SHEET,
     Output,
     content_of,

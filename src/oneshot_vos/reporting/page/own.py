@@ -13,8 +13,8 @@ import numpy as np
 from oneshot_vos.files import replacing_folder
 from oneshot_vos.reporting.canvas import Pixels, spaced
 from oneshot_vos.reporting.overlay import COLOURS
-from oneshot_vos.reporting.page.charts import Chart, Series, hexadecimal, line_chart
-from oneshot_vos.reporting.page.own_files import (
+from oneshot_vos.reporting.own_results import (
+    NEXT,
     WHOLE,
     OwnVideo,
     Suggestion,
@@ -23,6 +23,7 @@ from oneshot_vos.reporting.page.own_files import (
     read_videos,
     results_folder,
 )
+from oneshot_vos.reporting.page.charts import Chart, Series, hexadecimal, line_chart
 from oneshot_vos.reporting.page.pictures import drawn, reduced, save_jpeg
 from oneshot_vos.reporting.page.writing import write_page
 from oneshot_vos.videos.frames import open_frames
@@ -50,7 +51,7 @@ def write_own_report(folder: Path) -> Path:
     """
     results = results_folder(folder)
     videos = sorted(read_videos(results), key=lambda video: video.lowest)
-    suggestions = read_suggestions(results)
+    suggestions = read_suggestions(results / NEXT) if (results / NEXT).is_file() else []
     adaptation = read_adaptation(folder)
     with replacing_folder(folder / "report") as target:
         page = _Page(target)
