@@ -125,7 +125,6 @@ def test_a_stage_declares_nothing_that_it_does_not_reach(stage: str, item: str) 
 # Modules of declared folders that serve commands beside the pipeline alone: segment, suggest, import-videos, score, …
 BESIDE_THE_PIPELINE = {
     "evaluation/cross_check.py",
-    "inference/confidence.py",
     "inference/ranking.py",
     "inference/tracker.py",
     "reporting/overlay_video.py",

@@ -6,7 +6,7 @@ Letters: K objects, M query positions, N memory positions, D width of augmented 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -49,8 +49,13 @@ class Bank(ABC):
 
     @property
     @abstractmethod
+    def counts(self) -> list[int]:
+        """How many objects each group has."""
+
+    @property
     def groups(self) -> list[slice]:
         """Objects that were introduced in the same frame, in order."""
+        return [slice(start, stop) for start, stop in pairwise(accumulate(self.counts, initial=0))]
 
     @property
     @abstractmethod
@@ -60,7 +65,7 @@ class Bank(ABC):
     @property
     def objects(self) -> int:
         """Number of objects seen so far."""
-        return self.groups[-1].stop if self.groups else 0
+        return sum(self.counts)
 
     @property
     def summary(self) -> Tensor | None:
@@ -241,12 +246,9 @@ class MemoryBank(SearchedBank):
         self._count = 0  # frames ever added
 
     @property
-    def groups(self) -> list[slice]:
-        """Objects that were introduced in the same frame, in order."""
-        stops = [0]
-        for group in self._groups:
-            stops.append(stops[-1] + len(group.values))
-        return [slice(start, stop) for start, stop in pairwise(stops)]
+    def counts(self) -> list[int]:
+        """How many objects each group has."""
+        return [len(group.values) for group in self._groups]
 
     @property
     def sizes(self) -> list[MemorySize]:

@@ -12,22 +12,12 @@ from oneshot_vos.videos.masks import check_same_size, encode_mask
 from oneshot_vos.videos.video import Video
 
 
-def copy_first(videos: Sequence[Video], out_zip: Path) -> int:
-    """Write the first mask of every video for all its frames, in the format of `segment_set`; returns their number.
+def copy_first(videos: Sequence[Video], out_zip: Path) -> None:
+    """Write the first mask of every video for all its frames, in the format of `segment_set`.
 
     Frames before the first mask that shows an object are background.
     """
-    count = 0
-
-    def members() -> Iterator[tuple[str, bytes]]:
-        nonlocal count
-        for video in in_order(videos):
-            for member in _repeated(video):
-                count += 1
-                yield member
-
-    write_zip(out_zip, members())
-    return count
+    write_zip(out_zip, (member for video in in_order(videos) for member in _repeated(video)))
 
 
 def _repeated(video: Video) -> Iterator[tuple[str, bytes]]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 from torch import Tensor
@@ -18,6 +17,10 @@ class _Kept:
     number: int
     frame: TokenFrame
     annotated: bool
+
+    def plain(self) -> tuple[int, tuple[Tensor, ...], tuple[Tensor, ...], bool]:
+        """For a file; `_from_plain` is the inverse."""
+        return self.number, tuple(self.frame.shared), tuple(self.frame.own), self.annotated
 
 
 class FrameBank(Bank):
@@ -40,12 +43,9 @@ class FrameBank(Bank):
         self._count = 0
 
     @property
-    def groups(self) -> list[slice]:
-        """Objects that were introduced in the same frame, in order."""
-        stops = [0]
-        for _, objects in self._starts:
-            stops.append(stops[-1] + objects)
-        return [slice(start, stop) for start, stop in pairwise(stops)]
+    def counts(self) -> list[int]:
+        """How many objects each group has."""
+        return [objects for _, objects in self._starts]
 
     @property
     def sizes(self) -> list[MemorySize]:
@@ -83,9 +83,8 @@ class FrameBank(Bank):
 
     def state_dict(self) -> dict[str, Any]:
         """What is remembered, as tensors and plain values."""
-        frames = [_plain(kept) for kept in self._frames]
-        temporary = None if self._temporary is None else _plain(self._temporary)
-        return {**super().state_dict(), "frames": frames, "temporary": temporary}
+        temporary = None if self._temporary is None else self._temporary.plain()
+        return {**super().state_dict(), "frames": [kept.plain() for kept in self._frames], "temporary": temporary}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Remember what a bank that was made with the same arguments did."""
@@ -114,10 +113,6 @@ class FrameBank(Bank):
     def _since(self, start: int) -> list[_Kept]:
         everything = self._frames if self._temporary is None else [*self._frames, self._temporary]
         return [kept for kept in everything if kept.number >= start]
-
-
-def _plain(kept: _Kept) -> tuple[int, tuple[Tensor, ...], tuple[Tensor, ...], bool]:
-    return kept.number, tuple(kept.frame.shared), tuple(kept.frame.own), kept.annotated
 
 
 def _from_plain(number: int, shared: tuple[Tensor, ...], own: tuple[Tensor, ...], annotated: bool) -> _Kept:

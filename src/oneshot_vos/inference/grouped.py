@@ -1,7 +1,6 @@
 """A memory of its own for every group of objects that were introduced in the same frame."""
 
 from collections.abc import Callable, Mapping
-from itertools import pairwise
 from typing import Any
 
 from torch import Tensor
@@ -22,22 +21,14 @@ class GroupedBank(Bank):
         self._banks: list[Bank] = []
 
     @property
-    def groups(self) -> list[slice]:
-        """Objects that were introduced in the same frame, in order."""
-        stops = [0]
-        for bank in self._banks:
-            stops.append(stops[-1] + bank.objects)
-        return [slice(start, stop) for start, stop in pairwise(stops)]
+    def counts(self) -> list[int]:
+        """How many objects each group has."""
+        return [bank.objects for bank in self._banks]
 
     @property
     def sizes(self) -> list[MemorySize]:
         """What each group has in memory."""
         return [size for bank in self._banks for size in bank.sizes]
-
-    @property
-    def banks(self) -> list[Bank]:
-        """The bank of each group."""
-        return self._banks
 
     def _add(self, frame: MemoryFrame, annotated: bool) -> None:
         for group, bank in zip(self.groups, self._banks, strict=True):

@@ -37,11 +37,6 @@ class Report:
     seconds: float
     peak_memory: int  # bytes: of the GPU, or of the whole process on a CPU
 
-    @property
-    def fps(self) -> float:
-        """Frames per second; 0 for no frames."""
-        return self.frames / self.seconds if self.seconds > 0 else 0.0
-
 
 def segment_set(
     network: Network[Any],
