@@ -173,5 +173,5 @@ def cross_check(
     for difference in outcome.differences:
         typer.echo(difference)
     typer.echo(f"{outcome.compared} numbers compared, {len(outcome.differences)} differ")
-    if not outcome.equal:
+    if outcome.differences:
         raise typer.Exit(1)

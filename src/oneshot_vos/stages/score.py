@@ -8,12 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tabulate import tabulate
-
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis import evaluate_set
-from oneshot_vos.evaluation.listing import SHOWN, numbers
-from oneshot_vos.evaluation.results import GLOBAL_NAMES, SequenceScores, SetResult, summarise
+from oneshot_vos.evaluation.listing import SHOWN, numbers, text_table
+from oneshot_vos.evaluation.results import GLOBAL_NAMES, SetResult, summarise
 from oneshot_vos.files import write_text
 from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree
 from oneshot_vos.videos.frames import frame_named
@@ -108,22 +106,13 @@ def _rows(result: SetResult) -> Iterator[tuple[str, str, int, dict[str, float]]]
         yield sequence.name, "all", len(sequence.frames), sequence.summary
         for entry in sequence.objects:
             yield sequence.name, str(entry.id), len(sequence.frames), summarise([entry])
-    yield "all", "all", _frames(scored), result.summary
-
-
-def _frames(sequences: list[SequenceScores]) -> int:
-    return sum(len(sequence.frames) for sequence in sequences)
+    yield "all", "all", sum(len(sequence.frames) for sequence in scored), result.summary
 
 
 def table_of(result: SetResult) -> str:
     """The means of J&F, J and F in percent."""
-    rows = [
-        (sequence, entry, frames, *numbers(summary))
-        for sequence, entry, frames, summary in _rows(result)
-        if entry == "all" or sequence != "all"
-    ]
-    align = ("left", "right", "right", "right", "right", "right")
-    return tabulate(rows, headers=("sequence", "object", "frames", *SHOWN), disable_numparse=True, colalign=align)
+    rows = [(sequence, entry, frames, *numbers(summary)) for sequence, entry, frames, summary in _rows(result)]
+    return text_table(("sequence", "object", "frames", *SHOWN), rows)
 
 
 def csv_of(result: SetResult) -> str:
