@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.stages.clips import ids, tiny_weights, write_folder, write_masks
-from typer.testing import CliRunner, Result
+from tests.stages.segmenting import done, refused, run
+from typer.testing import Result
 
-from oneshot_vos.cli import app
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.walk import Segmented, Walk
 from oneshot_vos.stages import confidence as stage
@@ -39,15 +39,6 @@ def videos(tmp_path: Path) -> Path:
     write_masks(folder / "Annotations/two", 3, objects=2)
     write_masks(folder / "Annotations/two", 9)
     return folder
-
-
-def run(command: str, *arguments: object) -> Result:
-    return CliRunner().invoke(app, [command, *map(str, arguments)])
-
-
-def done(result: Result) -> Result:
-    assert result.exit_code == 0, result.output
-    return result
 
 
 def segment_all(videos: Path, weights: Path, out: Path, *more: str) -> Result:
@@ -183,16 +174,9 @@ def test_a_damaged_table_is_named(tmp_path: Path, content: str, message: str) ->
     record = '{"masks": {"00000": "m.png"}, "objects": [1], "video": "v"}'
     (tmp_path / "walk/segment.json").write_text(record, encoding="utf-8")
     (tmp_path / "walk/confidence.csv").write_text(content, encoding="utf-8")
-    result = run("suggest", tmp_path)
-    assert result.exit_code == 2
-    assert message in result.output
-    assert "confidence.csv" in result.output
+    refused(run("suggest", tmp_path), message, "confidence.csv")
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
-    result = run("suggest", tmp_path)
-    assert result.exit_code == 2
-    assert "none with confidence.csv" in result.output
-    result = run("suggest", tmp_path / "nowhere")
-    assert result.exit_code == 2
-    assert "no such folder" in result.output
+    refused(run("suggest", tmp_path), "none with confidence.csv")
+    refused(run("suggest", tmp_path / "nowhere"), "no such folder")
