@@ -173,9 +173,8 @@ class Segmenter:
                 self._walk(source, given, options, folder)
                 folder.finish()
                 log_absences(folder.path / MASKS, source.names, given.ids)
-            if options.overlay and not (folder.path / OVERLAY).exists():
-                _write_overlay(source, folder.path, given.ids)
             for wanted, name, write in (
+                (options.overlay, OVERLAY, _write_overlay),
                 (options.gif, GIF, write_gif),
                 (options.contact_sheet, SHEET, write_contact_sheet),
             ):
@@ -282,8 +281,8 @@ def choose_device(name: str | None) -> torch.device:
     return device
 
 
-def _write_overlay(source: FrameSource, out: Path, objects: Sequence[int]) -> None:
+def _write_overlay(source: FrameSource, masks: Path, objects: Sequence[int], out: Path) -> None:
     frames = source.read(range(len(source.names)))
-    masks = (read_mask(out / MASKS / f"{name}.png") for name in source.names)
-    pairs = tqdm(zip(frames, masks, strict=True), total=len(source.names), desc="overlay video", unit="frame")
-    write_overlay(out / OVERLAY, pairs, source.rate, objects)
+    ids = (read_mask(masks / f"{name}.png") for name in source.names)
+    pairs = tqdm(zip(frames, ids, strict=True), total=len(source.names), desc="overlay video", unit="frame")
+    write_overlay(out, pairs, source.rate, objects)
