@@ -5,11 +5,11 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.stages.clips import TINY
 from torch import Tensor
 
 from oneshot_vos.errors import UserError
@@ -134,14 +134,14 @@ segment_set(
 
 
 def test_kill_9_leaves_no_archive_and_the_next_run_completes_it(
-    tiny: STCN, tiny_arguments: dict[str, Any], videos: list[Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: STCN, videos: list[Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     segment(tiny, videos, tmp_path / "whole.zip")
     torch.save(tiny.state_dict(), tmp_path / "weights.pt")
     out = tmp_path / "masks" / "killed.zip"
     job = {
         "die_at": 7,
-        "network": tiny_arguments,
+        "network": TINY["stcn"],
         "weights": str(tmp_path / "weights.pt"),
         "videos": [
             (v.name, [str(path) for path in v.frames], {stem: str(mask) for stem, mask in v.masks.items()})
