@@ -34,9 +34,8 @@ class FrameBank(Bank):
     _kept = (*Bank._kept, "_starts", "_count")
 
     def __init__(self, max_frames: int | None, *, temporary: bool = False) -> None:
-        super().__init__()
+        super().__init__(temporary=temporary)
         self._max_frames = max_frames
-        self._with_temporary = temporary
         self._frames: list[_Kept] = []
         self._temporary: _Kept | None = None
         self._starts: list[tuple[int, int]] = []  # of each group: number of its first frame, and how many objects
@@ -68,12 +67,7 @@ class FrameBank(Bank):
                 return [kept.frame.of(objects) for kept in self._since(start)]
         raise ValueError("the memory is empty")
 
-    def add_temporary(self, frame: TokenFrame) -> None:
-        """Keep a frame until the next one is added; it cannot introduce objects."""
-        if not self._with_temporary:
-            raise ValueError("this bank was made without a temporary slot")
-        if frame.objects != self.objects:
-            raise ValueError(f"{frame.objects} objects in a temporary frame, expected {self.objects}")
+    def _add_temporary(self, frame: TokenFrame) -> None:
         self._temporary = _Kept(self._count, frame, annotated=False)
         self._count += 1
 

@@ -32,17 +32,17 @@ class GroupedBank(Bank):
 
     def _add(self, frame: MemoryFrame, annotated: bool) -> None:
         for group, bank in zip(self.groups, self._banks, strict=True):
-            bank.add(_part(frame, group))
+            bank.add(_own(frame, group))
         new = slice(self.objects, frame.objects)
         if new.start < new.stop:
             bank = self._new_bank()
-            bank.add(_part(frame, new), annotated=True)
+            bank.add(_own(frame, new), annotated=True)
             self._banks.append(bank)
 
     def add_temporary(self, frame: MemoryFrame) -> None:
         """Keep a frame until the next one is added; it cannot introduce objects."""
         for group, bank in zip(self.groups, self._banks, strict=True):
-            bank.add_temporary(_part(frame, group))
+            bank.add_temporary(_own(frame, group))
 
     def drop_temporary(self) -> None:
         """Forget what was added last, unless it was for good."""
@@ -72,6 +72,6 @@ class GroupedBank(Bank):
         return [readout for bank, part in wanted for readout in bank._read(key, selection, part)]
 
 
-def _part(frame: MemoryFrame, objects: slice) -> MemoryFrame:
+def _own(frame: MemoryFrame, objects: slice) -> MemoryFrame:
     """Some objects of a frame; their summaries are summed over groups, not in them."""
-    return frame._replace(value=frame.value[:, objects], summary=None)
+    return frame.of(objects)._replace(summary=None)

@@ -8,7 +8,6 @@ from statistics import fmean
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis_files import from_json
 from oneshot_vos.evaluation.listing import text_table
-from oneshot_vos.evaluation.results import ObjectScores
 from oneshot_vos.evaluation.youtube_files import is_youtube_result, load_youtube_result
 from oneshot_vos.files import read_json
 from oneshot_vos.params import load_params
@@ -96,11 +95,7 @@ def _read(path: Path) -> Scores:
         scored = [(each.video, each.scores) for each in load_youtube_result(path).objects]
     else:
         scored = [(each.name, entry) for each in from_json(content, path).sequences for entry in each.objects]
-    return {(name, str(entry.id)): _percent(entry) for name, entry in scored}
-
-
-def _percent(scores: ObjectScores) -> float:
-    return 50.0 * (scores.region.mean + scores.contour.mean)
+    return {(name, str(entry.id)): 50.0 * (entry.region.mean + entry.contour.mean) for name, entry in scored}
 
 
 def _read_csv(path: Path) -> Scores:

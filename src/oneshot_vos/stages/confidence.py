@@ -1,8 +1,6 @@
 """How far masks can be trusted, and which frames should be labelled next: `confidence.csv` and `next.csv`."""
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import fingerprint, read_json, sha256_of, write_json, write_text
+from oneshot_vos.files import fingerprint, read_json, sha256_of, write_csv, write_json
 from oneshot_vos.inference.confidence import Row, Values, doubts_of, measure_confidence
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.ranking import Suggestion, VideoConfidence, rank_frames
@@ -64,7 +62,7 @@ def write_confidence(
         rows = measure_confidence(
             len(source.names), given, lambda t: masks / f"{source.names[t]}.png", walk, notes.values()
         )
-    write_text(path, _csv(CONFIDENCE_COLUMNS, (_cells(source.names[row.frame], row) for row in rows)))
+    write_csv(path, CONFIDENCE_COLUMNS, (_cells(source.names[row.frame], row) for row in rows))
     write_json(folder.path / CONFIDENCE_STAMP, stamp)
     notes.forget()
     return path
@@ -146,14 +144,6 @@ def _cells(name: str, row: Row) -> list[str]:
     return [name, str(row.object), *("" if value is None else f"{value:.4f}" for value in row[2:])]
 
 
-def _csv(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(lines)
-    return stream.getvalue()
-
-
 # --- what to label next ---------------------------------------------------------------------------------------------
 
 
@@ -163,7 +153,7 @@ def write_next(out: Path) -> Path:
         (str(rank), each.video, each.frame, f"{each.confidence:.4f}", f"{each.gain:.2f}", each.why)
         for rank, each in enumerate(rank_frames(read_results(out)), 1)
     ]
-    write_text(out / NEXT, _csv(_NEXT_HEADER, lines))
+    write_csv(out / NEXT, _NEXT_HEADER, lines)
     return out / NEXT
 
 
