@@ -61,6 +61,7 @@ def write_own_report(folder: Path) -> Path:
         ]
         if adaptation:
             _add_adaptation(page, adaptation)
+        names = {card["video"].name: card["name"] for card in cards}
         values = {
             "title": folder.resolve().name,
             "cards": cards,
@@ -68,7 +69,7 @@ def write_own_report(folder: Path) -> Path:
                 "frames": sum(len(video.frames) for video in videos),
                 "masks": sum(len(video.given) for video in videos),
             },
-            "suggestions": _with_cards(suggestions, cards),
+            "suggestions": [{"card": names[each.video], "frame": each} for each in suggestions if each.video in names],
             "adaptation": adaptation,
             "agreements": (adaptation or {}).get("videos", {}),
         }
@@ -76,12 +77,6 @@ def write_own_report(folder: Path) -> Path:
     index = folder / "report/index.html"
     _log.info("%s: the page of %d video(s)", index, len(videos))
     return index
-
-
-def _with_cards(suggestions: Sequence[Suggestion], cards: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Suggested frames with the card of their video, as far as it is there."""
-    names = {card["video"].name: card["name"] for card in cards}
-    return [{"card": names[each.video], "frame": each} for each in suggestions if each.video in names]
 
 
 def _card(page: _Page, number: int, video: OwnVideo, suggestions: Sequence[Suggestion]) -> dict[str, Any]:
