@@ -50,11 +50,10 @@ def run(
         except UserError as error:
             text = str(error).replace(str(folder), str(masks)).replace("; run `infer` for this set again", "")
             raise UserError(text.replace("set `single_object: true` for this set", "give --single-object")) from error
-    rows = list(_rows(result))
     if csv_file is not None:
-        fractions = [(*row, *(f"{summary[name]:.6f}" for name in GLOBAL_NAMES)) for *row, summary in rows]
-        write_csv(csv_file, ("sequence", "object", "frames", *GLOBAL_NAMES), fractions)
-    return text_table(("sequence", "object", "frames", *SHOWN), [(*row, *numbers(summary)) for *row, summary in rows])
+        write_scores(csv_file, result)
+    cells = [(*row, *numbers(summary)) for *row, summary in _rows(result)]
+    return text_table(("sequence", "object", "frames", *SHOWN), cells)
 
 
 def _same_sequences(true: Tree, found: Tree, truth: Path, masks: Path) -> Tree:
@@ -107,3 +106,9 @@ def _rows(result: SetResult) -> Iterator[tuple[str, str, int, dict[str, float]]]
         for entry in sequence.objects:
             yield sequence.name, str(entry.id), len(sequence.frames), summarise([entry])
     yield "all", "all", sum(len(sequence.frames) for sequence in scored), result.summary
+
+
+def write_scores(path: Path, result: SetResult) -> None:
+    """Write all numbers, from 0 to 1 with six decimals."""
+    lines = ((*row, *(f"{summary[name]:.6f}" for name in GLOBAL_NAMES)) for *row, summary in _rows(result))
+    write_csv(path, ("sequence", "object", "frames", *GLOBAL_NAMES), lines)
