@@ -113,8 +113,6 @@ def test_what_is_missing_or_wrong_is_named(project: Path, arguments: list[str], 
 
 def test_a_folder_of_several_sets_needs_a_name_beside_a_file(project: Path) -> None:
     save_result(project / "results/smoke/metrics/good/other.json", result(GOOD))
-    refused(
-        compare("good", "results/smoke/metrics/bad/val.json", "--profile", "smoke"),
-        "good: scores of 2 sets; expected --set with one of other, val",
-    )
+    outcome = compare("good", "results/smoke/metrics/bad/val.json", "--profile", "smoke")
+    refused(outcome, "good: scores of 2 sets; expected --set with one of other, val")
     assert rows(compare("good", "results/smoke/metrics/bad/val.json", "--profile", "smoke", "--set", "val"))
