@@ -53,7 +53,8 @@ def write_server_zip(dataset: YouTubeSet, masks: Path, out: Path) -> ServerZip:
         for video in ordered:
             opened.require(video.name, video.required)
         with replacing(out) as temporary:
-            write_zip(temporary, _members(ordered, opened, top))
+            wanted = ((video.name, stem) for video in ordered for stem in video.required)
+            write_zip(temporary, ((f"{top}{name}/{stem}.png", opened.read(name, stem)) for name, stem in wanted))
             _require(temporary, ordered, top, f"{masks} (masks to hand in as {out.name}, which was not written)")
     frames = sum(len(video.required) for video in ordered)
     return ServerZip(out, len(ordered), frames, out.stat().st_size, sha256_of(out))
@@ -80,12 +81,6 @@ def _require(path: Path, videos: Sequence[ObjectVideo], top: str, title: str) ->
     for finding in _problems(path, videos, top):
         problems.add(finding)
     problems.raise_errors(title)
-
-
-def _members(videos: Sequence[ObjectVideo], masks: Predictions, top: str) -> Iterator[tuple[str, bytes]]:
-    for video in videos:
-        for stem in video.required:
-            yield f"{top}{video.name}/{stem}.png", masks.read(video.name, stem)
 
 
 def _problems(path: Path, videos: Sequence[ObjectVideo], top: str) -> Iterator[str]:

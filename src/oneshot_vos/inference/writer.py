@@ -75,7 +75,8 @@ def segment_set(
             if report is not None and _is_there(archive):
                 bar.update(report.frames)
             else:
-                _reset_peak_memory(device)
+                if device.type == "cuda":
+                    torch.cuda.reset_peak_memory_stats(device)
                 walk = walk_forwards(
                     network,
                     video,
@@ -176,11 +177,6 @@ def _members(state: Path, videos: Sequence[Video]) -> Iterator[tuple[str, bytes]
 def _is_there(file: Path) -> bool:
     """Whether a file holds something; an empty one is what a power cut may leave."""
     return file.exists() and file.stat().st_size > 0
-
-
-def _reset_peak_memory(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
 
 
 def _peak_memory(device: torch.device) -> int:

@@ -13,7 +13,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, read_json, sha256_of, write_csv, write_json
 from oneshot_vos.inference.confidence import Row, Values, doubts_of, measure_confidence
 from oneshot_vos.inference.given import GivenMasks
-from oneshot_vos.inference.ranking import Suggestion, VideoConfidence, rank_frames
+from oneshot_vos.inference.ranking import VideoConfidence, rank_frames
 from oneshot_vos.inference.walk import Segmented
 from oneshot_vos.reporting.own_results import (
     CONFIDENCE,
@@ -160,13 +160,10 @@ def write_next(out: Path) -> Path:
 def suggest(folder: Path, number: int) -> list[str]:
     """One line for each of at most `number` frames that most deserve a further mask; see `read_results`."""
     ranking = rank_frames(read_results(folder))[:number]
-    return [_sentence(each, first=not place) for place, each in enumerate(ranking)] or [
-        f"{folder}: no frame promises anything; the masks that are there explain all others"
-    ]
-
-
-def _sentence(each: Suggestion, *, first: bool) -> str:
-    return f"label frame {each.frame} of video {each.video} {'next' if first else 'then'}: {each.why}"
+    return [
+        f"label frame {each.frame} of video {each.video} {'then' if place else 'next'}: {each.why}"
+        for place, each in enumerate(ranking)
+    ] or [f"{folder}: no frame promises anything; the masks that are there explain all others"]
 
 
 def read_results(folder: Path) -> list[VideoConfidence]:
