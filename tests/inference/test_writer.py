@@ -13,8 +13,7 @@ from tests.stages.clips import TINY
 from torch import Tensor
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.inference.copy_first import copy_first
-from oneshot_vos.inference.writer import Report, clear_state, segment_set
+from oneshot_vos.inference.writer import Report, clear_state, copy_first, segment_set
 from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.videos.masks import read_mask

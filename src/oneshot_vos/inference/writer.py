@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json, write_json, write_zip
-from oneshot_vos.inference.given import Given
+from oneshot_vos.inference.given import Given, find_given, read_ids
 from oneshot_vos.inference.video import walk_forwards
 from oneshot_vos.inference.walk import Walk
 from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.registry import suggest
-from oneshot_vos.videos.masks import encode_mask
+from oneshot_vos.videos.masks import check_same_size, encode_mask
 from oneshot_vos.videos.video import Video
 
 # Files in the state folder
@@ -127,6 +128,24 @@ def in_order(videos: Sequence[Video]) -> list[Video]:
                 "Rename one or take it out of the list"
             )
     return ordered
+
+
+def copy_first(videos: Sequence[Video], out_zip: Path) -> None:
+    """Write the baseline that every method has to beat: the first mask of every video for all its frames.
+
+    In the format of `segment_set`. Frames before the first mask that shows an object are background.
+    """
+    write_zip(out_zip, (member for video in in_order(videos) for member in _repeated(video)))
+
+
+def _repeated(video: Video) -> Iterator[tuple[str, bytes]]:
+    first = min(find_given(video).files, default=video.first_mask)
+    mask = video.masks[video.stem(first)]
+    check_same_size(video.frames[first], mask)
+    ids = read_ids(mask, video.single_object)
+    before, after = encode_mask(np.zeros_like(ids)), encode_mask(ids)
+    for t in range(len(video)):
+        yield f"{video.name}/{video.stem(t)}.png", before if t < first else after
 
 
 def _wanted(
