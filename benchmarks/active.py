@@ -24,10 +24,11 @@ from tabulate import tabulate
 from oneshot_vos.evaluation.measures import contour_accuracy, region_similarity
 from oneshot_vos.files import write_json
 from oneshot_vos.inference.ranking import rank_frames
+from oneshot_vos.reporting.own_results import MASKS
 from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.stages import segment
 from oneshot_vos.stages.confidence import read_results
-from oneshot_vos.stages.segment_files import MASKS, find_masks
+from oneshot_vos.stages.segment_files import find_masks
 from oneshot_vos.videos.frames import FrameFiles
 from oneshot_vos.videos.masks import object_ids, read_mask
 from oneshot_vos.videos.video import Video
@@ -103,7 +104,7 @@ def main() -> None:
         if set(frames_of(video, stride)) <= set(video.masks) and object_ids(read_mask(video.masks[video.stem(0)]))
     ]
     plain = segment.Options(overlay=False, overwrite=True, short_side=arguments.short_side)
-    segmenter = segment.Segmenter(None, None, print)
+    segmenter = segment.Segmenter(None, None)
     for video in videos:
         segment_from(segmenter, video, stride, [], work / "first", replace(plain, confidence=True))
     choices = {ASKED: choose_by_ranking(work / "first", videos, arguments.total)}

@@ -23,15 +23,15 @@ from tabulate import tabulate
 
 from oneshot_vos.files import write_json
 from oneshot_vos.inference.confidence import WHOLE, iou
+from oneshot_vos.reporting.own_results import CONFIDENCE, CONFIDENCE_COLUMNS, MASKS, read_confidence
 from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.stages import segment
-from oneshot_vos.stages.confidence import HEADER, read_confidence
-from oneshot_vos.stages.segment_files import CONFIDENCE, MASKS, find_masks
+from oneshot_vos.stages.segment_files import find_masks
 from oneshot_vos.videos.frames import FrameFiles
 from oneshot_vos.videos.masks import read_mask
 from oneshot_vos.videos.video import Video
 
-SIGNALS = HEADER[2:]
+SIGNALS = CONFIDENCE_COLUMNS[2:]
 POOR = 0.5  # J
 Table = dict[str, NDArray[np.float64]]  # J and the signals, one value per frame and object
 
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks/confidence.json"))
     arguments = parser.parse_args()
     options = segment.Options(overlay=False, confidence=True, short_side=arguments.short_side)
-    segmenter = segment.Segmenter(None, None, print)
+    segmenter = segment.Segmenter(None, None)
     tables = {
         video.name: measure(segmenter, video, arguments.stride, options, arguments.work)
         for video in read_davis(arguments.data)

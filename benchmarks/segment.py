@@ -141,7 +141,7 @@ def compare_codec(weights: Path, sequence: Path, masks: Path, at: int) -> dict[s
         frames = [cv2.cvtColor(frame, cv2.COLOR_RGB2BGR) for frame in source.read(range(len(stems)))]
         write_video(folder / "video.mp4", frames)
         given = masks / f"{stems[at]}.png"
-        segmenter = segment.Segmenter(weights, None, lambda _: None)
+        segmenter = segment.Segmenter(weights, None)
         for name, video, frame in (("frames", sequence, stems[at]), ("file", folder / "video.mp4", f"{at:05}")):
             opened = segment.open_frames(video)
             chosen = segment.find_masks([f"{frame}={given}"], opened, folder)

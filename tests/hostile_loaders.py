@@ -34,17 +34,16 @@ from oneshot_vos.inference.snapshot import load_tracker
 from oneshot_vos.inference.tracker import load_network
 from oneshot_vos.inference.writer import segment_set
 from oneshot_vos.inference_settings import InferenceSettings
-from oneshot_vos.labelling.suggestions import read_suggestions
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.imagenet import load_imagenet
 from oneshot_vos.networks.common.weights import load_weights
 from oneshot_vos.params import load_params
+from oneshot_vos.reporting.own_results import read_confidence, read_suggestions
 from oneshot_vos.reporting.server_scores import read_server_scores
 from oneshot_vos.sets.mask_inputs import read_masks
 from oneshot_vos.stages import export
 from oneshot_vos.stages.adapt_round import read_plan
 from oneshot_vos.stages.adapt_state import State
-from oneshot_vos.stages.confidence import read_confidence
 from oneshot_vos.stages.segment_files import Output
 from oneshot_vos.training.checkpoint import StateFolder
 from oneshot_vos.videos.images import frame_size, read_frame

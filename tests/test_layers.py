@@ -29,10 +29,9 @@ RANKS = {
     "adaptation": 10,
     "reporting": 10,
     "stages": 11,
-    "pipeline_commands": 12,
-    "command_groups": 12,
     "labelling": 12,
-    "cli": 13,
+    "commands": 13,
+    "cli": 14,
 }
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

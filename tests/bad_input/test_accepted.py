@@ -30,8 +30,8 @@ from tests.bad_input.clip import (
 )
 from tests.stages.clips import SIZE, ids, picture
 
-from oneshot_vos.inference.copy_first import copy_first
 from oneshot_vos.inference.given import read_ids
+from oneshot_vos.inference.writer import copy_first
 from oneshot_vos.sets.check import CheckReport, check_folder
 from oneshot_vos.videos.images import read_frame
 from oneshot_vos.videos.masks import DAVIS_PALETTE, read_mask

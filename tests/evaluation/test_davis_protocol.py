@@ -187,17 +187,49 @@ def test_scoring_imports_no_heavy_package() -> None:
 # --- what is refused ------------------------------------------------------------------------------------------------
 
 
+def jpeg(ids: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(ids).save(stream, "jpeg")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("make", "fragments"),
+    [
+        (lambda ids: b"", ["the file is empty (0 bytes)"]),
+        (lambda ids: b"hello", ["not an image"]),
+        (jpeg, ["JPEG"]),
+        *((lambda ids, kept=kept: png(ids)[:kept], []) for kept in (40, 60)),
+        *((lambda ids, kept=kept: png(ids)[: int(len(png(ids)) * kept)], []) for kept in (0.5, 0.9)),
+        *(
+            (lambda ids, size=size: png(ids[: size[0], : size[1]]), [f"{size[1]} x {size[0]} pixels", "64 x 48"])
+            for size in ((48, 63), (1, 64), (48, 1), (1, 1))  # never broadcast
+        ),
+    ],
+)
+def test_a_prediction_that_cannot_be_scored_is_named(tree, video, moving_squares, make, fragments) -> None:
+    tree.write("clip", "00003", make(frame(moving_squares, 3)))
+    refused(tree, video, "clip/00003.png", *fragments)
+
+
+def test_a_missing_file_is_named(tree, video) -> None:
+    (tree.predictions / "clip" / "00003.png").unlink()
+    refused(tree, video, "clip/00003.png: prediction not found", "1 of the 4 masks")
+    with pytest.raises(UserError, match=r"nothing\.zip: predictions not found"):
+        evaluate_set([video], tree.root / "nothing.zip")
+
+
+def test_an_annotation_that_is_gone_is_named(tree, video) -> None:
+    video.masks["00003"].unlink()
+    refused(tree, video, "00003.png: no such file")
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_id_too_high(tree, video, moving_squares, processes) -> None:
     wrong = frame(moving_squares, 3)
     wrong[0, 0] = 3
     tree.write("clip", "00003", png(wrong))
     refused(tree, video, "clip/00003.png", "object id 3", "2 object(s)", processes=processes)
-
-
-def test_missing_frame(tree, video) -> None:
-    (tree.predictions / "clip" / "00003.png").unlink()
-    refused(tree, video, "clip/00003.png: prediction not found", "1 of the 4 masks")
 
 
 def test_missing_folder(tree, video) -> None:
@@ -210,31 +242,16 @@ def test_missing_member_of_an_archive(tree, video) -> None:
         evaluate_set([video], tree.zipped())
 
 
-def test_missing_predictions(tree, video) -> None:
-    with pytest.raises(UserError, match=r"nothing\.zip: predictions not found"):
-        evaluate_set([video], tree.root / "nothing.zip")
-
-
-def test_archive_cut_short(tree, video) -> None:
-    archive = tree.zipped()
-    archive.write_bytes(archive.read_bytes()[:-200])
-    with pytest.raises(UserError, match="not readable as a zip archive"):
-        evaluate_set([video], archive)
-
-
-def test_archive_with_a_flipped_byte(tree, video) -> None:
+def test_a_damaged_archive_is_named(tree, video) -> None:
     archive = tree.zipped()
     content = bytearray(archive.read_bytes())
     content[content.index(b"clip/00002.png") + 60] ^= 0xFF
     archive.write_bytes(content)
     with pytest.raises(UserError, match=r"clip/00002\.png: not readable"):
         evaluate_set([video], archive)
-
-
-@pytest.mark.parametrize("shape", [(48, 63), (1, 64), (48, 1), (1, 1)], ids=["narrow", "row", "column", "pixel"])
-def test_wrong_size_is_never_broadcast(tree, video, shape) -> None:
-    tree.write("clip", "00003", png(np.zeros(shape, np.uint8)))
-    refused(tree, video, "clip/00003.png", f"{shape[1]} x {shape[0]} pixels", "64 x 48")
+    archive.write_bytes(content[:-200])
+    with pytest.raises(UserError, match="not readable as a zip archive"):
+        evaluate_set([video], archive)
 
 
 def test_all_predictions_of_another_size(tree, video, moving_squares) -> None:
@@ -289,30 +306,6 @@ def test_an_id_of_two_colours_is_refused(tree, video, moving_squares) -> None:
         colours = np.array([(0, 0, 0), first, (250, 250, 90)], np.uint8)
         Image.fromarray(colours[frame(moving_squares, t)]).save(tree.predictions / "clip" / f"{t:05}.png")
     refused(tree, video, "clip/00003.png: id 1 is the colour (200, 9, 30) here and (9, 200, 30) in ")
-
-
-def test_lossy_prediction(tree, video, moving_squares) -> None:
-    path = tree.predictions / "clip" / "00003.png"
-    Image.fromarray(frame(moving_squares, 3)).save(path, "jpeg")
-    refused(tree, video, "clip/00003.png", "JPEG")
-
-
-@pytest.mark.parametrize(("content", "found"), [(b"", "the file is empty (0 bytes)"), (b"hello", "not an image")])
-def test_prediction_that_is_no_image(tree, video, content, found) -> None:
-    tree.write("clip", "00003", content)
-    refused(tree, video, f"clip/00003.png: {found}")
-
-
-@pytest.mark.parametrize("kept", [40, 60, 0.5, 0.9])
-def test_truncated_prediction(tree, video, moving_squares, kept) -> None:
-    content = png(frame(moving_squares, 3))
-    tree.write("clip", "00003", content[: kept if isinstance(kept, int) else int(len(content) * kept)])
-    refused(tree, video, "clip/00003.png")
-
-
-def test_annotation_that_is_gone(tree, video) -> None:
-    video.masks["00003"].unlink()
-    refused(tree, video, "00003.png: no such file")
 
 
 def test_video_listed_twice(tree, video) -> None:

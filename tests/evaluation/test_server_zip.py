@@ -5,6 +5,7 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 from tests.evaluation.conftest import mask_png
 from tests.sets import fake_trees
+from tests.stages.clips import TINY
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.server_zip import check_server_zip, write_server_zip
@@ -19,7 +21,8 @@ from oneshot_vos.evaluation.youtube import evaluate_youtube
 from oneshot_vos.files import write_zip
 from oneshot_vos.inference.writer import segment_set
 from oneshot_vos.inference_settings import InferenceSettings
-from oneshot_vos.networks.stcn.network import STCN
+from oneshot_vos.networks.common.build import build_network
+from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.sets.youtube import ALL_FRAMES, read_youtube
 from oneshot_vos.sets.youtube_masks import give_first_masks
 from oneshot_vos.videos.masks import DAVIS_PALETTE, encode_mask
@@ -219,23 +222,13 @@ def test_a_file_twice_and_no_archive_at_all(chosen: YouTubeSet, masks: Members, 
 
 
 @pytest.fixture(scope="module")
-def network() -> STCN:
+def network() -> Network[Any]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return STCN(
-            key_block="basic",
-            key_widths=(8, 8, 16),
-            key_depths=(1, 1, 1),
-            value_widths=(8, 8, 16),
-            value_depths=(1, 1, 1),
-            key_dim=8,
-            value_dim=32,
-            decoder_dims=(16, 16, 16),
-            norm="group",
-        ).eval()
+        return build_network("stcn", TINY["stcn"]).eval()
 
 
-def segment(network: STCN, index: Path, out: Path) -> YouTubeSet:
+def segment(network: Network[Any], index: Path, out: Path) -> YouTubeSet:
     """What the stage `infer` does with the index of such a set."""
     chosen = read_youtube_index(index)
     assert chosen is not None
@@ -254,7 +247,7 @@ def segment(network: STCN, index: Path, out: Path) -> YouTubeSet:
 
 
 def test_from_a_validation_set_with_all_frames_to_the_archive(
-    network: STCN, original: tuple[Path, fake_trees.Truth], tmp_path: Path
+    network: Network[Any], original: tuple[Path, fake_trees.Truth], tmp_path: Path
 ) -> None:
     root = Path(shutil.copytree(original[0], tmp_path / "YouTube"))
     read = read_youtube(root, split="valid", all_frames=ALL_FRAMES)
@@ -274,7 +267,7 @@ def test_from_a_validation_set_with_all_frames_to_the_archive(
 
 
 def test_from_the_held_out_part_to_scores(
-    network: STCN, original: tuple[Path, fake_trees.Truth], tmp_path: Path
+    network: Network[Any], original: tuple[Path, fake_trees.Truth], tmp_path: Path
 ) -> None:
     read = read_youtube(original[0], split="held-out")
     write_youtube_index(tmp_path / "sets/held.json", give_first_masks(read, tmp_path / "sets/given"))

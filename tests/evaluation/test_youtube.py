@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.evaluation.conftest import mask_png
+from tests.evaluation.reference import reference_f, reference_j
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.youtube import YouTubeResult, evaluate_youtube
@@ -18,45 +19,7 @@ from oneshot_vos.videos.objects import ObjectVideo, TrackedObject, YouTubeSet
 from oneshot_vos.videos.video import Video
 
 SIZE = (19, 26)  # no multiple of anything
-
-
-# --- the oracle: every pixel, every pair of contour pixels ---
-
-
-def oracle_j(predicted: np.ndarray, truth: np.ndarray) -> float:
-    both = either = 0
-    for y in range(truth.shape[0]):
-        for x in range(truth.shape[1]):
-            both += int(bool(predicted[y, x]) and bool(truth[y, x]))
-            either += int(bool(predicted[y, x]) or bool(truth[y, x]))
-    return 1.0 if either == 0 else both / either
-
-
-def oracle_contour(mask: np.ndarray) -> list[tuple[int, int]]:
-    """Pixels that differ from the right, lower or lower right neighbour; beyond the edge lies the edge."""
-    height, width = mask.shape
-    found = []
-    for y in range(height):
-        for x in range(width):
-            below, right = min(y + 1, height - 1), min(x + 1, width - 1)
-            if mask[y, x] != mask[y, right] or mask[y, x] != mask[below, x] or mask[y, x] != mask[below, right]:
-                found.append((y, x))
-    return found
-
-
-def oracle_f(predicted: np.ndarray, truth: np.ndarray) -> float:
-    height, width = truth.shape
-    radius = math.ceil(0.008 * math.sqrt(height**2 + width**2))
-    ours, theirs = oracle_contour(predicted), oracle_contour(truth)
-    if not ours or not theirs:
-        return 1.0 if not ours and not theirs else 0.0
-
-    def share(from_these: list[tuple[int, int]], near_those: list[tuple[int, int]]) -> float:
-        near = [any((y - v) ** 2 + (x - u) ** 2 <= radius**2 for v, u in near_those) for y, x in from_these]
-        return sum(near) / len(near)
-
-    precision, recall = share(ours, theirs), share(theirs, ours)
-    return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
+RADIUS = math.ceil(0.008 * math.hypot(*SIZE))  # in pixels, within which contours match
 
 
 Case = tuple[str, dict[int, tuple[str, list[int]]], dict[int, np.ndarray], dict[int, np.ndarray]]
@@ -68,8 +31,8 @@ def oracle(cases: Sequence[Case], unseen: set[str]) -> dict[str, float]:
     for _, objects, truth, predicted in cases:
         for number, (category, frames) in objects.items():
             scored = [t for t in frames if t > min(frames)]
-            js = [oracle_j(predicted[t] == number, truth[t] == number) for t in scored]
-            fs = [oracle_f(predicted[t] == number, truth[t] == number) for t in scored]
+            js = [reference_j(predicted[t] == number, truth[t] == number) for t in scored]
+            fs = [reference_f(predicted[t] == number, truth[t] == number, RADIUS) for t in scored]
             if scored:
                 per_object[category not in unseen].append((sum(js) / len(js), sum(fs) / len(fs)))
     means = {}
@@ -155,8 +118,9 @@ def test_scores_equal_those_of_the_definitions(tmp_path: Path, seed: int) -> Non
                 number = each.scores.id
                 assert times == objects[number][1][1:]
                 # Per object and frame: every bit.
-                assert each.scores.j == tuple(oracle_j(predicted[t] == number, truth[t] == number) for t in times)
-                assert each.scores.f == tuple(oracle_f(predicted[t] == number, truth[t] == number) for t in times)
+                pairs = [(predicted[t] == number, truth[t] == number) for t in times]
+                assert each.scores.j == tuple(reference_j(*pair) for pair in pairs)
+                assert each.scores.f == tuple(reference_f(*pair, RADIUS) for pair in pairs)
     assert result.unscored == ("once_1",)
     assert result.counts == {"videos": 5, "objects_seen": 5, "objects_unseen": 4, "objects_unscored": 1}
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.stages.clips import TINY
 
 from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.videos.masks import write_mask
@@ -17,26 +17,11 @@ MakeVideo = Callable[..., Video]
 
 
 @pytest.fixture(scope="session")
-def tiny_arguments() -> dict[str, Any]:
-    return {
-        "key_block": "basic",
-        "key_widths": (8, 8, 16),
-        "key_depths": (1, 1, 1),
-        "value_widths": (8, 8, 16),
-        "value_depths": (1, 1, 1),
-        "key_dim": 8,
-        "value_dim": 32,
-        "decoder_dims": (16, 16, 16),
-        "norm": "group",
-    }
-
-
-@pytest.fixture(scope="session")
-def tiny(tiny_arguments: dict[str, Any]) -> STCN:
+def tiny() -> STCN:
     """Random weights: its masks mean nothing, but they depend on everything that goes in."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return STCN(**tiny_arguments).eval()
+        return STCN(**TINY["stcn"]).eval()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ For XMem the long-term memory with its misplaced values, for Cutie groups of obj
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -100,12 +99,9 @@ class SharedLongTermBank(SearchedBank):
         self._area = 0  # positions of a frame
 
     @property
-    def groups(self) -> list[slice]:
-        """Objects that were introduced in the same frame, in order."""
-        stops = [0]
-        for group in self._groups:
-            stops.append(stops[-1] + len(group.working))
-        return [slice(start, stop) for start, stop in pairwise(stops)]
+    def counts(self) -> list[int]:
+        """How many objects each group has."""
+        return [len(group.working) for group in self._groups]
 
     @property
     def sizes(self) -> list[MemorySize]:

@@ -1,14 +1,14 @@
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import pytest
 import torch
+from tests.inference.notes import Notes
 from torch import Tensor
 
 from oneshot_vos.inference.plan import plan_frames
 from oneshot_vos.inference.propagate import Annotation, predict_frames
 from oneshot_vos.inference_settings import InferenceSettings
-from oneshot_vos.networks.common.interface import Decoded, Memory, MemoryFrame, Network, State
+from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.networks.stcn.network import STCN
 
 
@@ -120,78 +120,25 @@ def test_bfloat16_stays_near(tiny: STCN) -> None:
         assert (probabilities - exact[t]).abs().max() < 0.1
 
 
-class Features(NamedTuple):
-    image: Tensor
-    number: int
-
-
-class Recorder(Network[Features]):
-    """A recurrent network that only notes what it is asked; its state counts the frames since an object began."""
-
-    recurrent = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[tuple[str, int, list[float]]] = []
-        self.encoded = 0
-
-    def encode(self, image: Tensor) -> Features:
-        self.encoded += 1
-        return Features(image, self.encoded - 1)
-
-    def initial_state(self, features: Features, objects: int) -> State:
-        return (torch.zeros(1, objects, 1),)
-
-    def memorise(
-        self, features: Features, masks: Tensor, state: State, *, deep: bool = True
-    ) -> tuple[MemoryFrame, State]:
-        self.calls.append(("memorise", features.number, state[0].flatten().tolist()))
-        small = masks[:, :, None, ::16, ::16]
-        frame = MemoryFrame(features.image[:, :, ::16, ::16], None, None, small, None)
-        return frame, (state[0] + 100,) if deep else state
-
-    def decode(
-        self,
-        features: Features,
-        memory: Memory,
-        state: State,
-        previous: Tensor,
-        present: Tensor | None = None,
-        *,
-        update: bool = True,
-    ) -> tuple[Decoded, State]:
-        self.calls.append(("segment", features.number, state[0].flatten().tolist()))
-        readout = memory.read(features.image[:, :, ::16, ::16], None)[:, :, 0]
-        logits = torch.logit(readout.repeat_interleave(16, 2).repeat_interleave(16, 3).clamp(0, 1), eps=1e-7)
-        return Decoded(logits, {}), (state[0] + 1,) if update else state
-
-
 def test_a_recurrent_state_follows_every_object_from_its_own_first_frame() -> None:
-    network = Recorder()
+    network = Notes()
     annotations = {0: given(32, 48, 2), 2: given(32, 48, 1, 3)}
     run(network, clip(5), annotations, InferenceSettings(memory_every=2), required=[3])
-    assert network.calls == [
-        ("memorise", 0, [0]),
-        ("segment", 1, [100]),
-        ("segment", 2, [101]),
-        ("memorise", 2, [102, 0, 0]),  # object 2 first, in the order of appearance
-        ("segment", 3, [202, 100, 100]),
-    ]
+    assert network.memorised == [[0], [102, 0, 0]]  # object 2 first, in the order of appearance
+    assert [call["state"] for call in network.decoded] == [[100], [101], [202, 100, 100]]
 
 
 def test_a_recurrent_state_is_split_and_joined_with_the_chunks() -> None:
     annotations = {0: given(32, 48, 1, 2, 3)}
-    whole, parts = Recorder(), Recorder()
+    whole, parts = Notes(), Notes()
     one = run(whole, clip(6), annotations, InferenceSettings(memory_every=2))
     other = run(parts, clip(6), annotations, InferenceSettings(memory_every=2, object_chunk=2))
     assert_equal(one, other)
-    last = [call for call in parts.calls if call[:2] == ("segment", 5)]
-    assert [state for _, _, state in last] == [[304, 304], [304]]
-    assert next(call for call in whole.calls if call[:2] == ("segment", 5))[2] == [304, 304, 304]
+    assert [call["state"] for call in parts.decoded[-2:]] == [[304, 304], [304]]
+    assert whole.decoded[-1]["state"] == [304, 304, 304]
 
 
 def test_a_frame_whose_masks_are_all_given_is_not_segmented() -> None:
-    network = Recorder()
+    network = Notes()
     run(network, clip(3), {0: given(32, 48, 1), 1: given(32, 48, 1, 2)}, InferenceSettings())
-    assert [call[:2] for call in network.calls] == [("memorise", 0), ("memorise", 1), ("segment", 2)]
-    assert network.encoded == 3
+    assert (len(network.images), len(network.memorised), len(network.decoded)) == (3, 2, 1)

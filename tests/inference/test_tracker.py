@@ -1,80 +1,25 @@
 """What a tracker hands to a recurrent network and keeps of it, told by a network that only takes notes."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from tests.inference.notes import Notes
 from tests.inference.official import CutieTracker
+from tests.stages.clips import TINY
 from torch import Tensor
 
 from oneshot_vos.inference.plan import plan_frames
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker, predict_frames
 from oneshot_vos.inference_settings import InferenceSettings, LongTerm
-from oneshot_vos.networks.common.interface import Decoded, Memory, MemoryFrame, Network, State
+from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.networks.xmem.network import XMem
 from oneshot_vos.videos.images import normalise
 
 SIZE = (32, 48)
 NewTracker = Callable[[Network, int, InferenceSettings], ObjectTracker]
-
-
-class Features(NamedTuple):
-    image: Tensor
-    key: Tensor
-
-
-class Notes(Network[Features]):
-    """Its state counts decoded frames, and memorised ones in hundreds; a summary is 1 per memorised frame."""
-
-    recurrent = True
-
-    def __init__(self, *, black_border: bool = False) -> None:
-        super().__init__()
-        self.black_border = black_border
-        self.images: list[Tensor] = []
-        self.decoded: list[dict[str, Any]] = []
-        self.memorised: list[list[float]] = []
-
-    def encode(self, image: Tensor) -> Features:
-        self.images.append(image)
-        return Features(image, 10 * image[:, :, ::16, ::16])
-
-    def initial_state(self, features: Features, objects: int) -> State:
-        return (torch.zeros(1, objects, 1),)
-
-    def memorise(
-        self, features: Features, masks: Tensor, state: State, *, deep: bool = True
-    ) -> tuple[MemoryFrame, State]:
-        self.memorised.append(state[0].flatten().tolist())
-        frame = MemoryFrame(features.key, None, None, masks[:, :, None, ::16, ::16], torch.ones(1, masks.shape[1], 1))
-        return frame, (state[0] + 100,) if deep else state
-
-    def decode(
-        self,
-        features: Features,
-        memory: Memory,
-        state: State,
-        previous: Tensor,
-        present: Tensor | None = None,
-        *,
-        update: bool = True,
-    ) -> tuple[Decoded, State]:
-        summary = memory.summary
-        assert summary is not None
-        self.decoded.append(
-            {
-                "state": state[0].flatten().tolist(),
-                "previous": previous[0].argmax(0).unique(return_counts=True)[1].tolist(),
-                "means": previous.mean((2, 3)).flatten().tolist(),
-                "summary": summary.flatten().tolist(),
-            }
-        )
-        readout = memory.read(features.key, None)[:, :, 0]
-        logits = torch.logit((0.9 * readout.clamp(0, 1)).repeat_interleave(16, 2).repeat_interleave(16, 3), eps=1e-7)
-        return Decoded(logits, {}), (state[0] + 1,) if update else state
 
 
 def squares(*channels: int, left: int = 0, size: tuple[int, int] = SIZE) -> Annotation:
@@ -222,18 +167,7 @@ def test_the_border_is_black_where_a_network_wants_it() -> None:
 def tiny_xmem() -> XMem:
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        return XMem(
-            key_block="basic",
-            key_widths=(8, 8, 16),
-            key_depths=(1, 1, 1),
-            value_widths=(8, 8, 16),
-            value_depths=(1, 1, 1),
-            key_dim=8,
-            value_dim=32,
-            hidden_dim=4,
-            decoder_dims=(16, 16, 16),
-            norm="group",
-        ).eval()
+        return XMem(**{**TINY["xmem"], "hidden_dim": 4, "decoder_dims": (16, 16, 16)}).eval()
 
 
 LONG_TERM = LongTerm(max_frames=3, min_frames=2, prototypes=4, max_elements=9)

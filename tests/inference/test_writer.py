@@ -5,16 +5,15 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.stages.clips import TINY
 from torch import Tensor
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.inference.copy_first import copy_first
-from oneshot_vos.inference.writer import Report, clear_state, segment_set
+from oneshot_vos.inference.writer import Report, clear_state, copy_first, segment_set
 from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.videos.masks import read_mask
@@ -63,7 +62,7 @@ def test_the_archive_is_sorted_and_depends_on_the_masks_alone(tiny: STCN, videos
         (tmp_path / "mask.png").write_bytes(archive.read("a/00000.png"))
     assert np.array_equal(read_mask(tmp_path / "mask.png"), read_mask(videos[0].masks["00000"]))
     assert report.frames == 12
-    assert report.fps == pytest.approx(12 / report.seconds)
+    assert report.seconds > 0
     assert report.peak_memory > 1e6
     assert not (tmp_path / "one-state").exists()
 
@@ -134,14 +133,14 @@ segment_set(
 
 
 def test_kill_9_leaves_no_archive_and_the_next_run_completes_it(
-    tiny: STCN, tiny_arguments: dict[str, Any], videos: list[Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: STCN, videos: list[Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     segment(tiny, videos, tmp_path / "whole.zip")
     torch.save(tiny.state_dict(), tmp_path / "weights.pt")
     out = tmp_path / "masks" / "killed.zip"
     job = {
         "die_at": 7,
-        "network": tiny_arguments,
+        "network": TINY["stcn"],
         "weights": str(tmp_path / "weights.pt"),
         "videos": [
             (v.name, [str(path) for path in v.frames], {stem: str(mask) for stem, mask in v.masks.items()})
@@ -221,7 +220,7 @@ def test_sixteen_bit_masks_beyond_255(tiny: STCN, make_video: MakeVideo, squares
 def test_copy_first_repeats_the_first_mask(make_video: MakeVideo, squares: Squares, tmp_path: Path) -> None:
     late = make_video("late", 3, SIZE, {1: squares(SIZE, 4, 8)}, single_object=True)
     plain = make_video("plain", 2, SIZE, {0: squares(SIZE, 4, 8), 1: squares(SIZE, 5)})
-    assert copy_first([plain, late], tmp_path / "masks.zip") == 5
+    copy_first([plain, late], tmp_path / "masks.zip")
     with zipfile.ZipFile(tmp_path / "masks.zip") as archive:
         assert archive.namelist() == [*(f"late/{t:05}.png" for t in range(3)), *(f"plain/{t:05}.png" for t in range(2))]
         archive.extractall(tmp_path / "masks")

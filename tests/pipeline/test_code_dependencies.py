@@ -125,12 +125,11 @@ def test_a_stage_declares_nothing_that_it_does_not_reach(stage: str, item: str) 
 # Modules of declared folders that serve commands beside the pipeline alone: segment, suggest, import-videos, score, …
 BESIDE_THE_PIPELINE = {
     "evaluation/cross_check.py",
-    "inference/confidence.py",
     "inference/ranking.py",
     "inference/tracker.py",
     "reporting/overlay_video.py",
+    "reporting/own_results.py",
     "reporting/page/own.py",
-    "reporting/page/own_files.py",
     "reporting/previews.py",
     "sets/coco.py",
     "sets/labelme.py",
@@ -154,7 +153,7 @@ def test_a_change_of_one_network_concerns_its_own_jobs_alone(network: str) -> No
     assert concerned == {(stage, item) for stage, item in JOBS if network_of(stage, item) == network}
 
 
-@pytest.mark.parametrize("place", ["fetch", "cli.py", "pipeline_commands.py", "params", "errors.py"])
+@pytest.mark.parametrize("place", ["fetch", "cli.py", "commands", "params", "errors.py"])
 def test_what_no_result_hangs_on_is_no_dependency(place: str) -> None:
     changed = PACKAGE / place
     for stage, item in JOBS:

@@ -12,7 +12,6 @@ from oneshot_vos.reporting.overlay import (
     draw_masks,
     fit_height,
     fit_ids,
-    intersection_over_union,
 )
 
 FRAME = np.full((9, 12, 3), 100, np.uint8)
@@ -123,14 +122,6 @@ def test_scaling_keeps_the_shape_and_invents_no_ids():
         assert frame.shape == (height, round(12 * height / 9), 3)
         assert fit_ids(ids, height).shape == frame.shape[:2]
         assert set(np.unique(fit_ids(ids, height))) == {0, 9}
-
-
-def test_overlap_of_masks():
-    other = np.roll(square(), 1, axis=1)
-    assert intersection_over_union(square(), square(5)) == 1.0
-    assert intersection_over_union(square(), other) == pytest.approx(20 / 30)
-    assert intersection_over_union(square(), 0 * square()) == 0.0
-    assert intersection_over_union(0 * square(), 0 * square()) == 1.0
 
 
 def test_panels_keep_their_order_and_size():

@@ -13,45 +13,16 @@ from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.videos.masks import write_mask
 
 SIZE = (48, 64)
+FRAMES = 9
+_KEYS = {"key_block": "basic", "key_widths": [8, 8, 16], "key_depths": [1, 1, 1], "key_dim": 8}
+_VALUES = {"value_widths": [8, 8, 16], "value_depths": [1, 1, 1], "value_dim": 32, "norm": "group"}
+_PIXELS = {"pixel_block": "basic", "pixel_widths": [8, 8, 16], "pixel_depths": [1, 1, 1], "key_dim": 8}
+_MASKS = {"mask_widths": [8, 8, 16], "mask_depths": [1, 1, 1], "value_dim": 32, "norm": "group"}
+_TRANSFORMER = {"queries": 4, "transformer_blocks": 1, "heads": 2, "feedforward": 32}
 TINY: dict[str, dict[str, Any]] = {
-    "stcn": {
-        "key_block": "basic",
-        "key_widths": [8, 8, 16],
-        "key_depths": [1, 1, 1],
-        "value_widths": [8, 8, 16],
-        "value_depths": [1, 1, 1],
-        "key_dim": 8,
-        "value_dim": 32,
-        "decoder_dims": [16, 16, 16],
-        "norm": "group",
-    },
-    "xmem": {
-        "key_block": "basic",
-        "key_widths": [8, 8, 16],
-        "key_depths": [1, 1, 1],
-        "value_widths": [8, 8, 16],
-        "value_depths": [1, 1, 1],
-        "key_dim": 8,
-        "value_dim": 32,
-        "hidden_dim": 8,
-        "decoder_dims": [32, 16, 16],
-        "norm": "group",
-    },
-    "cutie": {
-        "pixel_block": "basic",
-        "pixel_widths": [8, 8, 16],
-        "pixel_depths": [1, 1, 1],
-        "mask_widths": [8, 8, 16],
-        "mask_depths": [1, 1, 1],
-        "key_dim": 8,
-        "value_dim": 32,
-        "queries": 4,
-        "transformer_blocks": 1,
-        "heads": 2,
-        "feedforward": 32,
-        "decoder_dims": [32, 16, 16],
-        "norm": "group",
-    },
+    "stcn": {**_KEYS, **_VALUES, "decoder_dims": [16, 16, 16]},
+    "xmem": {**_KEYS, **_VALUES, "hidden_dim": 8, "decoder_dims": [32, 16, 16]},
+    "cutie": {**_PIXELS, **_MASKS, **_TRANSFORMER, "decoder_dims": [32, 16, 16]},
 }
 
 

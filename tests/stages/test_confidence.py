@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.stages.clips import ids, tiny_weights, write_folder, write_masks
-from typer.testing import CliRunner, Result
+from tests.stages.segmenting import done, refused, run
+from typer.testing import Result
 
-from oneshot_vos.cli import app
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.walk import Segmented, Walk
 from oneshot_vos.stages import confidence as stage
@@ -21,6 +21,7 @@ from oneshot_vos.videos.frames import open_frames
 from oneshot_vos.videos.masks import write_mask
 
 FRAMES = 13
+HEADER = "frame,object,agreement,reconstruction,entropy,confidence\n"
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +39,6 @@ def videos(tmp_path: Path) -> Path:
     write_masks(folder / "Annotations/two", 3, objects=2)
     write_masks(folder / "Annotations/two", 9)
     return folder
-
-
-def run(command: str, *arguments: object) -> Result:
-    return CliRunner().invoke(app, [command, *map(str, arguments)])
-
-
-def done(result: Result) -> Result:
-    assert result.exit_code == 0, result.output
-    return result
 
 
 def segment_all(videos: Path, weights: Path, out: Path, *more: str) -> Result:
@@ -67,7 +59,7 @@ def test_every_frame_and_object_gets_a_row_and_the_set_a_ranking(videos: Path, w
     for name, objects in (("one", "01"), ("two", "012")):
         with (out / name / "confidence.csv").open(encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        assert tuple(rows[0]) == ("frame", "object", "agreement", "reconstruction", "entropy", "confidence")
+        assert ",".join(rows[0]) + "\n" == HEADER
         assert [(row["frame"], row["object"]) for row in rows] == [
             (f"{t:05}", number) for t in range(FRAMES) for number in objects
         ]
@@ -156,7 +148,7 @@ def test_masks_that_are_not_complete_are_refused(videos: Path, weights: Path, tm
     done(segment_one(videos, weights, tmp_path / "out"))
     source = open_frames(videos / "JPEGImages/two")
     given = find_masks([str(videos / "Annotations/two")], source, tmp_path / "scratch")
-    segmenter, options = segment.Segmenter(weights, None, print), segment.Options()
+    segmenter, options = segment.Segmenter(weights, None), segment.Options()
     folder = segmenter.output(source, given, tmp_path / "out", options)
     assert isinstance(folder, Output)
     path = stage.write_confidence(segmenter, source, given, folder, options)
@@ -170,27 +162,21 @@ def test_masks_that_are_not_complete_are_refused(videos: Path, weights: Path, tm
     ("content", "message"),
     [
         ("frame,confidence\n", "its columns are"),
-        ("frame,object,agreement,reconstruction,entropy,confidence\n00000,1,,,,7\n", "frame 00000"),
-        ("frame,object,agreement,reconstruction,entropy,confidence\n00000,1,,,,\n", "no confidence"),
-        ("frame,object,agreement,reconstruction,entropy,confidence\n00000,a,,,,1\n", "not readable"),
-        ("frame,object,agreement,reconstruction,entropy,confidence\n00000,1\n", "not readable"),
-        ("frame,object,agreement,reconstruction,entropy,confidence\n", "belongs to other masks"),
+        (f"{HEADER}00000,1,,,,7\n", "line 2: 7 is not from 0 to 1"),
+        (f"{HEADER}00000,1,,,,\n", "line 2: no confidence"),
+        (f"{HEADER}00000,a,,,,1\n", "line 2: invalid literal"),
+        (f"{HEADER}00000,1\n", "line 2: fewer values"),
+        (HEADER, "belongs to other masks"),
     ],
 )
 def test_a_damaged_table_is_named(tmp_path: Path, content: str, message: str) -> None:
-    (tmp_path / "walk").mkdir()
-    (tmp_path / "walk/segment.json").write_text('{"masks": {"00000": "m.png"}}', encoding="utf-8")
+    write_mask(tmp_path / "walk/masks/00000.png", ids(0))
+    record = '{"masks": {"00000": "m.png"}, "objects": [1], "video": "v"}'
+    (tmp_path / "walk/segment.json").write_text(record, encoding="utf-8")
     (tmp_path / "walk/confidence.csv").write_text(content, encoding="utf-8")
-    result = run("suggest", tmp_path)
-    assert result.exit_code == 2
-    assert message in result.output
-    assert "confidence.csv" in result.output
+    refused(run("suggest", tmp_path), message, "confidence.csv")
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
-    result = run("suggest", tmp_path)
-    assert result.exit_code == 2
-    assert "none with confidence.csv" in result.output
-    result = run("suggest", tmp_path / "nowhere")
-    assert result.exit_code == 2
-    assert "no such folder" in result.output
+    refused(run("suggest", tmp_path), "none with confidence.csv")
+    refused(run("suggest", tmp_path / "nowhere"), "no such folder")

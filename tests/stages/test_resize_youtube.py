@@ -11,7 +11,7 @@ from tests.sets import fake_trees
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.sets.davis import read_davis
-from oneshot_vos.stages.resize_youtube import resize_copy, resized_size
+from oneshot_vos.stages.resize_youtube import resized_size, run
 from oneshot_vos.videos.masks import object_ids, read_mask
 
 SMALL = 24
@@ -31,7 +31,7 @@ def _verbose(caplog: pytest.LogCaptureFixture) -> None:
 
 def copy(source: Path, quality: int = 75, processes: int = 1) -> Path:
     target = source.parent / "copy"
-    resize_copy(source, target, short_side=SMALL, quality=quality, processes=processes)
+    run(source, target, short_side=SMALL, quality=quality, processes=processes)
     return target
 
 
@@ -153,7 +153,7 @@ def test_settings_out_of_range_are_refused(source: Path, quality: int, processes
 
 def test_a_missing_source_names_the_command_that_gets_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Run `oneshot-vos fetch youtube2018-train`"):
-        resize_copy(tmp_path / "train", tmp_path / "copy")
+        run(tmp_path / "train", tmp_path / "copy")
     (tmp_path / "train/JPEGImages").mkdir(parents=True)
     with pytest.raises(UserError, match="no video in it"):
-        resize_copy(tmp_path / "train", tmp_path / "copy")
+        run(tmp_path / "train", tmp_path / "copy")

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.stages.clips import tiny_weights
 
 from oneshot_vos.cli import app
 from oneshot_vos.videos.frames import open_frames
@@ -21,13 +20,6 @@ from oneshot_vos.videos.masks import DAVIS_PALETTE, read_mask
 SIZE = (48, 64)
 BLUE = np.array([(0, 90, 255), (9, 9, 9), (80, 9, 9)], np.uint8)  # background and two objects, none of them black
 SWAPPED = np.array([1, 0, 2], np.uint8)  # what a palette with two entries exchanged makes of ids
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    tiny_weights(file, "stcn")
-    return file
 
 
 Segment = Callable[..., tuple[int, str]]

@@ -16,7 +16,7 @@ from typing import Any
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.predictions import Predictions
-from oneshot_vos.evaluation.results import SequenceScores, SetResult
+from oneshot_vos.evaluation.results import SetResult
 from oneshot_vos.videos.masks import Ids, inspect_mask, write_mask
 from oneshot_vos.videos.scorable import annotated_stems, scored_stems
 from oneshot_vos.videos.video import Video
@@ -32,11 +32,6 @@ class CrossCheck:
 
     compared: int
     differences: tuple[str, ...]
-
-    @property
-    def equal(self) -> bool:
-        """Whether all numbers agree to the last bit."""
-        return not self.differences
 
 
 def cross_check(videos: Sequence[Video], predictions: Path, result: SetResult) -> CrossCheck:
@@ -68,16 +63,12 @@ def compare(result: SetResult, official: dict[str, dict[str, Any]]) -> CrossChec
                 if field == "decay" and len(sequence.frames) > COMPARABLE_DECAY:
                     continue
                 compared += 1
-                ours = _number(sequence, index, measure, field)
+                scores = sequence.objects[index]
+                ours = float(getattr(scores.region if measure == "J" else scores.contour, field))
                 if ours != float(value):
                     name = f"{sequence.name}_{index + 1}"
                     differences.append(f"{name} {measure}-{field}: ours {ours!r}, official {float(value)!r}")
     return CrossCheck(compared, tuple(differences))
-
-
-def _number(sequence: SequenceScores, index: int, measure: str, field: str) -> float:
-    scores = sequence.objects[index]
-    return float(getattr(scores.region if measure == "J" else scores.contour, field))
 
 
 def _official_package() -> Any:

@@ -9,14 +9,13 @@ annotation has ids above 255. With `single_object` (DAVIS 2016) every id above 0
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.measures import DAVIS_TOLERANCE, measure, pack, tolerance_radius
-from oneshot_vos.evaluation.parallel import map_longest_first
-from oneshot_vos.evaluation.predictions import Predictions
+from oneshot_vos.evaluation.parallel import score_videos
+from oneshot_vos.evaluation.predictions import Predictions, require_same_size, size_text
 from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
 from oneshot_vos.videos.masks import VOID, Color, Ids, MaskReading, inspect_mask, require_same_colors
 from oneshot_vos.videos.scorable import annotated_stems, count_objects
@@ -41,87 +40,56 @@ def evaluate_set(
     Raises `UserError` for a missing, damaged or wrongly sized mask, a predicted id above K, a video with fewer than
     three annotated frames, ground truth of 0 and 255 only that is not `single_object`, and a set without objects.
     """
-    if processes < 1:
-        raise UserError(f"evaluate: processes is {processes}, expected 1 or more")
-    tasks = [_task(video, left_out) for video in videos]
-    _check_names(tasks)
-    with Predictions(predictions) as opened:
-        for task in tasks:
-            opened.require(task.name, task.scored)
-        if processes == 1 or len(tasks) < 2:
-            sequences = [_score(task, opened, tolerance) for task in tasks]
-        else:
-            score = partial(_score_in_worker, predictions=predictions, tolerance=tolerance)
-            sequences = map_longest_first(score, tasks, [len(task.stems) for task in tasks], processes)
+    by_name: dict[str, Video] = {}
+    for video in videos:
+        if video.name in by_name:
+            raise UserError(f"video '{video.name}' is listed twice in the evaluation set; remove one of the entries")
+        by_name[video.name] = video
+    scored = {name: _stems(video, left_out)[1] for name, video in by_name.items()}
+    score = partial(_score, tolerance=tolerance, left_out=left_out)
+    sequences = score_videos(score, by_name, scored, predictions, processes)
     if not any(sequence.objects for sequence in sequences):
         raise UserError(
-            f"{predictions}: nothing to score, no annotation of the {len(tasks)} video(s) shows an object in its first "
-            "annotated frame; expected at least one. Check the set's list and its annotation folder"
+            f"{predictions}: nothing to score, no annotation of the {len(videos)} video(s) shows an object in its "
+            "first annotated frame; expected at least one. Check the set's list and its annotation folder"
         )
     return SetResult(tuple(sequences), tolerance)
 
 
-@dataclass(frozen=True)
-class _Task:
-    """One video to score: plain values, cheap to send to a worker."""
-
-    name: str
-    stems: tuple[str, ...]
-    truths: tuple[Path, ...]
-    single_object: bool
-    left_out: int
-
-    @property
-    def scored(self) -> tuple[str, ...]:
-        return self.stems[self.between]
-
-    @property
-    def between(self) -> slice:
-        return slice(self.left_out, len(self.stems) - self.left_out)
-
-
-def _task(video: Video, left_out: int) -> _Task:
+def _stems(video: Video, left_out: int) -> tuple[str, tuple[str, ...]]:
+    """The first annotated frame, and those that are scored."""
     stems = annotated_stems(video, least=2 * left_out + 1)
-    return _Task(video.name, stems, tuple(video.masks[stem] for stem in stems), video.single_object, left_out)
+    return stems[0], stems[left_out : len(stems) - left_out]
 
 
-def _check_names(tasks: Sequence[_Task]) -> None:
-    seen: set[str] = set()
-    for task in tasks:
-        if task.name in seen:
-            raise UserError(f"video '{task.name}' is listed twice in the evaluation set; remove one of the entries")
-        seen.add(task.name)
-
-
-def _score_in_worker(task: _Task, predictions: Path, tolerance: float) -> SequenceScores:
-    with Predictions(predictions) as opened:
-        return _score(task, opened, tolerance)
-
-
-def _score(task: _Task, predictions: Predictions, tolerance: float) -> SequenceScores:
+def _score(video: Video, predictions: Predictions, *, tolerance: float, left_out: int) -> SequenceScores:
     """Score one video frame by frame; one pair of masks is in memory at a time."""
+    start, scored = _stems(video, left_out)
+    given, single = video.masks[start], video.single_object
     colors: dict[int, tuple[Color, Path]] = {}  # of all masks, if they are RGB
-    first = _read(inspect_mask(task.truths[0]), task.truths[0], task, colors)
-    count = count_objects(first, task.truths[0], single_object=task.single_object)
+
+    def checked(reading: MaskReading, file: Path) -> Ids:
+        if not single:
+            require_same_colors(colors, reading.colors or {}, file)
+        return reading.ids
+
+    first = checked(inspect_mask(given), given)
+    count = count_objects(first, given, single_object=single)
     frames = []
-    for stem, path in zip(task.scored, task.truths[task.between], strict=True):
-        origin = predictions.origin(task.name, stem)
-        truth = _read(inspect_mask(path), path, task, colors)
-        predicted = _read(predictions.read_mask(task.name, stem), origin, task, colors)
+    for stem in scored:
+        path, origin = video.masks[stem], predictions.origin(video.name, stem)
+        truth = checked(inspect_mask(path), path)
+        predicted = checked(predictions.read_mask(video.name, stem), origin)
         if truth.shape != first.shape:
             raise UserError(
-                f"{path}: annotation of {_size(truth)} pixels, but {task.truths[0]} of the same video has "
-                f"{_size(first)}; expected one size. Correct the file or take it out of the annotations"
+                f"{path}: annotation of {size_text(truth)} pixels, but {given} of the same video has "
+                f"{size_text(first)}; expected one size. Correct the file or take it out of the annotations"
             )
-        if predicted.shape != truth.shape:
-            raise UserError(
-                f"{origin}: prediction of {_size(predicted)} pixels, but its annotation {path} has {_size(truth)}; "
-                "expected the same size. Write the predictions at the size of the annotations"
-            )
-        if task.single_object and count:
+        require_same_size(predicted, truth, origin, path)
+        if single and count:
             pairs = [(pack(predicted), pack(truth))]
         else:
-            _check_ids(predicted, count, origin, task)
+            _check_ids(predicted, count, origin, video.name, given)
             pairs = [(pack(predicted == k), pack(truth == k)) for k in range(1, count + 1)]
         height, width = truth.shape
         radius = tolerance_radius(height, width, tolerance)
@@ -130,20 +98,10 @@ def _score(task: _Task, predictions: Predictions, tolerance: float) -> SequenceS
         ObjectScores(k + 1, tuple(frame[k].j for frame in frames), tuple(frame[k].f for frame in frames))
         for k in range(count)
     )
-    return SequenceScores(task.name, task.scored, tuple(objects))
+    return SequenceScores(video.name, scored, tuple(objects))
 
 
-def _read(reading: MaskReading, file: Path, task: _Task, colors: dict[int, tuple[Color, Path]]) -> Ids:
-    if not task.single_object:
-        require_same_colors(colors, reading.colors or {}, file)
-    return reading.ids
-
-
-def _size(ids: Ids) -> str:
-    return " x ".join(str(side) for side in reversed(ids.shape))
-
-
-def _check_ids(predicted: Ids, count: int, origin: Path, task: _Task) -> None:
+def _check_ids(predicted: Ids, count: int, origin: Path, name: str, given: Path) -> None:
     largest = int(predicted.max())
     if largest <= count:
         return
@@ -153,6 +111,6 @@ def _check_ids(predicted: Ids, count: int, origin: Path, task: _Task) -> None:
         else "Predict with the ids of the first annotation, or correct that annotation"
     )
     raise UserError(
-        f"{origin}: object id {largest} is predicted, but the first annotation of video '{task.name}' "
-        f"({task.truths[0]}) has {count} object(s); expected ids 0 to {count}. {hint}"
+        f"{origin}: object id {largest} is predicted, but the first annotation of video '{name}' "
+        f"({given}) has {count} object(s); expected ids 0 to {count}. {hint}"
     )

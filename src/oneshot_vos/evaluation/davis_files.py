@@ -6,7 +6,6 @@ from typing import Any
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.results import GLOBAL_NAMES, ObjectScores, SequenceScores, SetResult
-from oneshot_vos.evaluation.statistics import Statistics
 from oneshot_vos.files import read_json, write_json, write_text
 
 FORMAT = "oneshot-vos scores 1"
@@ -41,18 +40,26 @@ def per_sequence_csv(result: SetResult) -> str:
     return "Sequence,J-Mean,F-Mean\n" + "".join(rows)
 
 
-def to_json(result: SetResult) -> dict[str, Any]:
-    """Everything in `result` as plain values; floats keep every bit through a JSON file."""
-    return {
-        "format": FORMAT,
-        "tolerance": result.tolerance,
-        "global": result.summary,
-        "sequences": {sequence.name: _sequence_to_json(sequence) for sequence in result.sequences},
-    }
+def save_result(path: Path, result: SetResult) -> None:
+    """Write everything in `result` as JSON, atomically; floats keep every bit."""
+    write_json(
+        path,
+        {
+            "format": FORMAT,
+            "tolerance": result.tolerance,
+            "global": result.summary,
+            "sequences": {sequence.name: _sequence_to_json(sequence) for sequence in result.sequences},
+        },
+    )
 
 
-def from_json(value: Mapping[str, Any], origin: str) -> SetResult:
-    """The inverse of `to_json`; `origin` names the file in errors."""
+def load_result(path: Path) -> SetResult:
+    """Read what `save_result` wrote."""
+    return from_json(read_json(path, "the scores of a set"), path)
+
+
+def from_json(value: Mapping[str, Any], origin: Path) -> SetResult:
+    """The scores in a document that was read from `origin`."""
     if not isinstance(value, Mapping) or value.get("format") != FORMAT:
         raise UserError(f"{origin}: no scores of this program; expected the format '{FORMAT}'. Run `evaluate` again")
     try:
@@ -62,32 +69,15 @@ def from_json(value: Mapping[str, Any], origin: str) -> SetResult:
         raise UserError(f"{origin}: incomplete scores ({error!r}); run `evaluate` again") from error
 
 
-def save_result(path: Path, result: SetResult) -> None:
-    """Write `result` as JSON, atomically."""
-    write_json(path, to_json(result))
-
-
-def load_result(path: Path) -> SetResult:
-    """Read what `save_result` wrote."""
-    return from_json(read_json(path, "the scores of a set"), str(path))
-
-
 def _sequence_to_json(sequence: SequenceScores) -> dict[str, Any]:
-    return {
-        "summary": sequence.summary,
-        "frames": list(sequence.frames),
-        "objects": {
-            str(scores.id): {
-                "J": _measure_to_json(scores.region, scores.j),
-                "F": _measure_to_json(scores.contour, scores.f),
-            }
-            for scores in sequence.objects
-        },
+    objects = {
+        str(scores.id): {
+            name: {**summary._asdict(), "per_frame": list(values)}
+            for name, summary, values in (("J", scores.region, scores.j), ("F", scores.contour, scores.f))
+        }
+        for scores in sequence.objects
     }
-
-
-def _measure_to_json(summary: Statistics, values: tuple[float, ...]) -> dict[str, Any]:
-    return {**summary._asdict(), "per_frame": list(values)}
+    return {"summary": sequence.summary, "frames": list(sequence.frames), "objects": objects}
 
 
 def _sequence_from_json(name: str, entry: Mapping[str, Any]) -> SequenceScores:

@@ -1,5 +1,7 @@
 """Scores as a table for the terminal: a line per sequence, the worst first."""
 
+from collections.abc import Sequence
+
 from tabulate import tabulate
 
 from oneshot_vos.evaluation.results import SetResult
@@ -16,8 +18,13 @@ def sequence_table(result: SetResult, most: int = 16) -> str:
     if len(scored) > most:
         cells.append((f"… and {len(scored) - most} better", "", "", "", ""))
     cells.append((f"all {len(scored)}", objects, *numbers(result.summary)))
-    align = ("left", "right", "right", "right", "right")
-    return tabulate(cells, headers=("sequence", "objects", *SHOWN), disable_numparse=True, colalign=align)
+    return text_table(("sequence", "objects", *SHOWN), cells)
+
+
+def text_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table whose first column is aligned left, the others right."""
+    align = ["left", *["right"] * (len(headers) - 1)]
+    return tabulate(rows, headers=headers, disable_numparse=True, colalign=align)
 
 
 def numbers(summary: dict[str, float]) -> tuple[str, str, str]:

@@ -1,35 +1,61 @@
-"""Sharing out the videos of a set to worker processes."""
+"""Scoring the videos of a set, one after the other or shared out to worker processes."""
 
 import multiprocessing
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import cache
+from pathlib import Path
 from typing import TypeVar
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.evaluation.predictions import Predictions
 
-Task = TypeVar("Task")
+Video = TypeVar("Video")  # of whatever kind
 Result = TypeVar("Result")
+Score = Callable[[Video, Predictions], Result]
 
 
-def map_longest_first(
-    function: Callable[[Task], Result], tasks: Sequence[Task], lengths: Sequence[int], processes: int
+def score_videos(
+    score: Score[Video, Result],
+    videos: Mapping[str, Video],
+    stems: Mapping[str, Sequence[str]],
+    predictions: Path,
+    processes: int,
 ) -> list[Result]:
-    """`function` of every task, in the order of `tasks`, by at most `processes` workers; the longest are begun first.
+    """`score` of every video and the opened `predictions`, once the masks of all its `stems` are known to be there.
 
-    What `function` raises is raised here; a worker that dies raises `UserError`. Tasks and results must be picklable
-    and `function` importable.
+    videos, stems: by name. At most `processes` workers share the videos, those of most stems first; the results come in
+    the order of `videos`. What `score` raises is raised here; a worker that dies raises `UserError`. Videos and results
+    must be picklable and `score` importable.
     """
+    if processes < 1:
+        raise UserError(f"evaluate: processes is {processes}, expected 1 or more")
+    with Predictions(predictions) as opened:
+        for name in videos:
+            opened.require(name, stems[name])
+        if processes == 1 or len(videos) < 2:
+            return [score(video, opened) for video in videos.values()]
     # Threads of other libraries in this process make forking unsafe, so the workers start afresh.
     context = multiprocessing.get_context("spawn")
-    longest_first = sorted(range(len(tasks)), key=lambda index: -lengths[index])
-    with ProcessPoolExecutor(min(processes, len(tasks)), mp_context=context) as pool:
-        futures: dict[int, Future[Result]] = {index: pool.submit(function, tasks[index]) for index in longest_first}
+    longest_first = sorted(videos, key=lambda name: -len(stems[name]))
+    with ProcessPoolExecutor(min(processes, len(videos)), mp_context=context) as pool:
+        futures = {name: pool.submit(_score_in_worker, score, videos[name], predictions) for name in longest_first}
         try:
-            return [futures[index].result() for index in range(len(tasks))]
+            return [futures[name].result() for name in videos]
         except BrokenProcessPool as error:
             raise UserError(
                 "evaluate: a worker process died, probably for lack of memory; run again with fewer `processes`"
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _score_in_worker(score: Score[Video, Result], video: Video, predictions: Path) -> Result:
+    return score(video, _opened(predictions))
+
+
+@cache
+def _opened(predictions: Path) -> Predictions:
+    """Opened once in each worker: the list of an archive's files is long."""
+    return Predictions(predictions)

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.videos.masks import MaskReading, decode_mask
+from oneshot_vos.videos.masks import Ids, MaskReading, decode_mask
 
 LAYOUT = "<video>/<frame>.png"
 
@@ -61,6 +61,20 @@ class Predictions:
     ) -> None:
         if self._archive:
             self._archive.close()
+
+
+def require_same_size(predicted: Ids, truth: Ids, origin: Path, truth_path: Path) -> None:
+    """Raise `UserError` unless a predicted mask is as large as the true one."""
+    if predicted.shape != truth.shape:
+        raise UserError(
+            f"{origin}: prediction of {size_text(predicted)} pixels, but its annotation {truth_path} has "
+            f"{size_text(truth)}; expected the same size. Write the predictions at the size of the annotations"
+        )
+
+
+def size_text(ids: Ids) -> str:
+    """Width and height of a mask, for people."""
+    return " x ".join(str(side) for side in reversed(ids.shape))
 
 
 def _open_archive(path: Path) -> zipfile.ZipFile:

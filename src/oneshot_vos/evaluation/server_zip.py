@@ -41,15 +41,6 @@ class ServerZip:
     sha256: str
 
 
-def _top(dataset: YouTubeSet) -> str:
-    """What stands before the videos in the archive's names."""
-    return "" if dataset.split in _BARE else _IN_FOLDER
-
-
-def _server(dataset: YouTubeSet) -> str:
-    return _BARE.get(dataset.split, "LVOS" if dataset.split == "lvos" else "YouTube-VOS")
-
-
 def write_server_zip(dataset: YouTubeSet, masks: Path, out: Path) -> ServerZip:
     """Pack the required frames of `masks` (zip or folder of `<video>/<stem>.png`, as `infer` writes it) into `out`.
 
@@ -57,16 +48,14 @@ def write_server_zip(dataset: YouTubeSet, masks: Path, out: Path) -> ServerZip:
     left alone until then. Equal masks give equal bytes. Raises `UserError` for a missing mask and for all that is
     wrong with the masks.
     """
-    ordered = sorted(dataset.videos, key=lambda video: video.name)
+    ordered, top = _layout(dataset)
     with Predictions(masks) as opened:
         for video in ordered:
             opened.require(video.name, video.required)
         with replacing(out) as temporary:
-            write_zip(temporary, _members(ordered, opened, _top(dataset)))
-            problems = Problems()
-            for finding in _problems(temporary, ordered, _top(dataset)):
-                problems.add(finding)
-            problems.raise_errors(f"{masks} (masks to hand in as {out.name}, which was not written)")
+            wanted = ((video.name, stem) for video in ordered for stem in video.required)
+            write_zip(temporary, ((f"{top}{name}/{stem}.png", opened.read(name, stem)) for name, stem in wanted))
+            _require(temporary, ordered, top, f"{masks} (masks to hand in as {out.name}, which was not written)")
     frames = sum(len(video.required) for video in ordered)
     return ServerZip(out, len(ordered), frames, out.stat().st_size, sha256_of(out))
 
@@ -78,16 +67,20 @@ def check_server_zip(path: Path, dataset: YouTubeSet) -> None:
     frame once. Masks: 8-bit palette PNG of the size of the original frame, with no id but 0 and those that a mask of
     the set shows at this frame or before.
     """
+    server = _BARE.get(dataset.split, "LVOS" if dataset.split == "lvos" else "YouTube-VOS")
+    _require(path, *_layout(dataset), f"{path} (archive for the {server} server)")
+
+
+def _layout(dataset: YouTubeSet) -> tuple[list[ObjectVideo], str]:
+    """The videos in the order of the archive, and what stands before them in its names."""
+    return sorted(dataset.videos, key=lambda video: video.name), "" if dataset.split in _BARE else _IN_FOLDER
+
+
+def _require(path: Path, videos: Sequence[ObjectVideo], top: str, title: str) -> None:
     problems = Problems()
-    for finding in _problems(path, sorted(dataset.videos, key=lambda video: video.name), _top(dataset)):
+    for finding in _problems(path, videos, top):
         problems.add(finding)
-    problems.raise_errors(f"{path} (archive for the {_server(dataset)} server)")
-
-
-def _members(videos: Sequence[ObjectVideo], masks: Predictions, top: str) -> Iterator[tuple[str, bytes]]:
-    for video in videos:
-        for stem in video.required:
-            yield f"{top}{video.name}/{stem}.png", masks.read(video.name, stem)
+    problems.raise_errors(title)
 
 
 def _problems(path: Path, videos: Sequence[ObjectVideo], top: str) -> Iterator[str]:

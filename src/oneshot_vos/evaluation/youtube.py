@@ -16,14 +16,13 @@ import numpy as np
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.measures import DAVIS_TOLERANCE, Measures, measure, pack, tolerance_radius
-from oneshot_vos.evaluation.parallel import map_longest_first
-from oneshot_vos.evaluation.predictions import Predictions
+from oneshot_vos.evaluation.parallel import score_videos
+from oneshot_vos.evaluation.predictions import Predictions, require_same_size
 from oneshot_vos.evaluation.results import ObjectScores
 from oneshot_vos.videos.masks import Color, Ids, inspect_mask, require_same_colors
 from oneshot_vos.videos.objects import ObjectVideo, TrackedObject, YouTubeSet
 
 MEASURES = ("G", "J_seen", "F_seen", "J_unseen", "F_unseen")
-_BATCHES_PER_PROCESS = 4  # few, because every batch opens the archive of the masks
 
 
 @dataclass(frozen=True)
@@ -85,29 +84,18 @@ def evaluate_youtube(
     Raises `UserError` for a set without ground truth, a missing, damaged or wrongly sized mask, a predicted id that is
     no object of the video, and a set without any object to score.
     """
-    if processes < 1:
-        raise UserError(f"evaluate: processes is {processes}, expected 1 or more")
-    for video in dataset.videos:
-        lacking = [stem for stem in _scored_stems(video) if stem not in video.truth]
+    by_name = {video.name: video for video in dataset.videos}
+    scored = {name: _scored_stems(video) for name, video in by_name.items()}
+    for name, stems in scored.items():
+        lacking = [stem for stem in stems if stem not in by_name[name].truth]
         if lacking:
             raise UserError(
-                f"video '{video.name}': no ground truth for frame '{lacking[0]}'; expected a mask for every scored "
+                f"video '{name}': no ground truth for frame '{lacking[0]}'; expected a mask for every scored "
                 f"frame. Where the masks of a split ('{dataset.split}') are not public, the server scores it"
             )
-    with Predictions(predictions) as opened:
-        for video in dataset.videos:
-            opened.require(video.name, _scored_stems(video))
-    ordered = sorted(dataset.videos, key=lambda video: -len(video.required))
-    count = min(len(ordered), processes * _BATCHES_PER_PROCESS) if processes > 1 else 1
-    batches = [ordered[start::count] for start in range(count)]  # dealt out, so that all have long and short videos
-    score = partial(_score_batch, predictions=predictions, unseen=dataset.unseen, tolerance=tolerance)
-    if count == 1:
-        results = [score(batch) for batch in batches]
-    else:
-        lengths = [sum(len(video.required) for video in batch) for batch in batches]
-        results = map_longest_first(score, batches, lengths, processes)
-    by_video = {name: scores for result in results for name, scores in result.items()}
-    objects = tuple(scores for video in dataset.videos for scores in by_video[video.name])
+    score = partial(_score, unseen=dataset.unseen, tolerance=tolerance)
+    found = score_videos(score, by_name, scored, predictions, processes)
+    objects = tuple(scores for of_video in found for scores in of_video)
     if not objects:
         raise UserError(
             f"{predictions}: nothing to score, no object of the {len(dataset.videos)} video(s) has a frame after its "
@@ -123,15 +111,8 @@ def _scored_stems(video: ObjectVideo) -> list[str]:
     return [stem for stem in video.required if stem in scored]
 
 
-def _score_batch(
-    batch: Sequence[ObjectVideo], predictions: Path, unseen: Collection[str], tolerance: float
-) -> dict[str, list[CategorisedScores]]:
-    with Predictions(predictions) as opened:
-        return {video.name: _score(video, opened, unseen, tolerance) for video in batch}
-
-
 def _score(
-    video: ObjectVideo, predictions: Predictions, unseen: Collection[str], tolerance: float
+    video: ObjectVideo, predictions: Predictions, *, unseen: Collection[str], tolerance: float
 ) -> list[CategorisedScores]:
     """Score one video frame by frame; one pair of masks is in memory at a time."""
     found: dict[int, list[Measures]] = {item.id: [] for item in video.objects}
@@ -143,7 +124,8 @@ def _score(
         require_same_colors(colors, given.colors or {}, video.truth[stem])
         require_same_colors(colors, found_mask.colors or {}, origin)
         truth, predicted = given.ids, found_mask.ids
-        _check_prediction(predicted, truth, known, origin, video.truth[stem])
+        require_same_size(predicted, truth, origin, video.truth[stem])
+        _check_ids(predicted, known, origin)
         height, width = truth.shape
         radius = tolerance_radius(height, width, tolerance)
         for item in video.objects:
@@ -159,13 +141,7 @@ def _categorised(
     return CategorisedScores(video.name, item.category, item.category not in unseen, item.scored, scores)
 
 
-def _check_prediction(predicted: Ids, truth: Ids, known: np.ndarray, origin: Path, truth_path: Path) -> None:
-    if predicted.shape != truth.shape:
-        sizes = [" x ".join(str(side) for side in reversed(ids.shape)) for ids in (predicted, truth)]
-        raise UserError(
-            f"{origin}: prediction of {sizes[0]} pixels, but its annotation {truth_path} has {sizes[1]}; expected the "
-            "same size. Write the predictions at the size of the annotations"
-        )
+def _check_ids(predicted: Ids, known: np.ndarray, origin: Path) -> None:
     strange = np.setdiff1d(np.unique(predicted), known)
     if strange.size:
         raise UserError(

@@ -6,7 +6,7 @@ Letters: K objects, M query positions, N memory positions, D width of augmented 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -44,13 +44,19 @@ class Bank(ABC):
 
     _kept: tuple[str, ...] = ("_summary",)  # attributes that `state_dict` holds as they are
 
-    def __init__(self) -> None:
+    def __init__(self, *, temporary: bool = False) -> None:
         self._summary: Tensor | None = None
+        self._with_temporary = temporary
 
     @property
     @abstractmethod
+    def counts(self) -> list[int]:
+        """How many objects each group has."""
+
+    @property
     def groups(self) -> list[slice]:
         """Objects that were introduced in the same frame, in order."""
+        return [slice(start, stop) for start, stop in pairwise(accumulate(self.counts, initial=0))]
 
     @property
     @abstractmethod
@@ -60,7 +66,7 @@ class Bank(ABC):
     @property
     def objects(self) -> int:
         """Number of objects seen so far."""
-        return self.groups[-1].stop if self.groups else 0
+        return sum(self.counts)
 
     @property
     def summary(self) -> Tensor | None:
@@ -78,8 +84,12 @@ class Bank(ABC):
         self._add(frame, annotated)
 
     def add_temporary(self, frame: Any) -> None:
-        """Keep a frame until the next one is added; it cannot introduce objects."""
-        raise ValueError("this bank was made without a temporary slot")
+        """Keep a frame until the next one is added; it cannot introduce objects and leaves the summary alone."""
+        if not self._with_temporary:
+            raise ValueError("this bank was made without a temporary slot")
+        if frame.objects != self.objects:
+            raise ValueError(f"{frame.objects} objects in a temporary frame, expected {self.objects}")
+        self._add_temporary(frame)
 
     def drop_temporary(self) -> None:
         """Forget what was added last, unless it was for good."""
@@ -94,15 +104,15 @@ class Bank(ABC):
             self._summary = self._summary[:, kept] if kept else None
         self._keep([[number - own.start for number in kept if own.start <= number < own.stop] for own in self.groups])
 
-    def read(self, key: Tensor, selection: Tensor | None) -> Tensor:
-        """Read with the query key [1, CK, h, w] (and selection, same shape): values [1, K, CV, h, w]."""
-        return self.read_objects(key, selection, slice(0, self.objects))
+    def read(self, key: Tensor, selection: Tensor | None, objects: slice | None = None) -> Tensor:
+        """Read with the query key [1, CK, h, w] (and selection, same shape): values [1, K, CV, h, w].
 
-    def read_objects(self, key: Tensor, selection: Tensor | None, objects: slice) -> Tensor:
-        """`read` for some of the objects; reads with the same query share the search."""
+        objects: some of them, None for all; reads with the same query share the search.
+        """
         if not self.objects:
             raise ValueError("the memory is empty")
-        return as_maps(torch.cat(self._read(key, selection, objects))[None], *key.shape[-2:])
+        found = self._read(key, selection, objects or slice(0, self.objects))
+        return as_maps(torch.cat(found)[None], *key.shape[-2:])
 
     def frames_of(self, objects: slice) -> list[TokenFrame]:
         """The frames themselves, for some of the objects, which were introduced together; oldest first."""
@@ -125,6 +135,10 @@ class Bank(ABC):
     def _add(self, frame: Any, annotated: bool) -> None:
         """Take a frame up."""
 
+    def _add_temporary(self, frame: Any) -> None:
+        """Keep a frame until the next one is added; for banks that can be made with room for one."""
+        raise NotImplementedError
+
     @abstractmethod
     def _keep(self, kept: list[list[int]]) -> None:
         """Keep some objects of each group, which may be none."""
@@ -137,8 +151,8 @@ class Bank(ABC):
 class SearchedBank(Bank):
     """A bank that is searched for the winners of a query once, for all objects that are read with it."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, temporary: bool = False) -> None:
+        super().__init__(temporary=temporary)
         self._last_query: tuple[Tensor, Tensor | None] | None = None
         self._last_winners: list[Winners] = []
 
@@ -189,7 +203,7 @@ class _View:
         raise TypeError("a view of a memory cannot be added to")
 
     def read(self, key: Tensor, selection: Tensor | None) -> Tensor:
-        return self.bank.read_objects(key, selection, self.chosen)
+        return self.bank.read(key, selection, self.chosen)
 
 
 def within(group: slice, chosen: slice) -> slice:
@@ -226,12 +240,11 @@ class MemoryBank(SearchedBank):
     _kept = (*SearchedBank._kept, "_slots", "_keys", "_numbers", "_annotated", "_temporary", "_count")
 
     def __init__(self, max_frames: int | None, top_k: int | None, *, temporary: bool = False) -> None:
-        super().__init__()
+        super().__init__(temporary=temporary)
         if (max_frames is not None and max_frames < 1) or (top_k is not None and top_k < 1):
             raise ValueError(f"max_frames {max_frames} and top_k {top_k} must be at least 1")
         self._max_frames = max_frames
         self._top_k = top_k
-        self._with_temporary = temporary
         self._slots = (max_frames or _LEAST_GROWTH) + temporary
         self._keys: Tensor | None = None  # slots*h*w D
         self._groups: list[_Group] = []
@@ -241,12 +254,9 @@ class MemoryBank(SearchedBank):
         self._count = 0  # frames ever added
 
     @property
-    def groups(self) -> list[slice]:
-        """Objects that were introduced in the same frame, in order."""
-        stops = [0]
-        for group in self._groups:
-            stops.append(stops[-1] + len(group.values))
-        return [slice(start, stop) for start, stop in pairwise(stops)]
+    def counts(self) -> list[int]:
+        """How many objects each group has."""
+        return [len(group.values) for group in self._groups]
 
     @property
     def sizes(self) -> list[MemorySize]:
@@ -267,12 +277,7 @@ class MemoryBank(SearchedBank):
         """Numbers (0 for the first frame ever added) of the frames that are kept, oldest first."""
         return tuple(sorted(self._in_slots()))
 
-    def add_temporary(self, frame: MemoryFrame) -> None:
-        """Keep a frame until the next one is added; it cannot introduce objects and leaves the summary alone."""
-        if not self._with_temporary:
-            raise ValueError("this bank was made without a temporary slot")
-        if frame.value.shape[1] != self.objects:
-            raise ValueError(f"{frame.value.shape[1]} objects in a temporary frame, expected {self.objects}")
+    def _add_temporary(self, frame: MemoryFrame) -> None:
         self._temporary = self._count
         self._store(frame, len(self._numbers))
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 from torch import Tensor
@@ -19,6 +18,10 @@ class _Kept:
     frame: TokenFrame
     annotated: bool
 
+    def plain(self) -> tuple[int, tuple[Tensor, ...], tuple[Tensor, ...], bool]:
+        """For a file; `_from_plain` is the inverse."""
+        return self.number, tuple(self.frame.shared), tuple(self.frame.own), self.annotated
+
 
 class FrameBank(Bank):
     """Frames (batch size 1), and for every group of objects those from the one on that introduced it.
@@ -31,21 +34,17 @@ class FrameBank(Bank):
     _kept = (*Bank._kept, "_starts", "_count")
 
     def __init__(self, max_frames: int | None, *, temporary: bool = False) -> None:
-        super().__init__()
+        super().__init__(temporary=temporary)
         self._max_frames = max_frames
-        self._with_temporary = temporary
         self._frames: list[_Kept] = []
         self._temporary: _Kept | None = None
         self._starts: list[tuple[int, int]] = []  # of each group: number of its first frame, and how many objects
         self._count = 0
 
     @property
-    def groups(self) -> list[slice]:
-        """Objects that were introduced in the same frame, in order."""
-        stops = [0]
-        for _, objects in self._starts:
-            stops.append(stops[-1] + objects)
-        return [slice(start, stop) for start, stop in pairwise(stops)]
+    def counts(self) -> list[int]:
+        """How many objects each group has."""
+        return [objects for _, objects in self._starts]
 
     @property
     def sizes(self) -> list[MemorySize]:
@@ -68,12 +67,7 @@ class FrameBank(Bank):
                 return [kept.frame.of(objects) for kept in self._since(start)]
         raise ValueError("the memory is empty")
 
-    def add_temporary(self, frame: TokenFrame) -> None:
-        """Keep a frame until the next one is added; it cannot introduce objects."""
-        if not self._with_temporary:
-            raise ValueError("this bank was made without a temporary slot")
-        if frame.objects != self.objects:
-            raise ValueError(f"{frame.objects} objects in a temporary frame, expected {self.objects}")
+    def _add_temporary(self, frame: TokenFrame) -> None:
         self._temporary = _Kept(self._count, frame, annotated=False)
         self._count += 1
 
@@ -83,9 +77,8 @@ class FrameBank(Bank):
 
     def state_dict(self) -> dict[str, Any]:
         """What is remembered, as tensors and plain values."""
-        frames = [_plain(kept) for kept in self._frames]
-        temporary = None if self._temporary is None else _plain(self._temporary)
-        return {**super().state_dict(), "frames": frames, "temporary": temporary}
+        temporary = None if self._temporary is None else self._temporary.plain()
+        return {**super().state_dict(), "frames": [kept.plain() for kept in self._frames], "temporary": temporary}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Remember what a bank that was made with the same arguments did."""
@@ -114,10 +107,6 @@ class FrameBank(Bank):
     def _since(self, start: int) -> list[_Kept]:
         everything = self._frames if self._temporary is None else [*self._frames, self._temporary]
         return [kept for kept in everything if kept.number >= start]
-
-
-def _plain(kept: _Kept) -> tuple[int, tuple[Tensor, ...], tuple[Tensor, ...], bool]:
-    return kept.number, tuple(kept.frame.shared), tuple(kept.frame.own), kept.annotated
 
 
 def _from_plain(number: int, shared: tuple[Tensor, ...], own: tuple[Tensor, ...], annotated: bool) -> _Kept:

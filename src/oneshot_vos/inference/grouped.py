@@ -1,7 +1,6 @@
 """A memory of its own for every group of objects that were introduced in the same frame."""
 
 from collections.abc import Callable, Mapping
-from itertools import pairwise
 from typing import Any
 
 from torch import Tensor
@@ -22,36 +21,28 @@ class GroupedBank(Bank):
         self._banks: list[Bank] = []
 
     @property
-    def groups(self) -> list[slice]:
-        """Objects that were introduced in the same frame, in order."""
-        stops = [0]
-        for bank in self._banks:
-            stops.append(stops[-1] + bank.objects)
-        return [slice(start, stop) for start, stop in pairwise(stops)]
+    def counts(self) -> list[int]:
+        """How many objects each group has."""
+        return [bank.objects for bank in self._banks]
 
     @property
     def sizes(self) -> list[MemorySize]:
         """What each group has in memory."""
         return [size for bank in self._banks for size in bank.sizes]
 
-    @property
-    def banks(self) -> list[Bank]:
-        """The bank of each group."""
-        return self._banks
-
     def _add(self, frame: MemoryFrame, annotated: bool) -> None:
         for group, bank in zip(self.groups, self._banks, strict=True):
-            bank.add(_part(frame, group))
+            bank.add(_own(frame, group))
         new = slice(self.objects, frame.objects)
         if new.start < new.stop:
             bank = self._new_bank()
-            bank.add(_part(frame, new), annotated=True)
+            bank.add(_own(frame, new), annotated=True)
             self._banks.append(bank)
 
     def add_temporary(self, frame: MemoryFrame) -> None:
         """Keep a frame until the next one is added; it cannot introduce objects."""
         for group, bank in zip(self.groups, self._banks, strict=True):
-            bank.add_temporary(_part(frame, group))
+            bank.add_temporary(_own(frame, group))
 
     def drop_temporary(self) -> None:
         """Forget what was added last, unless it was for good."""
@@ -81,6 +72,6 @@ class GroupedBank(Bank):
         return [readout for bank, part in wanted for readout in bank._read(key, selection, part)]
 
 
-def _part(frame: MemoryFrame, objects: slice) -> MemoryFrame:
+def _own(frame: MemoryFrame, objects: slice) -> MemoryFrame:
     """Some objects of a frame; their summaries are summed over groups, not in them."""
-    return frame._replace(value=frame.value[:, objects], summary=None)
+    return frame.of(objects)._replace(summary=None)

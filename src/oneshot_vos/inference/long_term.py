@@ -158,9 +158,9 @@ class LongTermBank(SearchedBank):
         self._long = 0  # positions in long-term memory
 
     @property
-    def groups(self) -> list[slice]:
-        """All objects, as one group."""
-        return [slice(0, self._objects)] if self._objects else []
+    def counts(self) -> list[int]:
+        """All objects are one group."""
+        return [self._objects] if self._objects else []
 
     @property
     def sizes(self) -> list[MemorySize]:

@@ -7,6 +7,7 @@ Where they agree and neither is in doubt, a pixel's label is sure. The walk back
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from oneshot_vos.inference.confidence import Look, iou
 from oneshot_vos.inference.given import GivenMasks, find_given
 from oneshot_vos.inference.walk import Segmented, Walk, plan_route
 from oneshot_vos.inference_settings import InferenceSettings
@@ -39,14 +41,14 @@ class PseudoLabel(NamedTuple):
     agreement: float
 
 
+@dataclass(frozen=True)
 class Labeller:
     """A network that labels videos; it must be on `device` and in evaluation mode."""
 
-    def __init__(
-        self, network: Network[Any], settings: InferenceSettings, device: torch.device, dtype: torch.dtype
-    ) -> None:
-        self._network, self._settings = network, settings
-        self._device, self._dtype = device, dtype
+    network: Network[Any]
+    settings: InferenceSettings
+    device: torch.device
+    dtype: torch.dtype
 
     def label(self, video: Video, scratch: Path) -> Iterator[PseudoLabel]:
         """Every frame but the one whose mask is given, the first that shows an object; scratch: a folder for files."""
@@ -66,14 +68,9 @@ class Labeller:
                 stretch = [found]
 
     def _walk(self, source: FrameFiles, given: GivenMasks, name: str, order: range) -> Iterator[Segmented]:
-        route = plan_route(name, order, given.files.keys(), order, self._settings, self._network)
-        walk = Walk(
-            *(self._network, source, given, route, self._settings),
-            device=self._device,
-            dtype=self._dtype,
-            probabilities=True,
-        )
-        return walk.frames()
+        route = plan_route(name, order, given.files.keys(), order, self.settings, self.network)
+        job = (self.network, source, given, route, self.settings)
+        return Walk(*job, device=self.device, dtype=self.dtype, probabilities=True).frames()
 
     def _back(
         self, source: FrameFiles, stretch: Sequence[Segmented], scratch: Path, ids: tuple[int, ...]
@@ -85,8 +82,7 @@ class Labeller:
             return [Segmented(each.frame, np.zeros_like(each.ids), None) for each in stretch]
         mask = scratch / "last.png"
         write_mask(mask, last.ids)
-        step = -1 if stretch[0].frame < last.frame else 1
-        order = range(last.frame, stretch[0].frame + step, step)
+        order = Look(last.frame, stretch[0].frame).order
         walked = list(self._walk(source, GivenMasks({last.frame: mask}, {last.frame: shown}), "back", order))
         return [each._replace(probabilities=_of_all(each, shown, ids)) for each in reversed(walked)]
 
@@ -103,8 +99,7 @@ def _of_all(found: Segmented, shown: tuple[int, ...], ids: tuple[int, ...]) -> T
 def _agreement(one: np.ndarray, other: np.ndarray, ids: Sequence[int]) -> float:
     """The mean IoU of the objects that either shows; 1 if none does."""
     both = [(one == number, other == number) for number in ids]
-    unions = [(int((a | b).sum()), int((a & b).sum())) for a, b in both]
-    found = [common / union for union, common in unions if union]
+    found = [iou(a, b) for a, b in both if a.any() or b.any()]
     return sum(found) / len(found) if found else 1.0
 
 

@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json, write_json, write_zip
-from oneshot_vos.inference.given import Given
+from oneshot_vos.inference.given import Given, find_given, read_ids
 from oneshot_vos.inference.video import walk_forwards
 from oneshot_vos.inference.walk import Walk
 from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.registry import suggest
-from oneshot_vos.videos.masks import encode_mask
+from oneshot_vos.videos.masks import check_same_size, encode_mask
 from oneshot_vos.videos.video import Video
 
 # Files in the state folder
@@ -36,11 +37,6 @@ class Report:
     frames: int  # masks written
     seconds: float
     peak_memory: int  # bytes: of the GPU, or of the whole process on a CPU
-
-    @property
-    def fps(self) -> float:
-        """Frames per second; 0 for no frames."""
-        return self.frames / self.seconds if self.seconds > 0 else 0.0
 
 
 def segment_set(
@@ -80,7 +76,8 @@ def segment_set(
             if report is not None and _is_there(archive):
                 bar.update(report.frames)
             else:
-                _reset_peak_memory(device)
+                if device.type == "cuda":
+                    torch.cuda.reset_peak_memory_stats(device)
                 walk = walk_forwards(
                     network,
                     video,
@@ -133,6 +130,24 @@ def in_order(videos: Sequence[Video]) -> list[Video]:
     return ordered
 
 
+def copy_first(videos: Sequence[Video], out_zip: Path) -> None:
+    """Write the baseline that every method has to beat: the first mask of every video for all its frames.
+
+    In the format of `segment_set`. Frames before the first mask that shows an object are background.
+    """
+    write_zip(out_zip, (member for video in in_order(videos) for member in _repeated(video)))
+
+
+def _repeated(video: Video) -> Iterator[tuple[str, bytes]]:
+    first = min(find_given(video).files, default=video.first_mask)
+    mask = video.masks[video.stem(first)]
+    check_same_size(video.frames[first], mask)
+    ids = read_ids(mask, video.single_object)
+    before, after = encode_mask(np.zeros_like(ids)), encode_mask(ids)
+    for t in range(len(video)):
+        yield f"{video.name}/{video.stem(t)}.png", before if t < first else after
+
+
 def _wanted(
     videos: Sequence[Video], required: Mapping[str, Collection[str]] | None
 ) -> dict[str, Collection[str] | None]:
@@ -181,11 +196,6 @@ def _members(state: Path, videos: Sequence[Video]) -> Iterator[tuple[str, bytes]
 def _is_there(file: Path) -> bool:
     """Whether a file holds something; an empty one is what a power cut may leave."""
     return file.exists() and file.stat().st_size > 0
-
-
-def _reset_peak_memory(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
 
 
 def _peak_memory(device: torch.device) -> int:

@@ -18,8 +18,8 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.labelling.recordings import find_recordings
 from oneshot_vos.labelling.server import Server
 from oneshot_vos.labelling.session import Session
-from oneshot_vos.labelling.suggestions import read_suggestions
-from oneshot_vos.stages.segment import Options, Segmenter
+from oneshot_vos.reporting.own_results import read_suggestions
+from oneshot_vos.stages.segment import Segmenter
 
 HOST = "127.0.0.1"
 _log = logging.getLogger(__name__)
@@ -76,9 +76,9 @@ def served(path: Path, choices: Choices) -> Iterator[tuple[Listening, str]]:
     """A server that is ready to run, and the address of its page."""
     with TemporaryDirectory(prefix="label-") as scratch, socket.socket() as listener:
         recordings = find_recordings(path, choices.masks, Path(scratch))
-        suggestions = read_suggestions(choices.suggested) if choices.suggested else {}
-        segmenter = Segmenter(choices.weights, choices.network, _log.info, choices.device)
-        server = Server(Session(recordings, Path(scratch)), segmenter, Options(), suggestions)
+        suggestions = read_suggestions(choices.suggested) if choices.suggested else []
+        segmenter = Segmenter(choices.weights, choices.network, choices.device)
+        server = Server(Session(recordings, Path(scratch)), segmenter, suggestions)
         _bind(listener, choices.port)
         token, number = secrets.token_urlsafe(32), listener.getsockname()[1]
         try:

@@ -3,6 +3,7 @@
 import struct
 import threading
 import zlib
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -19,8 +20,8 @@ from oneshot_vos.labelling.gate import Gate
 from oneshot_vos.labelling.pictures import Pictures
 from oneshot_vos.labelling.propagation import Propagation
 from oneshot_vos.labelling.session import Session, Video
-from oneshot_vos.labelling.suggestions import Suggestions
 from oneshot_vos.reporting.overlay import COLOURS
+from oneshot_vos.reporting.own_results import Suggestion
 from oneshot_vos.stages.segment import Options, Segmenter
 from oneshot_vos.videos.masks import Ids, decode_mask, object_ids
 from oneshot_vos.videos.png import SIGNATURE
@@ -34,8 +35,8 @@ _SLACK = 64 * 1024  # bytes of a PNG file beyond those of its pixels
 class Server:
     """Answers for one session. One network works on one video at a time."""
 
-    def __init__(self, session: Session, segmenter: Segmenter, options: Options, suggestions: Suggestions) -> None:
-        self._session, self._segmenter, self._options = session, segmenter, options
+    def __init__(self, session: Session, segmenter: Segmenter, suggestions: Sequence[Suggestion]) -> None:
+        self._session, self._segmenter = session, segmenter
         self._suggestions = suggestions
         self._pictures: dict[str, Pictures] = {}
         self._propagation: Propagation | None = None
@@ -93,7 +94,7 @@ class Server:
                 "folder": str(video.entry.folder),
                 "aside": None if video.plain else str(self._session.recordings.aside),
                 "objects": video.objects(),
-                "suggested": list(self._suggestions.get(video.entry.name, {}).items()),
+                "suggested": [(each.frame, each.why) for each in self._suggestions if each.video == video.entry.name],
                 "given": [video.source.names[t] for t in video.given_as_numbers()],
                 "made": [name for name in video.source.names if (video.made / f"{name}.png").exists()],
             }
@@ -147,7 +148,7 @@ class Server:
             if self._propagation is not None and self._propagation.state == "running":
                 busy = self._propagation.video.entry.name
                 raise HTTPException(409, f"the network is at work on the video '{busy}'; wait, or cancel it there")
-            self._propagation = Propagation(self._segmenter, video, self._options)
+            self._propagation = Propagation(self._segmenter, video, Options())
             self._propagation.start()
         return JSONResponse(self._propagation.status(0))
 

@@ -138,7 +138,10 @@ class Session:
         origin = video.entry.origin
         assert origin is not None
         concerned = [entry for entry in self._entries.values() if entry.origin == origin]
-        contents = {entry.name: _encoded(self._plain_files(entry)) for entry in concerned}
+        contents = {
+            entry.name: {stem: encode_mask(inspect_mask(file).ids) for stem, file in self._plain_files(entry).items()}
+            for entry in concerned
+        }
         target = self.recordings.aside / origin.name
         if target.exists():
             raise UserError(
@@ -190,10 +193,6 @@ def _as_drawn(files: Frames, out: Path) -> Frames:
         copies[stem] = out / f"{stem}.png"
         write_mask(copies[stem], (ids > 0).astype(np.uint8) if found == {_WHITE} else ids)
     return copies
-
-
-def _encoded(files: Mapping[str, Path]) -> dict[str, bytes]:
-    return {stem: encode_mask(inspect_mask(file).ids) for stem, file in files.items()}
 
 
 def _require_small_ids(files: Frames) -> None:

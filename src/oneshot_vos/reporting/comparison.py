@@ -79,28 +79,23 @@ def _rows(number: int, results: Results, table1_strategy: Mapping[str, str]) -> 
     rows, runs = paper_table(number), results.runs
     others = [network for network in runs["network"].unique() if network not in PAPER_NETWORKS]
     chosen = {name: table1_strategy.get(name, "one_shot") for name in (*PAPER_NETWORKS, *others)}
-    if number in (1, 2):
-        more = [(name, strategy, "static") for name in others for strategy in ("full", chosen[name])]
-        one_shot = rows["network"].map(chosen)
-        rows = rows.assign(strategy=one_shot.where(rows["supervision"] == "one_shot", "full"), init="static")
-    elif number == 3:
-        more = [(name, chosen[name], init) for name in others for init in ("static", "backbone")]
-    else:
+    names = dict(zip(runs["strategy"], runs["labels"], strict=True))  # a strategy's name says with which labels
+    columns = ["network", "strategy", "init"]
+    if number == 4:
         wanted = select(runs, one_shot=True, init="backbone").drop_duplicates(["network", "strategy"])
         present = set(zip(rows["network"], rows["strategy"], strict=True))
-        more = list(zip(wanted["network"], wanted["strategy"], wanted["init"], strict=True))
-        more = [row for row in more if row[:2] not in present]
-    names = dict(zip(runs["strategy"], runs["labels"], strict=True))  # a strategy's name says with which labels
-    if number != 4:
+        more = [row for row in wanted[columns].itertuples(index=False, name=None) if row[:2] not in present]
+    else:
         inits = ("static", "backbone") if number == 3 else ("static",)
-        more_labels = runs[
-            runs["one_shot"].astype(bool) & ~runs["labels"].isin(PAPER_LABELS) & runs["init"].isin(inits)
-        ]
-        wanted = more_labels[
-            more_labels["strategy"] == more_labels["network"].map(chosen) + "-" + more_labels["labels"]
-        ]
-        more += dict.fromkeys(zip(wanted["network"], wanted["strategy"], wanted["init"], strict=True))
-    added = pd.DataFrame(more, columns=["network", "strategy", "init"])
+        kinds = {name: [chosen[name]] if number == 3 else ["full", chosen[name]] for name in others}
+        more = [(name, strategy, init) for name in others for strategy in kinds[name] for init in inits]
+        with_others = runs["one_shot"].astype(bool) & ~runs["labels"].isin(PAPER_LABELS) & runs["init"].isin(inits)
+        wanted = runs[with_others & (runs["strategy"] == runs["network"].map(chosen) + "-" + runs["labels"])]
+        more += dict.fromkeys(wanted[columns].itertuples(index=False, name=None))
+    if number in (1, 2):
+        one_shot = rows["network"].map(chosen)
+        rows = rows.assign(strategy=one_shot.where(rows["supervision"] == "one_shot", "full"), init="static")
+    added = pd.DataFrame(more, columns=columns)
     added["labels"] = added["strategy"].map(lambda name: "every" if name == "full" else names.get(name, "first"))
     added["method"] = [
         network if labels == "every" else f"{results.shots(labels)}-shot {network}"

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.evaluation.measures import region_similarity
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.registry import suggest
 from oneshot_vos.reporting.canvas import Colour, Pixels, Row, grid, spaced
-from oneshot_vos.reporting.overlay import draw_mask, draw_masks, fit_height, fit_ids, intersection_over_union
+from oneshot_vos.reporting.overlay import draw_mask, draw_masks, fit_height, fit_ids
 from oneshot_vos.reporting.results import EXPERIMENT, select
 from oneshot_vos.reporting.text import NOT_RUN
 from oneshot_vos.videos.images import read_frame
-from oneshot_vos.videos.masks import read_mask
+from oneshot_vos.videos.masks import object_ids, read_mask
 from oneshot_vos.videos.video import Video
 
 FIGURE6_VIDEOS = ("motocross-jump", "drift-chicane")  # the paper's
@@ -164,8 +165,8 @@ def most_motion(videos: Sequence[Video]) -> str:
     """
 
     def overlap(video: Video) -> float:
-        first, last = (_true_mask(video, video.labelled[index]) for index in (0, -1))
-        return intersection_over_union(first, last)
+        first, last = (true_mask(video, video.labelled[index]) for index in (0, -1))
+        return region_similarity(first > 0, last > 0)
 
     return min(sorted(videos, key=lambda video: video.name), key=overlap).name
 
@@ -191,8 +192,7 @@ class _Strip:
     @cached_property
     def objects(self) -> set[int]:
         """The ids in the given masks, for colours that no prediction changes."""
-        masks = [_true_mask(self.video, t) for t in self.video.labelled]
-        return {int(number) for mask in masks for number in np.unique(mask) if number}
+        return {number for t in self.video.labelled for number in object_ids(true_mask(self.video, t))}
 
     def truth(self) -> Row:
         """The true masks of frames that have one; the video's name and the frames' stand beside and below."""
@@ -213,38 +213,38 @@ class _Strip:
         if archive is None:
             return Row(label, tuple(NOT_RUN for _ in self.times))
         panels, corners, captions = [], [], []
-        for t, (frame, ids) in zip(self.times, _predicted(archive, self.video, self.times), strict=True):
+        for t, (frame, ids) in zip(self.times, predicted(archive, self.video, self.times), strict=True):
             panels.append(self._panel(frame, ids, _RED))
             corners.append("given" if t == self.video.first_mask and not self.merged else self._j(ids, self._true(t)))
             if against_first:
-                overlap = intersection_over_union(ids, _true_mask(self.video, self.times[0]))
+                overlap = region_similarity(ids > 0, true_mask(self.video, self.times[0]) > 0)
                 captions.append(f"IoU with the first {overlap:.2f}")
         return Row(label, tuple(panels), tuple(captions), tuple(corners))
 
     def _true(self, t: int) -> Ids | None:
-        return _true_mask(self.video, t) if self.video.stem(t) in self.video.masks else None
+        return true_mask(self.video, t) if self.video.stem(t) in self.video.masks else None
 
     def _panel(self, frame: Pixels, ids: Ids, colour: Colour) -> Pixels:
         picture, small = fit_height(frame, _HEIGHT), fit_ids(ids, _HEIGHT)
         if self.merged:
             return draw_mask(picture, small, colour)
-        seen = {int(number) for number in np.unique(small) if number}
-        return draw_masks(picture, small, sorted(self.objects | seen), label=False)
+        return draw_masks(picture, small, sorted({*self.objects, *object_ids(small)}), label=False)
 
     def _j(self, ids: Ids, truth: Ids | None) -> str:
         """J of a frame in percent, the mean over the objects in its true mask; empty without one."""
         if truth is None or not self.scenes.judged:
             return ""
-        numbers = [] if self.merged else [int(number) for number in np.unique(truth) if number]
-        each = [intersection_over_union(ids == number, truth == number) for number in numbers]
-        return f"J {100 * (fmean(each) if each else intersection_over_union(ids, truth)):.0f}"
+        numbers = [] if self.merged else object_ids(truth)
+        each = [region_similarity(ids == number, truth == number) for number in numbers]
+        return f"J {100 * (fmean(each) if each else region_similarity(ids > 0, truth > 0)):.0f}"
 
 
-def _true_mask(video: Video, t: int) -> Ids:
+def true_mask(video: Video, t: int) -> Ids:
+    """The true mask of a frame."""
     return _as_objects(video, read_mask(video.masks[video.stem(t)]))
 
 
-def _predicted(archive: Path, video: Video, times: Sequence[int]) -> Iterator[tuple[Pixels, Ids]]:
+def predicted(archive: Path, video: Video, times: Sequence[int]) -> Iterator[tuple[Pixels, Ids]]:
     """Frames `times` and their masks; raises `UserError` if one is missing or not as large as its frame."""
     stems = [video.stem(t) for t in times]
     with Predictions(archive) as predictions:

@@ -95,13 +95,6 @@ def fit_ids(ids: Ids, height: int) -> NDArray[np.int32]:
     return np.asarray(image.resize(_scaled_size(ids, height), Image.Resampling.NEAREST))
 
 
-def intersection_over_union(first: Ids, second: Ids) -> float:
-    """Of the foregrounds [H, W] of two masks, all objects as one; 1 for two empty ones."""
-    one, other = first > 0, second > 0
-    union = int(np.count_nonzero(one | other))
-    return int(np.count_nonzero(one & other)) / union if union else 1.0
-
-
 def _scaled_size(pixels: NDArray[np.generic], height: int) -> tuple[int, int]:
     """(width, height) for Pillow."""
     return max(1, round(pixels.shape[1] * height / pixels.shape[0])), height

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from oneshot_vos.files import replacing
@@ -26,7 +27,8 @@ def write_gif(source: FrameSource, masks: Path, objects: Sequence[int], out: Pat
     seconds = min(GIF_SECONDS, count / (source.rate or DEFAULT_RATE))
     times = spaced(count, max(1, round(seconds * GIF_RATE)))
     pictures = [Image.fromarray(picture) for picture in _drawn(source, masks, objects, times, GIF_SIDE)]
-    palette = _montage(pictures).quantize(256)  # one for all, or still areas would flicker
+    some = np.vstack([np.asarray(pictures[index]) for index in spaced(len(pictures), 6)])
+    palette = Image.fromarray(some).quantize(256)  # one for all, or still areas would flicker
     first, *others = (picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures)
     lasting = round(1000 * seconds / len(times) / 10) * 10  # GIF counts in hundredths of a second
     with replacing(out) as temporary:
@@ -59,13 +61,3 @@ def _drawn(
         ids = read_small_mask(masks / f"{source.names[t]}.png")
         height = max(1, min(frame.shape[0], round(side * frame.shape[0] / max(frame.shape[:2]))))
         yield draw_masks(fit_height(frame, height), fit_ids(ids, height), objects)
-
-
-def _montage(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Some of the pictures below one another, for a palette of all."""
-    chosen = [pictures[index] for index in spaced(len(pictures), 6)]
-    width, height = chosen[0].size
-    image = Image.new("RGB", (width, height * len(chosen)))
-    for number, picture in enumerate(chosen):
-        image.paste(picture, (0, number * height))
-    return image

@@ -17,7 +17,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis_files import load_result
 from oneshot_vos.evaluation.youtube_files import load_youtube_result
 from oneshot_vos.files import read_json
-from oneshot_vos.params import PAPER_LABELS, Run
+from oneshot_vos.params import PAPER_LABELS, Params, Run
 from oneshot_vos.reporting.progress import read_curves
 from oneshot_vos.reporting.server_scores import read_server_scores
 from oneshot_vos.reporting.takeoff import read_takeoff
@@ -99,13 +99,16 @@ def run_list(runs: Mapping[str, Run]) -> pd.DataFrame:
     `strategy` of a variant ends with its word. `one_shot`: trained as the paper's one-shot tables compare it.
     `comparable`: not a network that is shown no mask of any object; in its scores all objects count as one.
     """
-    columns = ["run", *EXPERIMENT, "seed", "one_shot", "comparable"]
-    return pd.DataFrame([_described(name, run) for name, run in runs.items()], columns=columns)
-
-
-def _described(name: str, run: Run) -> dict[str, Any]:
-    one_shot = STRATEGIES[run.strategy].one_shot
-    return {"run": name, **run.described(name), "one_shot": one_shot, "comparable": run.given != "empty"}
+    rows = [
+        {
+            "run": name,
+            **run.described(name),
+            "one_shot": STRATEGIES[run.strategy].one_shot,
+            "comparable": run.given != "empty",
+        }
+        for name, run in runs.items()
+    ]
+    return pd.DataFrame(rows, columns=["run", *EXPERIMENT, "seed", "one_shot", "comparable"])
 
 
 def with_baseline(runs: pd.DataFrame) -> pd.DataFrame:
@@ -156,6 +159,18 @@ def read_results(
         read_takeoff(list(runs), probes),
         _read_trainings(listed, curves),
         pd.DataFrame(server, columns=["run", "set", "date", "origin"]),
+    )
+
+
+def read_profile(
+    params: Params, metrics: Path, labels: Path, curves: Path, probes: Path, server_scores: Path
+) -> Results:
+    """`read_results` for the runs and sets of a profile; `server_scores` only if the server scores one of its sets."""
+    data = params.profile.data
+    return read_results(
+        *(params.runs, metrics, labels, curves, probes, data.davis_sets, params.profile_name),
+        held_out=data.youtube_sets("held-out"),
+        server_file=server_scores if data.youtube_sets("valid") else None,
     )
 
 

@@ -75,7 +75,9 @@ def summary_markdown(results: Results, table1: Table, pages: Mapping[str, str]) 
         parts += ["## Take-off", off]
     parts += ["## Labels", labels_table(results.labels)]
     if len(results.trainings):
-        parts += ["## Training", training_table(results.trainings), _training_commands(results.trainings)]
+        commands = list(results.trainings["command"].dropna())
+        parts += ["## Training", training_table(results.trainings)]
+        parts += ["\n".join(["```bash", *commands, "```"])] if commands else []
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -134,8 +136,3 @@ def training_table(trainings: pd.DataFrame) -> str:
     columns["wall time"] = ["" if pd.isna(each) else duration(each) for each in trainings["seconds"]]
     columns["images/s"] = [number(each) for each in trainings["images_per_second"]]
     return markdown_table({**columns, "finished": list(cells["finished"])}, left=2)
-
-
-def _training_commands(trainings: pd.DataFrame) -> str:
-    commands = list(trainings["command"].dropna())
-    return "\n".join(["```bash", *commands, "```"]) if commands else ""

@@ -214,7 +214,7 @@ def _segment(state: State, videos: Sequence[Video], out: Path, device: torch.dev
             shutil.rmtree(left)
     number = 0
     for weights in dict.fromkeys(state.weights_of(video.name) for video in videos):
-        segmenter = Segmenter(weights, state.network, _log.info, options.device)
+        segmenter = Segmenter(weights, state.network, options.device)
         for video in (each for each in videos if state.weights_of(each.name) == weights):
             number += 1
             source = open_frames(video.frames[0].parent)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from oneshot_vos.files import replacing_folder
-from oneshot_vos.inference.copy_first import copy_first
+from oneshot_vos.inference.writer import copy_first
 from oneshot_vos.params import Params
 from oneshot_vos.stages.evaluate import log_summaries, percent, score_sets
 from oneshot_vos.videos.index import read_index

@@ -5,11 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
 
-from tabulate import tabulate
-
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis_files import from_json
-from oneshot_vos.evaluation.results import ObjectScores
+from oneshot_vos.evaluation.listing import text_table
 from oneshot_vos.evaluation.youtube_files import is_youtube_result, load_youtube_result
 from oneshot_vos.files import read_json
 from oneshot_vos.params import load_params
@@ -96,12 +94,8 @@ def _read(path: Path) -> Scores:
     if is_youtube_result(content):
         scored = [(each.video, each.scores) for each in load_youtube_result(path).objects]
     else:
-        scored = [(each.name, entry) for each in from_json(content, str(path)).sequences for entry in each.objects]
-    return {(name, str(entry.id)): _percent(entry) for name, entry in scored}
-
-
-def _percent(scores: ObjectScores) -> float:
-    return 50.0 * (scores.region.mean + scores.contour.mean)
+        scored = [(each.name, entry) for each in from_json(content, path).sequences for entry in each.objects]
+    return {(name, str(entry.id)): 50.0 * (entry.region.mean + entry.contour.mean) for name, entry in scored}
 
 
 def _read_csv(path: Path) -> Scores:
@@ -128,12 +122,7 @@ def _table(one: Scores, other: Scores, names: list[str]) -> str:
     rows.sort(key=lambda row: row[-1])
     rows.append(_row(f"mean over {len(both)} object{'s' if len(both) > 1 else ''}", both, one, other))
     cells = [(name, objects, f"{a:.1f}", f"{b:.1f}", f"{difference:+.1f}") for name, objects, a, b, difference in rows]
-    text = tabulate(
-        cells,
-        headers=("sequence", "objects", *names, "difference"),
-        disable_numparse=True,
-        colalign=("left", "right", "right", "right", "right"),
-    )
+    text = text_table(("sequence", "objects", *names, "difference"), cells)
     better, worse = (sum(row[-1] * sign >= 0.05 for row in rows[:-1]) for sign in (1, -1))
     lines = [text, f"{names[1]} is better on {better} of {len(rows) - 1} sequences, worse on {worse}"]
     for there, lacking, name in ((one, other, names[1]), (other, one, names[0])):

@@ -1,8 +1,6 @@
 """How far masks can be trusted, and which frames should be labelled next: `confidence.csv` and `next.csv`."""
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,19 +10,27 @@ import numpy as np
 from tqdm import tqdm
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import fingerprint, read_json, sha256_of, write_json, write_text
-from oneshot_vos.inference.confidence import WHOLE, Row, Values, doubts_of, measure_confidence
+from oneshot_vos.files import fingerprint, read_json, sha256_of, write_csv, write_json
+from oneshot_vos.inference.confidence import Row, Values, doubts_of, measure_confidence
 from oneshot_vos.inference.given import GivenMasks
-from oneshot_vos.inference.ranking import Suggestion, VideoConfidence, rank_frames
+from oneshot_vos.inference.ranking import VideoConfidence, rank_frames
 from oneshot_vos.inference.walk import Segmented
-from oneshot_vos.stages.segment_files import CONFIDENCE, CONFIDENCE_STAMP, MASKS, NOTES, STAMP, Output
+from oneshot_vos.reporting.own_results import (
+    CONFIDENCE,
+    CONFIDENCE_COLUMNS,
+    MASKS,
+    NEXT,
+    RECORD,
+    WHOLE,
+    OwnVideo,
+    read_video,
+)
+from oneshot_vos.stages.segment_files import CONFIDENCE_STAMP, NOTES, Output
 from oneshot_vos.videos.frames import FrameSource
 
 if TYPE_CHECKING:
     from oneshot_vos.stages.segment import Options, Segmenter
 
-NEXT = "next.csv"
-HEADER = ("frame", "object", "agreement", "reconstruction", "entropy", "confidence")
 _NEXT_HEADER = ("rank", "video", "frame", "confidence", "gain", "why")
 _FORMAT = "oneshot-vos confidence 1"  # to be raised where other numbers come out
 _RESULTS = "what `oneshot-vos segment` writes"
@@ -56,7 +62,7 @@ def write_confidence(
         rows = measure_confidence(
             len(source.names), given, lambda t: masks / f"{source.names[t]}.png", walk, notes.values()
         )
-    write_text(path, _csv(HEADER, (_cells(source.names[row.frame], row) for row in rows)))
+    write_csv(path, CONFIDENCE_COLUMNS, (_cells(source.names[row.frame], row) for row in rows))
     write_json(folder.path / CONFIDENCE_STAMP, stamp)
     notes.forget()
     return path
@@ -117,7 +123,7 @@ def _complete_notes(
 
 def _stamp(folder: Output, source: FrameSource) -> dict[str, str]:
     """What the numbers are made from."""
-    job = read_json(folder.path / STAMP, _RESULTS)
+    job = read_json(folder.path / RECORD, _RESULTS)
     if not job.get("complete") or not folder.has(range(len(source.names))):
         raise UserError(
             f"{folder.path}: masks of some frames are missing; expected those of the whole video. Segment it again"
@@ -138,14 +144,6 @@ def _cells(name: str, row: Row) -> list[str]:
     return [name, str(row.object), *("" if value is None else f"{value:.4f}" for value in row[2:])]
 
 
-def _csv(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(lines)
-    return stream.getvalue()
-
-
 # --- what to label next ---------------------------------------------------------------------------------------------
 
 
@@ -155,20 +153,17 @@ def write_next(out: Path) -> Path:
         (str(rank), each.video, each.frame, f"{each.confidence:.4f}", f"{each.gain:.2f}", each.why)
         for rank, each in enumerate(rank_frames(read_results(out)), 1)
     ]
-    write_text(out / NEXT, _csv(_NEXT_HEADER, lines))
+    write_csv(out / NEXT, _NEXT_HEADER, lines)
     return out / NEXT
 
 
 def suggest(folder: Path, number: int) -> list[str]:
     """One line for each of at most `number` frames that most deserve a further mask; see `read_results`."""
     ranking = rank_frames(read_results(folder))[:number]
-    return [_sentence(each, first=not place) for place, each in enumerate(ranking)] or [
-        f"{folder}: no frame promises anything; the masks that are there explain all others"
-    ]
-
-
-def _sentence(each: Suggestion, *, first: bool) -> str:
-    return f"label frame {each.frame} of video {each.video} {'next' if first else 'then'}: {each.why}"
+    return [
+        f"label frame {each.frame} of video {each.video} {'then' if place else 'next'}: {each.why}"
+        for place, each in enumerate(ranking)
+    ] or [f"{folder}: no frame promises anything; the masks that are there explain all others"]
 
 
 def read_results(folder: Path) -> list[VideoConfidence]:
@@ -178,51 +173,22 @@ def read_results(folder: Path) -> list[VideoConfidence]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; expected results of `segment-all --confidence`. Check the name")
-    results = [folder] if (folder / STAMP).exists() else sorted(file.parent for file in folder.glob(f"*/{STAMP}"))
+    results = [folder] if (folder / RECORD).exists() else sorted(file.parent for file in folder.glob(f"*/{RECORD}"))
     known = [each for each in results if (each / CONFIDENCE).exists()]
     if not known:
         raise UserError(
             f"{folder}: {len(results)} video(s) with results, none with {CONFIDENCE}; expected what `segment-all "
             "--confidence` writes. Run the same command again with --confidence: the masks are kept"
         )
-    return [_read_video(each) for each in known]
+    return [_for_ranking(read_video(each)) for each in known]
 
 
-def _read_video(folder: Path) -> VideoConfidence:
-    job, rows = read_json(folder / STAMP, _RESULTS), read_confidence(folder / CONFIDENCE)
-    frames = tuple(dict.fromkeys(name for name, _, _ in rows))
-    objects = tuple(sorted({number for _, number, _ in rows} - {WHOLE}))
-    places = {name: t for t, name in enumerate(frames)}
-    confidence = np.full((len(frames), len(objects)), np.nan)
-    shown = np.zeros(confidence.shape, bool)
-    for name, number, values in rows:
-        if number != WHOLE:
-            cell = places[name], objects.index(number)
-            confidence[cell] = values["confidence"]
-            shown[cell] = values["entropy"] is not None
-    labelled = tuple(places[name] for name in job["masks"] if name in places)
+def _for_ranking(video: OwnVideo) -> VideoConfidence:
+    objects = tuple(sorted(video.confidence.keys() - {WHOLE}))
+    labelled = tuple(video.frames.index(name) for name in video.given if name in video.frames)
     if not labelled or not objects:
-        raise UserError(f"{folder / CONFIDENCE}: belongs to other masks than {folder / STAMP}. Delete it, then rerun")
-    return VideoConfidence(folder.resolve().name, frames, objects, confidence, shown, labelled)
-
-
-def read_confidence(path: Path) -> list[tuple[str, int, dict[str, float | None]]]:
-    """Frame, object and numbers of each row of a `confidence.csv`; None where there is none."""
-    expected = f"a table with the columns {', '.join(HEADER)} and numbers from 0 to 1"
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            lines = csv.DictReader(file)
-            if tuple(lines.fieldnames or ()) != HEADER:
-                raise ValueError(f"its columns are {lines.fieldnames}")
-            rows = [_read_row(line) for line in lines]
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise UserError(f"{path}: not readable ({error}); expected {expected}. Delete it, then rerun") from error
-    return rows
-
-
-def _read_row(line: dict[str, str]) -> tuple[str, int, dict[str, float | None]]:
-    values = {key: float(line[key]) if line[key] else None for key in HEADER[2:]}
-    wrong = [value for value in values.values() if value is not None and not 0 <= value <= 1]
-    if wrong or values["confidence"] is None:
-        raise ValueError(f"frame {line['frame']}: {wrong or 'no confidence'}")
-    return line["frame"], int(line["object"]), values
+        file = video.folder / CONFIDENCE
+        raise UserError(f"{file}: belongs to other masks than {video.folder / RECORD}. Delete it, then rerun")
+    confidence = np.array([video.confidence[number] for number in objects], np.float64).T
+    shown = np.array([video.shown[number] for number in objects]).T
+    return VideoConfidence(video.name, video.frames, objects, confidence, shown, labelled)

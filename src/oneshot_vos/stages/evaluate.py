@@ -14,7 +14,6 @@ from oneshot_vos.evaluation.youtube_files import save_youtube_result, write_yout
 from oneshot_vos.files import replacing_folder, write_json
 from oneshot_vos.params import Params
 from oneshot_vos.videos.index import read_index
-from oneshot_vos.videos.objects import YouTubeSet
 from oneshot_vos.videos.objects_index import read_youtube_index
 from oneshot_vos.videos.video import evaluation_videos
 
@@ -86,7 +85,7 @@ def _score_youtube(params: Params, masks: Path, sets: Path, folder: Path) -> dic
         if dataset is None:
             continue
         archive = masks / f"{name}.zip"
-        if _has_truth(dataset):
+        if any(video.truth for video in dataset.videos):
             result = evaluate_youtube(dataset, archive, processes=settings.processes, tolerance=settings.tolerance)
             save_youtube_result(folder / f"{name}.json", result)
             write_youtube_csv(folder, name, result)
@@ -95,10 +94,6 @@ def _score_youtube(params: Params, masks: Path, sets: Path, folder: Path) -> dic
         else:
             write_server_zip(dataset, archive, folder / f"{name}-server.zip")
     return summaries
-
-
-def _has_truth(dataset: YouTubeSet) -> bool:
-    return any(video.truth for video in dataset.videos)
 
 
 def score_sets(params: Params, masks: Path, sets: Path, folder: Path, given: str = "first") -> dict[str, SetResult]:

@@ -12,7 +12,6 @@ from oneshot_vos.reporting.figures import Scenes, draw_figure4, draw_figure6, dr
 from oneshot_vos.reporting.markdown import no_youtube
 from oneshot_vos.reporting.results import run_list
 from oneshot_vos.videos.index import read_index
-from oneshot_vos.videos.objects import ObjectVideo
 from oneshot_vos.videos.objects_index import read_youtube_index
 from oneshot_vos.videos.video import Video
 
@@ -58,9 +57,9 @@ def _videos(index: Path) -> tuple[list[Video], bool]:
     youtube = read_youtube_index(index)
     if youtube is None:
         return read_index(index), True
-    return [_with_masks(each) for each in youtube.videos], False
-
-
-def _with_masks(each: ObjectVideo) -> Video:
-    wanted = set(each.required)
-    return replace(each.video, frames=tuple(frame for frame in each.video.frames if frame.stem in wanted))
+    shown = []
+    for each in youtube.videos:
+        wanted = set(each.required)
+        frames = tuple(frame for frame in each.video.frames if frame.stem in wanted)
+        shown.append(replace(each.video, frames=frames))
+    return shown, False

@@ -10,7 +10,7 @@ from oneshot_vos.files import fingerprint, held, replacing_folder, sha256_of
 from oneshot_vos.inference.writer import clear_state, segment_set
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
-from oneshot_vos.params import Params, Profile
+from oneshot_vos.params import Params
 from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.objects_index import read_youtube_index
 from oneshot_vos.videos.video import evaluation_videos
@@ -29,34 +29,24 @@ def run(params: Params, run_key: str, weights: Path, snapshots: Path, sets: Path
     begin, and the masks written are those of the frames that `meta.json` lists; a network that is shown no object
     segments no such set. An interrupted stage goes on with the first unfinished video.
     """
-    segmenter = _Segmenter(params, run_key)
+    segmenter, profile = _Segmenter(params, run_key), params.profile
     with held(segmenter.state, f"running `infer` of {run_key}"):
-        _segment_all(segmenter, params.profile, weights, snapshots, sets, out)
+        with replacing_folder(out) as folder:
+            for name in profile.data.evaluate:
+                segmenter.segment(weights, sets / f"{name}.json", None, folder / f"{name}.zip", name)
+            (folder / CURVE).mkdir()
+            index, first = sets / f"{profile.curve.set}.json", profile.curve.videos
+            for file in sorted(snapshots.glob("*.safetensors")):
+                target = folder / CURVE / f"{file.stem}.zip"
+                segmenter.segment(file, index, first, target, f"{CURVE}-{file.stem}")
+            figure = profile.figures.figure6
+            for file in sorted((snapshots / FIGURE6).glob("*.safetensors")):
+                segmenter.segment(file, sets / f"{figure.set}.json", figure.videos, folder / f"{FIGURE6}.zip", FIGURE6)
         _log.info(
             "%s: %d masks, %.1f frames/s", run_key, segmenter.frames, segmenter.frames / max(segmenter.seconds, 1e-9)
         )
         # Only now that the output stands in its place may the finished videos be forgotten.
         segmenter.forget()
-
-
-def _segment_all(
-    segmenter: "_Segmenter", profile: Profile, weights: Path, snapshots: Path, sets: Path, out: Path
-) -> None:
-    with replacing_folder(out) as folder:
-        for name in profile.data.evaluate:
-            segmenter.segment(weights, sets / f"{name}.json", None, folder / f"{name}.zip", name)
-        (folder / CURVE).mkdir()
-        for file in sorted(snapshots.glob("*.safetensors")):
-            segmenter.segment(
-                file,
-                sets / f"{profile.curve.set}.json",
-                profile.curve.videos,
-                folder / CURVE / f"{file.stem}.zip",
-                f"{CURVE}-{file.stem}",
-            )
-        for file in sorted((snapshots / FIGURE6).glob("*.safetensors")):
-            figure = profile.figures.figure6
-            segmenter.segment(file, sets / f"{figure.set}.json", figure.videos, folder / f"{FIGURE6}.zip", FIGURE6)
 
 
 class _Segmenter:

@@ -18,7 +18,9 @@ _SEED = 14159265  # of the published training
 
 def run(params: Params, network: str, out: Path) -> None:
     """Write a new network: trunks from ImageNet or at random, as `init.backbone` says, the rest at random."""
-    check_arguments(params, network)
+    findings = find_arguments(params, network)  # the files alone cannot tell
+    if findings:
+        raise UserError("\n  ".join(findings))
     settings = params.profile.networks[network]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
@@ -33,13 +35,6 @@ def run(params: Params, network: str, out: Path) -> None:
     save_weights(out, built, {"model": network, "settings": settings, "backbone": backbone})
     count = sum(weights.numel() for weights in built.parameters())
     _log.info("%s: a new %s, trunks %s, %.1f million weights", out, network, backbone, count / 1e6)
-
-
-def check_arguments(params: Params, network: str) -> None:
-    """Raise `UserError` if an argument of the network or of its losses is wrong; the files alone cannot tell."""
-    findings = find_arguments(params, network)
-    if findings:
-        raise UserError("\n  ".join(findings))
 
 
 def find_arguments(params: Params, network: str) -> list[str]:

@@ -24,6 +24,7 @@ from oneshot_vos.videos.video import Video
 _log = logging.getLogger(__name__)
 # In the state folder: masks of finished videos with their counts beside them, and what they were made from.
 _MASKS, _COUNTS, _STAMP = "Annotations", "counts.json", "made_from.json"
+_COUNTED = ("frames", "kept", "pixels", "void")
 
 
 def run(params: Params, name: str, weights: Path, labels: Path, out: Path) -> None:
@@ -57,7 +58,8 @@ def run(params: Params, name: str, weights: Path, labels: Path, out: Path) -> No
                 masks = folder / _MASKS / each
                 shutil.copytree(finished, masks, ignore=shutil.ignore_patterns(_COUNTS))
                 write_index(folder / f"{each}.json", [_indexed(video, masks / video.name) for video in videos])
-                counts[each] = _total([read_json(finished / video.name / _COUNTS, "counts") for video in videos])
+                of_videos = [read_json(finished / video.name / _COUNTS, "counts") for video in videos]
+                counts[each] = {key: sum(count[key] for count in of_videos) for key in _COUNTED}
             write_json(folder / "pseudo.json", counts)
             shutil.copyfile(labels / "label_ratio.json", folder / "label_ratio.json")
         _clear(state)
@@ -74,7 +76,7 @@ def _labeller(params: Params, network: str, weights: Path) -> Labeller:
 
 def _label(labeller: Labeller, video: Video, choice: PseudoLabels, target: Path) -> None:
     """Write the masks of one video, and what they are in numbers, into the folder `target`."""
-    counts = dict.fromkeys(("frames", "kept", "pixels", "void"), 0)
+    counts = dict.fromkeys(_COUNTED, 0)
     given = find_given(video)
     if max(given.ids) >= VOID:
         raise UserError(f"video '{video.name}': object id {max(given.ids)}; expected less than {VOID}, which is void")
@@ -97,10 +99,6 @@ def _indexed(video: Video, masks: Path) -> Video:
     """The video with the masks of a folder; of a single-object one they show one object already."""
     files = {file.stem: file for file in sorted(masks.glob("*.png"))}
     return replace(video, masks=files, single_object=False, anchor=video.stem(min(find_given(video).files)))
-
-
-def _total(counts: list[dict[str, int]]) -> dict[str, int]:
-    return {key: sum(each[key] for each in counts) for key in counts[0]}
 
 
 def _keep_if(state: Path, stamp: str) -> None:

@@ -8,10 +8,12 @@ import logging
 import multiprocessing
 import os
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import PIL
@@ -32,23 +34,7 @@ SHORT_SIDE = 480
 QUALITY = 75  # Pillow's own default, which the official script leaves in place
 
 _MOST_PROBLEMS_SHOWN = 20
-
-
-class _Task(NamedTuple):
-    """One video: its folder in `source` becomes that of the same name in `target`."""
-
-    source: Path
-    target: Path
-    name: str
-    short_side: int
-    quality: int
-
-
-def run(source: Path, out: Path | None, *, quality: int = QUALITY, processes: int | None = None) -> None:
-    """Write the copy of `source` to `out`; by default beside it, as `<source>_480p`, with one process per core."""
-    target = out or source.with_name(f"{source.name}_{SHORT_SIDE}p")
-    workers = len(os.sched_getaffinity(0)) if processes is None else processes
-    resize_copy(source, target, quality=quality, processes=workers)
+_Resized = tuple[int, int, str | None]  # numbers of frames and masks, and what went wrong
 
 
 def resized_size(width: int, height: int, short_side: int) -> tuple[int, int]:
@@ -57,15 +43,23 @@ def resized_size(width: int, height: int, short_side: int) -> tuple[int, int]:
     return width * short_side // shorter, height * short_side // shorter
 
 
-def resize_copy(
-    source: Path, target: Path, *, short_side: int = SHORT_SIDE, quality: int = QUALITY, processes: int = 1
+def run(
+    source: Path,
+    out: Path | None,
+    *,
+    short_side: int = SHORT_SIDE,
+    quality: int = QUALITY,
+    processes: int | None = None,
 ) -> None:
     """Write a copy of the package `source` (JPEGImages, Annotations, meta.json) with a shorter side of `short_side`.
 
-    The copy is made in a hidden folder beside `target` and renamed when it is whole; a second call resumes, video by
-    video. A `target` that is there is used as it is, if it has the videos of `source` and was not made with other
-    settings. Damaged files do not stop the other videos; all of them come in one `UserError`.
+    out: by default beside `source`, as `<source>_480p`. processes: by default one per core. The copy is made in a
+    hidden folder beside it and renamed when it is whole; a second call resumes, video by video. A copy that is there is
+    used as it is, if it has the videos of `source` and was not made with other settings. Damaged files do not stop the
+    other videos; all of them come in one `UserError`.
     """
+    target = out or source.with_name(f"{source.name}_{short_side}p")
+    processes = len(os.sched_getaffinity(0)) if processes is None else processes
     if not 1 <= quality <= 95 or short_side < 1 or processes < 1:
         raise UserError(
             f"JPEG quality {quality}, shorter side {short_side}, {processes} processes; expected a quality of 1 to 95, "
@@ -89,7 +83,8 @@ def resize_copy(
             write_json(staging / RECORD, settings)
         for unfinished in staging.glob("*/.*.part"):  # of a process that was killed
             shutil.rmtree(unfinished)
-        frames, masks = _resize_all([_Task(source, staging, name, short_side, quality) for name in names], processes)
+        resize = partial(_resize_video, source=source, target=staging, short_side=short_side, quality=quality)
+        frames, masks = _resize_all(resize, source, names, processes)
         with on_disk(staging):
             if (source / "meta.json").is_file():
                 shutil.copyfile(source / "meta.json", staging / "meta.json")
@@ -141,52 +136,50 @@ def _made_with(folder: Path, settings: dict[str, Any]) -> bool:
     return True
 
 
-def _resize_all(tasks: list[_Task], processes: int) -> tuple[int, int]:
+def _resize_all(resize: Callable[[str], _Resized], source: Path, names: list[str], processes: int) -> tuple[int, int]:
     """Resize every video that is not there yet; returns the numbers of all frames and masks."""
     with ExitStack() as stack:
         run: Any = map
         if processes > 1:
             context = multiprocessing.get_context("spawn")
             run = stack.enter_context(ProcessPoolExecutor(processes, context)).map
-        results = list(tqdm(run(_resize_video, tasks), "resize", len(tasks), unit="video", leave=False))
+        results: list[_Resized] = list(tqdm(run(resize, names), "resize", len(names), unit="video", leave=False))
     problems = [problem for _, _, problem in results if problem]
     if problems:
         raise UserError(
-            f"{tasks[0].source}: {len(problems)} of {len(tasks)} videos could not be resized:"
+            f"{source}: {len(problems)} of {len(names)} videos could not be resized:"
             + "".join(f"\n  - {problem}" for problem in problems[:_MOST_PROBLEMS_SHOWN])
             + "\nThe others are done and kept; mend these and rerun to resume"
         )
     return sum(frames for frames, _, _ in results), sum(masks for _, masks, _ in results)
 
 
-def _resize_video(task: _Task) -> tuple[int, int, str | None]:
-    """(frames, masks, what went wrong). Each of the two folders of a video appears when it is whole."""
+def _resize_video(name: str, *, source: Path, target: Path, short_side: int, quality: int) -> _Resized:
+    """Each of the two folders of a video appears when it is whole."""
     try:
-        frames = frame_files(task.source / IMAGES / task.name)
-        mask_folder = task.source / MASKS / task.name
+        frames = frame_files(source / IMAGES / name)
+        mask_folder = source / MASKS / name
         masks = frame_files(mask_folder) if mask_folder.is_dir() else []
         by_stem = {path.stem: path for path in frames}
         for mask in masks:
             if mask.stem in by_stem:  # resizing would hide a difference
                 check_same_size(by_stem[mask.stem], mask)
         for kind, files in ((IMAGES, frames), (MASKS, masks)):
-            finished = task.target / kind / task.name
+            finished = target / kind / name
             if files and not finished.is_dir():
                 with replacing_folder(finished) as folder:
                     for path in files:
-                        (_resize_image if kind == IMAGES else _resize_mask)(path, folder, task)
+                        if kind == IMAGES:
+                            image = _smaller(read_frame(path), short_side, Image.Resampling.BICUBIC)
+                            image.save(folder / f"{path.stem}.jpg", "JPEG", quality=quality)
+                        else:
+                            ids = _smaller(read_mask(path).astype(np.int32), short_side, Image.Resampling.NEAREST)
+                            (folder / f"{path.stem}.png").write_bytes(encode_mask(np.asarray(ids)))
     except UserError as error:
         return 0, 0, str(error)
     return len(frames), len(masks), None
 
 
-def _resize_image(path: Path, folder: Path, task: _Task) -> None:
-    image = Image.fromarray(read_frame(path))
-    smaller = image.resize(resized_size(*image.size, task.short_side), Image.Resampling.BICUBIC)
-    smaller.save(folder / f"{path.stem}.jpg", "JPEG", quality=task.quality)
-
-
-def _resize_mask(path: Path, folder: Path, task: _Task) -> None:
-    image = Image.fromarray(read_mask(path).astype(np.int32))
-    smaller = image.resize(resized_size(*image.size, task.short_side), Image.Resampling.NEAREST)
-    (folder / f"{path.stem}.png").write_bytes(encode_mask(np.asarray(smaller)))
+def _smaller(pixels: np.ndarray, short_side: int, method: Image.Resampling) -> Image.Image:
+    image = Image.fromarray(pixels)
+    return image.resize(resized_size(*image.size, short_side), method)

@@ -1,20 +1,16 @@
 """Command `score`: J and F of masks against true ones, wherever both are from. It stands outside the pipeline."""
 
-import csv
-import io
 import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tabulate import tabulate
-
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis import evaluate_set
-from oneshot_vos.evaluation.listing import SHOWN, numbers
-from oneshot_vos.evaluation.results import GLOBAL_NAMES, SequenceScores, SetResult, summarise
-from oneshot_vos.files import write_text
+from oneshot_vos.evaluation.listing import SHOWN, numbers, text_table
+from oneshot_vos.evaluation.results import GLOBAL_NAMES, SetResult, summarise
+from oneshot_vos.files import write_csv
 from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree
 from oneshot_vos.videos.frames import frame_named
 from oneshot_vos.videos.mask_rules import MaskRules
@@ -55,8 +51,9 @@ def run(
             text = str(error).replace(str(folder), str(masks)).replace("; run `infer` for this set again", "")
             raise UserError(text.replace("set `single_object: true` for this set", "give --single-object")) from error
     if csv_file is not None:
-        write_text(csv_file, csv_of(result))
-    return table_of(result)
+        write_scores(csv_file, result)
+    cells = [(*row, *numbers(summary)) for *row, summary in _rows(result)]
+    return text_table(("sequence", "object", "frames", *SHOWN), cells)
 
 
 def _same_sequences(true: Tree, found: Tree, truth: Path, masks: Path) -> Tree:
@@ -108,29 +105,10 @@ def _rows(result: SetResult) -> Iterator[tuple[str, str, int, dict[str, float]]]
         yield sequence.name, "all", len(sequence.frames), sequence.summary
         for entry in sequence.objects:
             yield sequence.name, str(entry.id), len(sequence.frames), summarise([entry])
-    yield "all", "all", _frames(scored), result.summary
+    yield "all", "all", sum(len(sequence.frames) for sequence in scored), result.summary
 
 
-def _frames(sequences: list[SequenceScores]) -> int:
-    return sum(len(sequence.frames) for sequence in sequences)
-
-
-def table_of(result: SetResult) -> str:
-    """The means of J&F, J and F in percent."""
-    rows = [
-        (sequence, entry, frames, *numbers(summary))
-        for sequence, entry, frames, summary in _rows(result)
-        if entry == "all" or sequence != "all"
-    ]
-    align = ("left", "right", "right", "right", "right", "right")
-    return tabulate(rows, headers=("sequence", "object", "frames", *SHOWN), disable_numparse=True, colalign=align)
-
-
-def csv_of(result: SetResult) -> str:
-    """All numbers, from 0 to 1 with six decimals."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("sequence", "object", "frames", *GLOBAL_NAMES))
-    for sequence, entry, frames, summary in _rows(result):
-        writer.writerow((sequence, entry, frames, *(f"{summary[name]:.6f}" for name in GLOBAL_NAMES)))
-    return stream.getvalue()
+def write_scores(path: Path, result: SetResult) -> None:
+    """Write all numbers, from 0 to 1 with six decimals."""
+    lines = ((*row, *(f"{summary[name]:.6f}" for name in GLOBAL_NAMES)) for *row, summary in _rows(result))
+    write_csv(path, ("sequence", "object", "frames", *GLOBAL_NAMES), lines)

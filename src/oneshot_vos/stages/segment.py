@@ -1,5 +1,6 @@
 """Command `segment`: the masks of a whole video from one or more given ones. It stands outside the pipeline."""
 
+import logging
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,16 +23,14 @@ from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import architecture
 from oneshot_vos.reporting.overlay_video import write_overlay
+from oneshot_vos.reporting.own_results import MASKS, OVERLAY
 from oneshot_vos.reporting.previews import write_contact_sheet, write_gif
 from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.stages.confidence import Notes, write_confidence, write_next
 from oneshot_vos.stages.segment_files import (
     GIF,
-    MASKS,
-    OVERLAY,
     SHEET,
     Output,
-    Say,
     content_of,
     find_masks,
     given_as,
@@ -45,6 +44,7 @@ PALETTE = "palette"  # the form that is always there
 SHORT_SIDE = 480  # pixels, the official size of evaluation; smaller videos are not enlarged
 _WHOLE = 0  # as a shorter side: frames are not reduced
 _SAVE_EVERY = 300.0  # seconds
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,11 @@ def run(
     network: str | None,
     out: Path | None,
     options: Options,
-    say: Say,
 ) -> None:
     """Segment `video`, a folder of frames or a video file, from `masks` (see `find_masks`) into the folder `out`."""
     if not masks:
         raise UserError("no mask is given; expected --mask with the mask of at least one frame")
-    segmenter = Segmenter(weights, network, say, options.device)  # first: looking through a video takes longer
+    segmenter = Segmenter(weights, network, options.device)  # first: looking through a video takes longer
     source = _open(video)
     with TemporaryDirectory(prefix="masks-") as scratch:
         given = find_masks(masks, source, Path(scratch))
@@ -107,7 +106,6 @@ def run_all(
     network: str | None,
     out: Path,
     options: Options,
-    say: Say,
     *,
     first_only: bool = False,
 ) -> None:
@@ -115,7 +113,7 @@ def run_all(
 
     first_only: from the first mask of each that shows an object, whatever others there are.
     """
-    segmenter = Segmenter(weights, network, say, options.device)
+    segmenter = Segmenter(weights, network, options.device)
     videos = read_davis(folder, images=images, annotations=annotations)
     jobs = []
     for video in videos:  # all are looked at before the first is segmented
@@ -140,13 +138,12 @@ def _open(video: Path) -> FrameSource:
 class Segmenter:
     """A network with its weights, and how it writes what it finds."""
 
-    def __init__(self, weights: Path | None, network: str | None, say: Say, device: str | None = None) -> None:
+    def __init__(self, weights: Path | None, network: str | None, device: str | None = None) -> None:
         """weights: None for the network that ships."""
         self._weights = weights or shipped.WEIGHTS
         self._short_side = SHORT_SIDE if weights else shipped.SHORT_SIDE
-        self._say = say
         if weights is None:
-            say(f"no --weights: the network that ships ({shipped.WEIGHTS.stem}), see docs/model-card.md")
+            _log.info("no --weights: the network that ships (%s), see docs/model-card.md", shipped.WEIGHTS.stem)
         self.network, self._arguments = architecture(self._weights, network)
         self._device = choose_device(device)
         self._dtype = choose_precision(self._device, "auto")
@@ -176,9 +173,8 @@ class Segmenter:
                 self._walk(source, given, options, folder)
                 folder.finish()
                 log_absences(folder.path / MASKS, source.names, given.ids)
-            if options.overlay and not (folder.path / OVERLAY).exists():
-                _write_overlay(source, folder.path, given.ids)
             for wanted, name, write in (
+                (options.overlay, OVERLAY, _write_overlay),
                 (options.gif, GIF, write_gif),
                 (options.contact_sheet, SHEET, write_contact_sheet),
             ):
@@ -188,7 +184,7 @@ class Segmenter:
                 write_format(options.form, source, folder.path / MASKS, given.ids, folder.path)
             if options.confidence:
                 write_confidence(self, source, given, folder, options)
-        self._say(f"{source.path}: {len(source.names)} masks of {len(given.ids)} object(s) in {folder.path}")
+        _log.info("%s: %d masks of %d object(s) in %s", source.path, len(source.names), len(given.ids), folder.path)
 
     def routes(self, source: FrameSource, given: GivenMasks, options: Options) -> list[Route]:
         """The ways through a video on which its masks are made."""
@@ -285,8 +281,8 @@ def choose_device(name: str | None) -> torch.device:
     return device
 
 
-def _write_overlay(source: FrameSource, out: Path, objects: Sequence[int]) -> None:
+def _write_overlay(source: FrameSource, masks: Path, objects: Sequence[int], out: Path) -> None:
     frames = source.read(range(len(source.names)))
-    masks = (read_mask(out / MASKS / f"{name}.png") for name in source.names)
-    pairs = tqdm(zip(frames, masks, strict=True), total=len(source.names), desc="overlay video", unit="frame")
-    write_overlay(out / OVERLAY, pairs, source.rate, objects)
+    ids = (read_mask(masks / f"{name}.png") for name in source.names)
+    pairs = tqdm(zip(frames, ids, strict=True), total=len(source.names), desc="overlay video", unit="frame")
+    write_overlay(out, pairs, source.rate, objects)

@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from oneshot_vos.files import LOCK, OWNER, fingerprint, read_json, replacing, sh
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.walk import Segmented
 from oneshot_vos.registry import suggest
+from oneshot_vos.reporting.own_results import CONFIDENCE, MASKS, OVERLAY, RECORD
 from oneshot_vos.sets.mask_inputs import read_masks, video_name
 from oneshot_vos.stages.segment_formats import FORMATS
 from oneshot_vos.videos.frames import FrameSource, frame_named
@@ -24,12 +25,8 @@ from oneshot_vos.videos.images import frame_name
 from oneshot_vos.videos.mask_rules import MaskRules
 from oneshot_vos.videos.masks import mask_size, object_ids, write_mask
 
-Say = Callable[[str], None]
-
-STAMP, MASKS, PROBABILITIES, STATE = "segment.json", "masks", "probabilities", ".state"
-OVERLAY, GIF, SHEET = "overlay.mp4", "overlay.gif", "contact-sheet.jpg"
-# What tells how far the masks can be trusted, what it was made from, and what was noted for it with the masks.
-CONFIDENCE, CONFIDENCE_STAMP, NOTES = "confidence.csv", "confidence.json", ".doubts.json"
+PROBABILITIES, STATE, GIF, SHEET = "probabilities", ".state", "overlay.gif", "contact-sheet.jpg"
+CONFIDENCE_STAMP, NOTES = "confidence.json", ".doubts.json"  # what confidence is told from, and noted for it before
 _STAMP_KIND = "oneshot-vos segment "
 _STAMP_FORMAT = f"{_STAMP_KIND}2"
 _log = logging.getLogger(__name__)
@@ -163,7 +160,7 @@ class Output:
             shutil.rmtree(self.state)
         self.state.mkdir(parents=True, exist_ok=True)
         (self.path / MASKS).mkdir(exist_ok=True)
-        write_json(self.path / STAMP, {**self._stamp, "complete": False})
+        write_json(self.path / RECORD, {**self._stamp, "complete": False})
 
     def has(self, frames: Sequence[int]) -> bool:
         """Whether the masks of these frames are there."""
@@ -184,12 +181,12 @@ class Output:
 
     def finish(self) -> None:
         """Say that all is there."""
-        write_json(self.path / STAMP, {**self._stamp, "complete": True})
+        write_json(self.path / RECORD, {**self._stamp, "complete": True})
         shutil.rmtree(self.state)
 
     def _former(self) -> dict[str, Any]:
         """What an earlier run says; a folder of other things is refused."""
-        file = self.path / STAMP
+        file = self.path / RECORD
         if file.exists():
             content = read_json(file, "what `oneshot-vos segment` writes")
             if isinstance(content, dict) and str(content.get("format")).startswith(_STAMP_KIND):
@@ -203,7 +200,7 @@ class Output:
         return {}
 
     def _clear(self) -> None:
-        made = (MASKS, PROBABILITIES, STATE, OVERLAY, GIF, SHEET, STAMP, CONFIDENCE, CONFIDENCE_STAMP, NOTES)
+        made = (MASKS, PROBABILITIES, STATE, OVERLAY, GIF, SHEET, RECORD, CONFIDENCE, CONFIDENCE_STAMP, NOTES)
         for name in (*made, *(name for name, _ in FORMATS.values())):
             if (self.path / name).is_dir():
                 shutil.rmtree(self.path / name)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +36,11 @@ def log_absences(masks: Path, names: Sequence[str], ids: Sequence[int]) -> None:
 
 def _gaps(seen: Sequence[bool]) -> Iterator[tuple[int, int]]:
     """Where runs of False after the first True start and stop."""
-    start = None
-    for t in range(seen.index(True) if True in seen else 0, len(seen)):
-        if not seen[t] and start is None:
-            start = t
-        elif seen[t] and start is not None:
-            yield start, t
-            start = None
-    if start is not None:
-        yield start, len(seen)
+    first = seen.index(True) if True in seen else 0
+    for shown, run in groupby(range(first, len(seen)), key=seen.__getitem__):
+        times = list(run)
+        if not shown:
+            yield times[0], times[-1] + 1
 
 
 def write_format(form: str, source: FrameSource, masks: Path, ids: Sequence[int], out: Path) -> None:

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from oneshot_vos.params import Params
-from oneshot_vos.reporting.results import COPY_FIRST, read_results
+from oneshot_vos.reporting.results import COPY_FIRST, read_profile
 from oneshot_vos.reporting.tables import write_tables
 
 _log = logging.getLogger(__name__)
@@ -17,18 +17,7 @@ def run(
 
     `server_scores` are the scores that the YouTube-VOS server gave; they are read if the profile has such a set.
     """
-    data = params.profile.data
-    results = read_results(
-        params.runs,
-        metrics,
-        labels,
-        curves,
-        probes,
-        data.davis_sets,
-        params.profile_name,
-        held_out=data.youtube_sets("held-out"),
-        server_file=server_scores if data.youtube_sets("valid") else None,
-    )
+    results = read_profile(params, metrics, labels, curves, probes, server_scores)
     write_tables(results, params.table1_strategy, out)
     scored = results.scores["run"].nunique() - (results.scores["run"] == COPY_FIRST).any()
     _log.info("%s of %d runs scored; see %s", scored, len(results.runs), out / "summary.md")

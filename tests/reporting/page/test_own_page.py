@@ -1,8 +1,6 @@
 """The page of own videos, written from tiny results and used in a browser, by mouse and by keyboard."""
 
-import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -128,40 +126,28 @@ def test_a_page_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert not (tmp_path / "report/old").exists()
 
 
-def spoil_record(folder: Path) -> None:
-    (folder / "one/segment.json").write_text(json.dumps({"masks": {}}), encoding="utf-8")
-
-
-def spoil_confidence(folder: Path) -> None:
-    (folder / "one/confidence.csv").write_text("frame,object,confidence\n00000,0,1.5\n", encoding="utf-8")
-
-
-def spoil_frame(folder: Path) -> None:
-    (folder / "one/confidence.csv").write_text("frame,object,confidence\n99999,0,0.5\n", encoding="utf-8")
-
-
-def spoil_next(folder: Path) -> None:
-    (folder / "next.csv").write_text("rank,video\n1,one\n", encoding="utf-8")
-
-
-def spoil_adapt(folder: Path) -> None:
-    (folder / "adapt.json").write_text("[1]", encoding="utf-8")
+HEADER = "frame,object,agreement,reconstruction,entropy,confidence\n"
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("file", "content", "message"),
     [
-        (spoil_record, r"segment.json: incomplete .*'objects'.*Segment the video again"),
-        (spoil_confidence, r"confidence.csv, line 2: .*1.5 is not from 0 to 1.*Make the file again"),
-        (spoil_frame, r"confidence.csv, line 2: .*99999"),
-        (spoil_next, r"next.csv, line 2: KeyError: 'confidence'; expected the columns rank, video"),
-        (spoil_adapt, r"adapt.json: expected one JSON object, found list"),
+        ("one/segment.json", '{"masks": {}}', r"incomplete .*'objects'.*Segment the video again"),
+        (
+            "one/confidence.csv",
+            "frame,confidence\n",
+            r", line 1: its columns are frame, confidence; .*entropy",
+        ),
+        ("one/confidence.csv", f"{HEADER}00000,0,,,,1.5\n", r", line 2: 1.5 is not from 0 to 1.*make it again"),
+        ("one/confidence.csv", f"{HEADER}99999,0,,,,0.5\n", r": frame '99999' has no mask in .*Make it again"),
+        ("next.csv", "rank,video\n1,one\n", r", line 1: its columns are rank, video; expected .*frame, why"),
+        ("adapt.json", "[1]", r"expected one JSON object, found list"),
     ],
 )
-def test_a_damaged_file_is_named(tmp_path: Path, spoil: Callable[[Path], None], message: str) -> None:
+def test_a_damaged_file_is_named(tmp_path: Path, file: str, content: str, message: str) -> None:
     Results(tmp_path, inner="").add("one", overlay=False)
-    spoil(tmp_path)
-    with pytest.raises(UserError, match=message):
+    (tmp_path / file).write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=f"{file}.*{message}"):
         write_own_report(tmp_path)
     assert not (tmp_path / "report").exists()
 

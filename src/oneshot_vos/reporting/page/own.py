@@ -13,8 +13,8 @@ import numpy as np
 from oneshot_vos.files import replacing_folder
 from oneshot_vos.reporting.canvas import Pixels, spaced
 from oneshot_vos.reporting.overlay import COLOURS
-from oneshot_vos.reporting.page.charts import Chart, Series, hexadecimal, line_chart
-from oneshot_vos.reporting.page.own_files import (
+from oneshot_vos.reporting.own_results import (
+    NEXT,
     WHOLE,
     OwnVideo,
     Suggestion,
@@ -23,6 +23,7 @@ from oneshot_vos.reporting.page.own_files import (
     read_videos,
     results_folder,
 )
+from oneshot_vos.reporting.page.charts import Chart, Series, hexadecimal, line_chart
 from oneshot_vos.reporting.page.pictures import drawn, reduced, save_jpeg
 from oneshot_vos.reporting.page.writing import write_page
 from oneshot_vos.videos.frames import open_frames
@@ -50,7 +51,7 @@ def write_own_report(folder: Path) -> Path:
     """
     results = results_folder(folder)
     videos = sorted(read_videos(results), key=lambda video: video.lowest)
-    suggestions = read_suggestions(results)
+    suggestions = read_suggestions(results / NEXT) if (results / NEXT).is_file() else []
     adaptation = read_adaptation(folder)
     with replacing_folder(folder / "report") as target:
         page = _Page(target)
@@ -60,6 +61,7 @@ def write_own_report(folder: Path) -> Path:
         ]
         if adaptation:
             _add_adaptation(page, adaptation)
+        names = {card["video"].name: card["name"] for card in cards}
         values = {
             "title": folder.resolve().name,
             "cards": cards,
@@ -67,7 +69,7 @@ def write_own_report(folder: Path) -> Path:
                 "frames": sum(len(video.frames) for video in videos),
                 "masks": sum(len(video.given) for video in videos),
             },
-            "suggestions": _with_cards(suggestions, cards),
+            "suggestions": [{"card": names[each.video], "frame": each} for each in suggestions if each.video in names],
             "adaptation": adaptation,
             "agreements": (adaptation or {}).get("videos", {}),
         }
@@ -75,12 +77,6 @@ def write_own_report(folder: Path) -> Path:
     index = folder / "report/index.html"
     _log.info("%s: the page of %d video(s)", index, len(videos))
     return index
-
-
-def _with_cards(suggestions: Sequence[Suggestion], cards: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Suggested frames with the card of their video, as far as it is there."""
-    names = {card["video"].name: card["name"] for card in cards}
-    return [{"card": names[each.video], "frame": each} for each in suggestions if each.video in names]
 
 
 def _card(page: _Page, number: int, video: OwnVideo, suggestions: Sequence[Suggestion]) -> dict[str, Any]:

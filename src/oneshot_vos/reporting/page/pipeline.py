@@ -38,10 +38,20 @@ def write_pipeline_report(
     charts = curve_charts(results, losses, repeated)
     with replacing_folder(out) as folder:
         films: dict[str, Any] = {}
-        sets = [
-            _add_set(folder, name, results, table1_strategy, metrics, masks, videos, charts, films)
-            for name in results.sets
-        ]
+        sets, shown = [], chosen_runs(results.runs, table1_strategy)
+        for name in results.sets:
+            scores = read_scores(results, metrics, name)
+            charts |= sequence_charts(results, scores, name, shown)
+            archives = {each.run: masks / each.run / f"{name}.zip" for each in shown}
+            archives = {run: path for run, path in archives.items() if path.exists()}
+            by_name = {video.name: video for video in videos[name]}
+            scenes = []
+            for kind, sequences in zip(("worst", "best"), extremes(scores, shown, len(results.sets)), strict=True):
+                for sequence in sequences if archives else ():
+                    key = f"scene-{len(films):02}"
+                    films[key] = draw_scene(folder, key, by_name[sequence], shown, scores, archives)
+                    scenes.append({"key": key, "kind": kind, "sequence": sequence})
+            sets.append({"name": name, "scenes": scenes})
         values = {
             "title": f"Results, profile {results.profile}",
             "networks": {network: network_name(network) for network in results.runs["network"].unique()},
@@ -54,32 +64,6 @@ def write_pipeline_report(
             write_text(
                 folder / f"plots/{name}.csv", table.to_csv(index=False, float_format="%.5g", lineterminator="\n")
             )
-
-
-def _add_set(
-    folder: Path,
-    name: str,
-    results: Results,
-    table1_strategy: Mapping[str, str],
-    metrics: Path,
-    masks: Path,
-    videos: Mapping[str, Sequence[Video]],
-    charts: dict[str, Any],
-    films: dict[str, Any],
-) -> dict[str, Any]:
-    """Charts and films of one set, and which of its sequences are shown."""
-    scores, shown = read_scores(results, metrics, name), chosen_runs(results.runs, table1_strategy)
-    charts |= sequence_charts(results, scores, name, shown)
-    archives = {each.run: masks / each.run / f"{name}.zip" for each in shown}
-    archives = {run: path for run, path in archives.items() if path.exists()}
-    by_name = {video.name: video for video in videos[name]}
-    scenes = []
-    for kind, sequences in zip(("worst", "best"), extremes(scores, shown, len(results.sets)), strict=True):
-        for sequence in sequences if archives else ():
-            key = f"scene-{len(films):02}"
-            films[key] = draw_scene(folder, key, by_name[sequence], shown, scores, archives)
-            scenes.append({"key": key, "kind": kind, "sequence": sequence})
-    return {"name": name, "scenes": scenes}
 
 
 def _texts(results: Results, table1_strategy: Mapping[str, str]) -> dict[str, Any]:

@@ -1,27 +1,24 @@
 """Sequences, one by one: scores of all runs side by side, and pictures of the worst and the best."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis_files import load_result
-from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.evaluation.results import SequenceScores
-from oneshot_vos.reporting.canvas import spaced
-from oneshot_vos.reporting.figures import network_name
+from oneshot_vos.reporting.canvas import Pixels, spaced
+from oneshot_vos.reporting.figures import Ids, network_name, predicted, true_mask
 from oneshot_vos.reporting.page.charts import Chart, Dash, Series, bar_chart, hexadecimal
 from oneshot_vos.reporting.page.curves import GREY, REPEATED
 from oneshot_vos.reporting.page.pictures import drawn, save_jpeg
 from oneshot_vos.reporting.progress import colour_of, label_of
 from oneshot_vos.reporting.results import COPY_FIRST, EXPERIMENT, Results, select
 from oneshot_vos.videos.images import read_frame
-from oneshot_vos.videos.masks import object_ids, read_mask
+from oneshot_vos.videos.masks import object_ids
 from oneshot_vos.videos.video import Video
 
 SEQUENCES, FRAMES, HEIGHT = 6, 12, 200  # at most: of all sets together, per sequence, pixels
@@ -109,13 +106,12 @@ def draw_scene(
     prefix: names the files. archives: masks by run; runs without are left out.
     """
     times = [video.labelled[index] for index in spaced(len(video.labelled), FRAMES)]
-    frames = [read_frame(video.frames[t]) for t in times]
-    truth = [_as_objects(video, read_mask(video.masks[video.stem(t)])) for t in times]
-    objects = sorted({number for ids in truth for number in object_ids(ids)})
+    truth = [(read_frame(video.frames[t]), true_mask(video, t)) for t in times]
+    objects = sorted({number for _, ids in truth for number in object_ids(ids)})
 
-    def save(name: str, masks: Iterable[np.ndarray]) -> list[str]:
+    def save(name: str, pairs: Iterable[tuple[Pixels, Ids]]) -> list[str]:
         paths = [f"scenes/{prefix}-{name}-{index:02}.jpg" for index in range(len(times))]
-        for path, frame, ids in zip(paths, frames, masks, strict=True):
+        for path, (frame, ids) in zip(paths, pairs, strict=True):
             save_jpeg(folder / path, drawn(frame, ids, objects, HEIGHT))
         return paths
 
@@ -125,7 +121,7 @@ def draw_scene(
         if each.run not in archives:
             continue
         groups.setdefault(each.network, []).append(len(columns))
-        columns.append(save(str(number), _predicted(archives[each.run], video, times, frames[0].shape[:2])))
+        columns.append(save(str(number), predicted(archives[each.run], video, times)))
         notes.append(_notes(scores.get(each.run, {}).get(video.name), [video.stem(t) for t in times]))
         score = _mean([scores.get(each.run, {})], video.name)
         titles.append(each.title if score is None else f"{each.title}: J&F {score:.1f}")
@@ -138,26 +134,6 @@ def draw_scene(
         "titles": titles,
         "groups": list(groups.values()),
     }
-
-
-def _predicted(archive: Path, video: Video, times: Sequence[int], size: tuple[int, ...]) -> Iterator[np.ndarray]:
-    """Masks of a run; raises `UserError` if one is missing or not as large as its frame."""
-    stems = [video.stem(t) for t in times]
-    with Predictions(archive) as predictions:
-        predictions.require(video.name, stems)
-        for stem in stems:
-            ids = predictions.read_mask(video.name, stem).ids
-            if ids.shape != size:
-                raise UserError(
-                    f"{predictions.origin(video.name, stem)}: {ids.shape[1]}x{ids.shape[0]} pixels; expected the "
-                    f"frame's {size[1]}x{size[0]}. Run `infer` again"
-                )
-            yield _as_objects(video, ids)
-
-
-def _as_objects(video: Video, ids: np.ndarray) -> np.ndarray:
-    """Ids, or 0 and 1 where all objects of the video are one."""
-    return (ids > 0).astype(np.uint8) if video.single_object else ids
 
 
 def _notes(scores: SequenceScores | None, frames: Sequence[str]) -> list[str]:

@@ -1,22 +1,22 @@
-"""What `segment-all` and `adapt` left in a folder, as the page of own videos shows it. Nothing is changed."""
+"""What `segment`, `segment-all` and `adapt` leave in a folder, as others read it. Nothing is changed here."""
 
 import csv
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json
 from oneshot_vos.videos.images import frame_files, frame_name
 
-RECORD, MASKS, OVERLAY, CONFIDENCE, NEXT, ADAPT = (
-    *("segment.json", "masks", "overlay.mp4", "confidence.csv"),
-    *("next.csv", "adapt.json"),
-)
-Read = TypeVar("Read")
+RECORD, MASKS, OVERLAY, CONFIDENCE = "segment.json", "masks", "overlay.mp4", "confidence.csv"  # of a video
+NEXT, ADAPT = "next.csv", "adapt.json"  # of all videos
+CONFIDENCE_COLUMNS = ("frame", "object", "agreement", "reconstruction", "entropy", "confidence")
 WHOLE = 0  # the id that stands for all objects of a frame together
+_SUGGESTED = ("video", "frame", "why")  # columns of `next.csv` that it must have
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class OwnVideo:
     """The results of one video.
 
     frames: names in time order. given: those whose masks were given. source: folder or file that it was read from.
-    confidence: by object (`WHOLE`: all together), one value in [0, 1] per frame, None where there is none.
+    confidence: by object (`WHOLE`: all together), one value in [0, 1] per frame, None where there is none. shown:
+    likewise, whether the masks show the object.
     """
 
     name: str
@@ -34,6 +35,7 @@ class OwnVideo:
     objects: tuple[int, ...]
     source: Path | None
     confidence: Mapping[int, Sequence[float | None]]
+    shown: Mapping[int, Sequence[bool]]
 
     @property
     def overlay(self) -> Path | None:
@@ -57,11 +59,9 @@ class OwnVideo:
         return math.fsum(known) / len(known) if known else None
 
 
-@dataclass(frozen=True)
-class Suggestion:
-    """A frame that deserves a mask: `rank` 1 deserves it most; `why` says in words."""
+class Suggestion(NamedTuple):
+    """A frame that deserves a mask; `why` says in words."""
 
-    rank: int
     video: str
     frame: str
     confidence: float | None
@@ -82,10 +82,11 @@ def read_videos(folder: Path) -> list[OwnVideo]:
             f"{folder}: no results of videos in it; expected folders with {RECORD}, as `segment-all` and `adapt` write "
             "them. Name the folder that you gave them with --out"
         )
-    return [_read_video(path) for path in found]
+    return [read_video(path) for path in found]
 
 
-def _read_video(folder: Path) -> OwnVideo:
+def read_video(folder: Path) -> OwnVideo:
+    """The results of the video in `folder`; raises `UserError` for files that are damaged or do not belong together."""
     expected = "the record of a segmented video"
     record = read_json(folder / RECORD, expected)
     try:
@@ -98,36 +99,41 @@ def _read_video(folder: Path) -> OwnVideo:
         ) from error
     masks = folder / MASKS
     frames = tuple(frame_name(file) for file in frame_files(masks)) if masks.is_dir() else ()
-    path = folder / CONFIDENCE
-    confidence = _read_confidence(path, frames) if path.is_file() else {}
-    return OwnVideo(folder.name, folder, frames, given, objects, source if source.exists() else None, confidence)
-
-
-def _read_confidence(path: Path, frames: Sequence[str]) -> dict[int, list[float | None]]:
     places = {name: t for t, name in enumerate(frames)}
-    found: dict[int, list[float | None]] = {}
+    confidence: dict[int, list[float | None]] = {}
+    shown: dict[int, list[bool]] = {}
+    path = folder / CONFIDENCE
+    for frame, number, values in read_confidence(path) if path.is_file() else ():
+        if frame not in places:
+            raise UserError(
+                f"{path}: frame '{frame}' has no mask in {masks}; expected rows of its masks. Make it again"
+            )
+        confidence.setdefault(number, [None] * len(frames))[places[frame]] = values["confidence"]
+        shown.setdefault(number, [False] * len(frames))[places[frame]] = values["entropy"] is not None
+    known = source if source.exists() else None
+    return OwnVideo(folder.resolve().name, folder, frames, given, objects, known, confidence, shown)
 
-    def add(row: Mapping[str, str]) -> None:
-        values = found.setdefault(int(row["object"]), [None] * len(frames))
-        values[places[row["frame"]]] = _fraction(row["confidence"])
 
-    for _ in _rows(path, add, "a row per frame of the video and object, with a confidence from 0 to 1"):
-        pass
-    return found
+def read_confidence(path: Path) -> list[tuple[str, int, dict[str, float | None]]]:
+    """Frame, object and numbers of each row of a `confidence.csv`; None where there is none."""
+
+    def read(row: Mapping[str, str]) -> tuple[str, int, dict[str, float | None]]:
+        values = {key: _fraction(row[key]) if row[key] else None for key in CONFIDENCE_COLUMNS[2:]}
+        if values["confidence"] is None:
+            raise ValueError("no confidence")
+        return row["frame"], int(row["object"]), values
+
+    return _rows(path, read, CONFIDENCE_COLUMNS, "a table of numbers from 0 to 1")
 
 
-def read_suggestions(folder: Path) -> list[Suggestion]:
-    """The frames of `next.csv` that deserve a mask, best first; none where there is no such file."""
-    path = folder / NEXT
-    if not path.is_file():
-        return []
+def read_suggestions(path: Path) -> list[Suggestion]:
+    """The frames of a `next.csv` that deserve a mask, best first, as they stand there."""
 
     def read(row: Mapping[str, str]) -> Suggestion:
-        confidence = _fraction(row["confidence"]) if row["confidence"] else None
-        return Suggestion(int(row["rank"]), row["video"], row["frame"], confidence, row["why"])
+        confidence = _fraction(row["confidence"]) if row.get("confidence") else None
+        return Suggestion(row["video"], row["frame"], confidence, row["why"])
 
-    found = list(_rows(path, read, "the columns rank, video, frame, confidence and why"))
-    return sorted(found, key=lambda each: each.rank)
+    return _rows(path, read, _SUGGESTED, "a CSV file")
 
 
 def read_adaptation(folder: Path) -> dict[str, Any] | None:
@@ -141,20 +147,25 @@ def read_adaptation(folder: Path) -> dict[str, Any] | None:
     return content
 
 
-def _rows(path: Path, read: Callable[[Mapping[str, str]], Read], expected: str) -> Iterator[Read]:
+def _rows(path: Path, read: Callable[[Mapping[str, str]], Read], columns: Sequence[str], what: str) -> list[Read]:
     """What `read` makes of each line of a CSV file; raises `UserError` that names the line."""
+    found, line = [], 1
     try:
         with path.open(newline="", encoding="utf-8") as stream:
-            for line, row in enumerate(csv.DictReader(stream), 2):
-                try:
-                    yield read(row)
-                except (KeyError, TypeError, ValueError) as error:
-                    found = f"{type(error).__name__}: {error}"
-                    raise UserError(
-                        f"{path}, line {line}: {found}; expected {expected}. Make the file again"
-                    ) from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not readable ({error}); expected {expected}. Make the file again") from error
+            table = csv.DictReader(stream)
+            if not set(columns) <= set(table.fieldnames or ()):
+                raise ValueError(f"its columns are {', '.join(table.fieldnames or ()) or 'none'}")
+            for row in table:
+                line = table.line_num
+                if any(row[column] is None for column in columns):
+                    raise ValueError("fewer values than columns")
+                found.append(read(row))
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(
+            f"{path}, line {line}: {error}; expected {what} with the columns {', '.join(columns)}. Check the name, or "
+            "delete the file and make it again"
+        ) from error
+    return found
 
 
 def _fraction(text: str) -> float:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from oneshot_vos.evaluation.statistics import quarter_edges, statistics
+from oneshot_vos.evaluation.results import quarter_edges, statistics
 
 
 def test_quarters_of_eight_frames() -> None:

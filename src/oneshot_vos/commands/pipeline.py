@@ -50,8 +50,8 @@ def load_params(path: Path, profile: str | None) -> "Params":
 def data(out: FolderOut, profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Make or find the sets of the profile, check every file and write one index per set."""
     chosen = load_params(params, profile)
-    from oneshot_vos.stages import data as stage
-
+    with _without_collecting():
+        from oneshot_vos.stages import data as stage
     stage.run(chosen, out)
 
 
@@ -65,8 +65,8 @@ def labels(
     """Hand masks to training, and count them."""
     chosen = load_params(params, profile)
     chosen.label_choice(kind)
-    from oneshot_vos.stages import labels as stage
-
+    with _without_collecting():
+        from oneshot_vos.stages import labels as stage
     stage.run(chosen, kind, sets, out)
 
 
@@ -76,7 +76,6 @@ def init(network: ModelName, out: WeightsOut, profile: ProfileName = None, param
     chosen.require_network(network)
     with _without_collecting():
         from oneshot_vos.stages import init as stage
-
     stage.run(chosen, network, out)
 
 
@@ -94,7 +93,6 @@ def pretrain(
     chosen.require_network(network)
     with _without_collecting():
         from oneshot_vos.stages import pretrain as stage
-
     stage.run(chosen, network, weights, sets, out, curves)
 
 
@@ -108,8 +106,8 @@ def start(
     """Take over weights that runs start from."""
     chosen = load_params(params, profile)
     chosen.start(name)
-    from oneshot_vos.stages import start as stage
-
+    with _without_collecting():
+        from oneshot_vos.stages import start as stage
     stage.run(chosen, name, weights, out)
 
 
@@ -128,7 +126,6 @@ def train(
     chosen.run(run)
     with _without_collecting():
         from oneshot_vos.stages import train as stage
-
     stage.run(chosen, run, weights, labels, out, snapshots, curves)
 
 
@@ -143,8 +140,8 @@ def pseudo(
     """Label every frame of the training videos with a trained network."""
     chosen = load_params(params, profile)
     chosen.pseudo_labels(name)
-    from oneshot_vos.stages import pseudo as stage
-
+    with _without_collecting():
+        from oneshot_vos.stages import pseudo as stage
     stage.run(chosen, name, weights, labels, out)
 
 
@@ -164,7 +161,6 @@ def infer(
 
     with _without_collecting():
         from oneshot_vos.stages import infer as stage
-
     stage.run(chosen, run, find_weights(weights), snapshots, sets, out)
 
 
@@ -182,7 +178,6 @@ def probe(
     chosen.run(run)
     with _without_collecting():
         from oneshot_vos.stages import probe as stage
-
     stage.run(chosen, run, weights, snapshots, sets, out)
 
 
@@ -195,8 +190,8 @@ def baseline(
 ) -> None:
     """Repeat the first mask over every video, and score that."""
     chosen = load_params(params, profile)
-    from oneshot_vos.stages import baseline as stage
-
+    with _without_collecting():
+        from oneshot_vos.stages import baseline as stage
     stage.run(chosen, sets, masks, metrics)
 
 
@@ -212,8 +207,8 @@ def evaluate(
     """Score the masks of a run: J and F per frame, object, sequence and set."""
     chosen = load_params(params, profile)
     chosen.run(run)
-    from oneshot_vos.stages import evaluate as stage
-
+    with _without_collecting():
+        from oneshot_vos.stages import evaluate as stage
     stage.run(chosen, run, masks, sets, out, summary)
 
 
@@ -229,8 +224,8 @@ def tables(
 ) -> None:
     """Write the comparison tables and the summary of all scores."""
     chosen = load_params(params, profile)
-    from oneshot_vos.stages import tables as stage
-
+    with _without_collecting():
+        from oneshot_vos.stages import tables as stage
     stage.run(chosen, metrics, labels, curves, probes, server_scores, out)
 
 
@@ -243,8 +238,8 @@ def figures(
 ) -> None:
     """Draw the paper's figures from the masks of the runs."""
     chosen = load_params(params, profile)
-    from oneshot_vos.stages import figures as stage
-
+    with _without_collecting():
+        from oneshot_vos.stages import figures as stage
     stage.run(chosen, masks, sets, out)
 
 
@@ -262,12 +257,12 @@ def report(
 ) -> None:
     """Write the page to look at: tables, curves, sequences with their masks, hardware and commands."""
     chosen = load_params(params, profile)
-    from oneshot_vos.stages import report as stage
-
+    with _without_collecting():
+        from oneshot_vos.stages import report as stage
     stage.run(chosen, metrics, masks, labels, curves, probes, sets, server_scores, out)
 
 
 COMMANDS = (
-    *(data, labels, init, pretrain, start, train, pseudo),
+    *(data, labels, init, start, pseudo, pretrain, train),
     *(infer, probe, baseline, evaluate, tables, figures, report),
 )

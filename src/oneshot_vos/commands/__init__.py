@@ -1,0 +1,1 @@
+"""The commands of `oneshot-vos`: thin. What a command needs is imported when it runs: help answers at once."""
