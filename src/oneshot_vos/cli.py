@@ -14,7 +14,7 @@ import typer
 
 from oneshot_vos import pipeline_commands
 from oneshot_vos.command_groups import GroupedHelp
-from oneshot_vos.errors import UserError
+from oneshot_vos.errors import UserError, refusal
 from oneshot_vos.pipeline_commands import DEFAULT_PARAMS, FolderOut, ParamsFile, ProfileName
 
 
@@ -62,6 +62,12 @@ class _Commands(GroupedHelp):
                 return super().invoke(ctx)
         except UserError as error:
             typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from error
+        except OSError as error:
+            told = refusal(error)
+            if told is None:
+                raise
+            typer.echo(f"error: {told}", err=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt as interrupt:
             typer.echo("interrupted; rerun to resume", err=True)

@@ -124,6 +124,8 @@ def read_json(path: Path, expected: str) -> Any:
     """Read JSON; `expected` says in a few words what the file should be, for the error message."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
+    except IsADirectoryError as error:
+        raise UserError(f"{path}: is a folder; expected {expected}. Name the file in it") from error
     except FileNotFoundError as error:
         raise UserError(f"{path}: not found; expected {expected}. {_MAKE_AGAIN}") from error
     except (ValueError, RecursionError) as error:  # not JSON, not text, or nested without end

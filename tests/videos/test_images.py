@@ -132,7 +132,7 @@ def test_damaged_frames_are_named(tmp_path, picture, read):
 def test_frame_files_ignore_what_is_no_frame(tmp_path):
     for name in ("00001.jpg", "00000.JPEG", "00002.png", ".hidden.jpg", ".DS_Store", "Thumbs.db", "notes.txt"):
         (tmp_path / name).touch()
-    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "folder").mkdir()
     assert [path.name for path in frame_files(tmp_path)] == ["00000.JPEG", "00001.jpg", "00002.png"]
 
 

@@ -18,7 +18,7 @@ from oneshot_vos.files import read_json
 from oneshot_vos.sets.coco import is_coco, read_coco
 from oneshot_vos.sets.labelme import is_labelme, read_labelme
 from oneshot_vos.videos.images import entry_named, frame_files, frame_name, natural_key, require_unbroken
-from oneshot_vos.videos.masks import LARGEST_ID, Ids, inspect_mask, object_ids, write_mask
+from oneshot_vos.videos.masks import CVAT_OBJECTS, LARGEST_ID, Ids, inspect_mask, object_ids, write_mask
 
 ACCEPTED = (
     "a PNG file of object ids, a labelme or COCO .json, or a folder or .zip of them (docs/data.md lists every form)"
@@ -27,7 +27,7 @@ _MEMBER_SUFFIXES = frozenset({".png", ".json", ".txt"})
 _DEBRIS = "__MACOSX"
 _MOST_BYTES = 50 * 10**9  # of all members of a zip: more than any set has, less than what a hostile one can claim
 _INNER = ("Annotations", "masks")  # of data sets, and of what `segment` writes
-_CVAT_CLASSES, _CVAT_OBJECTS = "SegmentationClass", "SegmentationObject"
+_CVAT_CLASSES = "SegmentationClass"
 _log = logging.getLogger(__name__)
 
 Frames = dict[str, Path]  # mask files by the names of their frames
@@ -94,7 +94,7 @@ def _read_folder(folder: Path, scratch: Path, video: str, frames: Collection[str
     own = entry_named(top, video)
     if own.is_dir():
         top = _below_top(own, ())
-    if (top / _CVAT_CLASSES).is_dir() or (top / _CVAT_OBJECTS).is_dir():
+    if (top / _CVAT_CLASSES).is_dir() or (top / CVAT_OBJECTS).is_dir():
         return _read_cvat(top, scratch, video)
     jsons = sorted((file for file in top.glob("*.json") if not _hidden(file)), key=lambda file: natural_key(file.name))
     files = frame_files(top)
@@ -177,12 +177,12 @@ def _write_merged(by_frame: Mapping[str, Mapping[int, Path]], out: Path) -> Fram
 def _read_cvat(top: Path, scratch: Path, video: str) -> Frames:
     """CVAT's "Segmentation mask": colours of classes mean the same in all frames, those of objects in one alone."""
     kinds = []
-    for kind in (_CVAT_CLASSES, _CVAT_OBJECTS):
+    for kind in (_CVAT_CLASSES, CVAT_OBJECTS):
         folder = top / kind / video if (top / kind / video).is_dir() else top / kind
         kinds.append(_by_frame(frame_files(folder)) if folder.is_dir() else {})
     classes, objects = kinds
     if not classes and not objects:
-        raise UserError(f"{top}: no mask in {_CVAT_CLASSES} or {_CVAT_OBJECTS}; expected an export of CVAT with masks")
+        raise UserError(f"{top}: no mask in {_CVAT_CLASSES} or {CVAT_OBJECTS}; expected an export of CVAT with masks")
     if len(objects) == 1:
         return objects
     for frame in sorted(classes.keys() & objects.keys()):
@@ -195,7 +195,7 @@ def _read_cvat(top: Path, scratch: Path, video: str) -> Frames:
             )
     if not classes:
         raise UserError(
-            f"{top}: no folder {_CVAT_CLASSES}; the objects of {_CVAT_OBJECTS} are numbered anew in each frame. Export "
+            f"{top}: no folder {_CVAT_CLASSES}; the objects of {CVAT_OBJECTS} are numbered anew in each frame. Export "
             "both folders"
         )
     return classes
@@ -259,7 +259,7 @@ def _below_top(folder: Path, known: Collection[str]) -> Path:
 
 
 def _is_above_masks(folder: Path, known: Collection[str]) -> bool:
-    if folder.name in known or folder.name.isdecimal() or folder.name in (_CVAT_CLASSES, _CVAT_OBJECTS):
+    if folder.name in known or folder.name.isdecimal() or folder.name in (_CVAT_CLASSES, CVAT_OBJECTS):
         return False
     inner = _folders(folder)
     return bool(known) or not (_holds_masks(folder) or (inner and all(entry.name.isdecimal() for entry in inner)))

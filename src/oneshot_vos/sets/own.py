@@ -23,7 +23,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing_folder
 from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree, read_masks, video_name
 from oneshot_vos.videos.frames import VIDEO_SUFFIXES, FrameSource, frame_named, open_frames
-from oneshot_vos.videos.images import frame_files, frame_name, require_unbroken
+from oneshot_vos.videos.images import frame_files, frame_name, is_litter, require_unbroken
 from oneshot_vos.videos.mask_rules import MaskRules
 from oneshot_vos.videos.masks import LABEL_MAP, mask_size, write_mask
 from oneshot_vos.videos.problems import Problems
@@ -82,7 +82,7 @@ def find_videos(folder: Path, problems: Problems) -> dict[str, Path]:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; expected a folder of frames, or a video file, per video")
     places: dict[str, Path] = {}
-    entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
+    entries = [entry for entry in sorted(folder.iterdir()) if not is_litter(entry.name)]
     require_unbroken(entries)
     for entry in entries:
         name = video_name(entry)
@@ -102,7 +102,7 @@ def find_masks(source: Path, scratch: Path, places: Mapping[str, Path], problems
     folder, archive = source / "masks", source / "masks.zip"
     if archive.is_file() and not folder.is_dir():
         return _of_videos(read_mask_tree(archive, scratch, places), places, archive, problems)
-    entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")] if folder.is_dir() else []
+    entries = [entry for entry in sorted(folder.iterdir()) if not is_litter(entry.name)] if folder.is_dir() else []
     require_unbroken(entries)
     names = {entry: video_name(entry) for entry in entries}
     if entries and not any(name in places for name in names.values()):

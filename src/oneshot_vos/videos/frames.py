@@ -8,7 +8,7 @@ import numpy as np
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.registry import suggest
-from oneshot_vos.videos.images import IMAGE_KINDS, frame_files, frame_name, frame_size, read_frame
+from oneshot_vos.videos.images import IMAGE_KINDS, frame_files, frame_name, frame_size, is_litter, read_frame
 from oneshot_vos.videos.problems import Problems
 
 VIDEO_SUFFIXES = frozenset(
@@ -87,7 +87,7 @@ def frame_named(places: Mapping[str, int], name: str) -> int | None:
 
 def videos_in(folder: Path) -> list[str]:
     """Names of the video files and folders in a folder, hidden ones apart; empty if there is none."""
-    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")] if folder.is_dir() else []
+    entries = [entry for entry in folder.iterdir() if not is_litter(entry.name)] if folder.is_dir() else []
     return [entry.name for entry in entries if entry.is_dir() or entry.suffix.lower() in VIDEO_SUFFIXES]
 
 
