@@ -74,6 +74,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 def held(folder: Path, doing: str) -> Iterator[None]:
     """Hold `folder`, which need not exist, inside the block; a folder that is empty then is removed.
 
+    Temporary files below it, which a process left that was killed as it wrote them, are removed first.
     While another process holds it, `UserError` names that process and the folder at once. doing: what a process holds
     it for, such as "training this run".
     """
@@ -93,6 +94,7 @@ def held(folder: Path, doing: str) -> Iterator[None]:
         ) from error
     try:
         (folder / OWNER).write_text(f"{os.getpid()}\n", encoding="utf-8")
+        _remove_leftovers(folder)
         yield
     finally:
         for name in (OWNER, LOCK):  # while they are ours
@@ -100,6 +102,18 @@ def held(folder: Path, doing: str) -> Iterator[None]:
         lock.release()
         with suppress(OSError):
             folder.rmdir()
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what `replacing` did not finish, but in folders below that another process may hold."""
+    for part in list(folder.rglob(".*.part")):
+        inner = part.relative_to(folder).parents
+        if any((folder / above / LOCK).exists() for above in inner if above != Path()):
+            continue
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def _owner(folder: Path) -> str:

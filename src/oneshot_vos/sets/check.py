@@ -209,7 +209,7 @@ def _check_masks(
         )
     found: list[set[int]] = []
     colored = []
-    rules = MaskRules(video.single_object)
+    rules = MaskRules(video.single_object, "later" if scored else "none")
     for t in labelled:
         path = video.masks[video.stem(t)]
         with log.catching(path):

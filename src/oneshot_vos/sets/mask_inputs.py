@@ -5,9 +5,11 @@ of labelme and COCO are written as such files below a scratch folder of the call
 """
 
 import logging
+import lzma
 import shutil
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -17,14 +19,23 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json
 from oneshot_vos.sets.coco import is_coco, read_coco
 from oneshot_vos.sets.labelme import is_labelme, read_labelme
-from oneshot_vos.videos.images import entry_named, frame_files, frame_name, natural_key, require_unbroken
+from oneshot_vos.videos.images import (
+    IMAGE_SUFFIXES,
+    entry_named,
+    frame_files,
+    frame_name,
+    is_litter,
+    natural_key,
+    require_unbroken,
+)
 from oneshot_vos.videos.masks import CVAT_OBJECTS, LARGEST_ID, Ids, inspect_mask, object_ids, write_mask
 
 ACCEPTED = (
     "a PNG file of object ids, a labelme or COCO .json, or a folder or .zip of them (docs/data.md lists every form)"
 )
-_MEMBER_SUFFIXES = frozenset({".png", ".json", ".txt"})
-_DEBRIS = "__MACOSX"
+# Of members of a zip: what is read, and what is unpacked to be refused by name.
+_MEMBER_SUFFIXES = frozenset({".json", ".txt", ".npy", ".npz", ".mat", *IMAGE_SUFFIXES})
+_NO_MASKS = frozenset({".npy", ".npz", ".mat"})
 _MOST_BYTES = 50 * 10**9  # of all members of a zip: more than any set has, less than what a hostile one can claim
 _INNER = ("Annotations", "masks")  # of data sets, and of what `segment` writes
 _CVAT_CLASSES = "SegmentationClass"
@@ -100,6 +111,8 @@ def _read_folder(folder: Path, scratch: Path, video: str, frames: Collection[str
     files = frame_files(top)
     masks = [file for file in files if file.suffix.lower() == ".png"]
     if jsons and (not masks or is_labelme(read_json(jsons[0], ACCEPTED))):  # labelme writes beside the frames
+        if files:
+            _log.info("%s: masks are read from .json; %d image(s) beside them are taken for frames", top, len(files))
         return _read_json(jsons, scratch, video)
     objects = _folders(top)
     if files:
@@ -108,6 +121,9 @@ def _read_folder(folder: Path, scratch: Path, video: str, frames: Collection[str
         return _merge_named_by_object(top, files, scratch, frames) or _by_frame(files)
     if objects and all(entry.name.isdecimal() for entry in objects):
         return _merge_folders(objects, scratch / f"{video} merged")
+    for entry in sorted(top.iterdir()):
+        if entry.suffix.lower() in _NO_MASKS:
+            _require_png(entry)
     raise UserError(f"{folder}: no mask in it; expected {ACCEPTED}, named like their frames. Draw one")
 
 
@@ -124,7 +140,10 @@ def _by_frame(files: Iterable[Path]) -> Frames:
 
 def _merge_folders(objects: list[Path], out: Path) -> Frames:
     """One folder per object, named by its number, as SAM 2 and SA-V write them; counted from 0, all move up by one."""
-    first = 1 if any(int(entry.name) == 0 for entry in objects) else 0
+    numbers: dict[int, Path] = {}
+    for entry in objects:
+        _require_new(numbers, int(entry.name), entry)
+    first = 1 if 0 in numbers else 0
     if first:
         _log.info("%s: objects are counted from 0; the ids are one higher, since 0 is background", objects[0].parent)
     by_frame: dict[str, dict[int, Path]] = {}
@@ -143,6 +162,12 @@ def _merge_named_by_object(top: Path, files: list[Path], scratch: Path, frames: 
             return {}
         by_frame.setdefault(frame, {})[int(number)] = file
     return _write_merged(by_frame, scratch / f"{top.name} merged")
+
+
+def _require_new(known: dict[int, Path], number: int, entry: Path) -> None:
+    other = known.setdefault(number, entry)
+    if other != entry:
+        raise UserError(f"{entry}: object {number}, as {other.name} is; expected each object once. Take one away")
 
 
 def _write_merged(by_frame: Mapping[str, Mapping[int, Path]], out: Path) -> Frames:
@@ -234,6 +259,9 @@ def _read_coco_tree(path: Path, scratch: Path) -> dict[str, Frames]:
 def _write(masks: Iterable[tuple[str, Ids]], out: Path) -> Frames:
     files: Frames = {}
     for frame, ids in masks:
+        if frame in files or "\0" in frame:
+            found = "several masks of one frame" if frame in files else "no name of a frame"
+            raise UserError(f"{out.name}: {frame!r}: {found}; expected one image per frame, named like it. Rename it")
         files[frame] = out / f"{frame}.png"
         write_mask(files[frame], ids)
     return files
@@ -276,30 +304,32 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _hidden(entry: Path) -> bool:
-    return entry.name.startswith(".") or entry.name == _DEBRIS
+    return is_litter(entry.name)
 
 
 def _unpack(archive: Path, out: Path) -> Path:
     """Write the masks of a zip below `out`, and nothing else that it has."""
     try:
         with zipfile.ZipFile(archive) as opened:
-            members = [member for member in opened.infolist() if _wanted(PurePosixPath(member.filename))]
+            members = _wanted(archive, opened.infolist())
             out.mkdir(parents=True, exist_ok=True)
-            size, free = sum(member.file_size for member in members), shutil.disk_usage(out).free
+            size, free = sum(member.file_size for member in members.values()), shutil.disk_usage(out).free
             if size > min(free, _MOST_BYTES):
                 raise UserError(
                     f"{archive}: {size / 1e9:.0f} GB of masks; expected at most {_MOST_BYTES / 1e9:.0f} GB, and room "
                     f"for it in {out.parent} ({free / 1e9:.0f} GB are free). Unpack it yourself, or set TMPDIR"
                 )
-            for member in members:
-                target = out.joinpath(*PurePosixPath(member.filename).parts)
+            for name, member in members.items():
+                target = out.joinpath(*name.parts)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if not member.is_dir():
                     with opened.open(member) as stream, target.open("wb") as copy:
                         shutil.copyfileobj(stream, copy)
     except FileNotFoundError as error:
         raise UserError(f"{archive}: no such file; expected a zip of masks. Check the name") from error
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except PermissionError:
+        raise
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         raise UserError(
             f"{archive}: not readable as a zip ({error}); expected a zip of masks. Pack it again"
         ) from error
@@ -308,10 +338,22 @@ def _unpack(archive: Path, out: Path) -> Path:
     return out
 
 
-def _wanted(name: PurePosixPath) -> bool:
-    outside = name.is_absolute() or ".." in name.parts
-    debris = any(part.startswith(".") or part == _DEBRIS for part in name.parts)
-    return not outside and not debris and name.suffix.lower() in _MEMBER_SUFFIXES
+def _wanted(archive: Path, members: Iterable[zipfile.ZipInfo]) -> dict[PurePosixPath, zipfile.ZipInfo]:
+    """The members to unpack, by their names; some programs write `\\` between folders."""
+    wanted: dict[PurePosixPath, zipfile.ZipInfo] = {}
+    for member in members:
+        name = PurePosixPath(member.filename.replace("\\", "/"))
+        if name.is_absolute() or ".." in name.parts:
+            raise UserError(
+                f"{archive}: the member {member.filename!r} would lie outside the folder that the zip is unpacked in; "
+                "expected names below one folder. Pack the masks again"
+            )
+        if any(map(is_litter, name.parts)) or name.suffix.lower() not in _MEMBER_SUFFIXES:
+            continue
+        if name in wanted:
+            raise UserError(f"{archive}: several members are named {name}; expected each once. Pack the masks again")
+        wanted[name] = member
+    return wanted
 
 
 def _require_png(path: Path) -> None:

@@ -45,6 +45,10 @@ def run(
     with TemporaryDirectory(prefix="score-") as scratch:
         true = read_mask_tree(truth, Path(scratch) / "truth")
         found = _same_sequences(true, read_mask_tree(masks, Path(scratch) / "masks", true), truth, masks)
+        for files in true.values():
+            rules = MaskRules(single_object, "all")
+            for file in files.values():
+                rules.read(file)
         folder = Path(scratch) / "predictions"
         for name, files in found.items():
             _lay_out(true[name], files, folder / name)
@@ -83,12 +87,19 @@ def _lay_out(true: Frames, files: Frames, folder: Path) -> None:
     folder.mkdir(parents=True)
     places = {stem: number for number, stem in enumerate(true)}
     stems = list(true)
-    rules, others = MaskRules(), []
+    taken: dict[int, Path] = {}
+    rules, others = MaskRules(border="all"), []
     for frame, file in files.items():
         place = frame_named(places, frame)
+        if place is not None and place in taken:
+            raise UserError(
+                f"{file}: a mask of the same frame as {taken[place]}; expected one per frame. Take one away"
+            )
         if place is None:
             others.append(frame)
-        elif read_label_map(file):
+            continue
+        taken[place] = file
+        if read_label_map(file):
             write_mask(folder / f"{stems[place]}.png", rules.read(file).ids)
         else:
             (folder / f"{stems[place]}.png").symlink_to(file.absolute())

@@ -171,7 +171,9 @@ class Segmenter:
     def segment(self, source: FrameSource, given: GivenMasks, folder: Output, options: Options) -> None:
         """Write masks, and pictures of them and probabilities if asked for; resumes what was interrupted."""
         with held(folder.path, "segmenting into this folder"):
-            if not folder.complete:
+            if folder.complete:
+                folder.tidy()
+            else:
                 folder.begin()
                 self._walk(source, given, options, folder)
                 folder.finish()
@@ -223,8 +225,9 @@ class Segmenter:
         with tqdm(total=len(source.names), desc=source.path.name, unit="frame") as bar, stop_requests() as stop:
             for route in self.routes(source, given, options):
                 done = folder.state / f"{route.name}.done"
-                if done.exists():
-                    bar.update(sum(step.output for step in route.steps))
+                outputs = [step.index for step in route.steps if step.output]
+                if done.exists() and folder.has(outputs):
+                    bar.update(len(outputs))
                     continue
                 snapshot = folder.state / f"{route.name}.pt"
                 walk = self.walk(source, given, route, options)

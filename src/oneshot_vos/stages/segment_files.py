@@ -138,7 +138,8 @@ class Output:
         self.state = path / STATE
         self._stamp = {"format": _STAMP_FORMAT, "version": __version__, **json.loads(json.dumps(stamp))}
         self._names, self._given = source.names, given
-        before = self._former()
+        self._lost = (path / STAMP).is_file() and not (path / STAMP).stat().st_size
+        before = {} if self._lost else self._former()
         others = _differences(before, self._stamp) if before else []
         if others and not overwrite:
             raise UserError(
@@ -156,6 +157,9 @@ class Output:
         if self._replaces:
             _log.info("%s: results of another job are replaced (%s)", self.path, "; ".join(self._replaces))
             self._clear()
+        elif self._lost:
+            _log.info("%s: %s is empty, as a power cut may leave it; all is made again", self.path, STAMP)
+            self._clear()
         elif self._gaps:
             _log.info("%s: masks of some frames are missing; all are made again", self.path)
         elif self._stale and self.state.exists():
@@ -166,8 +170,8 @@ class Output:
         write_json(self.path / STAMP, {**self._stamp, "complete": False})
 
     def has(self, frames: Sequence[int]) -> bool:
-        """Whether the masks of these frames are there."""
-        files = {frame_name(file) for file in (self.path / MASKS).glob("*.png")}
+        """Whether the masks of these frames are there; an empty file, as a power cut may leave, is none."""
+        files = {frame_name(file) for file in (self.path / MASKS).glob("*.png") if file.stat().st_size}
         return all(self._names[t] in files for t in frames)
 
     def write(self, result: Segmented) -> None:
@@ -185,7 +189,11 @@ class Output:
     def finish(self) -> None:
         """Say that all is there."""
         write_json(self.path / STAMP, {**self._stamp, "complete": True})
-        shutil.rmtree(self.state)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove what was only needed to resume, also after a process that was killed as it did so."""
+        shutil.rmtree(self.state, ignore_errors=True)
 
     def _former(self) -> dict[str, Any]:
         """What an earlier run says; a folder of other things is refused."""

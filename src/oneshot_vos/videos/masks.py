@@ -276,7 +276,12 @@ def _has_grey_edges(values: np.ndarray) -> bool:
     found = np.flatnonzero(Image.fromarray(values).histogram())
     if np.count_nonzero(found) < _LEAST_BLENDS:
         return False
-    return mostly_thin(found, np.unique(values[_is_flat(values.astype(np.int32))]))
+    return mostly_thin(found, flat_ids(values))
+
+
+def flat_ids(ids: Ids) -> np.ndarray:
+    """The ids that form an area somewhere: 3 x 3 pixels, or less at the border."""
+    return np.unique(ids[_is_flat(ids.astype(np.int32))])
 
 
 def mostly_thin(found: np.ndarray, flat: np.ndarray) -> bool:
@@ -292,7 +297,7 @@ def _harden(path: Path, values: np.ndarray, snap: bool) -> np.ndarray:
             f"{path}: a grey mask with soft (anti-aliased) edges; expected one value per object. Export the mask "
             f"without anti-aliasing, or {_SNAP}"
         )
-    flat = np.unique(np.append(values[_is_flat(values.astype(np.int32))], 0))
+    flat = np.unique(np.append(flat_ids(values), 0))
     if flat.tolist() == [0, 255]:
         return np.where(values >= 128, np.uint8(255), np.uint8(0))
     return _snap(values[:, :, None], values.astype(np.int32), flat.astype(np.int32)).astype(np.uint8)
