@@ -367,10 +367,15 @@ def text(folder: Path, name: str, content: str) -> Path:
         (lambda folder: save(folder / "given/00000.jpg", IDS.astype(np.uint8)).parent, r"00000\.jpg: a mask saved as"),
         (lambda folder: text(folder, "00000.npy", "x").parent, r"00000\.npy: a mask saved as \.npy"),
         (
-            lambda folder: coco_file(folder / "c.json", ["a.jpg", "a.png"], [annotation(k, k, 3, runs(ONE)) for k in (0, 1)]),
+            lambda folder: coco_file(
+                folder / "c.json", ["a.jpg", "a.png"], [annotation(k, k, 3, runs(ONE)) for k in (0, 1)]
+            ),
             r"clip coco: 'a': several masks of one frame",
         ),
-        (lambda folder: coco_file(folder / "c.json", ["a\0.jpg"], [annotation(1, 0, 3, runs(ONE))]), "no name of a frame"),
+        (
+            lambda folder: coco_file(folder / "c.json", ["a\0.jpg"], [annotation(1, 0, 3, runs(ONE))]),
+            "no name of a frame",
+        ),
         (
             lambda folder: coco_file(
                 folder / "c.json", ["a.jpg"], [annotation(1, 0, 3, runs(ONE)), annotation(2, 0, 8, [])]

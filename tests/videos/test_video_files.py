@@ -272,7 +272,6 @@ def mux(path: Path, *sources: Path, options: dict[str, str] | None = None, cover
             out.start_encoding()
             image = av.VideoFrame.from_ndarray(picture(0, 1, (96, 128)))
             out.mux([*still.encode(image), *still.encode()])
-        voice = out.add_stream("aac", rate=8000) if sound else None
         for stream, one in zip(streams, inputs, strict=True):
             for packet in one.demux():
                 if packet.size:

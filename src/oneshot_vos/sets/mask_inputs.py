@@ -329,7 +329,15 @@ def _unpack(archive: Path, out: Path) -> Path:
         raise UserError(f"{archive}: no such file; expected a zip of masks. Check the name") from error
     except PermissionError:
         raise
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+    except (
+        zipfile.BadZipFile,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+        OSError,
+        zlib.error,
+        lzma.LZMAError,
+    ) as error:
         raise UserError(
             f"{archive}: not readable as a zip ({error}); expected a zip of masks. Pack it again"
         ) from error

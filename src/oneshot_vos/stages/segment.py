@@ -32,13 +32,12 @@ from oneshot_vos.stages.segment_files import (
     SHEET,
     Output,
     Say,
-    content_of,
     find_masks,
     given_as,
     name_of,
 )
 from oneshot_vos.stages.segment_formats import log_absences, write_format
-from oneshot_vos.videos.frames import FrameSource, open_frames
+from oneshot_vos.videos.frames import FrameSource, content_of, open_frames
 from oneshot_vos.videos.masks import read_mask
 
 PALETTE = "palette"  # the form that is always there
@@ -225,7 +224,7 @@ class Segmenter:
         with tqdm(total=len(source.names), desc=source.path.name, unit="frame") as bar, stop_requests() as stop:
             for route in self.routes(source, given, options):
                 done = folder.state / f"{route.name}.done"
-                outputs = [step.index for step in route.steps if step.output]
+                outputs = [t for t, step in zip(route.order, route.steps, strict=True) if step.output]
                 if done.exists() and folder.has(outputs):
                     bar.update(len(outputs))
                     continue

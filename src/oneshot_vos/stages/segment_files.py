@@ -13,7 +13,7 @@ import numpy as np
 
 from oneshot_vos import __version__
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import LOCK, OWNER, fingerprint, read_json, replacing, sha256_of, write_json
+from oneshot_vos.files import LOCK, OWNER, read_json, replacing, write_json
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.walk import Segmented
 from oneshot_vos.registry import suggest
@@ -76,6 +76,8 @@ def _named_masks(text: str, source: FrameSource, scratch: Path) -> Iterator[tupl
     if not separator or path.exists():
         yield from read_masks(_existing(path), scratch, name_of(source.path), source.names).items()
         return
+    if not frame or not rest:
+        raise UserError(f"--mask {text}: expected FRAME=PATH, or the path alone of a mask that is named like its frame")
     path = _existing(Path(rest).expanduser())
     masks = list(read_masks(path, scratch, name_of(source.path), source.names).values())
     if len(masks) != 1:
@@ -217,11 +219,6 @@ class Output:
                 shutil.rmtree(self.path / name)
             else:
                 (self.path / name).unlink(missing_ok=True)
-
-
-def content_of(source: FrameSource) -> str:
-    """SHA-256 of a video: of the names of its frames and of the whole contents of its files, wherever they lie."""
-    return fingerprint({"names": source.names, "files": [sha256_of(file) for file in source.files()]})
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -29,7 +29,9 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".
 IMAGE_KINDS = "JPEG, PNG, BMP, TIFF or WebP"
 _OTHER_IMAGE_SUFFIXES = frozenset((".avif", ".dng", ".exr", ".gif", ".heic", ".jfif", ".jp2", ".jpe", ".tga"))
 # What downloads and copies are called until they are complete, and what some systems cut off or append.
-_UNFINISHED = re.compile(r"\.(jpe?g|png|bmp|tiff?|webp)(\.| +|\.?(part|partial|crdownload|download|filepart|tmp))$", re.I)
+_UNFINISHED = re.compile(
+    r"\.(jpe?g|png|bmp|tiff?|webp)(\.| +|\.?(part|partial|crdownload|download|filepart|tmp))$", re.I
+)
 _LITTER = frozenset(("__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information"))
 
 # What Pillow raises for damaged files: UnidentifiedImageError is an OSError, broken PNG chunks are SyntaxErrors.
