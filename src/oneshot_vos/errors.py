@@ -4,7 +4,7 @@ import errno
 
 # What the system refuses, and what a user can do about it; other errors of the system are faults of the program.
 _REMEDIES = {
-    errno.EACCES: "rights to read it, and to write where it is to be written. Mend its rights, or those of a folder above",
+    errno.EACCES: "rights to read or to write it. Mend its rights, or those of a folder above it",
     errno.EPERM: "rights to change it. Mend its rights, or choose another place",
     errno.EROFS: "a disk that can be written to. Choose another place",
     errno.ENOSPC: "room on the disk. Free some space, then rerun to resume",

@@ -308,6 +308,12 @@ def twins(folder: Path) -> Path:
     return coco_file(folder / "c.json", ["00000.jpg", "00001.jpg"], found)
 
 
+def per_object(folder: Path, *names: str) -> Path:
+    for name in names:
+        binary(folder / name, ONE)
+    return folder
+
+
 def same_image_twice(file: Path) -> Path:
     content = json.loads(coco_file(file, ["a.jpg", "b.jpg"], [annotation(1, 0, 3, runs(ONE))]).read_text("utf-8"))
     content["images"][1]["id"] = 0
@@ -373,7 +379,7 @@ def text(folder: Path, name: str, content: str) -> Path:
             r"clip coco: 'a': several masks of one frame",
         ),
         (
-            lambda folder: coco_file(folder / "c.json", ["a\0.jpg"], [annotation(1, 0, 3, runs(ONE))]),
+            lambda folder: coco_file(folder / "c.json", ["\0.jpg"], [annotation(1, 0, 3, runs(ONE))]),
             "no name of a frame",
         ),
         (
@@ -392,11 +398,11 @@ def text(folder: Path, name: str, content: str) -> Path:
         ),
         (lambda folder: same_image_twice(folder / "c.json"), r"c\.json: several images have one id"),
         (
-            lambda folder: [binary(folder / f"given/{name}/00000.png", ONE) for name in ("1", "001")][0].parent.parent,
+            lambda folder: per_object(folder / "given", "1/00000.png", "001/00000.png"),
             r"given/1: object 1, as 001 is; expected each object once",
         ),
         (
-            lambda folder: [binary(folder / f"given/00000_{name}.png", ONE) for name in ("1", "01")][0].parent,
+            lambda folder: per_object(folder / "given", "00000_1.png", "00000_01.png"),
             "'00000_01' and '00000_1' are the same number",
         ),
     ],

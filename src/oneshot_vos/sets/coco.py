@@ -69,8 +69,8 @@ def _masks(
                 inside = _decode(file, annotation["segmentation"], ids.shape)
                 if not inside.any() and not isinstance(annotation["segmentation"], Mapping):  # runs say so themselves
                     raise UserError(
-                        f"{file}: annotation {annotation['id']} of image {image['file_name']} has no pixel in the image; "
-                        "expected a mask. Draw it, or delete it: a box alone is none"
+                        f"{file}: annotation {annotation['id']} of image {image['file_name']} has no pixel in the "
+                        "image; expected a mask. Draw it, or delete it: a box alone is none"
                     )
                 ids[inside] = numbers[key_of(annotation)]
             yield frame_name(_path(image)), ids

@@ -37,6 +37,7 @@ ACCEPTED = (
 _MEMBER_SUFFIXES = frozenset({".json", ".txt", ".npy", ".npz", ".mat", *IMAGE_SUFFIXES})
 _NO_MASKS = frozenset({".npy", ".npz", ".mat"})
 _MOST_BYTES = 50 * 10**9  # of all members of a zip: more than any set has, less than what a hostile one can claim
+_DAMAGED = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error, lzma.LZMAError)
 _INNER = ("Annotations", "masks")  # of data sets, and of what `segment` writes
 _CVAT_CLASSES = "SegmentationClass"
 _log = logging.getLogger(__name__)
@@ -329,15 +330,7 @@ def _unpack(archive: Path, out: Path) -> Path:
         raise UserError(f"{archive}: no such file; expected a zip of masks. Check the name") from error
     except PermissionError:
         raise
-    except (
-        zipfile.BadZipFile,
-        NotImplementedError,
-        RuntimeError,
-        EOFError,
-        OSError,
-        zlib.error,
-        lzma.LZMAError,
-    ) as error:
+    except _DAMAGED as error:
         raise UserError(
             f"{archive}: not readable as a zip ({error}); expected a zip of masks. Pack it again"
         ) from error
@@ -347,7 +340,7 @@ def _unpack(archive: Path, out: Path) -> Path:
 
 
 def _wanted(archive: Path, members: Iterable[zipfile.ZipInfo]) -> dict[PurePosixPath, zipfile.ZipInfo]:
-    """The members to unpack, by their names; some programs write `\\` between folders."""
+    """The members to unpack, by their names; some programs write a backslash between folders."""
     wanted: dict[PurePosixPath, zipfile.ZipInfo] = {}
     for member in members:
         name = PurePosixPath(member.filename.replace("\\", "/"))

@@ -15,6 +15,7 @@ from oneshot_vos.videos.masks import (
     LABEL_MAP,
     Color,
     MaskReading,
+    flat_ids,
     inspect_mask,
     mostly_thin,
     object_ids,
@@ -155,7 +156,7 @@ def _require_palette_of_labels(path: Path, colors: Mapping[int, Color]) -> None:
     if moved and all(color in labels for color in colors.values()):
         number, meant = next(iter(moved.items()))
         raise UserError(
-            f"{path}: index {number} of the palette is {colors[number]}, which {LABEL_MAP} beside it counts as {meant}: "
+            f"{path}: index {number} of the palette is {colors[number]}, which {LABEL_MAP} counts as {meant}: "
             f"a program has made a palette of the colours; expected both to agree. Save the mask as RGB, or take "
             f"{LABEL_MAP} away if it belongs to other masks"
         )
@@ -166,6 +167,6 @@ def _require_no_blends(path: Path, reading: MaskReading, colors: Mapping[int, Co
     ids = np.array(sorted(colors))
     if mostly_thin(ids, ids[:1]) and mostly_thin(ids, flat_ids(reading.ids)):
         raise UserError(
-            f"{path}: {len(ids) - 1} ids, of which nearly all form no area: an anti-aliased mask, reduced to a palette; "
-            "expected one value per object. Export the mask without anti-aliasing"
+            f"{path}: {len(ids) - 1} ids, of which nearly all form no area: an anti-aliased mask made a "
+            "palette; expected one value per object. Export the mask without anti-aliasing"
         )

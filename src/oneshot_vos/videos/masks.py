@@ -285,7 +285,7 @@ def flat_ids(ids: Ids) -> np.ndarray:
 
 
 def mostly_thin(found: np.ndarray, flat: np.ndarray) -> bool:
-    """Whether of the values of a mask but 0 nearly all form no area, as those at soft edges do; `flat`: those that do."""
+    """Whether nearly all values of a mask but 0 form no area, as those at soft edges; `flat`: those that do."""
     thin = np.setdiff1d(found, np.append(flat, 0))
     return len(thin) >= _LEAST_BLENDS and len(thin) > 4 * np.count_nonzero(flat)
 
@@ -353,8 +353,8 @@ def _require_labelled(path: Path, found: np.ndarray, labels: Mapping[Color, int]
     unknown = [color for color in _colors(found) if color not in labels]
     if unknown:
         raise UserError(
-            f"{path}: the colour {unknown[0]} is not in {_label_map_of(path)}, which has {', '.join(map(str, labels))}; "
-            f"expected every colour there. Add its line, or take {LABEL_MAP} away if it belongs to other masks"
+            f"{path}: the colour {unknown[0]} is not in {_label_map_of(path)}, which has "
+            f"{', '.join(map(str, labels))}; expected every colour there. Add its line, or take {LABEL_MAP} away if it belongs to other masks"
         )
 
 
@@ -408,8 +408,8 @@ def _parse_label_map(file: Path, changed: int) -> dict[Color, int]:
         red, green, blue = map(int, numbers)
         if (red, green, blue) in found or label.strip().lower() in names:
             raise UserError(
-                f"{file}: the line '{line}' has the colour or the label of another line; expected each once. Give every "
-                "label a colour of its own in CVAT, and export again"
+                f"{file}: the line '{line}' has the colour or the label of another line; expected each once. Give "
+                "every label a colour of its own in CVAT, and export again"
             )
         names.add(label.strip().lower())
         number = 0 if label.strip().lower() == "background" else 1 + sum(each > 0 for each in found.values())

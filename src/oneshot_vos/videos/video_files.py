@@ -304,8 +304,8 @@ def _warn_of_an_early_end(path: Path, container: str, found: int) -> None:
         cut = _last_part_stop(path, riff=container == "avi") > size
     if cut:
         warnings.warn(
-            f"{path}: the file ends in the middle of a part: it was cut off, in a copy or in the recording; the {found} "
-            "frames found are used. If it should have more, restore it from its source",
+            f"{path}: the file ends in the middle of a part: it was cut off, in a copy or in the recording; the "
+            f"{found} frames found are used. If it should have more, restore it from its source",
             stacklevel=5,
         )
 
