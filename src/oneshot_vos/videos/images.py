@@ -270,7 +270,7 @@ def require_one_order(names: Iterable[str], folder: Path) -> None:
     As decimal numbers 0.10 comes before 0.9, as pairs of numbers after it; which is meant the names do not tell. 7 and
     0007 are two exports in one folder, or one of them is no frame.
     """
-    stems = [PurePath(name).stem for name in names]
+    stems = sorted(PurePath(name).stem for name in names)
     numbers: dict[tuple[Any, ...], str] = {}
     for stem in stems:
         other = numbers.setdefault(natural_key(stem)[0], stem)

@@ -354,7 +354,8 @@ def _require_labelled(path: Path, found: np.ndarray, labels: Mapping[Color, int]
     if unknown:
         raise UserError(
             f"{path}: the colour {unknown[0]} is not in {_label_map_of(path)}, which has "
-            f"{', '.join(map(str, labels))}; expected every colour there. Add its line, or take {LABEL_MAP} away if it belongs to other masks"
+            f"{', '.join(map(str, labels))}; expected every colour there. Add its line, or take {LABEL_MAP} away if it "
+            "belongs to other masks"
         )
 
 
