@@ -340,8 +340,12 @@ def test_a_damaged_rest_of_an_interrupted_run_costs_time_and_nothing_else(
 
 def test_what_a_killed_process_left_half_written_is_removed(folder: Path, weights: Path, tmp_path: Path) -> None:
     given = write_masks(tmp_path / "given", 0)
+    (tmp_path / "out/.state").mkdir(parents=True)  # as it began
+    for name in ("lock", "lock.pid", ".segment.json.99999.part"):
+        (tmp_path / "out" / name).touch()
     done(segment(folder, weights, tmp_path / "out", "--no-overlay", masks=given))
     before = contents(tmp_path / "out")
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"masks", "segment.json"}
     (tmp_path / "out/masks/.00002.png.99999.part").touch()
     (tmp_path / "out/.state").mkdir()
     (tmp_path / "out/.state/forwards.done").touch()

@@ -168,8 +168,8 @@ class Output:
             _log.info("%s: begun by another version of this program; starts from the first frame again", self.path)
             shutil.rmtree(self.state)
         self.state.mkdir(parents=True, exist_ok=True)
+        write_json(self.path / STAMP, {**self._stamp, "complete": False})  # first: it says whose the rest is
         (self.path / MASKS).mkdir(exist_ok=True)
-        write_json(self.path / STAMP, {**self._stamp, "complete": False})
 
     def has(self, frames: Sequence[int]) -> bool:
         """Whether the masks of these frames are there; an empty file, as a power cut may leave, is none."""
@@ -204,7 +204,10 @@ class Output:
             content = read_json(file, "what `oneshot-vos segment` writes")
             if isinstance(content, dict) and str(content.get("format")).startswith(_STAMP_KIND):
                 return content
-        others = self.path.is_dir() and {entry.name for entry in self.path.iterdir()} - {LOCK, OWNER, STATE}
+        # Hidden are the state, and half a report of a process that was killed as it began.
+        others = self.path.is_dir() and any(
+            not entry.name.startswith(".") and entry.name not in (LOCK, OWNER) for entry in self.path.iterdir()
+        )
         if others or (self.path.exists() and not self.path.is_dir()):
             raise UserError(
                 f"{self.path}: holds other things than results of `segment`; expected a new or empty folder. Choose "
