@@ -190,6 +190,8 @@ def kill(folder: Path, stage: Stage, straight: Ended, tries: int, draws: random.
         killed += run(stage.work, folder, draws.uniform(0, straight.seconds)).code == -signal.SIGKILL
         places = [folder / place for place in ("state", *stage.outs)]
         written = [file for place in places for file in (place, *place.rglob("*")) if file.is_file()]
+        if stage.name == "fetch":  # a set is synced to the disk as a whole, before it is moved to its place
+            written = [file for file in written if any(part.startswith(".") for part in file.relative_to(folder).parts)]
         if truncate and any(file.stat().st_size for file in written):
             max(written, key=lambda file: file.stat().st_mtime_ns).write_bytes(b"")
             cut += 1

@@ -254,3 +254,11 @@ def test_a_video_given_as_weights_is_called_what_it_is(
     said = capsys.readouterr().err
     assert "no file of tensors" in said
     assert "weights_only" not in said
+
+
+@pytest.mark.parametrize("mask", ["0=", "=m.png"])
+def test_a_mask_without_frame_or_path_is_no_folder(segment: Segment, tmp_path: Path, mask: str) -> None:
+    palette_mask(tmp_path / "m.png", two_squares(), {})
+    code, said = segment(frames(tmp_path / "clip", ["00000.jpg", "00001.jpg"]), mask)
+    assert code == 2
+    assert f"--mask {mask}: expected FRAME=PATH" in said

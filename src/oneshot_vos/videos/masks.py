@@ -241,7 +241,7 @@ def _require_no_transparent_object(path: Path, image: Image.Image) -> None:
     if isinstance(alphas, int):
         alphas = b"\xff" * alphas + b"\0"
     used = np.flatnonzero(image.histogram()).tolist()
-    clear = [number for number in used if number and number < len(alphas or b"") and alphas[number] == 0]
+    clear = [number for number in used if number and (alphas or b"")[number : number + 1] == b"\0"]
     if clear:
         raise UserError(
             f"{path}: index {clear[0]} of the palette is transparent, as background is, and index 0 is the background "
@@ -287,7 +287,7 @@ def flat_ids(ids: Ids) -> np.ndarray:
 def mostly_thin(found: np.ndarray, flat: np.ndarray) -> bool:
     """Whether nearly all values of a mask but 0 form no area, as those at soft edges; `flat`: those that do."""
     thin = np.setdiff1d(found, np.append(flat, 0))
-    return len(thin) >= _LEAST_BLENDS and len(thin) > 4 * np.count_nonzero(flat)
+    return len(thin) >= _LEAST_BLENDS and len(thin) > 4 * int(np.count_nonzero(flat))
 
 
 def _harden(path: Path, values: np.ndarray, snap: bool) -> np.ndarray:
