@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -230,7 +231,7 @@ def fill_disk(folder: Path, stage: Stage, disk: Path) -> Row | None:
     finally:
         subprocess.run(["umount", disk], check=True)
     told = full.code == 2 and "Traceback" not in full.text and ("space" in full.text or "disk" in full.text)
-    shown = last_line(full.text).replace(f"{disk}/", "")
+    shown = re.split(r"[.;] ", last_line(full.text).replace(f"{disk}/", ""))[0]
     outcome = f"code {full.code}, “{shown}”; with room: {'the same bytes' if equal and not after.code else 'otherwise'}"
     return Row(f"disk full in {stage.name}", 1, outcome, told and equal and not after.code)
 
