@@ -10,7 +10,8 @@ import shutil
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -91,6 +92,18 @@ def read_mask_tree(path: Path, scratch: Path, known: Collection[str] = ()) -> di
         raise UserError(f"{path}: no mask in it; expected one folder of masks per video, {ACCEPTED}")
     names = [video_name(entry) for entry in entries]
     return {name: read_masks(entry, scratch, name) for name, entry in zip(names, entries, strict=True)}
+
+
+@contextmanager
+def told_as(*names: tuple[object, object]) -> Iterator[None]:
+    """Put other names for paths into a `UserError` of the block: what was given, for what lies in a scratch folder."""
+    try:
+        yield
+    except UserError as error:
+        text = str(error)
+        for path, name in names:
+            text = text.replace(str(path), str(name))
+        raise UserError(text) from error
 
 
 def video_name(entry: Path) -> str:

@@ -22,7 +22,7 @@ from PIL import Image
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, read_json, replacing_folder, write_json
-from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree, read_masks, video_name
+from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree, read_masks, told_as, video_name
 from oneshot_vos.videos.frames import VIDEO_SUFFIXES, FrameSource, content_of, frame_named, open_frames
 from oneshot_vos.videos.images import frame_files, frame_name, is_litter, require_unbroken
 from oneshot_vos.videos.mask_rules import MaskRules
@@ -57,8 +57,9 @@ def import_videos(source: Path, out: Path, *, quality: int = JPEG_QUALITY) -> It
     """
     problems = Problems()
     with TemporaryDirectory() as scratch:
-        videos = _find(source, Path(scratch), problems)
-        problems.raise_errors(source)
+        with told_as((f"{scratch}/masks.zip", source / "masks.zip"), (f"{scratch}/", f"{source / 'masks'}/")):
+            videos = _find(source, Path(scratch), problems)
+            problems.raise_errors(source)
         for name, (frames, masks) in videos.items():
             yield _copy(name, frames, masks, out, quality)
         others = sorted({entry.name for entry in (out / IMAGES).iterdir() if entry.is_dir()} - videos.keys())

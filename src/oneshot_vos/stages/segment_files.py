@@ -17,7 +17,7 @@ from oneshot_vos.files import LOCK, OWNER, read_json, replacing, write_json
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.walk import Segmented
 from oneshot_vos.registry import suggest
-from oneshot_vos.sets.mask_inputs import read_masks, video_name
+from oneshot_vos.sets.mask_inputs import read_masks, told_as, video_name
 from oneshot_vos.stages.segment_formats import FORMATS
 from oneshot_vos.videos.frames import FrameSource, frame_named
 from oneshot_vos.videos.images import frame_name
@@ -54,18 +54,20 @@ def find_masks(texts: Sequence[str], source: FrameSource, scratch: Path) -> Give
             "one. Put them into one folder, and give that"
         )
     for number, text in enumerate(texts):
-        for frame, path in _named_masks(text, source, scratch / str(number)):
-            t = frame_named(places, frame)
-            if t is None:
-                raise UserError(
-                    f"{path}: the video {source.path} has no frame '{frame}'; {_nearest(frame, source.names)} Name the "
-                    "mask like its frame, or write FRAME=PATH"
-                )
-            if t in found:
-                raise UserError(
-                    f"{path}: frame '{frame}' has a mask already, {found[t]}; expected one per frame. Take one away"
-                )
-            found[t], objects[t] = path, _objects(path, source, rules)
+        own, given = scratch / str(number), Path(text.partition("=")[2] or text)
+        with told_as((own / given.name, given), (f"{own}/", f"{given}: ")):
+            for frame, path in _named_masks(text, source, own):
+                t = frame_named(places, frame)
+                if t is None:
+                    raise UserError(
+                        f"{path}: the video {source.path} has no frame '{frame}'; {_nearest(frame, source.names)} Name "
+                        "the mask like its frame, or write FRAME=PATH"
+                    )
+                if t in found:
+                    raise UserError(
+                        f"{path}: frame '{frame}' has a mask already, {found[t]}; expected one per frame. Take one away"
+                    )
+                found[t], objects[t] = path, _objects(path, source, rules)
     return GivenMasks(dict(sorted(found.items())), objects)
 
 
