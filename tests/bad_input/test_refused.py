@@ -578,6 +578,14 @@ WRITTEN = {
         "expected one image and one mask",
         "Take one of the two away",
     ),
+    "border to ignore in the mask of a pair": Written(
+        lambda root: Image.fromarray(np.where(TWO == 2, 255, TWO).astype(np.uint8), "P").save(root / "a.png"),
+        lambda root: read_objects(root / "a.png"),
+        r"a\.png",
+        r"value 255 beside 1 id\(s\): a border",
+        "expected ids counted from 1",
+        "Set it to 0",
+    ),
     "truncated weights": Written(
         lambda root: cut_weights(root / "w.safetensors"),
         lambda root: load(root / "w.safetensors"),
