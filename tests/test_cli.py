@@ -251,3 +251,26 @@ def test_other_errors_of_the_system_are_faults_of_the_program(monkeypatch: pytes
     monkeypatch.setattr("oneshot_vos.sets.own.import_videos", broken)
     result = CliRunner().invoke(app, ["import-videos", "a", "b"])
     assert isinstance(result.exception, OSError)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["~/own", "~/out"], ["HOME/own", "HOME/out"]),
+        (["own", "out~/x"], ["own", "out~/x"]),
+    ],
+)
+def test_home_is_found_where_no_shell_looked_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], expected: list[str]
+) -> None:
+    given: list[Path] = []
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("oneshot_vos.sets.own.import_videos", lambda *paths, **_: given.extend(paths) or [])
+    assert CliRunner().invoke(app, ["import-videos", *words]).exit_code == 0
+    assert given == [Path(word.replace("HOME", str(tmp_path))) for word in expected]
+
+
+def test_home_is_found_behind_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    result = CliRunner().invoke(app, ["check-params", "--params=~/params.yaml"])
+    assert f"{tmp_path}/params.yaml: cannot be read" in result.stderr

@@ -46,6 +46,11 @@ def _messages_printed() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def _at_home(word: str) -> str:
+    option, sign, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{option}{sign}{Path(value).expanduser()}" if value.startswith("~/") else word
+
+
 class _Commands(GroupedHelp):
     """Ends every command in an orderly way: 0 done, 2 something for the user to mend, 130 interrupted."""
 
@@ -55,6 +60,10 @@ class _Commands(GroupedHelp):
         if option is not None:
             option.default = False
         return option
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """With the home directory in the place of `~`, which a shell leaves in `--out=~/results` and in quotes."""
+        return super().parse_args(ctx, [_at_home(word) for word in args])
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -88,7 +88,7 @@ def _listing(data: Data) -> str | None:
         return None
     names = {*data.training_sets, *data.pretrain, *data.evaluate}
     files: dict[str, list[int] | None] = {}
-    for path in sorted({Path(data.root) / data.sets[name].path for name in names}):
+    for path in sorted({Path(data.root).expanduser() / data.sets[name].path for name in names}):
         for folder, _, found in os.walk(path, followlinks=True):
             for file in (Path(folder) / name for name in found):
                 status = file.stat() if file.exists() else None
@@ -113,7 +113,7 @@ def _move(source: Path, target: Path, *names: str) -> None:
 
 
 def _root(data: Data, name: str) -> Path:
-    root = Path(data.root)
+    root = Path(data.root).expanduser()
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; expected the data sets there. Set data.root in params.yaml")
     return root / data.sets[name].path
