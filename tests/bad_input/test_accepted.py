@@ -153,6 +153,16 @@ ACCEPTED = {
     "a folder of further frames": Accepted(
         folder_of_frames, {"00000": TWO}, warning=r"more: 1 image\(s\) in a folder beside others are left out; expected"
     ),
+    "label map without a background": Accepted(
+        lambda clip: [
+            clip.draw("00000.png", COLORS[TWO]),
+            (clip.masks.parent / "labelmap.txt").write_text("cat:250,20,40::\ndog:10,200,250::\n", encoding="utf-8"),
+        ],
+        {"00000": TWO},
+        warning=r"\(250, 20, 40\) = 1, \(10, 200, 250\) = 2",
+        report="colours read as ids",
+        doors=(check, train, mask, score, segment),
+    ),
     "grey with a transparent background": Accepted(
         lambda clip: Image.fromarray(np.array([7, 1, 2], np.uint8)[TWO]).save(clip.masks / "00000.png", transparency=7),
         {"00000": TWO},

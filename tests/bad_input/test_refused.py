@@ -230,7 +230,7 @@ REFUSED = {
         lambda clip: label_map(clip),
         (check, train, score, segment, mask),
         r"labelmap\.txt",
-        "no line in it",
+        "no label in it",
         "expected label:R,G,B:parts:actions",
         "take it away",
     ),

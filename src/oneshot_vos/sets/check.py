@@ -176,7 +176,7 @@ def _check_equal_sizes(video: Video, sizes: dict[int, tuple[int, int]], log: Pro
 
 def _check_gaps(video: Video, log: Problems) -> None:
     """Warn where frame numbers jump further than usual in this video (YouTube-VOS counts in fives)."""
-    numbers = [re.search(r"([0-9]+)$", video.stem(t)) for t in range(len(video))]
+    numbers = [re.search(r"(^-[0-9]+|[0-9]+)$", video.stem(t)) for t in range(len(video))]
     if len(numbers) < 3 or not all(numbers):
         return
     values = np.array([int(number[1]) for number in numbers if number], dtype=object)

@@ -415,8 +415,10 @@ def _parse_label_map(file: Path, changed: int) -> dict[Color, int]:
         names.add(label.strip().lower())
         number = 0 if label.strip().lower() == "background" else 1 + sum(each > 0 for each in found.values())
         found[red, green, blue] = number
-    if not found:
-        raise UserError(f"{file}: no line in it; expected label:R,G,B:parts:actions. Export it again, or take it away")
+    if 0 not in found.values():
+        found.setdefault((0, 0, 0), 0)
+    if len(found) < 2:
+        raise UserError(f"{file}: no label in it; expected label:R,G,B:parts:actions. Export it again, or take it away")
     return found
 
 
