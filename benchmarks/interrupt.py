@@ -62,9 +62,8 @@ def at_work(folder: Path) -> dict[int, str]:
         try:
             if (entry / "cwd").readlink() == folder:
                 words = (entry / "cmdline").read_bytes().decode().split("\0")
-                found[int(entry.name)] = " ".join(Path(word).name if word.startswith("/") else word for word in words)[
-                    :80
-                ]
+                command = " ".join(Path(word).name if word.startswith("/") else word for word in words)
+                found[int(entry.name)] = command[:80]
         except OSError:  # ended meanwhile
             continue
     return found
