@@ -18,7 +18,8 @@ from oneshot_vos.evaluation.measures import DAVIS_TOLERANCE, measure, pack, tole
 from oneshot_vos.evaluation.parallel import map_longest_first
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
-from oneshot_vos.videos.masks import Color, Ids, MaskReading, inspect_mask, require_same_colors
+from oneshot_vos.videos.label_map import Color
+from oneshot_vos.videos.masks import Ids, MaskReading, inspect_mask, require_same_colors
 from oneshot_vos.videos.scorable import VOID, annotated_stems, count_objects
 from oneshot_vos.videos.video import Video
 

@@ -29,7 +29,8 @@ from oneshot_vos.videos.images import (
     natural_key,
     require_unbroken,
 )
-from oneshot_vos.videos.masks import CVAT_OBJECTS, LARGEST_ID, Ids, inspect_mask, object_ids, write_mask
+from oneshot_vos.videos.label_map import CVAT_OBJECTS
+from oneshot_vos.videos.masks import LARGEST_ID, Ids, inspect_mask, object_ids, write_mask
 
 ACCEPTED = (
     "a PNG file of object ids, a labelme or COCO .json, or a folder or .zip of them (docs/data.md lists every form)"

@@ -25,8 +25,9 @@ from oneshot_vos.files import fingerprint, read_json, replacing_folder, write_js
 from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree, read_masks, told_as, video_name
 from oneshot_vos.videos.frames import VIDEO_SUFFIXES, FrameSource, content_of, frame_named, open_frames
 from oneshot_vos.videos.images import frame_files, frame_name, is_litter, require_unbroken
+from oneshot_vos.videos.label_map import LABEL_MAP
 from oneshot_vos.videos.mask_rules import MaskRules
-from oneshot_vos.videos.masks import LABEL_MAP, mask_size, write_mask
+from oneshot_vos.videos.masks import mask_size, write_mask
 from oneshot_vos.videos.problems import Problems
 
 IMAGES, ANNOTATIONS = "JPEGImages", "Annotations"

@@ -17,8 +17,9 @@ from oneshot_vos.evaluation.results import GLOBAL_NAMES, SequenceScores, SetResu
 from oneshot_vos.files import write_text
 from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree, told_as
 from oneshot_vos.videos.frames import frame_named
+from oneshot_vos.videos.label_map import read_label_map
 from oneshot_vos.videos.mask_rules import MaskRules
-from oneshot_vos.videos.masks import read_label_map, write_mask
+from oneshot_vos.videos.masks import write_mask
 from oneshot_vos.videos.video import Video
 
 _MOST_NAMED = 5

@@ -10,16 +10,14 @@ import numpy as np
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.videos.images import decoding, open_image
+from oneshot_vos.videos.label_map import LABEL_MAP, Color, read_label_map
 from oneshot_vos.videos.masks import (
     DAVIS_PALETTE,
-    LABEL_MAP,
-    Color,
     MaskReading,
     flat_ids,
     inspect_mask,
     mostly_thin,
     object_ids,
-    read_label_map,
     require_same_colors,
 )
 

@@ -10,7 +10,6 @@ import warnings
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +27,17 @@ from oneshot_vos.videos.images import (
     image_kind,
     open_image,
 )
+from oneshot_vos.videos.label_map import Color, read_label_map, require_labelled
 from oneshot_vos.videos.png import GREY, PALETTE, SIGNATURE, decode_plain_png
 
 LARGEST_ID = 65_535
 VOID = 255  # in masks that a network made, see `Video.anchor`: a pixel of which nothing is said
-LABEL_MAP = "labelmap.txt"  # of CVAT
-CVAT_OBJECTS = "SegmentationObject"  # the folder of its masks in which objects have colours of their own
 _LARGEST_PALETTE_ID = 255
 _MOST_COLORS = 256
 _BIT_DEPTH = 24  # place of the byte in a PNG file
 _LEAST_BLENDS = 8  # values of soft edges; an object more or less that is a line of one pixel is no edge
 _SNAP = "snap each pixel to the nearest one in Python: write_mask(path, read_mask(path, snap_colors=True))"
 
-Color = tuple[int, int, int]
 Ids = NDArray[np.unsignedinteger[Any]]  # H x W, uint8 or uint16: object ids as files hold them, 0 is background
 
 
@@ -323,8 +320,6 @@ def _ids_of_colors(path: Path, pixels: np.ndarray, snap_colors: bool) -> MaskRea
     codes = (pixels.astype(np.int32) << np.array([16, 8, 0])).sum(axis=2, dtype=np.int32)
     labels = read_label_map(path)
     found = np.unique(codes)
-    # Objects of CVAT have colours of their own; those of classes are in the label map.
-    strict = bool(labels) and CVAT_OBJECTS not in path.parts
     flat = np.unique(np.append(codes[_is_flat(codes)], 0))
     edges = _edge_colors(found, flat)
     if snap_colors and (len(edges) or len(found) > _MOST_COLORS) and 2 <= len(flat) <= _MOST_COLORS:
@@ -341,22 +336,11 @@ def _ids_of_colors(path: Path, pixels: np.ndarray, snap_colors: bool) -> MaskRea
             f"{path}: {len(found)} colours in an RGB mask; expected one exact colour per object, at most "
             f"{_MOST_COLORS}. Save object ids as palette or 16-bit grey PNG"
         )
-    if strict:
-        _require_labelled(path, found, labels)
+    require_labelled(path, _colors(found), labels)
     ids_found = _ids_for(found, labels)
     ids = ids_found[np.searchsorted(found, codes)].astype(np.uint16)
     pairs = zip(ids_found.tolist(), _colors(found), strict=True)
     return MaskReading(ids, {object_id: color for object_id, color in pairs if object_id})
-
-
-def _require_labelled(path: Path, found: np.ndarray, labels: Mapping[Color, int]) -> None:
-    unknown = [color for color in _colors(found) if color not in labels]
-    if unknown:
-        raise UserError(
-            f"{path}: the colour {unknown[0]} is not in {_label_map_of(path)}, which has "
-            f"{', '.join(map(str, labels))}; expected every colour there. Add its line, or take {LABEL_MAP} away if it "
-            "belongs to other masks"
-        )
 
 
 def _ids_for(codes: np.ndarray, labels: Mapping[Color, int]) -> np.ndarray:
@@ -376,50 +360,6 @@ def _ids_for(codes: np.ndarray, labels: Mapping[Color, int]) -> np.ndarray:
         rank += color != background
         ids.append(rank if color != background else 0)
     return np.array(ids)
-
-
-def read_label_map(mask: Path) -> dict[Color, int]:
-    """Colours and ids of CVAT's `labelmap.txt` beside a mask's folder or in it: background 0, others in order from 1.
-
-    Its lines are `label:R,G,B:parts:actions`. Empty if there is none.
-    """
-    file = _label_map_of(mask)
-    return _parse_label_map(file, file.stat().st_mtime_ns) if file else {}
-
-
-def _label_map_of(mask: Path) -> Path | None:
-    places = [folder / LABEL_MAP for folder in mask.parents[:3]]
-    return next((place for place in places if place.is_file()), None)
-
-
-@lru_cache(maxsize=16)
-def _parse_label_map(file: Path, changed: int) -> dict[Color, int]:
-    """`changed` makes an edited file another one."""
-    found: dict[Color, int] = {}
-    with decoding(file, "lines label:R,G,B:parts:actions, as CVAT writes them"):
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    names: set[str] = set()
-    for line in lines:
-        if not line.strip() or line.startswith("#"):
-            continue
-        label, _, rest = line.partition(":")
-        numbers = rest.partition(":")[0].split(",")
-        if len(numbers) != 3 or not all(number.strip().isdigit() and int(number) < 256 for number in numbers):
-            raise UserError(f"{file}: cannot read the line '{line}'; expected label:R,G,B:parts:actions. Mend it")
-        red, green, blue = map(int, numbers)
-        if (red, green, blue) in found or label.strip().lower() in names:
-            raise UserError(
-                f"{file}: the line '{line}' has the colour or the label of another line; expected each once. Give "
-                "every label a colour of its own in CVAT, and export again"
-            )
-        names.add(label.strip().lower())
-        number = 0 if label.strip().lower() == "background" else 1 + sum(each > 0 for each in found.values())
-        found[red, green, blue] = number
-    if 0 not in found.values():
-        found.setdefault((0, 0, 0), 0)
-    if len(found) < 2:
-        raise UserError(f"{file}: no label in it; expected label:R,G,B:parts:actions. Export it again, or take it away")
-    return found
 
 
 def _colors(codes: np.ndarray) -> list[Color]:
