@@ -35,6 +35,7 @@ VOID = 255  # in masks that a network made, see `Video.anchor`: a pixel of which
 _LARGEST_PALETTE_ID = 255
 _MOST_COLORS = 256
 _BIT_DEPTH = 24  # place of the byte in a PNG file
+_LEAST_PIXELS = 400  # of a mask whose edges tell what it is; in a smaller one nothing forms an area
 _LEAST_BLENDS = 8  # values of soft edges; an object more or less that is a line of one pixel is no edge
 _SNAP = "snap each pixel to the nearest one in Python: write_mask(path, read_mask(path, snap_colors=True))"
 
@@ -268,7 +269,7 @@ def _has_grey_edges(values: np.ndarray) -> bool:
     Masks with ids have few values, or areas of one value; both rules leave them alone.
     """
     # 255 + 1 wraps to 0, so that 0 and 255 alone become 1 and 0: many times faster than counting values.
-    if values.max() < _LEAST_BLENDS or not ((values + np.uint8(1)) >> np.uint8(1)).any():
+    if values.size < _LEAST_PIXELS or values.max() < _LEAST_BLENDS or not ((values + np.uint8(1)) >> np.uint8(1)).any():
         return False  # nearly every mask
     found = np.flatnonzero(Image.fromarray(values).histogram())
     if np.count_nonzero(found) < _LEAST_BLENDS:
