@@ -6,7 +6,7 @@
 Works in folders below `--work`, with the profile `smoke` and one run. Every stage is run once to its end, and then
 
     kill      `--tries` times until it is killed (SIGKILL to its group) at a random moment, and once more to its end
-    truncate  the same, with the file of its state that was written last cut to nothing before it is run again
+    truncate  the same, with the file that it wrote last cut to nothing before it is run again
     disk      on a file system that is full before it has finished, then again with room (needs the right to mount)
 
 Its files must be those of the run that nobody interrupted, byte by byte but for times. `scale` and `refuse` are in
@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -188,14 +189,17 @@ def kill(folder: Path, stage: Stage, straight: Ended, tries: int, draws: random.
     for _ in range(tries):
         forget(folder, stage)
         killed += run(stage.work, folder, draws.uniform(0, straight.seconds)).code == -signal.SIGKILL
-        state = [file for file in (folder / "state").rglob("*") if file.is_file() and file.stat().st_size]
-        if truncate and state:
-            max(state, key=lambda file: file.stat().st_mtime_ns).write_bytes(b"")
+        places = [folder / place for place in ("state", *stage.outs)]
+        written = [file for place in places for file in (place, *place.rglob("*")) if file.is_file()]
+        if stage.name == "fetch":  # a set is synced to the disk as a whole, before it is moved to its place
+            written = [file for file in written if any(part.startswith(".") for part in file.relative_to(folder).parts)]
+        if truncate and any(file.stat().st_size for file in written):
+            max(written, key=lambda file: file.stat().st_mtime_ns).write_bytes(b"")
             cut += 1
         after = run(stage.work, folder)
         if after.code or contents(folder, stage.outs) != wanted:
             wrong.append(f"code {after.code}: {last_line(after.text)}")
-    title = f"kill -9 {stage.name}" + (", newest file of its state cut to 0 bytes" if truncate else "")
+    title = f"kill -9 {stage.name}" + (", its newest file cut to 0 bytes" if truncate else "")
     outcome = f"{killed} killed at work" + (f", {cut} with a file to cut" if truncate else "")
     outcome += f"; {len(wrong)} ended otherwise: {wrong[0]}" if wrong else "; all ended with the same bytes"
     return Row(title, tries, outcome, not wrong)
@@ -227,7 +231,7 @@ def fill_disk(folder: Path, stage: Stage, disk: Path) -> Row | None:
     finally:
         subprocess.run(["umount", disk], check=True)
     told = full.code == 2 and "Traceback" not in full.text and ("space" in full.text or "disk" in full.text)
-    shown = last_line(full.text).replace(f"{disk}/", "")
+    shown = re.split(r"[.;] ", last_line(full.text).replace(f"{disk}/", ""))[0]
     outcome = f"code {full.code}, “{shown}”; with room: {'the same bytes' if equal and not after.code else 'otherwise'}"
     return Row(f"disk full in {stage.name}", 1, outcome, told and equal and not after.code)
 
@@ -252,7 +256,7 @@ def attack_stages(options: argparse.Namespace) -> Iterator[Row]:
                 continue
             if "kill" in options.parts:
                 yield kill(folder, stage, straight, options.tries, draws, truncate=False)
-            if "truncate" in options.parts and stage.name in ("pretrain", "train", "infer"):
+            if "truncate" in options.parts:
                 yield kill(folder, stage, straight, options.tries, draws, truncate=True)
             if "disk" in options.parts:
                 row = fill_disk(folder, stage, (options.work / "disk").resolve())

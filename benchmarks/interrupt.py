@@ -61,7 +61,9 @@ def at_work(folder: Path) -> dict[int, str]:
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             if (entry / "cwd").readlink() == folder:
-                found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:80]
+                words = (entry / "cmdline").read_bytes().decode().split("\0")
+                command = " ".join(Path(word).name if word.startswith("/") else word for word in words)
+                found[int(entry.name)] = command[:80]
         except OSError:  # ended meanwhile
             continue
     return found
@@ -80,7 +82,7 @@ def attempt(folder: Path, wait: float, number: int, to: str) -> dict[str, Any] |
     if to == "group":
         os.killpg(process.pid, number)
     else:
-        engines = [pid for pid, command in at_work(folder).items() if "snakemake" in command or "bin/dvc" in command]
+        engines = [pid for pid, command in at_work(folder).items() if {"snakemake", "dvc"} & set(command.split())]
         os.kill(max(engines, default=process.pid), number)
     began = time.monotonic()
     try:

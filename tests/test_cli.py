@@ -1,5 +1,6 @@
 """The command line: each command hands its arguments to its stage, and every error ends in a message."""
 
+import errno
 import inspect
 import os
 import subprocess
@@ -209,3 +210,55 @@ def test_warnings_are_told_without_places_in_the_code(tmp_path: Path) -> None:
     assert "warning: " in result.stderr
     assert "frame names are not zero-padded" in result.stderr
     assert ".py:" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.EACCES, "error: x: Permission denied; expected rights to read or to write it. Mend its rights"),
+        (errno.EROFS, "expected a disk that can be written to"),
+        (errno.ENOSPC, "expected room on the disk"),
+        (errno.ELOOP, "a link that leads back to itself"),
+        (errno.ENAMETOOLONG, "expected a shorter name"),
+    ],
+)
+def test_what_the_system_refuses_is_told_with_its_file(monkeypatch: pytest.MonkeyPatch, number: int, told: str) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), "x")
+
+    monkeypatch.setattr("oneshot_vos.sets.own.import_videos", refused)
+    result = CliRunner().invoke(app, ["import-videos", "a", "b"])
+    assert result.exit_code == 2
+    assert told in result.stderr
+
+
+def test_other_errors_of_the_system_are_faults_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOENT, "No such file or directory", "x")
+
+    monkeypatch.setattr("oneshot_vos.sets.own.import_videos", broken)
+    result = CliRunner().invoke(app, ["import-videos", "a", "b"])
+    assert isinstance(result.exception, OSError)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["~/own", "~/out"], ["HOME/own", "HOME/out"]),
+        (["own", "out~/x"], ["own", "out~/x"]),
+    ],
+)
+def test_home_is_found_where_no_shell_looked_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], expected: list[str]
+) -> None:
+    given: list[Path] = []
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("oneshot_vos.sets.own.import_videos", lambda *paths, **_: given.extend(paths) or [])
+    assert CliRunner().invoke(app, ["import-videos", *words]).exit_code == 0
+    assert given == [Path(word.replace("HOME", str(tmp_path))) for word in expected]
+
+
+def test_home_is_found_behind_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    result = CliRunner().invoke(app, ["check-params", "--params=~/params.yaml"])
+    assert f"{tmp_path}/params.yaml: cannot be read" in result.stderr

@@ -1,5 +1,6 @@
 """Commands in README and documents can be given as they stand: program, command, options and kinds of values exist."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -67,3 +68,11 @@ def test_commands_are_found_and_wrong_ones_told() -> None:
     assert "No such command 'segmnet'" in refusal(f"{PROGRAM} segmnet clip.mp4")
     assert "'blue' is not one of" in refusal(f"{PROGRAM} segment clip.mp4 --format blue")
     assert "should be a valid integer" in refusal(f"{PROGRAM} segment clip.mp4 --short-side blue")
+
+
+def test_the_table_of_attacks_is_what_was_recorded() -> None:
+    recorded = json.loads((ROOT / "results/benchmarks/attack.json").read_text(encoding="utf-8"))["table"]
+    rows = [f"| {row['test']} | {row['tries']} | {row['outcome']} |" for row in recorded if row["held"]]
+    shown = (ROOT / "docs/pipeline.md").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == len(recorded) > 20
+    assert [row for row in rows if row not in shown] == []

@@ -139,6 +139,17 @@ def test_a_folder_that_a_killed_process_held_is_free(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_half_a_file_of_a_killed_process_goes_when_its_folder_is_held(tmp_path: Path) -> None:
+    for name in (".a.png.99999.part", "masks/.b.png.99999.part", "other/.c.png.99999.part", "other/lock", "kept.part"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / ".d.99999.part").mkdir()
+    with held(tmp_path, "training"):
+        pass
+    left = {file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*") if file.is_file()}
+    assert left == {"other/.c.png.99999.part", "other/lock", "kept.part"}
+
+
 def test_a_folder_that_cannot_be_held_is_named(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     with (

@@ -4,13 +4,14 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from oneshot_vos.commands import own_videos, pipeline, tools
-from oneshot_vos.errors import UserError
+from oneshot_vos.errors import UserError, refusal
 
 # The help lists the commands in this order.
 GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
@@ -52,6 +53,11 @@ def _messages_printed() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def _at_home(word: str) -> str:
+    option, sign, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{option}{sign}{Path(value).expanduser()}" if value.startswith("~/") else word
+
+
 class _Commands(TyperGroup):
     """Ends every command in an orderly way: 0 done, 2 something for the user to mend, 130 interrupted."""
 
@@ -71,12 +77,22 @@ class _Commands(TyperGroup):
             with formatter.section(heading):
                 formatter.write_dl([(f"{name:<{width}}", text) for name, text in zip(names, helps, strict=True)])
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """With the home directory in the place of `~`, which a shell leaves in `--out=~/results` and in quotes."""
+        return super().parse_args(ctx, [_at_home(word) for word in args])
+
     def invoke(self, ctx: Any) -> Any:
         try:
             with _messages_printed():
                 return super().invoke(ctx)
         except UserError as error:
             typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from error
+        except OSError as error:
+            told = refusal(error)
+            if told is None:
+                raise
+            typer.echo(f"error: {told}", err=True)
             raise typer.Exit(2) from error
         except KeyboardInterrupt as interrupt:
             typer.echo("interrupted; rerun to resume", err=True)

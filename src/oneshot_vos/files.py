@@ -76,6 +76,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 def held(folder: Path, doing: str) -> Iterator[None]:
     """Hold `folder`, which need not exist, inside the block; a folder that is empty then is removed.
 
+    Temporary files below it, which a process left that was killed as it wrote them, are removed first.
     While another process holds it, `UserError` names that process and the folder at once. doing: what a process holds
     it for, such as "training this run".
     """
@@ -95,6 +96,7 @@ def held(folder: Path, doing: str) -> Iterator[None]:
         ) from error
     try:
         (folder / OWNER).write_text(f"{os.getpid()}\n", encoding="utf-8")
+        _remove_leftovers(folder)
         yield
     finally:
         for name in (OWNER, LOCK):  # while they are ours
@@ -102,6 +104,18 @@ def held(folder: Path, doing: str) -> Iterator[None]:
         lock.release()
         with suppress(OSError):
             folder.rmdir()
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what `replacing` did not finish, but in folders below that another process may hold."""
+    for part in list(folder.rglob(".*.part")):
+        inner = part.relative_to(folder).parents
+        if any((folder / above / LOCK).exists() for above in inner if above != Path()):
+            continue
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def _owner(folder: Path) -> str:
@@ -135,6 +149,8 @@ def read_json(path: Path, expected: str) -> Any:
     """Read JSON; `expected` says in a few words what the file should be, for the error message."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
+    except IsADirectoryError as error:
+        raise UserError(f"{path}: is a folder; expected {expected}. Name the file in it") from error
     except FileNotFoundError as error:
         raise UserError(f"{path}: not found; expected {expected}. {_MAKE_AGAIN}") from error
     except (ValueError, RecursionError) as error:  # not JSON, not text, or nested without end

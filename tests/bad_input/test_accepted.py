@@ -78,6 +78,9 @@ def litter(clip: Clip) -> None:
     for folder in (clip.frames, clip.masks):
         for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._00000.jpg", "notes.txt"):
             (folder / name).write_bytes(b"\0litter")
+        for name in ("__MACOSX", "@eaDir"):
+            (folder / name).mkdir()
+            (folder.parent / name).mkdir()
 
 
 def in_mode(mode: str) -> Callable[[Clip], None]:
@@ -112,7 +115,64 @@ DEEP = np.array([0, 300, 1])
 RANK = np.array([0, 2, 1])  # of the colours: (10, 200, 250) sorts before (250, 20, 40)
 BINARY = (TWO > 0).astype(np.int32)
 
+
+def renamed(*names: str) -> Callable[[Clip], None]:
+    def change(clip: Clip) -> None:
+        clip.rename({f"{t:05}.jpg": f"{name}.jpg" for t, name in enumerate(names)})
+        (clip.masks / "00000.png").rename(clip.masks / f"{names[0]}.png")
+
+    return change
+
+
+def unfinished(clip: Clip) -> None:
+    for name in ("00003.jpg.part", "00004.jpg."):
+        clip.put_frame("00003.jpg")
+        (clip.frames / "00003.jpg").rename(clip.frames / name)
+
+
+def folder_of_frames(clip: Clip) -> None:
+    (clip.frames / "more").mkdir()
+    clip.put_frame("more/00003.jpg")
+
+
 ACCEPTED = {
+    "numbers below 0": Accepted(
+        renamed("-2", "-1", "0"),
+        {"-2": TWO},
+        frames=("-2", "-1", "0"),
+        warning="not zero-padded; read in numeric order",
+    ),
+    "digits of another script": Accepted(
+        renamed("٨", "٩", "١٠"), {"٨": TWO}, frames=("٨", "٩", "١٠"), warning="not zero-padded; read in numeric order"
+    ),
+    "unfinished downloads among the frames": Accepted(
+        unfinished,
+        {"00000": TWO},
+        warning=r"2 file\(s\) left out that are named like unfinished images, .* '00003\.jpg\.part'; expected",
+    ),
+    "a folder of further frames": Accepted(
+        folder_of_frames, {"00000": TWO}, warning=r"more: 1 image\(s\) in a folder beside others are left out; expected"
+    ),
+    "label map without a background": Accepted(
+        lambda clip: [
+            clip.draw("00000.png", COLORS[TWO]),
+            (clip.masks.parent / "labelmap.txt").write_text("cat:250,20,40::\ndog:10,200,250::\n", encoding="utf-8"),
+        ],
+        {"00000": TWO},
+        warning=r"\(250, 20, 40\) = 1, \(10, 200, 250\) = 2",
+        report="colours read as ids",
+        doors=(check, train, mask, score, segment),
+    ),
+    "grey with a transparent background": Accepted(
+        lambda clip: Image.fromarray(np.array([7, 1, 2], np.uint8)[TWO]).save(clip.masks / "00000.png", transparency=7),
+        {"00000": TWO},
+        doors=(check, train, mask, score, segment),
+    ),
+    "palette whose background alone is transparent": Accepted(
+        lambda clip: Image.open(clip.masks / "00000.png").save(clip.masks / "00000.png", transparency=0),
+        {"00000": TWO},
+        doors=(check, train, mask, score, segment),
+    ),
     "palette PNG": Accepted(lambda clip: None, {"00000": TWO}, doors=(check, train, mask, score, segment)),
     "ids with gaps": Accepted(lambda clip: clip.put_mask("00000.png", SPARSE[TWO]), {"00000": SPARSE[TWO]}),
     "RGB mask of two colours": Accepted(

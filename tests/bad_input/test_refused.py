@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from tests.bad_input.clip import COLORS, NAME, TWO, Clip, Door, check, mask, score, segment, train
-from tests.stages.clips import TINY, tiny_weights
+from tests.stages.clips import TINY, picture, tiny_weights
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common.build import build_network
@@ -81,7 +81,215 @@ def turned(clip: Clip) -> None:
         Image.open(path).save(path, exif=exif)
 
 
+def said_turned(clip: Clip) -> None:
+    """The mask says of itself that it is to be shown upside down, as an editor may copy it from the photograph."""
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(TWO).save(clip.masks / "00000.png", exif=exif)
+
+
+def transparent_entry(clip: Clip) -> None:
+    """A program has put the transparent background at index 1 of the palette, and object 1 at index 0."""
+    image = Image.fromarray(np.array([1, 0, 2], np.uint8)[TWO])
+    image.putpalette(bytes([250, 20, 40, 255, 255, 255, 10, 200, 250]))
+    image.save(clip.masks / "00000.png", transparency=bytes([255, 0, 255]))
+
+
+def blends_as_palette(clip: Clip) -> None:
+    """An anti-aliased mask whose colours were counted into a palette, black first."""
+    soft = cv2.GaussianBlur(COLORS[TWO], (5, 5), 1.0).reshape(-1, 3)
+    table, ids = np.unique(soft // 16 * 16, axis=0, return_inverse=True)
+    image = Image.fromarray(ids.reshape(TWO.shape).astype(np.uint8))
+    image.putpalette(table.astype(np.uint8).tobytes())
+    image.save(clip.masks / "00000.png")
+
+
+def label_map(clip: Clip, *lines: str) -> None:
+    (clip.masks.parent / "labelmap.txt").write_text("".join(f"{line}::\n" for line in lines), encoding="utf-8")
+    clip.draw("00000.png", COLORS[TWO])
+
+
+def palette_beside_label_map(clip: Clip) -> None:
+    label_map(clip, "background:0,0,0", "cat:10,200,250", "dog:250,20,40")
+    image = Image.fromarray(TWO)
+    image.putpalette(COLORS.tobytes())
+    image.save(clip.masks / "00000.png")
+
+
+def folder_named_like(clip: Clip, folder: Path) -> None:
+    file = sorted(folder.iterdir())[-1]
+    file.unlink()
+    file.mkdir()
+
+
+def leads_to_itself(clip: Clip) -> None:
+    (clip.frames / "00001.jpg").unlink()
+    (clip.frames / "00001.jpg").symlink_to("00001.jpg")
+
+
+def in_one_file(clip: Clip) -> None:
+    (clip.frames / "00001.jpg").unlink()
+    Image.fromarray(picture(1)).save(
+        clip.frames / "00001.tif", save_all=True, append_images=[Image.fromarray(picture(2))]
+    )
+
+
+def renamed(*names: str) -> Callable[[Clip], None]:
+    def change(clip: Clip) -> None:
+        clip.rename({f"{t:05}.jpg": f"{name}.jpg" for t, name in enumerate(names)})
+        (clip.masks / "00000.png").rename(clip.masks / f"{names[0]}.png")
+
+    return change
+
+
 REFUSED = {
+    "mask that says it is turned": Refused(
+        said_turned,
+        (check, train, score, segment, mask),
+        r"00000\.png",
+        r"to be shown turned \(EXIF orientation 3\)",
+        "expected a mask as it lies over the upright frame",
+        "Save it again",
+    ),
+    "palette with a transparent object": Refused(
+        transparent_entry,
+        (check, train, score, segment, mask),
+        r"00000\.png",
+        "index 1 of the palette is transparent",
+        "expected index 0 alone",
+        "Save the mask again",
+    ),
+    "anti-aliased mask made a palette": Refused(
+        blends_as_palette,
+        (check, train, segment),
+        r"00000\.png",
+        "nearly all form no area: an anti-aliased mask",
+        "expected one value per object",
+        "Export the mask without",
+    ),
+    "soft edges between grey ids": Refused(
+        lambda clip: clip.draw("00000.png", cv2.GaussianBlur(TWO * np.uint8(100), (5, 5), 1.0)),
+        (check, train, score, segment, mask),
+        r"00000\.png",
+        r"soft \(anti-aliased\) edges",
+        "expected one value per object",
+        "Export the mask without",
+    ),
+    "border to ignore in the second mask": Refused(
+        lambda clip: clip.draw("00001.png", np.where(TWO == 2, 255, TWO).astype(np.uint8)),
+        (check, train, segment),
+        r"00001\.png",
+        r"value 255 beside the ids \[1\]: a border",
+        "expected ids counted from 1",
+        "Set it to 0",
+    ),
+    "nothing but a border to ignore in the second mask": Refused(
+        lambda clip: clip.draw("00001.png", np.where(TWO == 2, 255, 0).astype(np.uint8)),
+        (check, train, segment),
+        r"00001\.png",
+        r"value 255, which .*00000\.png of the same video has not",
+        "expected one value per object",
+        "Set a border to 0",
+    ),
+    "255 in one mask and 1 bit in another": Refused(
+        lambda clip: [
+            clip.draw("00000.png", TWO > 0),
+            clip.draw("00001.png", np.where(TWO, 255, 0).astype(np.uint8)),
+        ],
+        (check, train, segment),
+        r"00001\.png",
+        r"value 255, which .*00000\.png of the same video has not",
+        "expected one value per object",
+        "save the masks in one way",
+    ),
+    "colours in one mask and ids in another": Refused(
+        lambda clip: [clip.draw("00000.png", TWO), clip.draw("00001.png", COLORS[TWO])],
+        (check, train, segment),
+        r"00001\.png",
+        r"a mask of colours, and .*00000\.png is one of ids",
+        "expected one form",
+        "Save them with one palette",
+    ),
+    "colour that the label map has not": Refused(
+        lambda clip: label_map(clip, "background:0,0,0", "cat:250,20,40"),
+        (check, train, score, segment, mask),
+        r"00000\.png",
+        r"the colour \(10, 200, 250\) is not in .*labelmap\.txt",
+        "expected every colour there",
+        "Add its line",
+    ),
+    "label map with a colour twice": Refused(
+        lambda clip: label_map(clip, "background:0,0,0", "cat:250,20,40", "dog:250,20,40"),
+        (check, train, score, segment, mask),
+        r"labelmap\.txt",
+        "the line 'dog:250,20,40::' has the colour or the label of another",
+        "expected each once",
+        "Give every label a colour",
+    ),
+    "empty label map": Refused(
+        lambda clip: label_map(clip),
+        (check, train, score, segment, mask),
+        r"labelmap\.txt",
+        "no label in it",
+        "expected label:R,G,B:parts:actions",
+        "take it away",
+    ),
+    "palette that contradicts the label map": Refused(
+        palette_beside_label_map,
+        (check, train, segment),
+        r"00000\.png",
+        r"index 1 of the palette is \(250, 20, 40\), which labelmap\.txt counts as 2",
+        "expected both to agree",
+        "Save the mask as RGB",
+    ),
+    "folder with the name of a frame": Refused(
+        lambda clip: folder_named_like(clip, clip.frames),
+        (check, train, score, segment),
+        r"00002\.jpg",
+        "a folder",
+        "expected an image",
+        "Restore the file",
+    ),
+    "folder with the name of a mask": Refused(
+        lambda clip: [clip.put_mask("00002.png", TWO), folder_named_like(clip, clip.masks)],
+        (check, train, score, segment),
+        r"00002\.png",
+        "a folder",
+        "expected an image",
+        "Restore the file",
+    ),
+    "link that leads to itself": Refused(
+        leads_to_itself,
+        (check, train, score, segment),
+        r"00001\.jpg",
+        "a broken link",
+        "expected links to files that are there",
+        "Restore the files",
+    ),
+    "several pictures in one frame": Refused(
+        in_one_file,
+        (check, train, segment),
+        r"00001\.tif",
+        "2 pictures in one file",
+        "expected one per frame",
+        "Split the file",
+    ),
+    "one number twice": Refused(
+        renamed("0001", "1", "2"),
+        (check, train, score, segment),
+        NAME,
+        "'0001' and '1' are the same number",
+        "expected each number once",
+        "Take one away",
+    ),
+    "decimal numbers behind a word": Refused(
+        renamed("t0.5", "t0.25", "t1.0"),
+        (check, train, score, segment),
+        NAME,
+        r"as decimal numbers t0\.25 comes before t0\.5",
+        "expected as many digits",
+        "Rename the frames",
+    ),
     "anti-aliased RGB mask": Refused(
         anti_aliased,
         (check, train, score, segment),
@@ -369,6 +577,14 @@ WRITTEN = {
         r"differs from a\.jpeg",
         "expected one image and one mask",
         "Take one of the two away",
+    ),
+    "border to ignore in the mask of a pair": Written(
+        lambda root: Image.fromarray(np.where(TWO == 2, 255, TWO).astype(np.uint8), "P").save(root / "a.png"),
+        lambda root: read_objects(root / "a.png"),
+        r"a\.png",
+        r"value 255 beside 1 id\(s\): a border",
+        "expected ids counted from 1",
+        "Set it to 0",
     ),
     "truncated weights": Written(
         lambda root: cut_weights(root / "w.safetensors"),

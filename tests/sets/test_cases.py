@@ -126,3 +126,14 @@ def test_no_message_names_a_file_inside_a_video(cases_root: Path, tmp_path: Path
     (masks / "0.png").rename(masks / "9999.png")
     with pytest.raises(UserError, match=r"9999\.png is a mask without a frame; .*a\.mp4 has none of that name"):
         list(import_videos(tmp_path / "own", tmp_path / "out"))
+
+
+@pytest.mark.parametrize("suffix", [".MTS", ".m2ts", ".3gp", ".flv", ".gif", ".mxf"])
+def test_what_segment_opens_can_be_imported(cases_root: Path, tmp_path: Path, suffix: str) -> None:
+    """The suffixes of camcorders and telephones; what is in a file its content tells."""
+    for folder, name, file in (("videos", f"v{suffix}", "clip.mp4"), ("masks", "v.png", "00000.png")):
+        (tmp_path / folder).mkdir()
+        shutil.copyfile(cases_root / "av1" / file, tmp_path / folder / name)
+    names = open_frames(tmp_path / "videos" / f"v{suffix}").names
+    (imported,) = import_videos(tmp_path, tmp_path / "out")
+    assert (imported.name, imported.frames) == ("v", len(names))

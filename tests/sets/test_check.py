@@ -214,6 +214,16 @@ def test_pairs_are_checked_too(video, tmp_path):
     assert report.items[0].ids == [1, 2]
 
 
+def test_a_grey_mask_of_a_pair_that_looks_like_ids_is_told(video, tmp_path):
+    values = two_objects(24, 32)
+    values[:4] = 255
+    Image.fromarray(values).save(tmp_path / "ids.png")
+    Image.fromarray(np.where(values > 0, 255, 0).astype(np.uint8)).save(tmp_path / "map.png")
+    report = check_pairs([ImagePair(name, video.frames[0], tmp_path / f"{name}.png") for name in ("ids", "map")])
+    assert [(problem.item, problem.kind) for problem in report.warnings] == [("ids", "grey map of few values")]
+    assert not report.errors
+
+
 def test_long_reports_are_cut_in_the_message_only(video):
     clips = [replace(video, name=f"clip-{number}", masks={}) for number in range(25)]
     report = check_videos(clips)

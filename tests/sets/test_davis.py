@@ -119,6 +119,12 @@ def test_unusable_lists(tmp_path, text, finding):
         read_davis(tmp_path, list_file=add_list(tmp_path, text))
 
 
+@pytest.mark.parametrize("line", ["bear/", "JPEGImages/480p/bear", "JPEGImages\\480p\\bear\\", "/a/bear/00000.jpg"])
+def test_a_list_may_name_folders(tmp_path, line):
+    add_video(tmp_path, "bear")
+    assert [video.name for video in read_davis(tmp_path, list_file=add_list(tmp_path, line + "\n"))] == ["bear"]
+
+
 def test_missing_list_root_and_videos(tmp_path):
     with pytest.raises(UserError, match=r"absent\.txt: no such file"):
         read_davis(tmp_path, list_file="absent.txt")

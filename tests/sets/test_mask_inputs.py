@@ -15,7 +15,7 @@ from PIL import Image
 from oneshot_vos.errors import UserError
 from oneshot_vos.sets import coco
 from oneshot_vos.sets.mask_inputs import read_mask_tree, read_masks
-from oneshot_vos.videos.masks import DAVIS_PALETTE, read_mask, write_mask
+from oneshot_vos.videos.masks import DAVIS_PALETTE, encode_mask, read_mask, write_mask
 
 SIZE = (48, 64)
 ONE, TWO = np.zeros(SIZE, bool), np.zeros(SIZE, bool)
@@ -50,7 +50,6 @@ def pack(archive: Path, folder: Path, top: str = "") -> Path:
             opened.write(file, f"{top}{file.relative_to(folder)}")
         opened.writestr(f"__MACOSX/{top}._00000.png", b"x")
         opened.writestr(f"{top}.DS_Store", b"x")
-        opened.writestr("../outside.png", b"x")
     return archive
 
 
@@ -107,8 +106,53 @@ def test_a_zip_may_have_folders_above_and_debris(tmp_path: Path, top: str) -> No
     masks = masks_of(archive, tmp_path / "scratch")
     assert list(masks) == ["00000"]
     assert np.array_equal(masks["00000"], IDS)
-    assert not (tmp_path / "outside.png").exists()
-    assert not list((tmp_path / "scratch").rglob("outside.png"))
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("00000.png", "../outside.png"), r"masks\.zip: the member '\.\./outside\.png' would lie outside"),
+        (("00000.png", "/outside.png"), "would lie outside"),
+        (("00000.png", "a\\..\\..\\outside.png"), "would lie outside"),
+        (("00000.png", "00000.png"), r"several members are named 00000\.png"),
+        (("walk\\00000.png", "walk/00000.png"), r"several members are named walk/00000\.png"),
+        (("00000.png", "00001.jpg"), r"00001\.jpg: a mask saved as \.jpg"),
+        (("00000.npy",), r"00000\.npy: a mask saved as \.npy"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_members_of_a_zip_that_would_be_left_out_or_lie_outside_are_refused(
+    tmp_path: Path, names: tuple[str, ...], message: str
+) -> None:
+    content = encode_mask(IDS)
+    with zipfile.ZipFile(tmp_path / "masks.zip", "w") as opened:
+        for name in names:
+            member = zipfile.ZipInfo()
+            member.filename = name
+            opened.writestr(member, content)
+    with pytest.raises(UserError, match=message):
+        masks_of(tmp_path / "masks.zip", tmp_path / "scratch")
+    assert not list(tmp_path.rglob("outside.png"))
+
+
+def test_folders_in_a_zip_may_be_written_as_windows_does(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "masks.zip", "w") as opened:
+        member = zipfile.ZipInfo()
+        member.filename = "masks\\walk\\00000.png"
+        opened.writestr(member, encode_mask(IDS))
+    assert list(masks_of(tmp_path / "masks.zip", tmp_path / "scratch")) == ["00000"]
+
+
+@pytest.mark.parametrize("form", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_zip_with_damaged_contents_is_named(tmp_path: Path, form: int) -> None:
+    archive = tmp_path / "masks.zip"
+    with zipfile.ZipFile(archive, "w", form) as opened:
+        opened.writestr("00000.png", encode_mask(IDS) * 3)
+    content = bytearray(archive.read_bytes())
+    content[50:80] = b"\xff" * 30
+    archive.write_bytes(content)
+    with pytest.raises(UserError, match=r"masks\.zip: not readable as a zip"):
+        masks_of(archive, tmp_path / "scratch")
 
 
 def export(folder: Path, *frames: str, instances: int = 2) -> Path:
@@ -264,6 +308,19 @@ def twins(folder: Path) -> Path:
     return coco_file(folder / "c.json", ["00000.jpg", "00001.jpg"], found)
 
 
+def per_object(folder: Path, *names: str) -> Path:
+    for name in names:
+        binary(folder / name, ONE)
+    return folder
+
+
+def same_image_twice(file: Path) -> Path:
+    content = json.loads(coco_file(file, ["a.jpg", "b.jpg"], [annotation(1, 0, 3, runs(ONE))]).read_text("utf-8"))
+    content["images"][1]["id"] = 0
+    file.write_text(json.dumps(content), encoding="utf-8")
+    return file
+
+
 def text(folder: Path, name: str, content: str) -> Path:
     (folder / name).write_text(content, encoding="utf-8")
     return folder / name
@@ -314,6 +371,40 @@ def text(folder: Path, name: str, content: str) -> Path:
             r"00000\.png: ids \[1, 2\] in a mask of object 1 alone",
         ),
         (lambda folder: save(folder / "given/00000.jpg", IDS.astype(np.uint8)).parent, r"00000\.jpg: a mask saved as"),
+        (lambda folder: text(folder, "00000.npy", "x").parent, r"00000\.npy: a mask saved as \.npy"),
+        (
+            lambda folder: coco_file(
+                folder / "c.json", ["a.jpg", "a.png"], [annotation(k, k, 3, runs(ONE)) for k in (0, 1)]
+            ),
+            r"clip coco: 'a': several masks of one frame",
+        ),
+        (
+            lambda folder: coco_file(folder / "c.json", ["\0.jpg"], [annotation(1, 0, 3, runs(ONE))]),
+            "no name of a frame",
+        ),
+        (
+            lambda folder: coco_file(
+                folder / "c.json", ["a.jpg"], [annotation(1, 0, 3, runs(ONE)), annotation(2, 0, 8, [])]
+            ),
+            r"c\.json: annotation 2 of image a\.jpg has no pixel .*a box alone is none",
+        ),
+        (
+            lambda folder: coco_file(folder / "c.json", ["a.jpg"], [annotation(1, 0, 3, [[70, 1, 90, 1, 90, 9]])]),
+            r"c\.json: annotation 1 of image a\.jpg has no pixel in the image",
+        ),
+        (
+            lambda folder: coco_file(folder / "c.json", ["a.jpg"], [annotation(1, 0, 3, [[0, 0, 1e300, 0, 9, 9]])]),
+            r"c\.json: incomplete .*far outside the image",
+        ),
+        (lambda folder: same_image_twice(folder / "c.json"), r"c\.json: several images have one id"),
+        (
+            lambda folder: per_object(folder / "given", "1/00000.png", "001/00000.png"),
+            r"given/1: object 1, as 001 is; expected each object once",
+        ),
+        (
+            lambda folder: per_object(folder / "given", "00000_1.png", "00000_01.png"),
+            "'00000_01' and '00000_1' are the same number",
+        ),
     ],
 )
 def test_what_cannot_be_read_without_guessing_is_named(

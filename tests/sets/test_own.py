@@ -1,5 +1,7 @@
 """Own videos: imported with every problem named at once, and the documented way from them to masks."""
 
+import io
+import os
 import re
 import shlex
 import shutil
@@ -105,6 +107,37 @@ def test_what_import_videos_makes_check_data_looks_into(recordings: Path, tmp_pa
     list(import_videos(recordings, tmp_path / "mine"))
     result = CliRunner().invoke(app, ["check-data", str(tmp_path / "mine")])
     assert "in order; 3 items" in result.output
+
+
+def test_other_contents_are_seen_whatever_their_names_and_times(recordings: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    list(import_videos(recordings, out))
+    frame = next((recordings / "videos/walk").iterdir())
+    for file, content in ((frame, bytes(Path(frame).read_bytes())), (recordings / "videos/film.mp4", None)):
+        before = file.stat()
+        if content is None:  # another film of as many frames, older than what was made of the first
+            write_video(tmp_path / "other.mp4", FRAMES, 2).replace(file)
+        else:
+            image = Image.open(io.BytesIO(content))
+            Image.fromarray(255 - np.asarray(image.convert("RGB"))).save(file, image.format)
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    kept = {video.name: video.kept for video in import_videos(recordings, out)}
+    assert kept == {"film": False, "talk": True, "walk": False}
+    assert (out / "JPEGImages/walk" / frame.name).read_bytes() == frame.read_bytes()
+
+
+def test_a_video_that_the_source_has_no_longer_is_told(
+    recordings: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "mine"
+    list(import_videos(recordings, out))
+    assert "as well" not in caplog.text
+    shutil.rmtree(recordings / "videos/walk")
+    shutil.rmtree(recordings / "masks/walk", ignore_errors=True)
+    (recordings / "masks/walk.png").unlink(missing_ok=True)
+    list(import_videos(recordings, out))
+    assert "has videos as well that" in caplog.text
+    assert (out / "JPEGImages/walk").is_dir()
 
 
 def test_what_is_imported_already_is_kept_and_what_differs_is_not(recordings: Path, tmp_path: Path) -> None:

@@ -62,6 +62,10 @@ def test_changed_files_of_the_sets_are_noticed(repository: Path, tmp_path: Path,
     mask.write_bytes(content)
     os.utime(mask, ns=(times, times - 10**9))  # of the same size
     assert changed()
+    before = mask.stat()
+    mask.write_bytes(content)
+    os.utime(mask, ns=(before.st_atime_ns, before.st_mtime_ns))  # and of the same time
+    assert changed()
     shutil.copytree(masks / "val-0000", masks / "val-0009")
     shutil.copytree(tree / "JPEGImages/480p/val-0000", tree / "JPEGImages/480p/val-0009")
     assert changed()

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from oneshot_vos.cli import app
 from oneshot_vos.evaluation.davis import evaluate_set
-from oneshot_vos.videos.masks import write_mask
+from oneshot_vos.videos.masks import DAVIS_PALETTE, write_mask
 from oneshot_vos.videos.video import Video
 
 FRAMES = range(5)
@@ -110,3 +110,31 @@ def test_frames_and_sequences_that_do_not_fit_are_named(truth: Path, masks: Path
     refused(score(truth, masks), f"{truth}: 1 sequence(s) that {masks} has no masks for: good")
     shutil.copytree(truth / "good", masks / "good")
     refused(score(truth, masks), f"{masks}: 1 sequence(s) that {truth} has no masks for: worse")
+
+
+def test_two_masks_of_one_frame_are_named(truth: Path, masks: Path) -> None:
+    shutil.copyfile(masks / "bad/00002.png", masks / "bad/frame_000002.png")
+    result = score(truth, masks)
+    assert result.exit_code == 2
+    assert "a mask of the same frame as" in result.output
+    assert "frame_000002.png" in result.output
+
+
+def test_true_masks_whose_palettes_contradict_each_other_are_not_scored(truth: Path, masks: Path) -> None:
+    for t, table in ((1, (0, 1, 2)), (2, (0, 2, 1))):
+        palette = DAVIS_PALETTE.copy()
+        palette[1:3] = np.array([(9, 9, 200), (200, 9, 9)])[np.array(table[1:]) - 1]
+        write_mask(truth / f"good/{t:05}.png", np.array(table)[ids(t, 2)], palette)
+    for t in (0, 3, 4):
+        (truth / f"good/{t:05}.png").unlink()
+    result = score(truth, masks, "--all-frames")
+    assert result.exit_code == 2
+    assert "id 1 is the colour (200, 9, 9) here and (9, 9, 200) in" in result.output
+
+
+def test_a_border_to_ignore_may_be_in_true_masks(truth: Path, masks: Path) -> None:
+    for t in FRAMES:
+        mask = ids(t, 2)
+        mask[:2] = 255
+        write_mask(truth / f"good/{t:05}.png", mask)
+    assert rows(score(truth, masks))[-2][0] == "good"

@@ -51,7 +51,7 @@ def test_a_killed_run_starts_its_direction_again_with_the_same_result(
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("damage", ["snapshot", "mask"])
+@pytest.mark.parametrize("damage", ["snapshot", "mask", "empty mask", "empty report"])
 def test_a_damaged_rest_of_an_interrupted_run_costs_time_and_nothing_else(
     folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
@@ -63,12 +63,30 @@ def test_a_damaged_rest_of_an_interrupted_run_costs_time_and_nothing_else(
     snapshot = tmp_path / "out/.state/forwards.pt"
     if damage == "snapshot":
         snapshot.write_bytes(snapshot.read_bytes()[: snapshot.stat().st_size // 2])
-    else:
+    elif damage == "mask":
         (tmp_path / "out/masks/00002.png").unlink()
+    else:
+        (tmp_path / "out" / ("segment.json" if "report" in damage else "masks/00002.png")).write_bytes(b"")
     written = count_written(monkeypatch)
     done(segment(folder, weights, tmp_path / "out", "--no-overlay", masks=given))
     assert len(written) == FRAMES
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_what_a_killed_process_left_half_written_is_removed(folder: Path, weights: Path, tmp_path: Path) -> None:
+    given = write_masks(tmp_path / "given", 0)
+    (tmp_path / "out/.state").mkdir(parents=True)  # as it began
+    for name in ("lock", "lock.pid", ".segment.json.99999.part"):
+        (tmp_path / "out" / name).touch()
+    done(segment(folder, weights, tmp_path / "out", "--no-overlay", masks=given))
+    before = contents(tmp_path / "out")
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"masks", "segment.json"}
+    (tmp_path / "out/masks/.00002.png.99999.part").touch()
+    (tmp_path / "out/.state").mkdir()
+    (tmp_path / "out/.state/forwards.done").touch()
+    done(segment(folder, weights, tmp_path / "out", "--no-overlay", masks=given))
+    assert contents(tmp_path / "out") == before
+    assert not (tmp_path / "out/.state").exists()
 
 
 def test_a_finished_folder_is_left_alone(

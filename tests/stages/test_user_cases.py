@@ -6,6 +6,7 @@ The inputs lie in a folder of cases; what is drawn here stands for the same kind
 import json
 import shutil
 import unicodedata
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -246,3 +247,20 @@ def test_a_video_given_as_weights_is_called_what_it_is(
     said = capsys.readouterr().err
     assert "no file of tensors" in said
     assert "weights_only" not in said
+
+
+def test_a_message_names_what_was_given_not_where_it_was_unpacked(segment: Segment, tmp_path: Path) -> None:
+    palette_mask(tmp_path / "00009.png", two_squares(), {})
+    with zipfile.ZipFile(tmp_path / "masks.zip", "w") as archive:
+        archive.write(tmp_path / "00009.png", "top/00009.png")
+    code, said = segment(frames(tmp_path / "clip", ["00000.jpg", "00001.jpg"]), "masks.zip")
+    assert code == 2
+    assert "error: masks.zip/top/00009.png: the video" in said
+
+
+@pytest.mark.parametrize("mask", ["0=", "=m.png"])
+def test_a_mask_without_frame_or_path_is_no_folder(segment: Segment, tmp_path: Path, mask: str) -> None:
+    palette_mask(tmp_path / "m.png", two_squares(), {})
+    code, said = segment(frames(tmp_path / "clip", ["00000.jpg", "00001.jpg"]), mask)
+    assert code == 2
+    assert f"--mask {mask}: expected FRAME=PATH" in said

@@ -132,7 +132,7 @@ def test_damaged_frames_are_named(tmp_path, picture, read):
 def test_frame_files_ignore_what_is_no_frame(tmp_path):
     for name in ("00001.jpg", "00000.JPEG", "00002.png", ".hidden.jpg", ".DS_Store", "Thumbs.db", "notes.txt"):
         (tmp_path / name).touch()
-    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "folder").mkdir()
     assert [path.name for path in frame_files(tmp_path)] == ["00000.JPEG", "00001.jpg", "00002.png"]
 
 
@@ -200,3 +200,13 @@ def test_formats_of_frames_are_read_whatever_the_file_is_called(tmp_path, pictur
     Image.fromarray(picture).save(tmp_path / "a.png", kind, lossless=True)
     assert np.array_equal(read_frame(tmp_path / "a.png"), picture)
     assert frame_size(tmp_path / "a.png") == picture.shape[:2]
+
+
+@pytest.mark.parametrize("read", [read_frame, frame_size])
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch, read):
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "a.jpg"))
+
+    monkeypatch.setattr("oneshot_vos.videos.images.open_image", refused)
+    with pytest.raises(UserError, match=r"a\.jpg: Permission denied; expected rights .*Mend its rights"):
+        read(tmp_path / "a.jpg")

@@ -1,7 +1,9 @@
 """Frames of video files: every one, in either direction, checked."""
 
+import re
+import warnings
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 from tests.stages.clips import SIZE, picture, write_folder, write_video
 
 from oneshot_vos.errors import UserError
@@ -251,3 +254,69 @@ def test_an_empty_folder_and_a_frame_of_another_size_are_named(tmp_path: Path) -
     write_folder(tmp_path / "w", 1, size=(32, 32)).joinpath("00000.png").rename(folder / "00002.png")
     with pytest.raises(UserError, match=r"00002\.png: the frame is 32x32 pixels, but .*00000\.png .* 64x48"):
         list(open_frames(folder).read(range(3)))
+
+
+# --- what is cut off, and what is no video --------------------------------------------------------------------------
+
+
+def mux(path: Path, *sources: Path, options: dict[str, str] | None = None, cover: bool = False) -> Path:
+    """One file of the streams of several; before them a picture of a cover."""
+    with ExitStack() as stack:
+        out = stack.enter_context(av.open(str(path), "w", options=options or {}))
+        inputs = [stack.enter_context(av.open(str(source))) for source in sources]
+        streams = [out.add_stream_from_template(one.streams.video[0]) for one in inputs]
+        if cover:
+            still = out.add_stream("mjpeg", rate=1)
+            still.width, still.height, still.pix_fmt = 128, 96, "yuvj420p"
+            still.disposition = Disposition.attached_pic
+            out.start_encoding()
+            image = av.VideoFrame.from_ndarray(picture(0, 1, (96, 128)))
+            out.mux([*still.encode(image), *still.encode()])
+        for stream, one in zip(streams, inputs, strict=True):
+            for packet in one.demux():
+                if packet.size:
+                    packet.stream = stream
+                    out.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("cut.ts", "libx264", None),
+        ("cut.avi", "mjpeg", None),
+        ("cut.mp4", "libx264", {"movflags": "frag_keyframe+empty_moov"}),
+        ("cut.mov", "mjpeg", {"movflags": "faststart"}),
+    ],
+)
+def test_a_file_that_was_cut_off_is_not_shortened_without_a_word(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str] | None
+) -> None:
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    whole = encode(tmp_path / f"whole{Path(name).suffix}", codec, {"g": "5"}, frames=30, pix_fmt=pixels)
+    file = mux(tmp_path / name, whole, options=options)
+    assert len(VideoFrames(file).names) == 30
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * 0.6)])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            VideoFrames(file)
+            told = " ".join(str(each.message) for each in said)
+        except UserError as error:
+            told = str(error)
+    assert re.search(rf"{name}: .*(cut off|no frame for|cannot be decoded)", told)
+
+
+def test_a_cover_is_no_video(tmp_path: Path) -> None:
+    file = mux(tmp_path / "song.mp4", cover=True)
+    with pytest.raises(UserError, match=r"song\.mp4: no video in it, only sound, text or a picture of a cover"):
+        VideoFrames(file)
+
+
+@pytest.mark.parametrize("cover", [False, True])
+def test_of_several_streams_the_video_is_read(tmp_path: Path, cover: bool) -> None:
+    still = encode(tmp_path / "still.mkv", "mjpeg", frames=1, pix_fmt="yuvj420p")
+    film = encode(tmp_path / "film.mkv", frames=30)
+    both = mux(tmp_path / "both.mkv", *([film] if cover else [still, film]), cover=cover)
+    assert len(VideoFrames(both).names) == 30

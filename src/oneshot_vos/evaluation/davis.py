@@ -17,7 +17,8 @@ from oneshot_vos.evaluation.measures import DAVIS_TOLERANCE, measure, pack, tole
 from oneshot_vos.evaluation.parallel import score_videos
 from oneshot_vos.evaluation.predictions import Predictions, require_same_size, size_text
 from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
-from oneshot_vos.videos.masks import VOID, Color, Ids, MaskReading, inspect_mask, require_same_colors
+from oneshot_vos.videos.label_map import Color
+from oneshot_vos.videos.masks import VOID, Ids, MaskReading, inspect_mask, require_same_colors
 from oneshot_vos.videos.scorable import annotated_stems, count_objects
 from oneshot_vos.videos.video import Video
 

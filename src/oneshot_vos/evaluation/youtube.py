@@ -19,7 +19,8 @@ from oneshot_vos.evaluation.measures import DAVIS_TOLERANCE, Measures, measure, 
 from oneshot_vos.evaluation.parallel import score_videos
 from oneshot_vos.evaluation.predictions import Predictions, require_same_size
 from oneshot_vos.evaluation.results import ObjectScores
-from oneshot_vos.videos.masks import Color, Ids, inspect_mask, require_same_colors
+from oneshot_vos.videos.label_map import Color
+from oneshot_vos.videos.masks import Ids, inspect_mask, require_same_colors
 from oneshot_vos.videos.objects import ObjectVideo, TrackedObject, YouTubeSet
 
 MEASURES = ("G", "J_seen", "F_seen", "J_unseen", "F_unseen")

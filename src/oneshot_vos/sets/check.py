@@ -13,7 +13,7 @@ from oneshot_vos.sets.davis import list_videos
 from oneshot_vos.videos.images import frame_size, read_frame
 from oneshot_vos.videos.mask_rules import MaskRules
 from oneshot_vos.videos.masks import check_same_size, object_ids
-from oneshot_vos.videos.pairs import ImagePair, read_objects
+from oneshot_vos.videos.pairs import ImagePair, looks_like_ids, read_objects
 from oneshot_vos.videos.problems import Problems
 from oneshot_vos.videos.scorable import require_scorable
 from oneshot_vos.videos.video import Video
@@ -103,6 +103,13 @@ def check_pairs(pairs: Iterable[ImagePair], *, thorough: bool = False) -> CheckR
             ids = list(range(1, 1 + len(read_objects(pair.mask))))
             if height:
                 check_same_size(pair.image, pair.mask)
+            if looks_like_ids(pair.mask):
+                log.warning(
+                    pair.mask,
+                    "grey map of few values",
+                    "read as one object with soft edges, since it has the value 255, but looks like ids with a border "
+                    "to ignore; expected one or the other. If they are ids, set 255 to 0",
+                )
             if not ids:
                 log.error(pair.mask, "no object in the mask; expected at least one. Take the pair out of the set")
         report.items.append(Summary(pair.name, 1, 1, height, width, ids, ids, int(not ids)))
@@ -169,7 +176,7 @@ def _check_equal_sizes(video: Video, sizes: dict[int, tuple[int, int]], log: Pro
 
 def _check_gaps(video: Video, log: Problems) -> None:
     """Warn where frame numbers jump further than usual in this video (YouTube-VOS counts in fives)."""
-    numbers = [re.search(r"([0-9]+)$", video.stem(t)) for t in range(len(video))]
+    numbers = [re.search(r"(^-[0-9]+|[0-9]+)$", video.stem(t)) for t in range(len(video))]
     if len(numbers) < 3 or not all(numbers):
         return
     values = np.array([int(number[1]) for number in numbers if number], dtype=object)
@@ -209,7 +216,7 @@ def _check_masks(
         )
     found: list[set[int]] = []
     colored = []
-    rules = MaskRules(video.single_object)
+    rules = MaskRules(video.single_object, "later" if scored else "none")
     for t in labelled:
         path = video.masks[video.stem(t)]
         with log.catching(path):

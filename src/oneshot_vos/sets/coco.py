@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.sets.labelme import blank
+from oneshot_vos.sets.labelme import FARTHEST, blank
 from oneshot_vos.videos.images import frame_name
 from oneshot_vos.videos.masks import Ids
 
@@ -39,10 +39,12 @@ def read_coco(file: Path, content: Any) -> dict[str, Callable[[], Iterator[tuple
     """
     try:
         images = {image["id"]: image for image in content["images"]}
+        if len(images) < len(content["images"]):
+            raise UserError(f"{file}: several images have one id; expected each id once. Export the file again")
         names = {category["id"]: category["name"] for category in content.get("categories", [])}
         videos: dict[str, dict[Any, list[Any]]] = {}
         for annotation in content["annotations"]:
-            video = PurePosixPath(images[annotation["image_id"]]["file_name"]).parent.name
+            video = _path(images[annotation["image_id"]]).parent.name
             videos.setdefault(video, {}).setdefault(annotation["image_id"], []).append(annotation)
     except _MALFORMED as error:
         raise UserError(f"{file}: incomplete ({error!r}); expected a COCO file. Export it again") from error
@@ -64,10 +66,20 @@ def _masks(
             image = images[image_id]
             ids = np.asarray(blank(file, int(image["height"]), int(image["width"]))).astype(np.uint16)
             for annotation in sorted(annotations, key=lambda each: -numbers[key_of(each)]):
-                ids[_decode(file, annotation["segmentation"], ids.shape)] = numbers[key_of(annotation)]
-            yield frame_name(PurePosixPath(image["file_name"])), ids
+                inside = _decode(file, annotation["segmentation"], ids.shape)
+                if not inside.any() and not isinstance(annotation["segmentation"], Mapping):  # runs say so themselves
+                    raise UserError(
+                        f"{file}: annotation {annotation['id']} of image {image['file_name']} has no pixel in the "
+                        "image; expected a mask. Draw it, or delete it: a box alone is none"
+                    )
+                ids[inside] = numbers[key_of(annotation)]
+            yield frame_name(_path(image)), ids
     except _MALFORMED as error:
         raise UserError(f"{file}: incomplete ({error!r}); expected a COCO file. Export it again") from error
+
+
+def _path(image: Mapping[str, Any]) -> PurePosixPath:
+    return PurePosixPath(image["file_name"].replace("\\", "/"))
 
 
 def _objects_by(file: Path, found: Mapping[Any, list[Any]]) -> Callable[[Any], Key]:
@@ -107,8 +119,8 @@ def fill_polygon(polygon: Sequence[float], height: int, width: int) -> NDArray[n
     """Bool [H, W]: the pixels whose centres lie in a polygon, a flat list of x and y; corners of pixels are whole."""
     inside = np.zeros((height, width), np.bool_)
     start = np.asarray(polygon, np.float64).reshape(-1, 2)
-    if len(start) < 3 or not np.isfinite(start).all():
-        raise ValueError(f"a polygon of {len(start)} points")
+    if len(start) < 3 or not (np.abs(start) <= FARTHEST).all():  # NaN is not, either
+        raise ValueError(f"a polygon of {len(start)} points, or with one far outside the image")
     end = np.roll(start, -1, axis=0)
     for row in range(max(0, int(start[:, 1].min())), min(height, int(start[:, 1].max()) + 1)):
         middle = row + 0.5

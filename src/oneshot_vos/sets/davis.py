@@ -3,7 +3,14 @@
 from pathlib import Path
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.videos.images import entry_named, frame_files, frame_name, require_unbroken, visible_entries
+from oneshot_vos.videos.images import (
+    IMAGE_SUFFIXES,
+    entry_named,
+    frame_files,
+    frame_name,
+    require_unbroken,
+    visible_entries,
+)
 from oneshot_vos.videos.problems import Problem, Problems, folder_problems, repeated
 from oneshot_vos.videos.video import Video
 
@@ -128,5 +135,9 @@ def _listed_names(path: Path) -> list[str]:
 
 
 def _video_of_path(line: str) -> str:
-    """The video's name in a line such as `/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png`."""
-    return Path(line.replace("\\", "/").split()[0]).parent.name
+    """The video's name in a line such as `/JPEGImages/480p/bear/00000.jpg /Annotations/480p/bear/00000.png`.
+
+    A path of no image is that of the video's folder.
+    """
+    path = Path(line.replace("\\", "/").split()[0])
+    return path.parent.name if path.suffix.lower() in IMAGE_SUFFIXES else path.name

@@ -14,7 +14,7 @@ from oneshot_vos.videos.images import frame_name
 from oneshot_vos.videos.limit import require_pixels
 from oneshot_vos.videos.masks import LARGEST_ID, Ids, decode_mask
 
-_FARTHEST = 1e6  # pixels from the image's corner
+FARTHEST = 1e6  # pixels from the image's corner
 _BACKGROUND = frozenset({"_background_", "background", "__ignore__"})
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def blank(file: Path, height: int, width: int) -> Image.Image:
 
 def _fill(file: Path, canvas: Image.Image, shape: Any, number: int) -> None:
     kind, points = shape.get("shape_type") or "polygon", [(float(x), float(y)) for x, y in shape["points"]]
-    if not all(abs(value) <= _FARTHEST for point in points for value in point):  # NaN is not, either
+    if not all(abs(value) <= FARTHEST for point in points for value in point):  # NaN is not, either
         raise ValueError("a point far outside the image")
     draw = ImageDraw.Draw(canvas)
     if kind == "polygon" and len(points) > 2:

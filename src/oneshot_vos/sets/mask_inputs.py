@@ -5,10 +5,13 @@ of labelme and COCO are written as such files below a scratch folder of the call
 """
 
 import logging
+import lzma
 import shutil
 import unicodedata
 import zipfile
-from collections.abc import Collection, Iterable, Mapping
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -17,17 +20,28 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json
 from oneshot_vos.sets.coco import is_coco, read_coco
 from oneshot_vos.sets.labelme import is_labelme, read_labelme
-from oneshot_vos.videos.images import entry_named, frame_files, frame_name, natural_key, require_unbroken
+from oneshot_vos.videos.images import (
+    IMAGE_SUFFIXES,
+    entry_named,
+    frame_files,
+    frame_name,
+    is_litter,
+    natural_key,
+    require_unbroken,
+)
+from oneshot_vos.videos.label_map import CVAT_OBJECTS
 from oneshot_vos.videos.masks import LARGEST_ID, Ids, inspect_mask, object_ids, write_mask
 
 ACCEPTED = (
     "a PNG file of object ids, a labelme or COCO .json, or a folder or .zip of them (docs/data.md lists every form)"
 )
-_MEMBER_SUFFIXES = frozenset({".png", ".json", ".txt"})
-_DEBRIS = "__MACOSX"
+# Of members of a zip: what is read, and what is unpacked to be refused by name.
+_MEMBER_SUFFIXES = frozenset({".json", ".txt", ".npy", ".npz", ".mat", *IMAGE_SUFFIXES})
+_NO_MASKS = frozenset({".npy", ".npz", ".mat"})
 _MOST_BYTES = 50 * 10**9  # of all members of a zip: more than any set has, less than what a hostile one can claim
+_DAMAGED = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error, lzma.LZMAError)
 _INNER = ("Annotations", "masks")  # of data sets, and of what `segment` writes
-_CVAT_CLASSES, _CVAT_OBJECTS = "SegmentationClass", "SegmentationObject"
+_CVAT_CLASSES = "SegmentationClass"
 _log = logging.getLogger(__name__)
 
 Frames = dict[str, Path]  # mask files by the names of their frames
@@ -81,6 +95,18 @@ def read_mask_tree(path: Path, scratch: Path, known: Collection[str] = ()) -> di
     return {name: read_masks(entry, scratch, name) for name, entry in zip(names, entries, strict=True)}
 
 
+@contextmanager
+def told_as(*names: tuple[object, object]) -> Iterator[None]:
+    """Put other names for paths into a `UserError` of the block: what was given, for what lies in a scratch folder."""
+    try:
+        yield
+    except UserError as error:
+        text = str(error)
+        for path, name in names:
+            text = text.replace(str(path), str(name))
+        raise UserError(text) from error
+
+
 def video_name(entry: Path) -> str:
     """The name of a video or of its masks: that of the folder, or of the file without suffix; in NFC."""
     return unicodedata.normalize("NFC", entry.name if entry.is_dir() else entry.stem)
@@ -94,12 +120,14 @@ def _read_folder(folder: Path, scratch: Path, video: str, frames: Collection[str
     own = entry_named(top, video)
     if own.is_dir():
         top = _below_top(own, ())
-    if (top / _CVAT_CLASSES).is_dir() or (top / _CVAT_OBJECTS).is_dir():
+    if (top / _CVAT_CLASSES).is_dir() or (top / CVAT_OBJECTS).is_dir():
         return _read_cvat(top, scratch, video)
     jsons = sorted((file for file in top.glob("*.json") if not _hidden(file)), key=lambda file: natural_key(file.name))
     files = frame_files(top)
     masks = [file for file in files if file.suffix.lower() == ".png"]
     if jsons and (not masks or is_labelme(read_json(jsons[0], ACCEPTED))):  # labelme writes beside the frames
+        if files:
+            _log.info("%s: masks are read from .json; %d image(s) beside them are taken for frames", top, len(files))
         return _read_json(jsons, scratch, video)
     objects = _folders(top)
     if files:
@@ -108,6 +136,9 @@ def _read_folder(folder: Path, scratch: Path, video: str, frames: Collection[str
         return _merge_named_by_object(top, files, scratch, frames) or _by_frame(files)
     if objects and all(entry.name.isdecimal() for entry in objects):
         return _merge_folders(objects, scratch / f"{video} merged")
+    for entry in sorted(top.iterdir()):
+        if entry.suffix.lower() in _NO_MASKS:
+            _require_png(entry)
     raise UserError(f"{folder}: no mask in it; expected {ACCEPTED}, named like their frames. Draw one")
 
 
@@ -124,7 +155,10 @@ def _by_frame(files: Iterable[Path]) -> Frames:
 
 def _merge_folders(objects: list[Path], out: Path) -> Frames:
     """One folder per object, named by its number, as SAM 2 and SA-V write them; counted from 0, all move up by one."""
-    first = 1 if any(int(entry.name) == 0 for entry in objects) else 0
+    numbers: dict[int, Path] = {}
+    for entry in objects:
+        _require_new(numbers, int(entry.name), entry)
+    first = 1 if 0 in numbers else 0
     if first:
         _log.info("%s: objects are counted from 0; the ids are one higher, since 0 is background", objects[0].parent)
     by_frame: dict[str, dict[int, Path]] = {}
@@ -143,6 +177,12 @@ def _merge_named_by_object(top: Path, files: list[Path], scratch: Path, frames: 
             return {}
         by_frame.setdefault(frame, {})[int(number)] = file
     return _write_merged(by_frame, scratch / f"{top.name} merged")
+
+
+def _require_new(known: dict[int, Path], number: int, entry: Path) -> None:
+    other = known.setdefault(number, entry)
+    if other != entry:
+        raise UserError(f"{entry}: object {number}, as {other.name} is; expected each object once. Take one away")
 
 
 def _write_merged(by_frame: Mapping[str, Mapping[int, Path]], out: Path) -> Frames:
@@ -177,12 +217,12 @@ def _write_merged(by_frame: Mapping[str, Mapping[int, Path]], out: Path) -> Fram
 def _read_cvat(top: Path, scratch: Path, video: str) -> Frames:
     """CVAT's "Segmentation mask": colours of classes mean the same in all frames, those of objects in one alone."""
     kinds = []
-    for kind in (_CVAT_CLASSES, _CVAT_OBJECTS):
+    for kind in (_CVAT_CLASSES, CVAT_OBJECTS):
         folder = top / kind / video if (top / kind / video).is_dir() else top / kind
         kinds.append(_by_frame(frame_files(folder)) if folder.is_dir() else {})
     classes, objects = kinds
     if not classes and not objects:
-        raise UserError(f"{top}: no mask in {_CVAT_CLASSES} or {_CVAT_OBJECTS}; expected an export of CVAT with masks")
+        raise UserError(f"{top}: no mask in {_CVAT_CLASSES} or {CVAT_OBJECTS}; expected an export of CVAT with masks")
     if len(objects) == 1:
         return objects
     for frame in sorted(classes.keys() & objects.keys()):
@@ -195,7 +235,7 @@ def _read_cvat(top: Path, scratch: Path, video: str) -> Frames:
             )
     if not classes:
         raise UserError(
-            f"{top}: no folder {_CVAT_CLASSES}; the objects of {_CVAT_OBJECTS} are numbered anew in each frame. Export "
+            f"{top}: no folder {_CVAT_CLASSES}; the objects of {CVAT_OBJECTS} are numbered anew in each frame. Export "
             "both folders"
         )
     return classes
@@ -234,6 +274,9 @@ def _read_coco_tree(path: Path, scratch: Path) -> dict[str, Frames]:
 def _write(masks: Iterable[tuple[str, Ids]], out: Path) -> Frames:
     files: Frames = {}
     for frame, ids in masks:
+        if frame in files or "\0" in frame:
+            found = "several masks of one frame" if frame in files else "no name of a frame"
+            raise UserError(f"{out.name}: {frame!r}: {found}; expected one image per frame, named like it. Rename it")
         files[frame] = out / f"{frame}.png"
         write_mask(files[frame], ids)
     return files
@@ -259,7 +302,7 @@ def _below_top(folder: Path, known: Collection[str]) -> Path:
 
 
 def _is_above_masks(folder: Path, known: Collection[str]) -> bool:
-    if folder.name in known or folder.name.isdecimal() or folder.name in (_CVAT_CLASSES, _CVAT_OBJECTS):
+    if folder.name in known or folder.name.isdecimal() or folder.name in (_CVAT_CLASSES, CVAT_OBJECTS):
         return False
     inner = _folders(folder)
     return bool(known) or not (_holds_masks(folder) or (inner and all(entry.name.isdecimal() for entry in inner)))
@@ -276,30 +319,32 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _hidden(entry: Path) -> bool:
-    return entry.name.startswith(".") or entry.name == _DEBRIS
+    return is_litter(entry.name)
 
 
 def _unpack(archive: Path, out: Path) -> Path:
     """Write the masks of a zip below `out`, and nothing else that it has."""
     try:
         with zipfile.ZipFile(archive) as opened:
-            members = [member for member in opened.infolist() if _wanted(PurePosixPath(member.filename))]
+            members = _wanted(archive, opened.infolist())
             out.mkdir(parents=True, exist_ok=True)
-            size, free = sum(member.file_size for member in members), shutil.disk_usage(out).free
+            size, free = sum(member.file_size for member in members.values()), shutil.disk_usage(out).free
             if size > min(free, _MOST_BYTES):
                 raise UserError(
                     f"{archive}: {size / 1e9:.0f} GB of masks; expected at most {_MOST_BYTES / 1e9:.0f} GB, and room "
                     f"for it in {out.parent} ({free / 1e9:.0f} GB are free). Unpack it yourself, or set TMPDIR"
                 )
-            for member in members:
-                target = out.joinpath(*PurePosixPath(member.filename).parts)
+            for name, member in members.items():
+                target = out.joinpath(*name.parts)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if not member.is_dir():
                     with opened.open(member) as stream, target.open("wb") as copy:
                         shutil.copyfileobj(stream, copy)
     except FileNotFoundError as error:
         raise UserError(f"{archive}: no such file; expected a zip of masks. Check the name") from error
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except PermissionError:
+        raise
+    except _DAMAGED as error:
         raise UserError(
             f"{archive}: not readable as a zip ({error}); expected a zip of masks. Pack it again"
         ) from error
@@ -308,10 +353,22 @@ def _unpack(archive: Path, out: Path) -> Path:
     return out
 
 
-def _wanted(name: PurePosixPath) -> bool:
-    outside = name.is_absolute() or ".." in name.parts
-    debris = any(part.startswith(".") or part == _DEBRIS for part in name.parts)
-    return not outside and not debris and name.suffix.lower() in _MEMBER_SUFFIXES
+def _wanted(archive: Path, members: Iterable[zipfile.ZipInfo]) -> dict[PurePosixPath, zipfile.ZipInfo]:
+    """The members to unpack, by their names; some programs write a backslash between folders."""
+    wanted: dict[PurePosixPath, zipfile.ZipInfo] = {}
+    for member in members:
+        name = PurePosixPath(member.filename.replace("\\", "/"))
+        if name.is_absolute() or ".." in name.parts:
+            raise UserError(
+                f"{archive}: the member {member.filename!r} would lie outside the folder that the zip is unpacked in; "
+                "expected names below one folder. Pack the masks again"
+            )
+        if any(map(is_litter, name.parts)) or name.suffix.lower() not in _MEMBER_SUFFIXES:
+            continue
+        if name in wanted:
+            raise UserError(f"{archive}: several members are named {name}; expected each once. Pack the masks again")
+        wanted[name] = member
+    return wanted
 
 
 def _require_png(path: Path) -> None:

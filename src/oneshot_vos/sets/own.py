@@ -10,6 +10,7 @@ or masks in any other form that `mask_inputs` reads, per video or of all in `mas
     OUT/Annotations/<video>/<frame>.png    palette and grey masks as they are, colours and other forms as ids
 """
 
+import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,16 +21,19 @@ import numpy as np
 from PIL import Image
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import replacing_folder
-from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree, read_masks, video_name
-from oneshot_vos.videos.frames import VIDEO_SUFFIXES, FrameSource, frame_named, open_frames
+from oneshot_vos.files import fingerprint, read_json, replacing_folder, write_json
+from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree, read_masks, told_as, video_name
+from oneshot_vos.videos.frames import VIDEO_SUFFIXES, FrameSource, content_of, frame_named, open_frames
 from oneshot_vos.videos.images import frame_files, frame_name, visible_entries
+from oneshot_vos.videos.label_map import LABEL_MAP
 from oneshot_vos.videos.mask_rules import MaskRules
-from oneshot_vos.videos.masks import LABEL_MAP, mask_size, write_mask
+from oneshot_vos.videos.masks import mask_size, write_mask
 from oneshot_vos.videos.problems import Problems
 
 IMAGES, ANNOTATIONS = "JPEGImages", "Annotations"
 JPEG_QUALITY = 95
+_RECORD = ".imported.json"  # of what each video was made
+_log = logging.getLogger(__name__)
 
 Given = dict[str, Path | Frames]  # the masks of each video, or where they lie
 
@@ -49,15 +53,22 @@ def import_videos(source: Path, out: Path, *, quality: int = JPEG_QUALITY) -> It
 
     Before anything is written, every video is looked at, and all problems come in one `UserError`: videos without mask,
     masks without frame or video, masks of another size, files that are no video. A video that is at its place already,
-    with the same names of frames, the same masks and no newer source, is left alone; any other is replaced. `source`
-    is never written to.
+    made of the same contents, is left alone; any other is replaced. What else lies below `out` is told, not removed.
+    `source` is never written to.
     """
     problems = Problems()
     with TemporaryDirectory() as scratch:
-        videos = _find(source, Path(scratch), problems)
-        problems.raise_errors(source)
+        with told_as((f"{scratch}/masks.zip", source / "masks.zip"), (f"{scratch}/", f"{source / 'masks'}/")):
+            videos = _find(source, Path(scratch), problems)
+            problems.raise_errors(source)
         for name, (frames, masks) in videos.items():
             yield _copy(name, frames, masks, out, quality)
+        others = sorted({entry.name for entry in (out / IMAGES).iterdir() if entry.is_dir()} - videos.keys())
+        if others:
+            _log.warning(
+                "%s: has videos as well that %s has not: %s. Take them away if they are not wanted",
+                *(out, source, ", ".join(others)),
+            )
 
 
 def _find(source: Path, scratch: Path, problems: Problems) -> dict[str, tuple[FrameSource, Frames]]:
@@ -163,7 +174,9 @@ def named_masks(name: str, frames: FrameSource, masks: Frames, scratch: Path, pr
 def _copy(name: str, frames: FrameSource, masks: Frames, out: Path, quality: int) -> Imported:
     images, annotations = out / IMAGES / name, out / ANNOTATIONS / name
     result = Imported(name, len(frames.names), len(masks), kept=False)
-    if _is_there(frames, masks, images, annotations):
+    made_of = fingerprint({"frames": content_of(frames), "quality": quality})
+    record = _record(out)
+    if record.get(name) == made_of and _is_there(frames, masks, images, annotations):
         return Imported(name, result.frames, result.masks, kept=True)
     annotations.parent.mkdir(parents=True, exist_ok=True)
     images.parent.mkdir(parents=True, exist_ok=True)
@@ -178,16 +191,23 @@ def _copy(name: str, frames: FrameSource, masks: Frames, out: Path, quality: int
     with replacing_folder(annotations) as folder:
         for stem, mask in masks.items():
             shutil.copyfile(mask, folder / f"{stem}.png")
+    write_json(out / _RECORD, {**record, name: made_of})
     return result
+
+
+def _record(out: Path) -> dict[str, str]:
+    """What each video in `out` was made of; nothing where it is not known, so that all are made again."""
+    try:
+        content = read_json(out / _RECORD, "what import-videos writes")
+    except UserError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _is_there(frames: FrameSource, masks: Frames, images: Path, annotations: Path) -> bool:
     if not images.is_dir() or not annotations.is_dir():
         return False
     found = {file.name: file.read_bytes() for file in frame_files(annotations)}
-    made = images.stat().st_mtime_ns
-    if any(file.stat().st_mtime_ns > made for file in frames.files()):
-        return False
     same_masks = found == {f"{stem}.png": mask.read_bytes() for stem, mask in masks.items()}
     return same_masks and [frame_name(file) for file in frame_files(images)] == list(frames.names)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.sets.labels import first_shown
-from oneshot_vos.videos.images import require_unbroken
+from oneshot_vos.videos.images import is_litter, require_unbroken
 from oneshot_vos.videos.pairs import ImagePair
 from oneshot_vos.videos.video import Video
 
@@ -22,7 +22,7 @@ def read_pairs(root: Path) -> list[ImagePair]:
     """
     if not root.is_dir():
         raise UserError(f"{root}: not a folder; expected one with NAME.jpg + NAME.png pairs, flat or in class folders")
-    entries = [path for path in root.rglob("*") if not path.name.startswith(".")]
+    entries = [path for path in root.rglob("*") if not is_litter(path.name)]
     require_unbroken(entries)
     files = [path for path in entries if path.is_file()]
     images = _by_name([path for path in files if path.suffix.lower() in _IMAGE_SUFFIXES])

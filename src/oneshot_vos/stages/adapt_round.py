@@ -297,7 +297,7 @@ class Round:
 
     def _expected(self, weights: Path, video: Video) -> float:
         """The IoU that a network expects of its masks, a mean over frames without a given mask and over objects."""
-        segmenter = Segmenter(weights, self._start.network, _log.debug, str(self._device))
+        segmenter = Segmenter(weights, self._start.network, str(self._device))
         source = open_frames(video.frames[0].parent)
         given = find_given(video, "all")
         found = [

@@ -80,16 +80,19 @@ def files_changed(data: Data, report: Path) -> bool:
 
 
 def _listing(data: Data) -> str | None:
-    """A fingerprint of names, sizes and times of all files of the sets; None for sets that the stage generates."""
+    """A fingerprint of names, sizes and times of all files of the sets; None for sets that the stage generates.
+
+    Of times, also that of the last change of the file's entry, which copying with the old times cannot set.
+    """
     if data.generate is not None:
         return None
     names = {*data.training_sets, *data.pretrain, *data.evaluate}
     files: dict[str, list[int] | None] = {}
-    for path in sorted({Path(data.root) / data.sets[name].path for name in names}):
+    for path in sorted({Path(data.root).expanduser() / data.sets[name].path for name in names}):
         for folder, _, found in os.walk(path, followlinks=True):
             for file in (Path(folder) / name for name in found):
                 status = file.stat() if file.exists() else None
-                files[str(file)] = [status.st_size, status.st_mtime_ns] if status else None
+                files[str(file)] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns] if status else None
     return fingerprint(files)
 
 
@@ -110,7 +113,7 @@ def _move(source: Path, target: Path, *names: str) -> None:
 
 
 def _root(data: Data, name: str) -> Path:
-    root = Path(data.root)
+    root = Path(data.root).expanduser()
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; expected the data sets there. Set data.root in params.yaml")
     return root / data.sets[name].path

@@ -11,10 +11,11 @@ from oneshot_vos.evaluation.davis import evaluate_set
 from oneshot_vos.evaluation.listing import SHOWN, numbers, text_table
 from oneshot_vos.evaluation.results import GLOBAL_NAMES, SetResult, summarise
 from oneshot_vos.files import write_csv
-from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree
+from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree, told_as
 from oneshot_vos.videos.frames import frame_named
+from oneshot_vos.videos.label_map import read_label_map
 from oneshot_vos.videos.mask_rules import MaskRules
-from oneshot_vos.videos.masks import read_label_map, write_mask
+from oneshot_vos.videos.masks import write_mask
 from oneshot_vos.videos.video import Video
 
 _MOST_NAMED = 5
@@ -39,17 +40,23 @@ def run(
     """
     workers = len(os.sched_getaffinity(0)) if processes is None else processes
     with TemporaryDirectory(prefix="score-") as scratch:
-        true = read_mask_tree(truth, Path(scratch) / "truth")
-        found = _same_sequences(true, read_mask_tree(masks, Path(scratch) / "masks", true), truth, masks)
-        folder = Path(scratch) / "predictions"
-        for name, files in found.items():
-            _lay_out(true[name], files, folder / name)
-        videos = [Video(name, (), files, single_object) for name, files in sorted(true.items())]
-        try:
-            result = evaluate_set(videos, folder, processes=workers, left_out=0 if all_frames else 1)
-        except UserError as error:
-            text = str(error).replace(str(folder), str(masks)).replace("; run `infer` for this set again", "")
-            raise UserError(text.replace("set `single_object: true` for this set", "give --single-object")) from error
+        own = {name: Path(scratch) / name for name in ("truth", "masks", "predictions")}
+        with told_as(
+            *((own["truth"] / truth.name, truth), (own["masks"] / masks.name, masks), (own["predictions"], masks)),
+            *((f"{own['truth']}/", f"{truth}: "), (f"{own['masks']}/", f"{masks}: ")),
+            ("; run `infer` for this set again", ""),
+            ("set `single_object: true` for this set", "give --single-object"),
+        ):
+            true = read_mask_tree(truth, own["truth"])
+            found = _same_sequences(true, read_mask_tree(masks, own["masks"], true), truth, masks)
+            for files in true.values():
+                rules = MaskRules(single_object, "all")
+                for file in files.values():
+                    rules.read(file)
+            for name, files in found.items():
+                _lay_out(true[name], files, own["predictions"] / name)
+            videos = [Video(name, (), files, single_object) for name, files in sorted(true.items())]
+            result = evaluate_set(videos, own["predictions"], processes=workers, left_out=0 if all_frames else 1)
     if csv_file is not None:
         write_scores(csv_file, result)
     cells = [(*row, *numbers(summary)) for *row, summary in _rows(result)]
@@ -80,12 +87,19 @@ def _lay_out(true: Frames, files: Frames, folder: Path) -> None:
     folder.mkdir(parents=True)
     places = {stem: number for number, stem in enumerate(true)}
     stems = list(true)
-    rules, others = MaskRules(), []
+    taken: dict[int, Path] = {}
+    rules, others = MaskRules(border="all"), []
     for frame, file in files.items():
         place = frame_named(places, frame)
+        if place is not None and place in taken:
+            raise UserError(
+                f"{file}: a mask of the same frame as {taken[place]}; expected one per frame. Take one away"
+            )
         if place is None:
             others.append(frame)
-        elif read_label_map(file):
+            continue
+        taken[place] = file
+        if read_label_map(file):
             write_mask(folder / f"{stems[place]}.png", rules.read(file).ids)
         else:
             (folder / f"{stems[place]}.png").symlink_to(file.absolute())

@@ -31,13 +31,12 @@ from oneshot_vos.stages.segment_files import (
     GIF,
     SHEET,
     Output,
-    content_of,
     find_masks,
     given_as,
     name_of,
 )
 from oneshot_vos.stages.segment_formats import log_absences, write_format
-from oneshot_vos.videos.frames import FrameSource, open_frames
+from oneshot_vos.videos.frames import FrameSource, content_of, open_frames
 from oneshot_vos.videos.masks import read_mask
 
 PALETTE = "palette"  # the form that is always there
@@ -168,7 +167,9 @@ class Segmenter:
     def segment(self, source: FrameSource, given: GivenMasks, folder: Output, options: Options) -> None:
         """Write masks, and pictures of them and probabilities if asked for; resumes what was interrupted."""
         with held(folder.path, "segmenting into this folder"):
-            if not folder.complete:
+            if folder.complete:
+                folder.tidy()
+            else:
                 folder.begin()
                 self._walk(source, given, options, folder)
                 folder.finish()
@@ -219,8 +220,9 @@ class Segmenter:
         with tqdm(total=len(source.names), desc=source.path.name, unit="frame") as bar, stop_requests() as stop:
             for route in self.routes(source, given, options):
                 done = folder.state / f"{route.name}.done"
-                if done.exists():
-                    bar.update(sum(step.output for step in route.steps))
+                outputs = [t for t, step in zip(route.order, route.steps, strict=True) if step.output]
+                if done.exists() and folder.has(outputs):
+                    bar.update(len(outputs))
                     continue
                 snapshot = folder.state / f"{route.name}.pt"
                 walk = self.walk(source, given, route, options)

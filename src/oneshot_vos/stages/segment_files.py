@@ -13,12 +13,12 @@ import numpy as np
 
 from oneshot_vos import __version__
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import LOCK, OWNER, fingerprint, read_json, replacing, sha256_of, write_json
+from oneshot_vos.files import LOCK, OWNER, read_json, replacing, write_json
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.walk import Segmented
 from oneshot_vos.registry import suggest
 from oneshot_vos.reporting.own_results import CONFIDENCE, MASKS, OVERLAY, RECORD
-from oneshot_vos.sets.mask_inputs import read_masks, video_name
+from oneshot_vos.sets.mask_inputs import read_masks, told_as, video_name
 from oneshot_vos.stages.segment_formats import FORMATS
 from oneshot_vos.videos.frames import FrameSource, frame_named
 from oneshot_vos.videos.images import frame_name
@@ -51,18 +51,20 @@ def find_masks(texts: Sequence[str], source: FrameSource, scratch: Path) -> Give
             "one. Put them into one folder, and give that"
         )
     for number, text in enumerate(texts):
-        for frame, path in _named_masks(text, source, scratch / str(number)):
-            t = frame_named(places, frame)
-            if t is None:
-                raise UserError(
-                    f"{path}: the video {source.path} has no frame '{frame}'; {_nearest(frame, source.names)} Name the "
-                    "mask like its frame, or write FRAME=PATH"
-                )
-            if t in found:
-                raise UserError(
-                    f"{path}: frame '{frame}' has a mask already, {found[t]}; expected one per frame. Take one away"
-                )
-            found[t], objects[t] = path, _objects(path, source, rules)
+        own, given = scratch / str(number), Path(text.partition("=")[2] or text)
+        with told_as((own / given.name, given), (f"{own}/", f"{given}: ")):
+            for frame, path in _named_masks(text, source, own):
+                t = frame_named(places, frame)
+                if t is None:
+                    raise UserError(
+                        f"{path}: the video {source.path} has no frame '{frame}'; {_nearest(frame, source.names)} Name "
+                        "the mask like its frame, or write FRAME=PATH"
+                    )
+                if t in found:
+                    raise UserError(
+                        f"{path}: frame '{frame}' has a mask already, {found[t]}; expected one per frame. Take one away"
+                    )
+                found[t], objects[t] = path, _objects(path, source, rules)
     return GivenMasks(dict(sorted(found.items())), objects)
 
 
@@ -73,6 +75,8 @@ def _named_masks(text: str, source: FrameSource, scratch: Path) -> Iterator[tupl
     if not separator or path.exists():
         yield from read_masks(_existing(path), scratch, name_of(source.path), source.names).items()
         return
+    if not frame or not rest:
+        raise UserError(f"--mask {text}: expected FRAME=PATH, or the path alone of a mask that is named like its frame")
     path = _existing(Path(rest).expanduser())
     masks = list(read_masks(path, scratch, name_of(source.path), source.names).values())
     if len(masks) != 1:
@@ -135,7 +139,8 @@ class Output:
         self.state = path / STATE
         self._stamp = {"format": _STAMP_FORMAT, "version": __version__, **json.loads(json.dumps(stamp))}
         self._names, self._given = source.names, given
-        before = self._former()
+        self._lost = (path / RECORD).is_file() and not (path / RECORD).stat().st_size
+        before = {} if self._lost else self._former()
         others = _differences(before, self._stamp) if before else []
         if others and not overwrite:
             raise UserError(
@@ -153,18 +158,21 @@ class Output:
         if self._replaces:
             _log.info("%s: results of another job are replaced (%s)", self.path, "; ".join(self._replaces))
             self._clear()
+        elif self._lost:
+            _log.info("%s: %s is empty, as a power cut may leave it; all is made again", self.path, RECORD)
+            self._clear()
         elif self._gaps:
             _log.info("%s: masks of some frames are missing; all are made again", self.path)
         elif self._stale and self.state.exists():
             _log.info("%s: begun by another version of this program; starts from the first frame again", self.path)
             shutil.rmtree(self.state)
         self.state.mkdir(parents=True, exist_ok=True)
+        write_json(self.path / RECORD, {**self._stamp, "complete": False})  # first: it says whose the rest is
         (self.path / MASKS).mkdir(exist_ok=True)
-        write_json(self.path / RECORD, {**self._stamp, "complete": False})
 
     def has(self, frames: Sequence[int]) -> bool:
-        """Whether the masks of these frames are there."""
-        files = {frame_name(file) for file in (self.path / MASKS).glob("*.png")}
+        """Whether the masks of these frames are there; an empty file, as a power cut may leave, is none."""
+        files = {frame_name(file) for file in (self.path / MASKS).glob("*.png") if file.stat().st_size}
         return all(self._names[t] in files for t in frames)
 
     def write(self, result: Segmented) -> None:
@@ -182,7 +190,11 @@ class Output:
     def finish(self) -> None:
         """Say that all is there."""
         write_json(self.path / RECORD, {**self._stamp, "complete": True})
-        shutil.rmtree(self.state)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove what was only needed to resume, also after a process that was killed as it did so."""
+        shutil.rmtree(self.state, ignore_errors=True)
 
     def _former(self) -> dict[str, Any]:
         """What an earlier run says; a folder of other things is refused."""
@@ -191,7 +203,10 @@ class Output:
             content = read_json(file, "what `oneshot-vos segment` writes")
             if isinstance(content, dict) and str(content.get("format")).startswith(_STAMP_KIND):
                 return content
-        others = self.path.is_dir() and {entry.name for entry in self.path.iterdir()} - {LOCK, OWNER, STATE}
+        # Hidden are the state, and half a report of a process that was killed as it began.
+        others = self.path.is_dir() and any(
+            not entry.name.startswith(".") and entry.name not in (LOCK, OWNER) for entry in self.path.iterdir()
+        )
         if others or (self.path.exists() and not self.path.is_dir()):
             raise UserError(
                 f"{self.path}: holds other things than results of `segment`; expected a new or empty folder. Choose "
@@ -206,11 +221,6 @@ class Output:
                 shutil.rmtree(self.path / name)
             else:
                 (self.path / name).unlink(missing_ok=True)
-
-
-def content_of(source: FrameSource) -> str:
-    """SHA-256 of a video: of the names of its frames and of the whole contents of its files, wherever they lie."""
-    return fingerprint({"names": source.names, "files": [sha256_of(file) for file in source.files()]})
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

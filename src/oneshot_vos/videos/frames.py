@@ -7,8 +7,9 @@ from typing import Protocol
 import numpy as np
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.files import fingerprint, sha256_of
 from oneshot_vos.registry import suggest
-from oneshot_vos.videos.images import IMAGE_KINDS, frame_files, frame_name, frame_size, read_frame
+from oneshot_vos.videos.images import IMAGE_KINDS, frame_files, frame_name, frame_size, is_litter, read_frame
 from oneshot_vos.videos.problems import Problems, repeated
 
 VIDEO_SUFFIXES = frozenset(
@@ -74,6 +75,11 @@ class FrameFiles:
             yield frame
 
 
+def content_of(source: FrameSource) -> str:
+    """SHA-256 of a video: of the names of its frames and of the whole contents of its files, wherever they lie."""
+    return fingerprint({"names": source.names, "files": [sha256_of(file) for file in source.files()]})
+
+
 def frame_named(places: Mapping[str, int], name: str) -> int | None:
     """The number of the frame of that name, before which any number of zeros may stand or be missing.
 
@@ -81,13 +87,13 @@ def frame_named(places: Mapping[str, int], name: str) -> int | None:
     """
     if name in places:
         return places[name]
-    number = name.removeprefix("frame_").lstrip("0")
-    return places.get(number.zfill(len(next(iter(places)))))
+    number = name.removeprefix("frame_")
+    return places.get(number.lstrip("0").zfill(len(next(iter(places))))) if number else None
 
 
 def videos_in(folder: Path) -> list[str]:
     """Names of the video files and folders in a folder, hidden ones apart; empty if there is none."""
-    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")] if folder.is_dir() else []
+    entries = [entry for entry in folder.iterdir() if not is_litter(entry.name)] if folder.is_dir() else []
     return [entry.name for entry in entries if entry.is_dir() or entry.suffix.lower() in VIDEO_SUFFIXES]
 
 

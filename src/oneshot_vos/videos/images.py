@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from oneshot_vos.errors import UserError
+from oneshot_vos.errors import UserError, refusal
 from oneshot_vos.videos.limit import require_pixels
 
 # Pillow's names of what is opened at all, by content; whatever the files are called
@@ -28,6 +28,11 @@ FILL = (124, 116, 104)  # the mean colour as 8-bit RGB: what an image shows beyo
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 IMAGE_KINDS = "JPEG, PNG, BMP, TIFF or WebP"
 _OTHER_IMAGE_SUFFIXES = frozenset((".avif", ".dng", ".exr", ".gif", ".heic", ".jfif", ".jp2", ".jpe", ".tga"))
+# What downloads and copies are called until they are complete, and what some systems cut off or append.
+_UNFINISHED = re.compile(
+    r"\.(jpe?g|png|bmp|tiff?|webp)(\.| +|\.?(part|partial|crdownload|download|filepart|tmp))$", re.I
+)
+_LITTER = frozenset(("__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information"))
 
 # What Pillow raises for damaged files: UnidentifiedImageError is an OSError, broken PNG chunks are SyntaxErrors.
 _DECODING_ERRORS = (
@@ -42,8 +47,9 @@ _DECODING_ERRORS = (
 )
 _EXPECTED = f"a {IMAGE_KINDS} image with 8 or 16 bits per channel"
 ORIENTATION_TAG = 0x0112
-_PNG_ORIENTATION_MARKS = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
-_DECIMAL = re.compile(r"[0-9]+\.[0-9]+")
+PNG_ORIENTATION_MARKS = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
+_DECIMAL = re.compile(r"(.*[^0-9.])?([0-9]+\.[0-9]+)")
+_NEGATIVE = re.compile(r"-(\d+)")
 _TIME_STAMP = re.compile(r"[0-9]{9,}\.([0-9]+)(?![0-9])")
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L"})
 _DEEPER_MODES = frozenset({"I", "F"})
@@ -95,12 +101,7 @@ def read_frame(path: Path) -> np.ndarray:
     """
     image: Image.Image
     with decoding(path, _EXPECTED), open_image(path, path) as image:
-        pictures = getattr(image, "n_frames", 1) if image.format in ("TIFF", "WEBP") else 1
-        if pictures > 1:
-            raise UserError(
-                f"{path}: {pictures} pictures in one file; expected one per frame. Split the file, or convert it to a "
-                "video file"
-            )
+        _require_one_picture(path, image)
         image.load()
         if image.mode in _DEEPER_MODES:
             raise UserError(
@@ -114,6 +115,15 @@ def read_frame(path: Path) -> np.ndarray:
         if image.getexif().get(ORIENTATION_TAG, 1) != 1:
             image = ImageOps.exif_transpose(image)
         return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _require_one_picture(path: Path, image: Image.Image) -> None:
+    pictures = getattr(image, "n_frames", 1) if image.format in ("TIFF", "WEBP") else 1
+    if pictures > 1:
+        raise UserError(
+            f"{path}: {pictures} pictures in one file; expected one per frame. Split the file, or convert it to a "
+            "video file"
+        )
 
 
 def _upper_bits(path: Path, levels: np.ndarray) -> np.ndarray:
@@ -136,6 +146,7 @@ def normalise(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 def frame_size(path: Path) -> tuple[int, int]:
     """(height, width) in pixels of the upright frame, from the file's header alone (nothing is decoded)."""
     with decoding(path, _EXPECTED), open_image(path, path) as image:
+        _require_one_picture(path, image)
         width, height = image.size
         lies_on_its_side = _may_be_turned(path, image) and image.getexif().get(ORIENTATION_TAG) in (5, 6, 7, 8)
     return (width, height) if lies_on_its_side else (height, width)
@@ -158,26 +169,29 @@ def _may_be_turned(path: Path, image: Image.Image) -> bool:
     if image.format != "PNG":
         return True
     content = path.read_bytes()
-    return any(mark in content for mark in _PNG_ORIENTATION_MARKS)
+    return any(mark in content for mark in PNG_ORIENTATION_MARKS)
 
 
 def frame_files(folder: Path) -> list[Path]:
     """The image files of `folder` (`IMAGE_SUFFIXES` in any case) in natural order: 2 before 10.
 
-    Hidden files and files that are no images are ignored, images of other kinds with a warning. Natural order is time
-    order; where it differs from the alphabetical order that other tools would use, a warning says so. A missing folder
-    and a broken link in it raise `UserError`.
+    Hidden files and files that are no images are ignored; images of other kinds, unfinished ones, and those in folders
+    beside the files with a warning. Natural order is time order; where it differs from the alphabetical order that
+    other tools would use, a warning says so. A missing folder, a broken link in it, a folder with the name of an image
+    and names whose order is not certain raise `UserError`.
     """
     try:
         with os.scandir(folder) as entries:
-            found = [entry for entry in entries if not entry.name.startswith(".")]
-            files = [entry.name for entry in found if entry.is_file()]
-            links = [Path(entry.path) for entry in found if entry.is_symlink()]
+            found = [entry for entry in entries if not is_litter(entry.name)]
+        require_unbroken(Path(entry.path) for entry in found if entry.is_symlink())
+        files = [entry.name for entry in found if entry.is_file()]
+        folders = [Path(entry.path) for entry in found if entry.is_dir()]
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{folder}: no such folder; expected a folder of images. Check the name, or make it") from error
-    require_unbroken(links)
     _warn_of_other_images(folder, files)
     names = [name for name in files if PurePath(name).suffix.lower() in IMAGE_SUFFIXES]
+    if names:
+        _look_into_folders(folders)
     require_one_order(names, folder)
     names.sort(key=natural_key)
     if names != sorted(names):
@@ -190,10 +204,29 @@ def frame_files(folder: Path) -> list[Path]:
 
 
 def visible_entries(folder: Path) -> list[Path]:
-    """What is in a folder, by name, hidden entries apart; nothing if there is no folder. Broken links are refused."""
-    entries = sorted(each for each in folder.iterdir() if not each.name.startswith(".")) if folder.is_dir() else []
+    """What is in a folder, by name, litter apart; nothing if there is no folder. Broken links are refused."""
+    entries = sorted(each for each in folder.iterdir() if not is_litter(each.name)) if folder.is_dir() else []
     require_unbroken(entries)
     return entries
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or what a file manager leaves behind."""
+    return name.startswith(".") or name in _LITTER
+
+
+def _look_into_folders(folders: Iterable[Path]) -> None:
+    """Folders beside images: refuse those that are named like one, and tell which have images of their own."""
+    for folder in sorted(folders):
+        if folder.suffix.lower() in IMAGE_SUFFIXES:
+            raise UserError(f"{folder}: a folder; expected an image, as its name says. Restore the file, or rename it")
+        count = sum(entry.suffix.lower() in IMAGE_SUFFIXES for entry in folder.iterdir())
+        if count:
+            warnings.warn(
+                f"{folder}: {count} image(s) in a folder beside others are left out; expected all images of a video in "
+                "one folder. Move them, or take the folder away",
+                stacklevel=4,
+            )
 
 
 def require_unbroken(entries: Iterable[Path]) -> None:
@@ -224,10 +257,14 @@ def natural_key(name: str) -> tuple[tuple[str | int | Fraction, ...], str]:
     """Sort key that compares runs of digits as numbers; the name itself settles ties such as 1 and 01.
 
     What follows the point of a time stamp in seconds since 1970, such as 1403636579.05, is a fraction: .05 before .1.
+    A name that is a number below 0 is that number: -2 before -1. Digits may be those of any script.
     """
     parts: list[str | int | Fraction] = [
-        int(part) if index % 2 else part for index, part in enumerate(re.split(r"([0-9]+)", name))
+        int(part) if index % 2 else part for index, part in enumerate(re.split(r"(\d+)", name))
     ]
+    negative = _NEGATIVE.match(name)
+    if negative:
+        parts[:2] = ["", -int(negative[1])]
     stamp = _TIME_STAMP.match(name)
     if stamp:
         parts[3] = Fraction(int(stamp[1]), 10 ** len(stamp[1]))
@@ -235,14 +272,26 @@ def natural_key(name: str) -> tuple[tuple[str | int | Fraction, ...], str]:
 
 
 def require_one_order(names: Iterable[str], folder: Path) -> None:
-    """Raise `UserError` if file names are numbers with a point whose order is not certain.
+    """Raise `UserError` if the order of file names is not certain: numbers with a point, or numbers that occur twice.
 
-    As decimal numbers 0.10 comes before 0.9, as pairs of numbers after it; which is meant the names do not tell.
+    As decimal numbers 0.10 comes before 0.9, as pairs of numbers after it; which is meant the names do not tell. 7 and
+    0007 are two exports in one folder, or one of them is no frame.
     """
-    stems = [PurePath(name).stem for name in names]
-    if not all(_DECIMAL.fullmatch(stem) and not _TIME_STAMP.match(stem) for stem in stems):
+    stems = sorted(PurePath(name).stem for name in names)
+    numbers: dict[tuple[Any, ...], str] = {}
+    for stem in stems:
+        other = numbers.setdefault(natural_key(stem)[0], stem)
+        if other != stem:
+            raise UserError(
+                f"{folder}: '{other}' and '{stem}' are the same number, and their order is not certain; expected each "
+                "number once. Take one away, or rename the frames of one to other numbers"
+            )
+    points = {stem: _DECIMAL.fullmatch(stem) for stem in stems if not _TIME_STAMP.match(stem)}
+    values = {stem: Fraction(point[2]) for stem, point in points.items() if point}
+    if len(values) < len(numbers) or len({point[1] for point in points.values() if point}) > 1:
         return
-    decimal, natural = sorted(stems, key=Fraction), sorted(stems, key=natural_key)
+    natural = sorted(stems, key=natural_key)
+    decimal = sorted(natural, key=lambda stem: values[stem])
     if decimal != natural:
         differing = next(pair for pair in zip(decimal, natural, strict=True) if pair[0] != pair[1])
         raise UserError(
@@ -264,6 +313,8 @@ def decoding(path: Path, expected: str) -> Iterator[None]:
         raise UserError(
             f"{path}: no such file; expected {expected}. Check the name, restore the file, or take it out of the list"
         ) from error
+    except PermissionError as error:
+        raise UserError(refusal(error) or str(error)) from error
     except _DECODING_ERRORS as error:
         raise UserError(
             f"{path}: {_finding(path, error)}; expected {expected}. Restore the file from its source, "
@@ -283,6 +334,13 @@ def _finding(path: Path, error: Exception) -> str:
 
 def _warn_of_other_images(folder: Path, names: Iterable[str]) -> None:
     others = sorted(name for name in names if PurePath(name).suffix.lower() in _OTHER_IMAGE_SUFFIXES)
+    unfinished = sorted(name for name in names if _UNFINISHED.search(name))
+    if unfinished:
+        warnings.warn(
+            f"{folder}: {len(unfinished)} file(s) left out that are named like unfinished images, the first is "
+            f"'{unfinished[0]}'; expected {IMAGE_KINDS}. Complete the copy or download, or take them away",
+            stacklevel=3,
+        )
     if others:
         warnings.warn(
             f"{folder}: {len(others)} image(s) of other kinds left out, the first is {others[0]}; expected "

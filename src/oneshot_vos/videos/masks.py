@@ -10,7 +10,6 @@ import warnings
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,26 @@ from PIL import Image, ImageFilter
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing
-from oneshot_vos.videos.images import decoding, frame_size, image_kind, open_image
+from oneshot_vos.videos.images import (
+    ORIENTATION_TAG,
+    PNG_ORIENTATION_MARKS,
+    decoding,
+    frame_size,
+    image_kind,
+    open_image,
+)
+from oneshot_vos.videos.label_map import Color, read_label_map, require_labelled
 from oneshot_vos.videos.png import GREY, PALETTE, SIGNATURE, decode_plain_png
 
 LARGEST_ID = 65_535
 VOID = 255  # a pixel of which nothing is said: in DAVIS, and in masks that a network made, see `Video.anchor`
-LABEL_MAP = "labelmap.txt"  # of CVAT
 _LARGEST_PALETTE_ID = 255
 _MOST_COLORS = 256
 _BIT_DEPTH = 24  # place of the byte in a PNG file
+_LEAST_PIXELS = 400  # of a mask whose edges tell what it is; in a smaller one nothing forms an area
+_LEAST_BLENDS = 8  # values of soft edges; an object more or less that is a line of one pixel is no edge
 _SNAP = "snap each pixel to the nearest one in Python: write_mask(path, read_mask(path, snap_colors=True))"
 
-Color = tuple[int, int, int]
 Ids = NDArray[np.unsignedinteger[Any]]  # H x W, uint8 or uint16: object ids as files hold them, 0 is background
 
 
@@ -95,7 +102,7 @@ def inspect_mask(path: Path, *, snap_colors: bool = False) -> MaskReading:
 def decode_mask(content: bytes, origin: Path, *, snap_colors: bool = False) -> MaskReading:
     """`inspect_mask` for a file's content; `origin` names the file, which may lie in an archive, in messages."""
     with decoding(origin, "a mask as PNG file"):
-        ids = decode_plain_png(content)
+        ids = None if _needs_a_look(content) else decode_plain_png(content)
         return _read_any_png(origin, content, snap_colors) if ids is None else MaskReading(ids)
 
 
@@ -181,6 +188,12 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
+def _needs_a_look(content: bytes) -> bool:
+    """Whether a PNG says before its pixels that some are transparent, or anywhere that it is to be shown turned."""
+    head = content[: content.find(b"IDAT")]
+    return b"tRNS" in head or any(mark in content for mark in PNG_ORIENTATION_MARKS)
+
+
 def _read_any_png(path: Path, content: bytes, snap_colors: bool) -> MaskReading:
     image: Image.Image
     kind = image_kind(content[:16])
@@ -197,8 +210,16 @@ def _read_any_png(path: Path, content: bytes, snap_colors: bool) -> MaskReading:
                 f"{path}: a 16-bit mask with colour or alpha channels; expected 16-bit grey, 8-bit palette or RGB. "
                 "Save the object ids as one 16-bit grey channel"
             )
-        if image.mode == "RGB" and "transparency" in image.info:
-            image = image.convert("RGBA")  # one colour is declared transparent
+        if image.getexif().get(ORIENTATION_TAG, 1) != 1:
+            raise UserError(
+                f"{path}: a mask that is to be shown turned (EXIF orientation {image.getexif()[ORIENTATION_TAG]}), and "
+                "programs differ in whether they do; expected a mask as it lies over the upright frame. Save it again "
+                "without that mark"
+            )
+        if image.mode == "P":
+            _require_no_transparent_object(path, image)
+        elif "transparency" in image.info and image.mode in ("RGB", "L"):
+            image = image.convert("RGBA" if image.mode == "RGB" else "LA")  # one colour is declared transparent
         pixels = np.asarray(image)
     if pixels.ndim == 2:
         if depth == 8 and image.mode == "L" and _has_grey_edges(pixels):
@@ -210,6 +231,21 @@ def _read_any_png(path: Path, content: bytes, snap_colors: bool) -> MaskReading:
     if channels == 2:
         return MaskReading(pixels[:, :, 0].astype(np.uint8))
     return _ids_of_colors(path, pixels, snap_colors)
+
+
+def _require_no_transparent_object(path: Path, image: Image.Image) -> None:
+    """Refuse a palette in which another entry than the first is transparent: alpha and index differ in what is 0."""
+    alphas = image.info.get("transparency")
+    if isinstance(alphas, int):
+        alphas = b"\xff" * alphas + b"\0"
+    used = np.flatnonzero(image.histogram()).tolist()
+    clear = [number for number in used if number and (alphas or b"")[number : number + 1] == b"\0"]
+    if clear:
+        raise UserError(
+            f"{path}: index {clear[0]} of the palette is transparent, as background is, and index 0 is the background "
+            "of a palette mask: a program has reordered the palette; expected index 0 alone to be transparent. Save "
+            "the mask again with the palette it had, or as a grey PNG file of ids"
+        )
 
 
 def _drop_transparency(path: Path, pixels: np.ndarray) -> np.ndarray:
@@ -228,29 +264,41 @@ def _drop_transparency(path: Path, pixels: np.ndarray) -> np.ndarray:
 
 
 def _has_grey_edges(values: np.ndarray) -> bool:
-    """Whether a grey mask (uint8) is a 0/255 mask with soft edges: many values in between, none of them an area.
+    """Whether a grey mask (uint8) has soft edges: many values that form no area, a few that do.
 
     Masks with ids have few values, or areas of one value; both rules leave them alone.
     """
     # 255 + 1 wraps to 0, so that 0 and 255 alone become 1 and 0: many times faster than counting values.
-    if values.max() < 255 or not ((values + np.uint8(1)) >> np.uint8(1)).any():
+    if values.size < _LEAST_PIXELS or values.max() < _LEAST_BLENDS or not ((values + np.uint8(1)) >> np.uint8(1)).any():
         return False  # nearly every mask
-    counts = np.array(Image.fromarray(values).histogram())
-    between = np.flatnonzero(counts[1:255]) + 1
-    if len(between) < 8 or counts[0] + counts[255] < 0.8 * values.size:
+    found = np.flatnonzero(Image.fromarray(values).histogram())
+    if np.count_nonzero(found) < _LEAST_BLENDS:
         return False
-    areas = np.bincount(values[_is_flat(values.astype(np.int32))], minlength=256)
-    return not areas[between].any()
+    return mostly_thin(found, flat_ids(values))
+
+
+def flat_ids(ids: Ids) -> np.ndarray:
+    """The ids that form an area somewhere: 3 x 3 pixels, or less at the border."""
+    return np.unique(ids[_is_flat(ids.astype(np.int32))])
+
+
+def mostly_thin(found: np.ndarray, flat: np.ndarray) -> bool:
+    """Whether nearly all values of a mask but 0 form no area, as those at soft edges; `flat`: those that do."""
+    thin = np.setdiff1d(found, np.append(flat, 0))
+    return len(thin) >= _LEAST_BLENDS and len(thin) > 4 * int(np.count_nonzero(flat))
 
 
 def _harden(path: Path, values: np.ndarray, snap: bool) -> np.ndarray:
-    """Threshold a 0/255 mask with soft edges in the middle if asked to, else refuse it."""
+    """Give each pixel at a soft edge to the flat value most like it if asked to, else refuse the mask."""
     if not snap:
         raise UserError(
-            f"{path}: a 0/255 mask with soft (anti-aliased) edges; expected one value per object. Export the mask "
+            f"{path}: a grey mask with soft (anti-aliased) edges; expected one value per object. Export the mask "
             f"without anti-aliasing, or {_SNAP}"
         )
-    return np.where(values >= 128, np.uint8(255), np.uint8(0))
+    flat = np.unique(np.append(flat_ids(values), 0))
+    if flat.tolist() == [0, 255]:
+        return np.where(values >= 128, np.uint8(255), np.uint8(0))
+    return _snap(values[:, :, None], values.astype(np.int32), flat.astype(np.int32)).astype(np.uint8)
 
 
 def _is_flat(codes: np.ndarray) -> np.ndarray:
@@ -282,6 +330,7 @@ def _ids_of_colors(path: Path, pixels: np.ndarray, snap_colors: bool) -> MaskRea
             f"{path}: {len(found)} colours in an RGB mask; expected one exact colour per object, at most "
             f"{_MOST_COLORS}. Save object ids as palette or 16-bit grey PNG"
         )
+    require_labelled(path, _colors(found), labels)
     ids_found = _ids_for(found, labels)
     ids = ids_found[np.searchsorted(found, codes)].astype(np.uint16)
     pairs = zip(ids_found.tolist(), _colors(found), strict=True)
@@ -305,35 +354,6 @@ def _ids_for(codes: np.ndarray, labels: Mapping[Color, int]) -> np.ndarray:
         rank += color != background
         ids.append(rank if color != background else 0)
     return np.array(ids)
-
-
-def read_label_map(mask: Path) -> dict[Color, int]:
-    """Colours and ids of CVAT's `labelmap.txt` beside a mask's folder or in it: background 0, others in order from 1.
-
-    Its lines are `label:R,G,B:parts:actions`. Empty if there is none.
-    """
-    places = [folder / LABEL_MAP for folder in mask.parents[:3]]
-    file = next((place for place in places if place.is_file()), None)
-    return _parse_label_map(file, file.stat().st_mtime_ns) if file else {}
-
-
-@lru_cache(maxsize=16)
-def _parse_label_map(file: Path, changed: int) -> dict[Color, int]:
-    """`changed` makes an edited file another one."""
-    found: dict[Color, int] = {}
-    with decoding(file, "lines label:R,G,B:parts:actions, as CVAT writes them"):
-        lines = file.read_text(encoding="utf-8").splitlines()
-    for line in lines:
-        if not line.strip() or line.startswith("#"):
-            continue
-        label, _, rest = line.partition(":")
-        numbers = rest.partition(":")[0].split(",")
-        if len(numbers) != 3 or not all(number.strip().isdigit() and int(number) < 256 for number in numbers):
-            raise UserError(f"{file}: cannot read the line '{line}'; expected label:R,G,B:parts:actions. Mend it")
-        red, green, blue = map(int, numbers)
-        number = 0 if label.strip().lower() == "background" else 1 + sum(each > 0 for each in found.values())
-        found[red, green, blue] = number
-    return found
 
 
 def _colors(codes: np.ndarray) -> list[Color]:
@@ -365,7 +385,7 @@ def _snap(pixels: np.ndarray, codes: np.ndarray, flat: np.ndarray) -> np.ndarray
     """Replace every colour that is not in `flat` by the most similar flat colour within two pixels (else of all)."""
     best, best_cost = codes.copy(), np.full(codes.shape, np.inf)
     for code, color in zip(flat.tolist(), _colors(flat), strict=True):
-        cost = np.abs(pixels.astype(np.int32) - np.array(color)).sum(axis=2).astype(np.float64)
+        cost = np.abs(pixels.astype(np.int32) - np.array(color[-pixels.shape[2] :])).sum(axis=2).astype(np.float64)
         near = np.asarray(Image.fromarray((codes == code).astype(np.uint8)).filter(ImageFilter.MaxFilter(5))) > 0
         cost[~near] += 1_000  # more than any difference of colours
         closer = cost < best_cost

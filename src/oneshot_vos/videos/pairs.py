@@ -14,12 +14,13 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json, sha256_of, write_json
 from oneshot_vos.videos.images import decoding, open_image
 from oneshot_vos.videos.index import relative_path, resolve_path
-from oneshot_vos.videos.masks import read_mask
+from oneshot_vos.videos.masks import VOID, flat_ids, read_mask
 
 _FORMAT = "oneshot-vos pairs 1"
 _EXPECTED = "an index of image–mask pairs, as written by the stage 'data'"
 # From this value on, the mask is a grey map (0 background … 255 object, soft edges), not a table of object ids.
 _GREY_MAP = 128
+_FEW = 8  # values; soft edges have more
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,22 @@ def read_objects(path: Path) -> list[NDArray[np.uint8]]:
     ids = read_mask(path)
     largest = int(ids.max())
     present = np.flatnonzero(np.bincount(ids.ravel())[1:]) + 1 if largest > 1 else np.arange(1, largest + 1)
+    if VOID in present and 1 < len(present) < VOID // 2:
+        raise UserError(
+            f"{path}: value {VOID} beside {len(present) - 1} id(s): a border to ignore, which would become an object; "
+            "expected ids counted from 1. Set it to 0"
+        )
     return [(ids == number).astype(np.uint8) * np.uint8(255) for number in present]
+
+
+def looks_like_ids(path: Path) -> bool:
+    """Whether a mask that is read as a grey map shows areas of a few low values and 255: ids and a border, maybe."""
+    grey = _read_grey_map(path)
+    if grey is None:
+        return False
+    found = np.unique(grey)
+    low = found[(found > 0) & (found < _GREY_MAP)]
+    return 0 < len(low) == len(found) - 2 < _FEW and found[-1] == VOID and bool(np.isin(low, flat_ids(grey)).all())
 
 
 def _read_grey_map(path: Path) -> NDArray[np.uint8] | None:

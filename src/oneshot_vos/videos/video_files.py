@@ -20,7 +20,9 @@ import av
 import av.logging
 import numpy as np
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.videos.limit import most_pixels, require_pixels
@@ -33,6 +35,7 @@ _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS, "enable_
 _HELD_BYTES = 192 * 2**20  # of decoded frames, when they are wanted backwards
 _MOST_HELD = 32  # frames
 _LONG_GAP = 0.5  # seconds without a frame
+_TS_PACKETS = (188, 192, 204)  # bytes of a packet of a transport stream
 _EXPECTED = "a video file such as .mp4, .mov, .mkv or .webm"
 
 
@@ -140,7 +143,7 @@ class VideoFrames:
 def _index_video(path: Path, progress: Callable[[], None] | None) -> _Index:
     """Decode the whole of `path` once."""
     with _open(path) as container:
-        stream = container.streams.video[0]
+        stream = _stream(container)
         index = _Index(_stamp(path), _plausible(stream.average_rate or stream.guessed_rate))
         promised: list[int | None] = []
         concealed: list[int] = []
@@ -169,6 +172,7 @@ def _index_video(path: Path, progress: Callable[[], None] | None) -> _Index:
         if not index.times:
             raise UserError(f"{path}: no frame in it; expected {_EXPECTED}. Restore the file or convert it")
         _warn_of_doubts(path, container, index, concealed)
+        _warn_of_an_early_end(path, container.format.name, len(index.times))
     return index
 
 
@@ -192,7 +196,7 @@ def _warn_of_doubts(path: Path, container: InputContainer, index: _Index, concea
             "used as the decoder mends them",
             stacklevel=5,
         )
-    stream = container.streams.video[0]
+    stream = _stream(container)
     if stream.time_base is None or not index.stamped:
         return
     seconds = [float(time * stream.time_base) for time in index.times if time is not None]
@@ -248,6 +252,7 @@ def _open(path: Path) -> InputContainer:
     """The file, with a decoder for its first video stream."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected {_EXPECTED}")
+    path.open("rb").close()  # what the system refuses is told in its words
     try:
         container = av.open(f"file:{path}", options=_OPTIONS)
     except (av.error.FFmpegError, OSError) as error:
@@ -256,10 +261,12 @@ def _open(path: Path) -> InputContainer:
         raise UserError(
             f"{path}: {found}; expected {_EXPECTED}. Restore the file, convert it, or give a folder of frames"
         ) from error
-    if not container.streams.video:
+    moving = _moving(container)
+    if not moving:
+        still = "sound, text or a picture of a cover" if container.streams.video else "sound or text"
         container.close()
-        raise UserError(f"{path}: no video in it, only sound or text; expected {_EXPECTED}")
-    stream = container.streams.video[0]
+        raise UserError(f"{path}: no video in it, only {still}; expected {_EXPECTED}")
+    stream = _stream(container)
     if not stream.codec_context:  # the stubs do not know that it may be missing
         container.close()
         raise UserError(
@@ -274,6 +281,49 @@ def _open(path: Path) -> InputContainer:
     context.options = {"max_pixels": str(most_pixels())}  # for frames that are larger than the file says
     stream.thread_type = "AUTO"
     return container
+
+
+def _moving(container: InputContainer) -> list[VideoStream]:
+    """The streams of video, without pictures of covers."""
+    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
+    return [stream for stream in container.streams.video if not stream.disposition & pictures]
+
+
+def _stream(container: InputContainer) -> VideoStream:
+    """The stream that FFmpeg holds for the video, as players do: of several, the one with most in it."""
+    moving = _moving(container)
+    best = container.streams.best("video")
+    return next((stream for stream in moving if best is not None and stream.index == best.index), moving[0])
+
+
+def _warn_of_an_early_end(path: Path, container: str, found: int) -> None:
+    """Say where a container tells by itself that it has been cut off, between two frames as well."""
+    size = path.stat().st_size
+    cut = container == "mpegts" and all(size % packet for packet in _TS_PACKETS)
+    if container == "avi" or "mp4" in container:
+        cut = _last_part_stop(path, riff=container == "avi") > size
+    if cut:
+        warnings.warn(
+            f"{path}: the file ends in the middle of a part: it was cut off, in a copy or in the recording; the "
+            f"{found} frames found are used. If it should have more, restore it from its source",
+            stacklevel=5,
+        )
+
+
+def _last_part_stop(path: Path, *, riff: bool) -> int:
+    """Where the last of the parts that an .avi (`riff`) or an .mp4 consists of says that it ends."""
+    size, place = path.stat().st_size, 0
+    with path.open("rb") as stream:
+        while place + 8 <= size:
+            stream.seek(place)
+            head = stream.read(16)
+            length = int.from_bytes(head[4:8], "little") + 8 if riff else int.from_bytes(head[:4])
+            if length == 1:  # a longer number follows
+                length = int.from_bytes(head[8:])
+            if length <= 8:  # 0: to the end of the file, or a recording whose length was never written
+                return size
+            place += length + (length % 2 if riff else 0)
+    return place
 
 
 def _refused_container(path: Path) -> str | None:
@@ -295,7 +345,7 @@ def _refused_container(path: Path) -> str | None:
 def _frames_from(path: Path, origin: int | None, start: int, time: int | None) -> Iterator[VideoFrame]:
     """Frames from the one of that number and time on, decoded from time stamp `origin`, or from the start (None)."""
     with _open(path) as container:
-        stream = container.streams.video[0]
+        stream = _stream(container)
         frames = container.decode(stream)
         if origin is None:
             for _ in range(start):

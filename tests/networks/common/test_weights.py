@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from torchvision.models import ResNet18_Weights, ResNet50_Weights
 
@@ -235,3 +236,13 @@ def test_others_may_read_weights_where_the_umask_lets_them(tmp_path: Path) -> No
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    def full(*_):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("oneshot_vos.networks.common.weights.save_file", full)
+    with pytest.raises(UserError, match=r"w\.safetensors: could not be written .*No space left"):
+        save_weights(tmp_path / "w.safetensors", nn.Linear(1, 1), {})
+    assert list(tmp_path.iterdir()) == []

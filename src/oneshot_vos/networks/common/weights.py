@@ -33,7 +33,10 @@ def save_weights(path: Path, network: nn.Module, metadata: Mapping[str, Any]) ->
     with replacing(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode  # as the umask has it; safetensors hides its files from colleagues
-        save_file(tensors, temporary, {_METADATA: text})
+        try:
+            save_file(tensors, temporary, {_METADATA: text})
+        except SafetensorError as error:  # a full disk, in the words of another language
+            raise OSError(str(error)) from error
         temporary.chmod(mode)
 
 
