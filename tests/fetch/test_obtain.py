@@ -175,8 +175,9 @@ def test_a_linked_tree_of_the_user_is_used_and_nothing_written(site: Site, tmp_p
 @pytest.mark.parametrize(
     ("members", "finding"),
     [
-        ({"top/JPEGImages/bear/00000.jpg": b""}, "no list.txt, 1 videos (expected 2), 1 frames (expected 3)"),
-        ({**VIDEOS, "top/JPEGImages/extra/0.jpg": b""}, "3 videos (expected 2), 4 frames (expected 3)"),
+        ({"top/JPEGImages/bear/00000.jpg": b"x"}, "no list.txt, 1 videos (expected 2), 1 frames (expected 3)"),
+        ({**VIDEOS, "top/JPEGImages/extra/0.jpg": b"x"}, "3 videos (expected 2), 4 frames (expected 3)"),
+        ({**VIDEOS, "top/JPEGImages/bear/00000.jpg": b""}, "JPEGImages/bear/00000.jpg is empty"),
         ({"top/my notes.txt": b"precious"}, "no JPEGImages, no list.txt"),
     ],
 )

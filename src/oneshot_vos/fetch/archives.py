@@ -132,7 +132,9 @@ def inspect_folder(part: Part, folder: Path) -> Finding:
     wrong = [f"no {mark}" for mark in part.marks if not (folder / mark).exists()]
     counted: list[str] = []
     for what, pattern, number, sure in part.counts:
-        found = len(_matching(folder, pattern))
+        names = _matching(folder, pattern)
+        wrong += [f"{name} is empty" for name in names if _is_empty(folder / name)][:1]
+        found = len(names)
         right = found == number or (found > 0 and (number is None or not sure))
         usual = "" if number in (None, found) else f" (expected {number})"
         (counted if right else wrong).append(f"{found} {what}{usual}")
@@ -158,6 +160,11 @@ def locate(part: Part, unpacked: Path) -> Path:
         level = [folder / child for folder in level for child in _matching(folder, "*/")]
     top = ", ".join(sorted(_matching(unpacked, "*"))[:5]) or "nothing"
     raise UserError(f"holds {top}; expected a folder {'with ' + ', '.join(part.marks) if part.marks else name}")
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a file has nothing in it, as a power cut may leave it."""
+    return path.is_file() and not path.stat().st_size
 
 
 def _matching(folder: Path, pattern: str) -> list[str]:
