@@ -324,8 +324,7 @@ def loader(bench: Bench, network: str) -> dict[str, Any]:
     tree = bench.folder / "tree"
     if not tree.exists():
         videos, frames, size = (2, 6, 64) if bench.small else (16, 16, 640)
-        processes = 1 if bench.small else min(16, os.cpu_count() or 1)
-        generate(tree, train=videos, val=1, static=1, frames=frames, size=size, processes=processes)
+        generate(tree, seed=0, train=videos, val=1, static=1, frames=frames, size=size)
     trained = Trained(bench, network, "full")
     recipe = trained.recipe
     source = ClipSource("generated", read_davis(tree, list_file="ImageSets/2017/train.txt"))

@@ -23,7 +23,7 @@ from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.weights import load_weights, recognise, save_weights
 from oneshot_vos.sets.pairs import read_pairs
 from oneshot_vos.videos.images import frame_size, read_frame
-from oneshot_vos.videos.masks import mask_size, read_mask
+from oneshot_vos.videos.masks import mask_size, read_mask, write_mask
 from oneshot_vos.videos.pairs import read_objects
 
 
@@ -579,7 +579,7 @@ WRITTEN = {
         "Take one of the two away",
     ),
     "border to ignore in the mask of a pair": Written(
-        lambda root: Image.fromarray(np.where(TWO == 2, 255, TWO).astype(np.uint8), "P").save(root / "a.png"),
+        lambda root: write_mask(root / "a.png", np.where(TWO == 2, 255, TWO).astype(np.uint8)),
         lambda root: read_objects(root / "a.png"),
         r"a\.png",
         r"value 255 beside 1 id\(s\): a border",
