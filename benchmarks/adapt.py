@@ -193,7 +193,7 @@ def main() -> None:
     write_json(took, before + time.monotonic() - start)
     options = segment.Options(overlay=False, short_side=shipped.SHORT_SIDE, overwrite=True)
     for weights, out in ((None, work / "start"), (work / "adapted/weights.safetensors", work / "everywhere")):
-        segment.run_all(work / "adapted/videos", "JPEGImages", "Annotations", weights, None, out, options, print)
+        segment.run_all(work / "adapted/videos", "JPEGImages", "Annotations", weights, None, out, options)
     report(arguments, clips, json.loads((work / "adapted/adapt.json").read_text(encoding="utf-8")))
 
 

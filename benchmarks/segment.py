@@ -184,7 +184,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if arguments.kind == "child":
         video, mask, weights, out = arguments.given
-        segment.run(Path(video), [mask], Path(weights), None, Path(out), segment.Options(overlay=False), lambda _: None)
+        segment.run(Path(video), [mask], Path(weights), None, Path(out), segment.Options(overlay=False))
         print(peak_size())
         return
     if arguments.kind == "growth":

@@ -16,7 +16,7 @@ import numpy as np
 
 from oneshot_vos.files import write_text
 from oneshot_vos.reporting.canvas import Row, grid
-from oneshot_vos.reporting.overlay import fit_height, fit_ids, overlay_one
+from oneshot_vos.reporting.overlay import draw_mask, fit_height, fit_ids
 from oneshot_vos.stages import score, segment
 from oneshot_vos.videos.images import read_frame
 from oneshot_vos.videos.masks import read_mask
@@ -32,7 +32,7 @@ def row(frames: Path, masks: Path, label: tuple[str, ...]) -> Row:
     panels = []
     for file in chosen:
         ids = fit_ids(read_mask(masks / f"{file.stem}.png"), HEIGHT)
-        panels.append(overlay_one(fit_height(read_frame(file), HEIGHT), ids, COLOUR))
+        panels.append(draw_mask(fit_height(read_frame(file), HEIGHT), ids, COLOUR))
     return Row(label, tuple(panels), tuple(file.stem for file in chosen))
 
 
@@ -47,9 +47,7 @@ def main() -> None:
     arguments = parser.parse_args()
     davis, out = arguments.davis, arguments.out
     options = segment.Options(overlay=False)
-    segment.run_all(
-        davis, arguments.images, arguments.annotations, None, None, out / "masks", options, print, first_only=True
-    )
+    segment.run_all(davis, arguments.images, arguments.annotations, None, None, out / "masks", options, first_only=True)
     truth = davis / arguments.annotations
     table = score.run(truth, out / "masks", out / "scores.csv", single_object=arguments.single_object)
     write_text(out / "scores.txt", table + "\n")
