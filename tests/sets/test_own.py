@@ -126,18 +126,16 @@ def test_other_contents_are_seen_whatever_their_names_and_times(recordings: Path
     assert (out / "JPEGImages/walk" / frame.name).read_bytes() == frame.read_bytes()
 
 
-def test_a_video_that_the_source_has_no_longer_is_told(
-    recordings: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    out = tmp_path / "mine"
-    list(import_videos(recordings, out))
-    assert "as well" not in caplog.text
+def test_a_video_that_the_source_has_no_longer_is_told(recordings: Path, tmp_path: Path) -> None:
+    arguments = ["import-videos", str(recordings), str(tmp_path / "mine")]
+    assert "as well" not in CliRunner().invoke(app, arguments).output
     shutil.rmtree(recordings / "videos/walk")
     shutil.rmtree(recordings / "masks/walk", ignore_errors=True)
     (recordings / "masks/walk.png").unlink(missing_ok=True)
-    list(import_videos(recordings, out))
-    assert "has videos as well that" in caplog.text
-    assert (out / "JPEGImages/walk").is_dir()
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0
+    assert f"{tmp_path / 'mine'}: has 'walk' as well, which {recordings} has not" in result.output
+    assert (tmp_path / "mine/JPEGImages/walk").is_dir()
 
 
 def test_what_is_imported_already_is_kept_and_what_differs_is_not(recordings: Path, tmp_path: Path) -> None:

@@ -50,6 +50,17 @@ def test_of_a_video_the_first_mask_that_shows_an_object_is_taken(tmp_path):
         first_pairs([Video("walk", frames, {"00001": masks["00001"]}, single_object=False)])
 
 
+@pytest.mark.parametrize(
+    ("single", "grey", "message"), [(True, False, "2 object.*, 1 as"), (False, True, "1 .*, 2 as")]
+)
+def test_a_first_mask_that_means_other_objects_as_a_still_image_is_refused(tmp_path, single, grey, message):
+    mask, ids = tmp_path / "00000.png", np.array([[0, 100], [200, 200]], np.uint8)
+    Image.fromarray(ids, "L").save(mask) if grey else write_mask(mask, ids)
+    video = Video("walk", (tmp_path / "00000.jpg",), {"00000": mask}, single_object=single)
+    with pytest.raises(UserError, match=f"00000.png: {message} that of video 'walk'.*palette PNG"):
+        first_pairs([video])
+
+
 def test_missing_folder_is_refused(tmp_path):
     with pytest.raises(UserError, match="not a folder"):
         read_pairs(tmp_path / "absent")

@@ -190,7 +190,12 @@ def import_videos(
 ) -> None:
     """Copy own videos, folders of frames or video files, and their masks into the layout of a data set."""
     from oneshot_vos.sets.own import import_videos as copy
+    from oneshot_vos.sets.own import other_videos
 
+    names = []
     for video in copy(source, out, quality=quality):
         state = " (was there already)" if video.kept else ""
         typer.echo(f"{video.name}: {video.frames} frames, {video.masks} mask(s){state}")
+        names.append(video.name)
+    for name in other_videos(out, names):
+        typer.echo(f"{out}: has '{name}' as well, which {source} has not. Take it away if it is not wanted", err=True)

@@ -136,8 +136,8 @@ class Bank(ABC):
         """Take a frame up."""
 
     def _add_temporary(self, frame: Any) -> None:
-        """Keep a frame until the next one is added; for banks that can be made with room for one."""
-        raise NotImplementedError
+        """Keep a frame until the next one is added."""
+        raise TypeError("this memory has no room for a temporary frame; expected one that was made with it")
 
     @abstractmethod
     def _keep(self, kept: list[list[int]]) -> None:

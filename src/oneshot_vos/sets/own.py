@@ -10,9 +10,8 @@ or masks in any other form that `mask_inputs` reads, per video or of all in `mas
     OUT/Annotations/<video>/<frame>.png    palette and grey masks as they are, colours and other forms as ids
 """
 
-import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,7 +32,6 @@ from oneshot_vos.videos.problems import Problems
 IMAGES, ANNOTATIONS = "JPEGImages", "Annotations"
 JPEG_QUALITY = 95
 _RECORD = ".imported.json"  # of what each video was made
-_log = logging.getLogger(__name__)
 
 Given = dict[str, Path | Frames]  # the masks of each video, or where they lie
 
@@ -53,7 +51,7 @@ def import_videos(source: Path, out: Path, *, quality: int = JPEG_QUALITY) -> It
 
     Before anything is written, every video is looked at, and all problems come in one `UserError`: videos without mask,
     masks without frame or video, masks of another size, files that are no video. A video that is at its place already,
-    made of the same contents, is left alone; any other is replaced. What else lies below `out` is told, not removed.
+    made of the same contents, is left alone; any other is replaced. What else lies below `out` stays: `other_videos`.
     `source` is never written to.
     """
     problems = Problems()
@@ -63,12 +61,11 @@ def import_videos(source: Path, out: Path, *, quality: int = JPEG_QUALITY) -> It
             problems.raise_errors(source)
         for name, (frames, masks) in videos.items():
             yield _copy(name, frames, masks, out, quality)
-        others = sorted({entry.name for entry in (out / IMAGES).iterdir() if entry.is_dir()} - videos.keys())
-        if others:
-            _log.warning(
-                "%s: has videos as well that %s has not: %s. Take them away if they are not wanted",
-                *(out, source, ", ".join(others)),
-            )
+
+
+def other_videos(out: Path, names: Collection[str]) -> list[str]:
+    """The videos below `out` that are none of `names`: earlier imports have left them."""
+    return sorted({entry.name for entry in (out / IMAGES).iterdir() if entry.is_dir()} - {*names})
 
 
 def _find(source: Path, scratch: Path, problems: Problems) -> dict[str, tuple[FrameSource, Frames]]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from oneshot_vos.errors import UserError
 from oneshot_vos.sets.labels import first_shown
 from oneshot_vos.videos.images import is_litter, require_unbroken
-from oneshot_vos.videos.pairs import ImagePair
+from oneshot_vos.videos.masks import object_ids, read_mask
+from oneshot_vos.videos.pairs import ImagePair, read_objects
 from oneshot_vos.videos.video import Video
 
 _IMAGE_SUFFIXES = (".jpg", ".jpeg")
@@ -37,14 +38,27 @@ def read_pairs(root: Path) -> list[ImagePair]:
 def first_pairs(videos: Sequence[Video]) -> list[ImagePair]:
     """The frame of every video that one-shot training has a mask of, with it: the first one that shows an object.
 
-    Clips made of these images need no label that one-shot training does not get. `UserError` for a video without one.
+    Clips made of these images need no label that one-shot training does not get. `UserError` for a video without one,
+    and for a mask that means other objects as a still image than in its video.
     """
     pairs = []
     for video in videos:
         stem = first_shown(video)
+        _require_same_objects(video, video.masks[stem])
         frames = {video.stem(t): frame for t, frame in enumerate(video.frames)}
         pairs.append(ImagePair(video.name, frames[stem], video.masks[stem]))
     return pairs
+
+
+def _require_same_objects(video: Video, mask: Path) -> None:
+    """Refuse grey values that a still image has as one soft object, and ids that are one object in their video."""
+    expected = 1 if video.single_object else len(object_ids(read_mask(mask)))
+    found = len(read_objects(mask))
+    if found != expected:
+        raise UserError(
+            f"{mask}: {found} object(s) as the mask of a still image, {expected} as that of video '{video.name}'; "
+            "expected the same for pretraining on labelled frames. Save it as palette PNG, with one id for each object"
+        )
 
 
 def _by_name(paths: list[Path]) -> dict[Path, Path]:

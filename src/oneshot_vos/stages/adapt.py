@@ -29,7 +29,7 @@ from oneshot_vos.networks.common.weights import load_weights, save_weights
 from oneshot_vos.reporting.page.own import write_own_report
 from oneshot_vos.sets.check import check_videos
 from oneshot_vos.sets.davis import read_davis
-from oneshot_vos.sets.own import ANNOTATIONS, IMAGES, import_videos
+from oneshot_vos.sets.own import ANNOTATIONS, IMAGES, import_videos, other_videos
 from oneshot_vos.stages.adapt_round import Budget, Kept, Round
 from oneshot_vos.stages.adapt_state import State, labels_of
 from oneshot_vos.stages.confidence import write_next
@@ -97,10 +97,10 @@ def _imported(recordings: Path, folder: Path) -> list[Video]:
         state = ", as before" if each.kept else ""
         _log.info("%s: %d frames, %d mask(s)%s", each.name, each.frames, each.masks, state)
         names.append(each.name)
-    for part in (IMAGES, ANNOTATIONS):
-        for entry in (folder / part).iterdir():
-            if entry.name not in names:
-                shutil.rmtree(entry)
+    for name in other_videos(folder, names):
+        _log.info("%s: no longer among the recordings; its copy is removed", name)
+        for part in (IMAGES, ANNOTATIONS):
+            shutil.rmtree(folder / part / name, ignore_errors=True)
     videos = read_davis(folder, images=IMAGES, annotations=ANNOTATIONS)
     report = check_videos(videos, training=True)
     for problem in report.warnings:
