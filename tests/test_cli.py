@@ -254,6 +254,7 @@ def test_home_is_found_where_no_shell_looked_for_it(
     given: list[Path] = []
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("oneshot_vos.sets.own.import_videos", lambda *paths, **_: given.extend(paths) or [])
+    monkeypatch.setattr("oneshot_vos.sets.own.other_videos", lambda *_: [])
     assert CliRunner().invoke(app, ["import-videos", *words]).exit_code == 0
     assert given == [Path(word.replace("HOME", str(tmp_path))) for word in expected]
 
