@@ -12,7 +12,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.inference.frame_bank import FrameBank
 from oneshot_vos.inference.plan import plan_frames
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker, new_bank, predict_frames
-from oneshot_vos.inference.snapshot import load_tracker, save_tracker
+from oneshot_vos.inference.walk import load_tracker, save_tracker
 from oneshot_vos.inference_settings import InferenceSettings, LongTerm
 from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Decoded, Memory, Network, State, TokenFrame

@@ -9,7 +9,7 @@ from oneshot_vos.evaluation.davis_files import save_result
 from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
 from oneshot_vos.params import Run
 from oneshot_vos.reporting.results import read_results
-from oneshot_vos.reporting.tables import write_tables
+from oneshot_vos.stages.tables import write_tables
 
 TABLE1_STRATEGY = {"stcn": "two_step", "xmem": "t_step", "cutie": "t_step", "other": "two_step"}
 

@@ -1,7 +1,11 @@
 """Commands for one's own videos: segment, adapt, label, and see what came of it."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -16,33 +20,72 @@ TrainedWeights = Annotated[
     ),
 ]
 AnyModel = Annotated[str | None, typer.Option("--network", help="Network; default: as the weights tell.")]
-WithProbabilities = Annotated[bool, typer.Option("--probabilities", help="Also one 8-bit image per object and frame.")]
-WithOverlay = Annotated[bool, typer.Option("--overlay/--no-overlay", help="A video with the masks over the frames.")]
-WithGif = Annotated[bool, typer.Option("--gif", help="The same as a small GIF, overlay.gif.")]
-WithSheet = Annotated[bool, typer.Option("--contact-sheet", help="Frames of the whole video on contact-sheet.jpg.")]
-ShortSide = Annotated[
-    int | None,
-    typer.Option(
-        min=0, help="Pixels that a longer shorter side is reduced to; 0: never; default: 480, 384 without --weights."
-    ),
-]
-MemoryEvery = Annotated[int | None, typer.Option(min=1, help="Every n-th frame is memorised; default: 5.")]
-MaxFrames = Annotated[int | None, typer.Option(min=2, help="Most frames in memory; default: as the network wants it.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of another job in the folder.")]
-Form = Annotated[
-    Literal["palette", "binary", "per-object", "rgba", "coco", "matte-video"],
-    typer.Option("--format", help="Also the masks in this form; those with a palette are always there."),
-]
-ObjectChunk = Annotated[int | None, typer.Option(min=1, help="Most objects at once: bounds memory; default: all.")]
-SceneCuts = Annotated[
-    bool,
-    typer.Option("--scene-cuts/--no-scene-cuts", help="Forget the last moments where a scene certainly ends; logged."),
-]
-WithConfidence = Annotated[
-    bool,
-    typer.Option("--confidence", help="Also how far each mask can be trusted: confidence.csv; takes twice the time."),
-]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU if there is one.")]
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """What `segment` and `segment-all` have in common; the stage takes the same words."""
+
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Also one 8-bit image per object and frame.")
+    ] = False
+    overlay: Annotated[bool, typer.Option("--overlay/--no-overlay", help="A video with the masks over the frames.")] = (
+        True
+    )
+    gif: Annotated[bool, typer.Option("--gif", help="The same as a small GIF, overlay.gif.")] = False
+    contact_sheet: Annotated[
+        bool, typer.Option("--contact-sheet", help="Frames of the whole video on contact-sheet.jpg.")
+    ] = False
+    short_side: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Pixels that a longer shorter side is reduced to; 0: never; default: 480, 384 without --weights.",
+        ),
+    ] = None
+    memory_every: Annotated[int | None, typer.Option(min=1, help="Every n-th frame is memorised; default: 5.")] = None
+    max_frames: Annotated[
+        int | None, typer.Option(min=2, help="Most frames in memory; default: as the network wants it.")
+    ] = None
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results of another job in the folder.")
+    ] = False
+    form: Annotated[
+        Literal["palette", "binary", "per-object", "rgba", "coco", "matte-video"],
+        typer.Option("--format", help="Also the masks in this form; those with a palette are always there."),
+    ] = "palette"
+    device: Device = None
+    object_chunk: Annotated[
+        int | None, typer.Option(min=1, help="Most objects at once: bounds memory; default: all.")
+    ] = None
+    scene_cuts: Annotated[
+        bool,
+        typer.Option(
+            "--scene-cuts/--no-scene-cuts", help="Forget the last moments where a scene certainly ends; logged."
+        ),
+    ] = True
+    confidence: Annotated[
+        bool,
+        typer.Option(
+            "--confidence", help="Also how far each mask can be trusted: confidence.csv; takes twice the time."
+        ),
+    ] = False
+
+
+def with_segment_options(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` as typer reads it: the fields of `SegmentOptions` stand in the place of its parameter `options`."""
+    fields, own = signature(SegmentOptions).parameters, signature(command).parameters
+    shown = [each for name in own for each in (fields.values() if name == "options" else [own[name]])]
+
+    @wraps(command)
+    def wrapped(**given: Any) -> None:
+        command(options=SegmentOptions(**{name: given.pop(name) for name in fields}), **given)
+
+    parameters = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in shown]
+    wrapped.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {each.name: each.annotation for each in parameters}
+    return wrapped
 
 
 def named(weights: Path | None) -> Path | None:
@@ -52,6 +95,7 @@ def named(weights: Path | None) -> Path | None:
     return find_weights(weights) if weights else None
 
 
+@with_segment_options
 def segment(
     video: Annotated[Path, typer.Argument(help="Folder of frames, or a video file.")],
     mask: Annotated[
@@ -61,30 +105,16 @@ def segment(
     weights: TrainedWeights = None,
     network: AnyModel = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the masks; default: segmented/<video>.")] = None,
-    probabilities: WithProbabilities = False,
-    overlay: WithOverlay = True,
-    gif: WithGif = False,
-    contact_sheet: WithSheet = False,
-    short_side: ShortSide = None,
-    memory_every: MemoryEvery = None,
-    max_frames: MaxFrames = None,
-    overwrite: Overwrite = False,
-    form: Form = "palette",
-    device: Device = None,
-    object_chunk: ObjectChunk = None,
-    scene_cuts: SceneCuts = True,
-    confidence: WithConfidence = False,
+    *,
+    options: SegmentOptions,
 ) -> None:
     """Segment a video in both time directions from the masks of some frames; rerun to resume."""
     from oneshot_vos.stages import segment as stage
 
-    options = stage.Options(
-        *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
-        *(object_chunk, scene_cuts, confidence, gif, contact_sheet),
-    )
-    stage.run(video, mask, named(weights), network, out, options)
+    stage.run(video, mask, named(weights), network, out, stage.Options(**vars(options)))
 
 
+@with_segment_options
 def segment_all(
     folder: Annotated[Path, typer.Argument(help="Videos, such as `import-videos` makes them.")],
     out: FolderOut,
@@ -92,29 +122,15 @@ def segment_all(
     annotations: Annotated[str, typer.Option(help="Sub-folder of the masks.")] = "Annotations",
     weights: TrainedWeights = None,
     network: AnyModel = None,
-    probabilities: WithProbabilities = False,
-    overlay: WithOverlay = True,
-    gif: WithGif = False,
-    contact_sheet: WithSheet = False,
-    short_side: ShortSide = None,
-    memory_every: MemoryEvery = None,
-    max_frames: MaxFrames = None,
-    overwrite: Overwrite = False,
-    form: Form = "palette",
-    device: Device = None,
-    object_chunk: ObjectChunk = None,
-    scene_cuts: SceneCuts = True,
-    confidence: WithConfidence = False,
+    *,
+    options: SegmentOptions,
     first_only: Annotated[bool, typer.Option("--first-only", help="From the first mask of each video alone.")] = False,
 ) -> None:
     """Do what `segment` does for every video of a folder, from all masks that it has."""
     from oneshot_vos.stages import segment as stage
 
-    options = stage.Options(
-        *(memory_every, max_frames, short_side, probabilities, overlay, overwrite, form, device),
-        *(object_chunk, scene_cuts, confidence, gif, contact_sheet),
-    )
-    stage.run_all(*(folder, images, annotations, named(weights), network, out, options), first_only=first_only)
+    chosen = stage.Options(**vars(options))
+    stage.run_all(folder, images, annotations, named(weights), network, out, chosen, first_only=first_only)
 
 
 def adapt(

@@ -185,12 +185,11 @@ def _differences(rows: pd.DataFrame, name: str, measures: Sequence[str], videos:
     printed = paper_set(name)
     if printed is None or f"paper_{printed}_{measures[0]}" not in rows:
         return {}
-    whole = PAPER_SETS[printed].videos in (None, videos)
-    none = pd.Series(float("nan"), rows.index)
+    partial = PAPER_SETS[printed].videos not in (None, videos)
     differences = {}
     for measure in measures:
-        minus = rows[f"{name}_{measure}"] - rows[f"paper_{printed}_{measure}"] if whole else none
-        differences[f"{name}_{measure}_minus_paper"] = minus.mask(swapped(rows, measure))
+        minus = rows[f"{name}_{measure}"] - rows[f"paper_{printed}_{measure}"]
+        differences[f"{name}_{measure}_minus_paper"] = minus.mask(swapped(rows, measure) | partial)
     return differences
 
 

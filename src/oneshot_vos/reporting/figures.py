@@ -26,8 +26,6 @@ from oneshot_vos.videos.images import read_frame
 from oneshot_vos.videos.masks import object_ids, read_mask
 from oneshot_vos.videos.video import Video
 
-FIGURE6_VIDEOS = ("motocross-jump", "drift-chicane")  # the paper's
-FIGURE7_VIDEO = "drift-chicane"
 _HEIGHT, _SCALE = 272, 2  # of a panel in pixels, and of texts: six panels are 6 inches wide at 300 dots per inch
 _GIVEN = "The first column shows the given mask."
 _IN_THE_CORNER = "In the corner: J of the frame in percent."
@@ -102,7 +100,7 @@ def draw_figure6(scenes: Scenes, runs: pd.DataFrame, iteration: int | None = Non
     trained = select(runs, comparable=False).sort_values("seed").drop_duplicates(EXPERIMENT).sort_index()
     shown = [(row["run"], network_name(row["network"]), row["strategy"]) for row in trained.to_dict("records")]
     rows = []
-    for name in scenes.choose(FIGURE6_VIDEOS, sorted(scenes.videos)[:2])[:2]:
+    for name in scenes.choose(("motocross-jump", "drift-chicane"), sorted(scenes.videos)[:2])[:2]:
         strip = _Strip(scenes, scenes.videos[name], merged=True)
         rows.append(strip.truth())
         for run, network, strategy in shown or [(None, "no run", "empty")]:
@@ -113,22 +111,19 @@ def draw_figure6(scenes: Scenes, runs: pd.DataFrame, iteration: int | None = Non
     return grid(title, rows, height=_HEIGHT, notes=notes, scale=_SCALE)
 
 
-def draw_figure7(scenes: Scenes, runs: pd.DataFrame, network: str = "cutie") -> Image.Image:
-    """T-step from scratch: the truth in green, the prediction in red below it.
+def draw_figure7(scenes: Scenes, runs: pd.DataFrame) -> Image.Image:
+    """Cutie, T-step from scratch: the truth in green, the prediction in red below it.
 
     Videos: the chosen ones, else drift-chicane if the set has it, else the one whose objects move most, that is, whose
     last labelled mask overlaps least with its first. Only frames with a true mask are shown. The numbers below
     each say how much the prediction overlaps with the first mask, the one in the corner how much with the truth: a
     network that copies the first mask has a high first and a low second.
     """
-    run = find_run(runs, network, "t_step", "backbone")
-    chosen = scenes.choose((FIGURE7_VIDEO,), ())
-    if not chosen:
-        chosen = (most_motion(list(scenes.videos.values())),)
+    run = find_run(runs, "cutie", "t_step", "backbone")
     rows = []
-    for name in chosen:
+    for name in scenes.choose(("drift-chicane",), ()) or (most_motion(list(scenes.videos.values())),):
         strip = _Strip(scenes, scenes.videos[name], merged=True, only_labelled=True)
-        label = (network_name(network), strategy_name("t_step"), "from scratch")
+        label = (network_name("cutie"), strategy_name("t_step"), "from scratch")
         rows += [strip.truth(), strip.predicted(run, label, against_first=True)]
     notes = [f"Below: overlap (IoU) of the prediction with the first mask. {_IN_THE_CORNER} All objects count as one."]
     title = f"Figure 7: T-step one-shot training from scratch, {scenes.set}"

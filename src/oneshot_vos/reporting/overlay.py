@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from oneshot_vos.reporting.canvas import BLACK, WHITE, Colour, Pixels, font
+from oneshot_vos.videos.masks import object_ids
 
 Ids = NDArray[np.integer]
 
@@ -69,6 +70,15 @@ def draw_masks(
 def draw_mask(frame: Pixels, mask: Ids, colour: Colour) -> Pixels:
     """Frame [H, W, 3] with all objects of `mask` [H, W] as one, in one colour."""
     return draw_masks(frame, (mask > 0).astype(np.uint8), colours=[colour])
+
+
+def drawn(frame: Pixels, ids: Ids, objects: Sequence[int], height: int) -> Pixels:
+    """Frame [H, W, 3] with `ids` [H, W] laid over, both first reduced to at most `height` rows.
+
+    objects: those of the whole video, which have the same colours in all its frames.
+    """
+    rows = min(height, frame.shape[0])
+    return draw_masks(fit_height(frame, rows), fit_ids(ids, rows), sorted({*objects, *object_ids(ids)}))
 
 
 def contour(ids: Ids, width: int = 1) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from oneshot_vos.files import replacing
 from oneshot_vos.reporting.canvas import Pixels, Row, grid, spaced
-from oneshot_vos.reporting.overlay import draw_masks, fit_height, fit_ids
+from oneshot_vos.reporting.overlay import drawn
 from oneshot_vos.reporting.overlay_video import DEFAULT_RATE
 from oneshot_vos.videos.frames import FrameSource
 from oneshot_vos.videos.masks import read_small_mask
@@ -58,6 +58,5 @@ def _drawn(
 ) -> Iterator[Pixels]:
     """Frames with their masks, the longer side reduced to `side` pixels; drawn after that, so that lines stay sharp."""
     for t, frame in zip(times, source.read(times), strict=True):
-        ids = read_small_mask(masks / f"{source.names[t]}.png")
-        height = max(1, min(frame.shape[0], round(side * frame.shape[0] / max(frame.shape[:2]))))
-        yield draw_masks(fit_height(frame, height), fit_ids(ids, height), objects)
+        height = max(1, round(side * frame.shape[0] / max(frame.shape[:2])))
+        yield drawn(frame, read_small_mask(masks / f"{source.names[t]}.png"), objects, height)

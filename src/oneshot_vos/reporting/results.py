@@ -15,18 +15,17 @@ import pandas as pd
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis_files import load_result
+from oneshot_vos.evaluation.results import SHORT_NAMES
 from oneshot_vos.evaluation.youtube_files import load_youtube_result
 from oneshot_vos.files import read_json
 from oneshot_vos.params import PAPER_LABELS, Params, Run
-from oneshot_vos.reporting.progress import read_curves
+from oneshot_vos.reporting.progress import read_curves, read_takeoff
 from oneshot_vos.reporting.server_scores import read_server_scores
-from oneshot_vos.reporting.takeoff import read_takeoff
 from oneshot_vos.supervision import STRATEGIES
 
 COPY_FIRST = "copy_first"  # the baseline that repeats the first mask; named like a run below the metrics folder
 EXPERIMENT = ["network", "strategy", "labels", "init"]  # runs that agree in these repeat one experiment
 SERVER, LOCAL = "server", "local"
-_GLOBAL_NAMES = {"JF": "J&F-Mean", "J": "J-Mean", "F": "F-Mean"}  # our measures as the evaluation names them
 _RECORD = (
     *("hardware", "processes", "threads", "precision", "torch"),
     *("iterations", "seconds", "images_per_second", "command", "finished"),
@@ -41,9 +40,8 @@ class Results:
     the columns of `runs`, then set, source (`local`, or `server` for entries of server_scores.yaml), measure, value
     (NaN: a group without objects), videos and over (what the score is over, in words). The baseline is run
     `copy_first`, with empty texts for what it is not. labels: kind, set, labelled and annotated masks, and how many a
-    video has (`per_video`; 0: all). curves: run,
-    iteration, JF, J, F, set, videos. takeoff: run, iteration, predicted, true, empty (`takeoff.py`). trainings: one row
-    per training that left a record.
+    video has (`per_video`; 0: all). curves: run, iteration, JF, J, F, set, videos. takeoff: run, iteration, predicted,
+    true, empty (`read_takeoff`). trainings: one row per training that left a record.
     """
 
     profile: str
@@ -177,13 +175,13 @@ def read_profile(
 def _read_davis(path: Path) -> dict[str, Any]:
     result = load_result(path)
     summary = result.summary
-    for name in _GLOBAL_NAMES.values():
+    for name in SHORT_NAMES.values():
         if not (math.isfinite(summary[name]) and 0.0 <= summary[name] <= 1.0):
             raise UserError(
                 f"{path}: {name} is {summary[name]}; expected a fraction from 0 to 1. Run the evaluate stage again"
             )
     videos, objects = len(result.sequences), sum(len(sequence.objects) for sequence in result.sequences)
-    scores = {measure: 100.0 * summary[name] for measure, name in _GLOBAL_NAMES.items()}
+    scores = {measure: 100.0 * summary[name] for measure, name in SHORT_NAMES.items()}
     return {"scores": scores, "videos": videos, "over": f"{videos} sequences, {objects} objects"}
 
 

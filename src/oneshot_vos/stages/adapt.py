@@ -10,6 +10,7 @@ DIR/.state/             what a rerun resumes from
 """
 
 import logging
+import math
 import re
 import shutil
 import time
@@ -19,7 +20,6 @@ from pathlib import Path
 
 import torch
 
-from oneshot_vos import shipped
 from oneshot_vos.adaptation.parameters import write_parameters
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import held, replacing, replacing_folder, sha256_of, write_text
@@ -33,7 +33,7 @@ from oneshot_vos.sets.own import ANNOTATIONS, IMAGES, import_videos, other_video
 from oneshot_vos.stages.adapt_round import Budget, Kept, Round
 from oneshot_vos.stages.adapt_state import State, labels_of
 from oneshot_vos.stages.confidence import write_next
-from oneshot_vos.stages.segment import SHORT_SIDE, Options, Segmenter, choose_device
+from oneshot_vos.stages.segment import Options, Segmenter, choose_device
 from oneshot_vos.stages.segment_files import find_masks, name_of
 from oneshot_vos.videos.frames import open_frames
 from oneshot_vos.videos.images import frame_size
@@ -70,8 +70,7 @@ def run(
         state.begin(weights, network)
         videos = _imported(recordings, folder / VIDEOS)
         if iterations != 0 and state.labels != labels_of(videos):
-            sizes = [short_side_size(*frame_size(video.frames[0]), _short_side(state, video)) for video in videos]
-            pixels = sum(len(video) * height * width for video, (height, width) in zip(videos, sizes, strict=True))
+            pixels = sum(len(video) * _pixels(video, state.short_side) for video in videos)
             _train(state, videos, Budget(seconds, began, pixels), chosen, iterations)
         else:
             _log.info("no training: %s", "as told" if iterations == 0 else "the masks are those of the last round")
@@ -180,10 +179,10 @@ def _one_mask_each(videos: Sequence[Video], root: Path) -> dict[str, list[Video]
     return sets
 
 
-def _short_side(state: State, video: Video) -> int:
-    """Pixels that the shorter side of a video is reduced to."""
-    usual = shipped.SHORT_SIDE if state.begun_from_shipped else SHORT_SIDE
-    return min(usual, *frame_size(video.frames[0]))
+def _pixels(video: Video, short_side: int) -> int:
+    """Pixels of a frame as it is segmented."""
+    size = frame_size(video.frames[0])
+    return math.prod(short_side_size(*size, min(short_side, *size)))
 
 
 def _write_weights(state: State, out: Path) -> None:
@@ -201,8 +200,7 @@ def _write_weights(state: State, out: Path) -> None:
 
 def _options(state: State, device: torch.device) -> Options:
     """How videos are segmented."""
-    usual = shipped.SHORT_SIDE if state.begun_from_shipped else None
-    return Options(short_side=usual, overwrite=True, device=str(device), confidence=True)
+    return Options(short_side=state.short_side, overwrite=True, device=str(device), confidence=True)
 
 
 def _segment(state: State, videos: Sequence[Video], out: Path, device: torch.device) -> None:

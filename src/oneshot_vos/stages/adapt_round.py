@@ -26,7 +26,6 @@ from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Training
-from oneshot_vos.params.schema import MaxSkip
 from oneshot_vos.sets.labels import keep_some
 from oneshot_vos.stages.segment import Options, Segmenter
 from oneshot_vos.stages.train import clips_of_recipe
@@ -236,7 +235,7 @@ class Round:
 
     def _clips(self, recipe: Training) -> ClipDataset:
         sources = [ClipSource(name, read_index(file)) for name, file in self._files.items()]
-        return clips_of_recipe(recipe, _max_skip(recipe), OneShotSampler(), self._seed, sources)
+        return clips_of_recipe(recipe, OneShotSampler(), self._seed, sources)
 
     def _ways(self, recipe: Training) -> dict[str, list[Way]]:
         return {video.name: plan_ways(video, _distance(recipe)) for video in self._videos}
@@ -344,13 +343,9 @@ def _evenly(iterations: int, count: int) -> list[int]:
     return [iterations * part // count for part in range(1, count + 1)]
 
 
-def _max_skip(recipe: Training) -> MaxSkip:
-    assert recipe.max_skip is not None  # clips of videos
-    return recipe.max_skip
-
-
 def _distance(recipe: Training) -> int:
-    return _max_skip(recipe).values[0]
+    assert recipe.max_skip is not None  # clips of videos
+    return recipe.max_skip.values[0]
 
 
 def _mean(values: Mapping[str, float]) -> float:

@@ -10,6 +10,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, read_json, replacing, sha256_of, write_json
 from oneshot_vos.networks.common.weights import architecture
 from oneshot_vos.stages.adapt_round import Kept, Start
+from oneshot_vos.stages.segment import SHORT_SIDE
 from oneshot_vos.videos.masks import object_ids, read_small_mask
 from oneshot_vos.videos.video import Video
 
@@ -64,9 +65,9 @@ class State:
         self._save()
 
     @property
-    def begun_from_shipped(self) -> bool:
-        """Whether the network that ships was the start."""
-        return bool(self._content["start"]["shipped"])
+    def short_side(self) -> int:
+        """Pixels that a longer shorter side of a video is reduced to: as the start wants it."""
+        return shipped.SHORT_SIDE if self._content["start"]["shipped"] else SHORT_SIDE
 
     @property
     def labels(self) -> str | None:

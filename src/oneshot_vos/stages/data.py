@@ -136,13 +136,23 @@ def _index_videos(data: Data, name: str, folder: Path, *, training: bool) -> _Li
     settings = data.sets[name]
     if isinstance(settings, PairsSet):
         raise UserError(f"set '{name}' holds image–mask pairs; expected videos")
+    root, index = _root(data, name), folder / f"{name}.json"
     if isinstance(settings, YouTubeVideos):
-        return _index_youtube(_root(data, name), name, settings, folder, training=training)
+        listed = read_youtube(root, **settings.model_dump(exclude={"kind", "path"}))
+        found = check_youtube(listed, training=training)
+        if settings.split == HELD_OUT and not found.errors:
+            listed = give_first_masks(listed, folder / _SHOWN / name)
+        write_youtube_index(index, listed)
+        return _Listed(found, [item.video for item in listed.videos], listed)
     if isinstance(settings, ServerSet):
-        return _index_server(_root(data, name), settings, folder / f"{name}.json")
-    videos = _davis_videos(_root(data, name), name, settings)
+        videos = read_davis(root, **settings.model_dump(exclude={"kind", "path", "server"}))
+        found = check_videos(videos)
+        if not found.errors:
+            write_youtube_index(index, as_server_set(videos, settings.server))
+        return _Listed(found, videos)
+    videos = _davis_videos(root, name, settings)
     found = check_videos(videos, training=training, scored=not training and name not in data.train)
-    write_index(folder / f"{name}.json", videos)
+    write_index(index, videos)
     return _Listed(found, videos)
 
 
@@ -154,40 +164,9 @@ def _read_stills(data: Data, name: str) -> list[ImagePair]:
     return read_pairs(_root(data, name))
 
 
-def _index_server(root: Path, settings: ServerSet, index: Path) -> _Listed:
-    videos = read_davis(root, images=settings.images, annotations=settings.annotations, list_file=settings.list_file)
-    found = check_videos(videos)
-    if not found.errors:
-        write_youtube_index(index, as_server_set(videos, settings.server))
-    return _Listed(found, videos)
-
-
 def _davis_videos(root: Path, name: str, settings: DavisSet) -> list[Video]:
-    listed = read_davis(
-        root,
-        images=settings.images,
-        annotations=settings.annotations,
-        list_file=settings.list_file,
-        single_object=settings.single_object,
-    )
+    listed = read_davis(root, **settings.model_dump(exclude={"kind", "path", "videos"}))
     if settings.videos is None:
         return listed
     by_name = Registry(f"video of set '{name}'", {video.name: video for video in listed})
     return [by_name[wanted] for wanted in settings.videos]
-
-
-def _index_youtube(root: Path, name: str, settings: YouTubeVideos, folder: Path, *, training: bool) -> _Listed:
-    listed = read_youtube(
-        root,
-        split=settings.split,
-        images=settings.images,
-        annotations=settings.annotations,
-        meta=settings.meta,
-        all_frames=settings.all_frames,
-        exclude=settings.exclude,
-    )
-    found = check_youtube(listed, training=training)
-    if settings.split == HELD_OUT and not found.errors:
-        listed = give_first_masks(listed, folder / _SHOWN / name)
-    write_youtube_index(folder / f"{name}.json", listed)
-    return _Listed(found, [item.video for item in listed.videos], listed)

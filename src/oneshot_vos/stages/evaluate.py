@@ -7,7 +7,7 @@ from pathlib import Path
 from oneshot_vos.evaluation.davis import evaluate_set
 from oneshot_vos.evaluation.davis_files import save_result, write_official_csv
 from oneshot_vos.evaluation.listing import sequence_table
-from oneshot_vos.evaluation.results import SetResult
+from oneshot_vos.evaluation.results import SHORT_NAMES, SetResult
 from oneshot_vos.evaluation.server_zip import write_server_zip
 from oneshot_vos.evaluation.youtube import evaluate_youtube
 from oneshot_vos.evaluation.youtube_files import save_youtube_result, write_youtube_csv
@@ -17,7 +17,6 @@ from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.objects_index import read_youtube_index
 from oneshot_vos.videos.video import evaluation_videos
 
-_MEASURES = {"JF": "J&F-Mean", "J": "J-Mean", "F": "F-Mean"}
 _log = logging.getLogger(__name__)
 
 
@@ -47,7 +46,10 @@ def run(params: Params, run_key: str, masks: Path, sets: Path, out: Path, summar
         names = {video.name for video in videos}
         last = [entry for entry in results[curve.set].sequences if entry.name in names]
         states[params.training(run_key).iterations] = SetResult(tuple(last), profile.evaluate.tolerance).summary
-        write_json(folder / "curve.json", _curve(curve.set, len(videos), states))
+        scores = [percent(states[iteration]) for iteration in sorted(states)]  # in the order of the iterations
+        over_training = {short: [each[short] for each in scores] for short in SHORT_NAMES}
+        about = {"set": curve.set, "videos": len(videos), "iterations": sorted(states)}
+        write_json(folder / "curve.json", {**about, **over_training})
     write_json(summary, summaries)
     for name, result in results.items():
         _log.info("\n%s\n%s\n", name, sequence_table(result))
@@ -65,16 +67,7 @@ def log_summaries(what: str, summaries: Mapping[str, Mapping[str, float]]) -> No
 
 def percent(summary: Mapping[str, float]) -> dict[str, float]:
     """J&F, J and F of a set in percent, under short names."""
-    return {short: round(100 * summary[official], 2) for short, official in _MEASURES.items()}
-
-
-def _curve(name: str, videos: int, states: Mapping[int, Mapping[str, float]]) -> dict[str, object]:
-    """Scores in percent over iterations."""
-    scores = {
-        short: [round(100 * states[iteration][official], 2) for iteration in sorted(states)]
-        for short, official in _MEASURES.items()
-    }
-    return {"set": name, "videos": videos, "iterations": sorted(states), **scores}
+    return {short: round(100 * summary[official], 2) for short, official in SHORT_NAMES.items()}
 
 
 def _score_youtube(params: Params, masks: Path, sets: Path, folder: Path) -> dict[str, dict[str, float]]:

@@ -41,7 +41,6 @@ from oneshot_vos.videos.masks import read_mask
 
 PALETTE = "palette"  # the form that is always there
 SHORT_SIDE = 480  # pixels, the official size of evaluation; smaller videos are not enlarged
-_WHOLE = 0  # as a shorter side: frames are not reduced
 _SAVE_EVERY = 300.0  # seconds
 _log = logging.getLogger(__name__)
 
@@ -67,14 +66,12 @@ class Options:
     def settings(self, network: str, size: tuple[int, int], usual: int = SHORT_SIDE) -> InferenceSettings:
         """Inference settings for a video of this height and width; `usual`: the network's shorter side."""
         settings = settings_of(NETWORKS[network].inference)
-        if self.memory_every is not None:
-            settings = replace(settings, memory_every=self.memory_every)
+        chosen = {key: getattr(self, key) for key in ("memory_every", "max_frames", "object_chunk")}
+        changes = {key: value for key, value in chosen.items() if value is not None}
         if self.max_frames is not None:
-            settings = replace(settings, max_frames=self.max_frames, long_term=None)
-        if self.object_chunk is not None:
-            settings = replace(settings, object_chunk=self.object_chunk)
+            changes["long_term"] = None
         short_side = usual if self.short_side is None else self.short_side
-        return replace(settings, short_side=short_side if _WHOLE < short_side < min(size) else None)
+        return replace(settings, **changes, short_side=short_side if 0 < short_side < min(size) else None)
 
 
 def run(

@@ -11,8 +11,8 @@ import av
 import numpy as np
 
 from oneshot_vos.files import replacing_folder
-from oneshot_vos.reporting.canvas import Pixels, spaced
-from oneshot_vos.reporting.overlay import COLOURS
+from oneshot_vos.reporting.canvas import Pixels, save_jpeg, spaced
+from oneshot_vos.reporting.overlay import COLOURS, drawn, fit_height
 from oneshot_vos.reporting.own_results import (
     NEXT,
     WHOLE,
@@ -24,7 +24,6 @@ from oneshot_vos.reporting.own_results import (
     results_folder,
 )
 from oneshot_vos.reporting.page.charts import Chart, Series, hexadecimal, line_chart
-from oneshot_vos.reporting.page.pictures import drawn, reduced, save_jpeg
 from oneshot_vos.reporting.page.writing import write_page
 from oneshot_vos.videos.frames import open_frames
 from oneshot_vos.videos.masks import read_mask
@@ -141,7 +140,9 @@ def _pictures(video: OwnVideo, times: Sequence[int]) -> Iterable[tuple[int, Pixe
                 yield t, drawn(frame, read_mask(video.mask(video.frames[t])), video.objects, _HEIGHT)
             return
     if video.overlay:
-        yield from ((t, reduced(picture, _HEIGHT)) for t, picture in _decoded(video.overlay, set(times)))
+        yield from (
+            (t, fit_height(picture, min(_HEIGHT, len(picture)))) for t, picture in _decoded(video.overlay, set(times))
+        )
 
 
 def _decoded(path: Path, times: set[int]) -> Iterable[tuple[int, Pixels]]:

@@ -14,9 +14,9 @@ from oneshot_vos.reporting.markdown import runs_markdown, shows_youtube, table_m
 from oneshot_vos.reporting.page.curves import curve_charts, plot_tables, read_losses, repeated_scores
 from oneshot_vos.reporting.page.scenes import chosen_runs, draw_scene, extremes, read_scores, sequence_charts
 from oneshot_vos.reporting.page.writing import write_page
+from oneshot_vos.reporting.progress import EXPLANATION, takeoff_table
 from oneshot_vos.reporting.results import Results
 from oneshot_vos.reporting.summary import in_short, labels_table, training_table
-from oneshot_vos.reporting.takeoff import EXPLANATION, takeoff_table
 from oneshot_vos.videos.video import Video
 
 
