@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.inference.memories import sizes
 from torch import Tensor, nn
 
 from oneshot_vos.errors import UserError
@@ -147,7 +148,7 @@ def test_the_oldest_frame_without_annotation_goes_first() -> None:
     assert [float(frame.shared[0]) for frame in bank.frames_of(slice(0, 1))] == [0, 3]
     bank.add_temporary(TokenFrame((torch.full((1, 1), 9.0),), (torch.full((1, 1, 1), 9.0),)))
     assert [float(frame.shared[0]) for frame in bank.frames_of(slice(0, 1))] == [0, 3, 9]
-    assert bank.sizes == [(1, 2, 0)]
+    assert sizes(bank) == [(1, 2, 0)]
 
 
 def test_objects_that_are_removed_are_in_no_frame_any_more() -> None:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from oneshot_vos.inference.bank import Bank, MemorySize
+from oneshot_vos.inference.bank import Bank
 from oneshot_vos.networks.common.interface import TokenFrame
 
 
@@ -45,18 +45,6 @@ class FrameBank(Bank):
     def counts(self) -> list[int]:
         """How many objects each group has."""
         return [objects for _, objects in self._starts]
-
-    @property
-    def sizes(self) -> list[MemorySize]:
-        """How many frames each group has in memory; permanent are the annotated ones."""
-        return [
-            MemorySize(
-                sum(kept.annotated for kept in self._since(start)),
-                sum(not kept.annotated for kept in self._since(start)),
-                0,
-            )
-            for start, _ in self._starts
-        ]
 
     def frames_of(self, objects: slice) -> list[TokenFrame]:
         """The frames since the objects were introduced, which was in one frame, oldest first."""

@@ -85,11 +85,6 @@ class State:
         return dict(self._content["start"]["arguments"])
 
     @property
-    def kept(self) -> str:
-        """`adapted`, or `start` where no round has brought anything."""
-        return START if self._content["current"] == START else "adapted"
-
-    @property
     def current(self) -> Path:
         """The best weights so far."""
         return self._weights(self._content["current"])
@@ -148,7 +143,7 @@ class State:
             self.folder / RECORD,
             {
                 "started_from": self._content["start"]["name"],
-                "kept": self.kept,
+                "kept": START if self._content["current"] == START else "adapted",
                 "why": self._content.get("why", "nothing was trained"),
                 "rounds": self._content["rounds"],
                 "videos": {video.name: _described(video, known.get(video.name, {})) for video in videos},

@@ -112,11 +112,9 @@ def _complete_notes(
     if notes.complete:
         return notes
     with tqdm(total=len(source.names), desc=f"{source.path.name}: doubts", unit="frame") as bar:
-        for route in segmenter.routes(source, given, options):
-            for result in segmenter.walk(source, given, route, options).frames():
-                given.put_over(result.frame, result.ids)
-                notes.add(result)
-                bar.update()
+        for result in segmenter.frames(source, given, options):
+            notes.add(result)
+            bar.update()
     notes.save()
     return notes
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +46,15 @@ def run(params: Params, out: Path) -> None:
     for use, names, training in (("train", data.training_sets, True), ("evaluate", data.evaluate, False)):
         with replacing_folder(out / use) as folder:
             for name in names:
-                listed = _index_videos(data, name, out / use, training=training)
-                report["sets"][f"{use}/{name}"] = listed.found.to_json()
-                _log_warnings(name, listed.found)
-                problems.problems += listed.found.errors
+                found, videos, youtube = _index_videos(data, name, out / use, training=training)
+                report["sets"][f"{use}/{name}"] = found.to_json()
+                _log_warnings(name, found)
+                problems.problems += found.errors
                 if training:
-                    trained += listed.videos
-                elif listed.youtube:
+                    trained += videos
+                elif youtube:
                     with problems.catching(out / use / f"{name}.json"):
-                        require_unseen_videos(name, listed.youtube, trained)
+                        require_unseen_videos(name, youtube, trained)
                 # Indices are written in place of the final folder, because their paths are relative to it.
                 _move(out / use, folder, f"{name}.json", f"{_SHOWN}/{name}")
     with replacing_folder(out / "pretrain") as folder:
@@ -119,18 +118,12 @@ def _root(data: Data, name: str) -> Path:
     return root / data.sets[name].path
 
 
-@dataclass(frozen=True)
-class _Listed:
-    """A set that has been indexed, and what was found in its files."""
-
-    found: CheckReport
-    videos: list[Video]
-    youtube: YouTubeSet | None = None  # the same videos with their objects, if the set is one of YouTube-VOS
-
-
-def _index_videos(data: Data, name: str, folder: Path, *, training: bool) -> _Listed:
+def _index_videos(
+    data: Data, name: str, folder: Path, *, training: bool
+) -> tuple[CheckReport, list[Video], YouTubeSet | None]:
     """Check one set of videos and write `folder/<name>.json`.
 
+    Returns what was found in its files, the videos, and these with their objects, if the set is one of YouTube-VOS.
     A set that is trained on, too, is there to be segmented: its masks need not suffice for scores.
     """
     settings = data.sets[name]
@@ -143,17 +136,17 @@ def _index_videos(data: Data, name: str, folder: Path, *, training: bool) -> _Li
         if settings.split == HELD_OUT and not found.errors:
             listed = give_first_masks(listed, folder / _SHOWN / name)
         write_youtube_index(index, listed)
-        return _Listed(found, [item.video for item in listed.videos], listed)
+        return found, [item.video for item in listed.videos], listed
     if isinstance(settings, ServerSet):
         videos = read_davis(root, **settings.model_dump(exclude={"kind", "path", "server"}))
         found = check_videos(videos)
         if not found.errors:
             write_youtube_index(index, as_server_set(videos, settings.server))
-        return _Listed(found, videos)
+        return found, videos, None
     videos = _davis_videos(root, name, settings)
     found = check_videos(videos, training=training, scored=not training and name not in data.train)
     write_index(index, videos)
-    return _Listed(found, videos)
+    return found, videos, None
 
 
 def _read_stills(data: Data, name: str) -> list[ImagePair]:

@@ -37,12 +37,9 @@ def run(params: Params, run_key: str, masks: Path, sets: Path, out: Path, summar
             summaries |= _score_youtube(params, masks, sets, folder)
         curve = profile.curve
         videos = evaluation_videos(read_index(sets / f"{curve.set}.json"), given, curve.videos)
-        states = {
-            int(file.stem): evaluate_set(
-                videos, file, processes=profile.evaluate.processes, tolerance=profile.evaluate.tolerance
-            ).summary
-            for file in sorted((masks / "curve").glob("*.zip"))
-        }
+        files = sorted((masks / "curve").glob("*.zip"))
+        how = profile.evaluate.model_dump()
+        states = {int(file.stem): evaluate_set(videos, file, **how).summary for file in files}
         names = {video.name for video in videos}
         last = [entry for entry in results[curve.set].sequences if entry.name in names]
         states[params.training(run_key).iterations] = SetResult(tuple(last), profile.evaluate.tolerance).summary
@@ -72,14 +69,14 @@ def percent(summary: Mapping[str, float]) -> dict[str, float]:
 
 def _score_youtube(params: Params, masks: Path, sets: Path, folder: Path) -> dict[str, dict[str, float]]:
     """Score the sets of YouTube-VOS, or pack their masks for the server; what is scored, in percent."""
-    settings, summaries = params.profile.evaluate, {}
+    how, summaries = params.profile.evaluate.model_dump(), {}
     for name in params.profile.data.evaluate:
         dataset = read_youtube_index(sets / f"{name}.json")
         if dataset is None:
             continue
         archive = masks / f"{name}.zip"
         if any(video.truth for video in dataset.videos):
-            result = evaluate_youtube(dataset, archive, processes=settings.processes, tolerance=settings.tolerance)
+            result = evaluate_youtube(dataset, archive, **how)
             save_youtube_result(folder / f"{name}.json", result)
             write_youtube_csv(folder, name, result)
             known = {key: value for key, value in result.summary.items() if value is not None}
@@ -91,15 +88,10 @@ def _score_youtube(params: Params, masks: Path, sets: Path, folder: Path) -> dic
 
 def score_sets(params: Params, masks: Path, sets: Path, folder: Path, given: str = "first") -> dict[str, SetResult]:
     """Score every evaluation set but those of YouTube-VOS into `folder`; what `evaluate` and `baseline` share."""
-    settings = params.profile.evaluate
     results = {}
     for name in params.profile.data.davis_sets:
-        result = evaluate_set(
-            evaluation_videos(read_index(sets / f"{name}.json"), given),
-            masks / f"{name}.zip",
-            processes=settings.processes,
-            tolerance=settings.tolerance,
-        )
+        videos = evaluation_videos(read_index(sets / f"{name}.json"), given)
+        result = evaluate_set(videos, masks / f"{name}.zip", **params.profile.evaluate.model_dump())
         save_result(folder / f"{name}.json", result)
         write_official_csv(folder, name, result)
         results[name] = result

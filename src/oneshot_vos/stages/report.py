@@ -4,7 +4,7 @@ from pathlib import Path
 
 from oneshot_vos.params import Params
 from oneshot_vos.reporting.page.pipeline import write_pipeline_report
-from oneshot_vos.reporting.results import read_profile
+from oneshot_vos.reporting.results import read_results
 from oneshot_vos.videos.index import read_index
 
 
@@ -23,6 +23,6 @@ def run(
 
     `server_scores` are the scores that the YouTube-VOS server gave; they are read if the profile has such a set.
     """
-    results = read_profile(params, metrics, labels, curves, probes, server_scores)
+    results = read_results(params, metrics, labels, curves, probes, server_scores)
     videos = {name: read_index(sets / f"{name}.json") for name in results.sets}
-    write_pipeline_report(results, params.table1_strategy, metrics, masks, curves, videos, out)
+    write_pipeline_report(results, metrics, masks, curves, videos, out)

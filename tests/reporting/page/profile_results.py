@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tests.reporting.results_folder import TABLE1_STRATEGY, Project, matrix, named, run
+from tests.reporting.results_folder import Project, matrix, named, params_of, run
 
 from oneshot_vos.evaluation.davis_files import save_result
 from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
@@ -78,10 +78,10 @@ class Profile(Project):
     def page(self, runs: Mapping[str, Run]) -> Path:
         """Write the page; the path of its index."""
         folders = [self.root / part for part in ("metrics", "labels", "curves", "probe")]
-        results = read_results(runs, *folders, [SET], "test")
+        results = read_results(params_of(runs, [SET]), *folders, self.root / "none.yaml")
         out = self.root / "report"
         metrics, masks, curves = (self.root / part for part in ("metrics", "masks", "curves"))
-        write_pipeline_report(results, TABLE1_STRATEGY, metrics, masks, curves, {SET: self.videos}, out)
+        write_pipeline_report(results, metrics, masks, curves, {SET: self.videos}, out)
         return out / "index.html"
 
 

@@ -22,7 +22,6 @@ from oneshot_vos.videos.video import Video
 
 def write_pipeline_report(
     results: Results,
-    table1_strategy: Mapping[str, str],
     metrics: Path,
     masks: Path,
     curves: Path,
@@ -38,7 +37,7 @@ def write_pipeline_report(
     charts = curve_charts(results, losses, repeated)
     with replacing_folder(out) as folder:
         films: dict[str, Any] = {}
-        sets, shown = [], chosen_runs(results.runs, table1_strategy)
+        sets, shown = [], chosen_runs(results)
         for name in results.sets:
             scores = read_scores(results, metrics, name)
             charts |= sequence_charts(results, scores, name, shown)
@@ -56,7 +55,7 @@ def write_pipeline_report(
             "title": f"Results, profile {results.profile}",
             "networks": {network: network_name(network) for network in results.runs["network"].unique()},
             "sets": sets,
-            **_texts(results, table1_strategy),
+            **_texts(results),
             "commands": list(results.trainings["command"].dropna()),
         }
         write_page(folder, "pipeline.html", charts=charts, films=films, values=values)
@@ -66,9 +65,9 @@ def write_pipeline_report(
             )
 
 
-def _texts(results: Results, table1_strategy: Mapping[str, str]) -> dict[str, Any]:
+def _texts(results: Results) -> dict[str, Any]:
     """What the tables stage writes as Markdown, as HTML."""
-    tables = paper_tables(results, table1_strategy)
+    tables = paper_tables(results)
     shown = [number for number in tables if number != 2 or shows_youtube(results)]
     return {
         "short": _html(in_short(results, tables[1])),

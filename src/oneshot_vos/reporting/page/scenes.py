@@ -6,8 +6,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import pandas as pd
-
 from oneshot_vos.evaluation.davis_files import load_result
 from oneshot_vos.evaluation.results import SequenceScores
 from oneshot_vos.reporting.canvas import Pixels, save_jpeg, spaced
@@ -45,12 +43,13 @@ def read_scores(results: Results, metrics: Path, name: str) -> dict[str, dict[st
     }
 
 
-def chosen_runs(runs: pd.DataFrame, table1_strategy: Mapping[str, str]) -> list[Shown]:
+def chosen_runs(results: Results) -> list[Shown]:
     """Full supervision and one-shot training of each network, after pretraining, first seeds."""
     chosen = []
-    for network in runs["network"].unique():
-        for strategy, title in (("full", "full"), (table1_strategy.get(network, "one_shot"), "one-shot")):
-            run = find_run(runs, network, strategy, "static")
+    for network in results.runs["network"].unique():
+        one_shot = results.table1_strategy.get(network, "one_shot")
+        for strategy, title in (("full", "full"), (one_shot, "one-shot")):
+            run = find_run(results.runs, network, strategy, "static")
             if run:
                 chosen.append(Shown(run, network, f"{network_name(network)}, {title}"))
     return chosen
