@@ -15,10 +15,8 @@ from oneshot_vos.files import replacing
 from oneshot_vos.reporting.overlay import Ids, draw_masks
 
 DEFAULT_RATE = 24.0  # frames per second, where the video does not say
-_QUALITY = {"crf": "18"}  # hardly a visible loss
 _MOST_SIDE = 4096  # pixels that players take; encoding takes memory by the pixel, too
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
-_INDEX_FIRST = {"movflags": "+faststart"}  # a browser plays it before the whole is there
 
 
 def write_overlay(
@@ -43,8 +41,9 @@ def write_video(path: Path, pictures: Iterable[NDArray[np.uint8]], rate: float |
     per_second = Fraction(rate or DEFAULT_RATE).limit_denominator(65_535)
     with replacing(path) as temporary:
         try:
-            with av.open(f"file:{temporary}", "w", format="mp4", options=_INDEX_FIRST) as container:
-                stream = container.add_stream("libx264", rate=per_second, options=_QUALITY)
+            # The index first: a browser plays it before the whole is there. Hardly a loss is to be seen.
+            with av.open(f"file:{temporary}", "w", format="mp4", options={"movflags": "+faststart"}) as container:
+                stream = container.add_stream("libx264", rate=per_second, options={"crf": "18"})
                 stream.pix_fmt = "yuv420p"
                 started = False
                 for frame in pictures:
