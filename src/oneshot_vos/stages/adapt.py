@@ -30,10 +30,10 @@ from oneshot_vos.reporting.page.own import write_own_report
 from oneshot_vos.sets.check import check_videos
 from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.sets.own import ANNOTATIONS, IMAGES, import_videos, other_videos
-from oneshot_vos.stages.adapt_round import Budget, Kept, Round
-from oneshot_vos.stages.adapt_state import State, labels_of
+from oneshot_vos.stages.adapt_round import Budget, Round
+from oneshot_vos.stages.adapt_state import Kept, State, labels_of
 from oneshot_vos.stages.confidence import write_next
-from oneshot_vos.stages.segment import Options, Segmenter, choose_device
+from oneshot_vos.stages.segment import Segmenter, choose_device
 from oneshot_vos.stages.segment_files import find_masks, name_of
 from oneshot_vos.videos.frames import open_frames
 from oneshot_vos.videos.images import frame_size
@@ -114,7 +114,7 @@ def _train(state: State, videos: Sequence[Video], budget: Budget, device: torch.
     sets = _one_mask_each(videos, root)
     masks = sum(len(each) for each in sets.values())
     _log.info("round %d: training on %d videos with %d mask(s)", number, len(videos), masks)
-    this = Round(state.round_folder(number), number, videos, sets, state.start(videos), device, _options(state, device))
+    this = Round(state, videos, sets, device)
     plan = this.plan(labels_of(videos), budget, iterations)
 
     start = str(state.current)
@@ -198,14 +198,9 @@ def _write_weights(state: State, out: Path) -> None:
     save_weights(out, built, {"model": state.network, "settings": state.arguments})
 
 
-def _options(state: State, device: torch.device) -> Options:
-    """How videos are segmented."""
-    return Options(short_side=state.short_side, overwrite=True, device=str(device), confidence=True)
-
-
 def _segment(state: State, videos: Sequence[Video], out: Path, device: torch.device) -> None:
     """Segment every video with the weights that suit it; what is there already stays."""
-    options = _options(state, device)
+    options = state.options(device)
     for left in (entry for entry in out.glob("*") if entry.name not in {video.name for video in videos}):
         if left.is_dir():
             _log.info("%s: no longer among the recordings; its results are removed", left.name)

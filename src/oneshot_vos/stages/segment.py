@@ -22,9 +22,8 @@ from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import architecture
-from oneshot_vos.reporting.overlay_video import write_overlay
+from oneshot_vos.reporting.overlay_video import write_contact_sheet, write_gif, write_overlay
 from oneshot_vos.reporting.own_results import MASKS, OVERLAY
-from oneshot_vos.reporting.previews import write_contact_sheet, write_gif
 from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.stages.confidence import Notes, write_confidence, write_next
 from oneshot_vos.stages.segment_files import (
@@ -63,7 +62,7 @@ class Options:
     gif: bool = False
     contact_sheet: bool = False
 
-    def settings(self, network: str, size: tuple[int, int], usual: int = SHORT_SIDE) -> InferenceSettings:
+    def settings(self, network: str, size: tuple[int, int], usual: int) -> InferenceSettings:
         """Inference settings for a video of this height and width; `usual`: the network's shorter side."""
         settings = settings_of(NETWORKS[network].inference)
         chosen = {key: getattr(self, key) for key in ("memory_every", "max_frames", "object_chunk")}
