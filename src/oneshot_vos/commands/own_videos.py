@@ -1,16 +1,16 @@
 """Commands for one's own videos: segment, adapt, label, and see what came of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from oneshot_vos.commands.pipeline import FolderOut
 from oneshot_vos.errors import UserError
+from oneshot_vos.stages.segment_options import Device, Options
 
 TrainedWeights = Annotated[
     Path | None,
@@ -20,67 +20,16 @@ TrainedWeights = Annotated[
     ),
 ]
 AnyModel = Annotated[str | None, typer.Option("--network", help="Network; default: as the weights tell.")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU if there is one.")]
-
-
-@dataclass(frozen=True)
-class SegmentOptions:
-    """What `segment` and `segment-all` have in common; the stage takes the same words."""
-
-    probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Also one 8-bit image per object and frame.")
-    ] = False
-    overlay: Annotated[bool, typer.Option("--overlay/--no-overlay", help="A video with the masks over the frames.")] = (
-        True
-    )
-    gif: Annotated[bool, typer.Option("--gif", help="The same as a small GIF, overlay.gif.")] = False
-    contact_sheet: Annotated[
-        bool, typer.Option("--contact-sheet", help="Frames of the whole video on contact-sheet.jpg.")
-    ] = False
-    short_side: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Pixels that a longer shorter side is reduced to; 0: never; default: 480, 384 without --weights.",
-        ),
-    ] = None
-    memory_every: Annotated[int | None, typer.Option(min=1, help="Every n-th frame is memorised; default: 5.")] = None
-    max_frames: Annotated[
-        int | None, typer.Option(min=2, help="Most frames in memory; default: as the network wants it.")
-    ] = None
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the results of another job in the folder.")
-    ] = False
-    form: Annotated[
-        Literal["palette", "binary", "per-object", "rgba", "coco", "matte-video"],
-        typer.Option("--format", help="Also the masks in this form; those with a palette are always there."),
-    ] = "palette"
-    device: Device = None
-    object_chunk: Annotated[
-        int | None, typer.Option(min=1, help="Most objects at once: bounds memory; default: all.")
-    ] = None
-    scene_cuts: Annotated[
-        bool,
-        typer.Option(
-            "--scene-cuts/--no-scene-cuts", help="Forget the last moments where a scene certainly ends; logged."
-        ),
-    ] = True
-    confidence: Annotated[
-        bool,
-        typer.Option(
-            "--confidence", help="Also how far each mask can be trusted: confidence.csv; takes twice the time."
-        ),
-    ] = False
 
 
 def with_segment_options(command: Callable[..., None]) -> Callable[..., None]:
-    """`command` as typer reads it: the fields of `SegmentOptions` stand in the place of its parameter `options`."""
-    fields, own = signature(SegmentOptions).parameters, signature(command).parameters
+    """`command` as typer reads it: the fields of `Options` stand in the place of its parameter `options`."""
+    fields, own = signature(Options).parameters, signature(command).parameters
     shown = [each for name in own for each in (fields.values() if name == "options" else [own[name]])]
 
     @wraps(command)
     def wrapped(**given: Any) -> None:
-        command(options=SegmentOptions(**{name: given.pop(name) for name in fields}), **given)
+        command(options=Options(**{name: given.pop(name) for name in fields}), **given)
 
     parameters = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in shown]
     wrapped.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
@@ -106,12 +55,12 @@ def segment(
     network: AnyModel = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the masks; default: segmented/<video>.")] = None,
     *,
-    options: SegmentOptions,
+    options: Options,
 ) -> None:
     """Segment a video in both time directions from the masks of some frames; rerun to resume."""
     from oneshot_vos.stages import segment as stage
 
-    stage.run(video, mask, named(weights), network, out, stage.Options(**vars(options)))
+    stage.run(video, mask, named(weights), network, out, options)
 
 
 @with_segment_options
@@ -123,14 +72,13 @@ def segment_all(
     weights: TrainedWeights = None,
     network: AnyModel = None,
     *,
-    options: SegmentOptions,
+    options: Options,
     first_only: Annotated[bool, typer.Option("--first-only", help="From the first mask of each video alone.")] = False,
 ) -> None:
     """Do what `segment` does for every video of a folder, from all masks that it has."""
     from oneshot_vos.stages import segment as stage
 
-    chosen = stage.Options(**vars(options))
-    stage.run_all(folder, images, annotations, named(weights), network, out, chosen, first_only=first_only)
+    stage.run_all(folder, images, annotations, named(weights), network, out, options, first_only=first_only)
 
 
 def adapt(
