@@ -144,7 +144,10 @@ def label(
         raise UserError(
             f"label: needs the package {package}, which is not installed; run pip install 'oneshot-vos[label]'"
         ) from error
-    labelling.run(path, labelling.Choices(masks, suggested, weights, network, device, port), browser=browser)
+    chosen = labelling.Choices(
+        masks=masks, suggested=suggested, weights=weights, network=network, device=device, port=port
+    )
+    labelling.run(path, chosen, browser=browser)
 
 
 def import_videos(

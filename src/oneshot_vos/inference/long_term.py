@@ -48,9 +48,6 @@ class Table:
         """One column [..., N, C]; writing to it changes the table."""
         return self._columns[name].narrow(-2, 0, self._length)
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._columns
-
     def append(self, rows: Columns, room: int) -> None:
         """Add rows; where space runs out, get it for `room` more rows."""
         count = rows["keys"].shape[-2]

@@ -22,7 +22,8 @@ from oneshot_vos.labelling.propagation import Propagation
 from oneshot_vos.labelling.session import Session, Video
 from oneshot_vos.reporting.overlay import COLOURS
 from oneshot_vos.reporting.own_results import Suggestion
-from oneshot_vos.stages.segment import Options, Segmenter
+from oneshot_vos.stages.segment import Segmenter
+from oneshot_vos.stages.segment_options import Options
 from oneshot_vos.videos.masks import Ids, decode_mask, object_ids
 from oneshot_vos.videos.png import SIGNATURE
 

@@ -115,7 +115,7 @@ class Round:
         recipe = draft.model_copy(update={"iterations": points[-1]})
         _log.info(
             "%d iterations on crops of %d pixels, frames at most %d apart; agreement before: %.3f",
-            *(points[-1], recipe.crop, _distance(recipe), before.mean),
+            *(points[-1], recipe.crop, _distance(recipe), _mean(before.videos)),
         )
         plan = Plan(labels, points, recipe.model_dump(mode="json"), before.videos, asked)
         write_json(file, asdict(plan))

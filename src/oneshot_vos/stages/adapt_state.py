@@ -13,7 +13,8 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, read_json, replacing, sha256_of, write_json
 from oneshot_vos.networks.common.weights import architecture
 from oneshot_vos.params import Training
-from oneshot_vos.stages.segment import SHORT_SIDE, Options
+from oneshot_vos.stages.segment import SHORT_SIDE
+from oneshot_vos.stages.segment_options import Options
 from oneshot_vos.videos.masks import object_ids, read_small_mask
 from oneshot_vos.videos.video import Video
 

@@ -83,8 +83,10 @@ def _card(page: _Page, number: int, video: OwnVideo, suggestions: Sequence[Sugge
     name = f"video-{number:04}"
     inner = page.folder / name
     inner.mkdir()
-    start = video.frames.index(video.given[0]) if video.given and video.given[0] in video.frames else 0
-    wanted = {video.frames.index(each.frame) for each in suggestions if each.frame in video.frames} | {start}
+    places = {name: t for t, name in enumerate(video.frames)}
+    suggested = [(each, places[each.frame]) for each in suggestions if each.frame in places]
+    start = places.get(video.given[0], 0) if video.given else 0
+    wanted = {start, *(t for _, t in suggested)}
     rate = None
     if video.overlay:
         shutil.copyfile(video.overlay, inner / "overlay.mp4")
@@ -99,13 +101,12 @@ def _card(page: _Page, number: int, video: OwnVideo, suggestions: Sequence[Sugge
         page.films[name] = _film(video, pictures, rate, start)
     if video.confidence:
         page.charts[name] = _confidence_chart(video)
-    shown = [(each, pictures.get(video.frames.index(each.frame))) for each in suggestions if each.frame in video.frames]
     return {
         "name": name,
         "video": video,
         "overlay": f"{name}/overlay.mp4" if rate else None,
         "poster": pictures.get(start, next(iter(pictures.values()), None)),
-        "suggestions": shown,
+        "suggestions": [(each, pictures.get(t)) for each, t in suggested],
     }
 
 
