@@ -93,7 +93,7 @@ def test_a_damaged_curve_is_named(project, change, finding):
 def test_higher_scores_lie_higher():
     def height(score):
         lines = [Line("", (0, 10), (score, score), (255, 0, 0)), Line("", (0, 10), (0.0, 100.0), (0, 0, 0))]
-        image = draw_panels({"": lines}, x_title="", y_title="", empty="")
+        image = draw_panels({"": lines}, "")
         red = np.all(np.asarray(image)[:300] == (255, 0, 0), axis=2)
         return np.flatnonzero(red.any(axis=1)).mean()
 
@@ -103,7 +103,7 @@ def test_higher_scores_lie_higher():
 def test_a_dashed_line_has_gaps():
     def coloured(dashed):
         line = Line("", (0, 100), (50.0, 50.0), (255, 0, 0), dashed)
-        image = draw_panels({"": [line]}, x_title="", y_title="", empty="")
+        image = draw_panels({"": [line]}, "")
         return np.count_nonzero(np.all(np.asarray(image) == (255, 0, 0), axis=2))
 
     assert 0.3 < coloured(dashed=True) / coloured(dashed=False) < 0.7

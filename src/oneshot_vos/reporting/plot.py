@@ -8,6 +8,7 @@ from math import ceil, floor, hypot, log10
 from PIL import Image, ImageDraw
 
 from oneshot_vos.reporting.canvas import BLACK, GREY, LIGHT, WHITE, Colour, font, text_size
+from oneshot_vos.reporting.text import NOT_RUN
 
 _SCALE = 3  # drawn this much larger, against jagged lines
 _WIDTH, _HEIGHT = 520, 300  # of the axes of a panel, in pixels of the result
@@ -41,11 +42,8 @@ class _Axes:
         return self.x0 + _WIDTH * width, _TOP + _HEIGHT * height
 
 
-def draw_panels(panels: Mapping[str, Sequence[Line]], *, x_title: str, y_title: str, empty: str) -> Image.Image:
-    """Lines by the title of their panel: side by side, with common y axes and a legend below each.
-
-    A panel without lines says `empty`.
-    """
+def draw_panels(panels: Mapping[str, Sequence[Line]], y_title: str) -> Image.Image:
+    """Lines over iterations by the title of their panel: side by side, with common y axes and a legend below each."""
     legend = max(map(len, panels.values()), default=0) * _LEGEND_LINE
     size = (max(1, len(panels)) * (_LEFT + _WIDTH + _RIGHT), _TOP + _HEIGHT + _BOTTOM + legend + 8)
     image = Image.new("RGB", (size[0] * _SCALE, size[1] * _SCALE), WHITE)
@@ -54,9 +52,9 @@ def draw_panels(panels: Mapping[str, Sequence[Line]], *, x_title: str, y_title: 
     for index, (title, lines) in enumerate(panels.items()):
         longest = max((x for line in lines for x in line.xs), default=1)
         axes = _Axes(index * (_LEFT + _WIDTH + _RIGHT) + _LEFT, (0.0, float(longest) or 1.0), y_range)
-        _draw_frame(draw, axes, title, x_title, y_title)
+        _draw_frame(draw, axes, title, y_title)
         if not lines:
-            _text(draw, (axes.x0 + _WIDTH / 2, _TOP + _HEIGHT / 2), empty, GREY, "mm")
+            _text(draw, (axes.x0 + _WIDTH / 2, _TOP + _HEIGHT / 2), NOT_RUN, GREY, "mm")
         for number, line in enumerate(lines):
             _draw_line(draw, [axes.place(x, y) for x, y in zip(line.xs, line.ys, strict=True)], line)
             _draw_legend(draw, axes, number, line)
@@ -79,7 +77,7 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     return (low, high if high > low else low + 5.0)
 
 
-def _draw_frame(draw: ImageDraw.ImageDraw, axes: _Axes, title: str, x_title: str, y_title: str) -> None:
+def _draw_frame(draw: ImageDraw.ImageDraw, axes: _Axes, title: str, y_title: str) -> None:
     for value in ticks(*axes.y_range):
         left, y = axes.place(axes.x_range[0], value)
         draw.line(_scaled([(left, y), (left + _WIDTH, y)]), LIGHT, _SCALE)
@@ -92,7 +90,7 @@ def _draw_frame(draw: ImageDraw.ImageDraw, axes: _Axes, title: str, x_title: str
     draw.line(_scaled(corners), BLACK, _SCALE)
     _text(draw, (axes.x0, _TOP - 24), title, BLACK, "lt")
     _text(draw, (axes.x0 + _WIDTH, _TOP - 24), y_title, GREY, "rt")
-    _text(draw, (axes.x0 + _WIDTH / 2, _TOP + _HEIGHT + 24), x_title, GREY, "mt")
+    _text(draw, (axes.x0 + _WIDTH / 2, _TOP + _HEIGHT + 24), "iteration", GREY, "mt")
 
 
 def _draw_line(draw: ImageDraw.ImageDraw, points: Sequence[tuple[float, float]], line: Line) -> None:

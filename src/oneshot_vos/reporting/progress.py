@@ -81,7 +81,7 @@ def curves_image(runs: pd.DataFrame, curves: pd.DataFrame) -> Image.Image:
             lines.append(Line(label_of(run), xs, ys, colour_of(run["strategy"]), dashed=run["init"] == "backbone"))
         sets = _sets(drawn, "{}, {} videos")
         panels[f"{network}  ({'; '.join(sets)})" if sets else network] = lines
-    return draw_panels(panels, x_title="iteration", y_title="J&F in percent", empty="not run")
+    return draw_panels(panels, "J&F in percent")
 
 
 def _sets(curves: pd.DataFrame, form: str) -> list[str]:
@@ -159,7 +159,7 @@ def takeoff_image(runs: pd.DataFrame, takeoff: pd.DataFrame) -> Image.Image:
                 colour = (150, 150, 150) if name == "empty" else colour_of(run["strategy"])
                 label = f"{label_of(run)}: {name} references"
                 lines.append(Line(label, xs, points[name].tolist(), colour, dashed=name == "true"))
-    return draw_panels(panels, x_title="iteration", y_title="J of the first frame, in percent", empty="not run")
+    return draw_panels(panels, "J of the first frame, in percent")
 
 
 def takeoff_table(runs: pd.DataFrame, takeoff: pd.DataFrame) -> str:
