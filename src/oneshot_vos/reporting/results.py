@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.evaluation.davis_files import load_result
 from oneshot_vos.evaluation.results import SHORT_NAMES
-from oneshot_vos.evaluation.youtube_files import load_youtube_result
+from oneshot_vos.evaluation.score_files import load_result, load_youtube_result
 from oneshot_vos.files import read_json
 from oneshot_vos.params import PAPER_LABELS, Params, Run
 from oneshot_vos.reporting.progress import read_curves, read_takeoff

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from oneshot_vos.evaluation.davis import evaluate_set
-from oneshot_vos.evaluation.davis_files import save_result, write_official_csv
 from oneshot_vos.evaluation.listing import sequence_table
 from oneshot_vos.evaluation.results import SHORT_NAMES, SetResult
+from oneshot_vos.evaluation.score_files import save_result, save_youtube_result, write_official_csv, write_youtube_csv
 from oneshot_vos.evaluation.server_zip import write_server_zip
 from oneshot_vos.evaluation.youtube import evaluate_youtube
-from oneshot_vos.evaluation.youtube_files import save_youtube_result, write_youtube_csv
 from oneshot_vos.files import replacing_folder, write_json
 from oneshot_vos.params import Params
 from oneshot_vos.videos.index import read_index

@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 from tests.reporting.results_folder import Project, matrix, named, params_of, run
 
-from oneshot_vos.evaluation.davis_files import save_result
 from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
+from oneshot_vos.evaluation.score_files import save_result
 from oneshot_vos.files import write_zip
 from oneshot_vos.params import Run
 from oneshot_vos.reporting.results import COPY_FIRST

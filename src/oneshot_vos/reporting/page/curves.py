@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.evaluation.davis_files import load_result
 from oneshot_vos.evaluation.results import SetResult
+from oneshot_vos.evaluation.score_files import load_result
 from oneshot_vos.reporting.page.charts import Chart, Dash, Series, hexadecimal, line_chart
 from oneshot_vos.reporting.progress import REFERENCES, colour_of, label_of
 from oneshot_vos.reporting.results import COPY_FIRST, EXPERIMENT, Results, select

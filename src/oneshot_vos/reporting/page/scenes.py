@@ -6,8 +6,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from oneshot_vos.evaluation.davis_files import load_result
 from oneshot_vos.evaluation.results import SequenceScores
+from oneshot_vos.evaluation.score_files import load_result
 from oneshot_vos.reporting.canvas import Pixels, save_jpeg, spaced
 from oneshot_vos.reporting.figures import Ids, find_run, network_name, predicted, true_mask
 from oneshot_vos.reporting.overlay import drawn
