@@ -26,12 +26,12 @@ from torchvision.models import ResNet18_Weights
 
 from oneshot_vos.clips.frames import read_frame_quickly
 from oneshot_vos.errors import UserError
-from oneshot_vos.evaluation.davis_files import load_result
 from oneshot_vos.evaluation.predictions import Predictions
+from oneshot_vos.evaluation.score_files import load_result
 from oneshot_vos.fetch.pins import read_pins
 from oneshot_vos.inference.propagate import ObjectTracker
-from oneshot_vos.inference.snapshot import load_tracker
 from oneshot_vos.inference.tracker import load_network
+from oneshot_vos.inference.walk import load_tracker
 from oneshot_vos.inference.writer import segment_set
 from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.build import build_network

@@ -8,8 +8,7 @@ import torch
 from PIL import Image
 from tests.stages.clips import TINY
 
-from oneshot_vos.adaptation.motion import frame_distance
-from oneshot_vos.adaptation.recipe import choose_recipe
+from oneshot_vos.adaptation.recipe import choose_recipe, frame_distance
 from oneshot_vos.videos.images import frame_files
 from oneshot_vos.videos.masks import write_mask
 from oneshot_vos.videos.video import Video

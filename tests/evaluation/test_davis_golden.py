@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from oneshot_vos.evaluation.davis import evaluate_set
-from oneshot_vos.evaluation.davis_files import global_csv, per_sequence_csv
 from oneshot_vos.evaluation.results import ObjectScores, SetResult, Statistics
+from oneshot_vos.evaluation.score_files import global_csv, per_sequence_csv
 from oneshot_vos.videos.masks import encode_mask
 from oneshot_vos.videos.video import Video
 

@@ -12,8 +12,8 @@ from tests.evaluation.conftest import mask_png
 from tests.evaluation.reference import reference_f, reference_j
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.evaluation.score_files import load_youtube_result, save_youtube_result, write_youtube_csv
 from oneshot_vos.evaluation.youtube import YouTubeResult, evaluate_youtube
-from oneshot_vos.evaluation.youtube_files import load_youtube_result, save_youtube_result, write_youtube_csv
 from oneshot_vos.files import write_zip
 from oneshot_vos.videos.objects import ObjectVideo, TrackedObject, YouTubeSet
 from oneshot_vos.videos.video import Video

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from tests.inference.memories import MemorySize
 from torch import Tensor
 
-from oneshot_vos.inference.bank import MemorySize, SearchedBank, joined_blocks
+from oneshot_vos.inference.bank import SearchedBank, joined_blocks
 from oneshot_vos.inference.grouped import GroupedBank
 from oneshot_vos.inference.long_term import (
     Columns,

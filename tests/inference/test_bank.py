@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+from tests.inference.memories import MemorySize, sizes
 from torch import Tensor
 
-from oneshot_vos.inference.bank import MemoryBank, MemorySize
+from oneshot_vos.inference.bank import MemoryBank
 from oneshot_vos.networks.common.interface import MemoryFrame
 
 CK, CV, HEIGHT, WIDTH = 6, 5, 3, 4
@@ -167,7 +168,7 @@ def test_an_unbounded_bank_grows_and_keeps_everything(temporary: bool) -> None:
         stored.append(stored[0]._replace(value=stored[-1].value))
     assert len(bank.frames) == len(stored)
     expect(bank, [stored, stored[5:]], 5)
-    assert bank.sizes == [
+    assert sizes(bank) == [
         MemorySize(0, len(stored) * HEIGHT * WIDTH, 0),
         MemorySize(0, (len(stored) - 5) * HEIGHT * WIDTH, 0),
     ]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from tests.golden import build_blank, find_cases, load_recipe, load_weights_of, make_clip, read_case, read_shapes
+from tests.inference.memories import sizes
 from tests.inference.official import CutieTracker
 
 from oneshot_vos.inference.plan import plan_frames
@@ -146,7 +147,7 @@ def check(root: Path, run: Run, new_tracker: NewTracker) -> None:
         wrong = (table[ours.argmax(0)] != run.expected[f"ids_{t}"]).mean()
         assert wrong <= _WRONG_IDS, f"{run.name}: {wrong:.1%} of the ids of frame {t} are others"
         rows = [row[1:] for row in run.meta["memory_sizes"][t]]
-        assert [list(size) for size in tracker.banks[0].sizes] == rows, f"{run.name}: memory after frame {t}"
+        assert [list(size) for size in sizes(tracker.banks[0])] == rows, f"{run.name}: memory after frame {t}"
 
 
 def test_clips(runs: list[Run], golden_root: Path) -> None:

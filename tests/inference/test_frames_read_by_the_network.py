@@ -6,13 +6,14 @@ from typing import NamedTuple
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.inference.memories import sizes
 from torch import Tensor, nn
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.frame_bank import FrameBank
 from oneshot_vos.inference.plan import plan_frames
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker, new_bank, predict_frames
-from oneshot_vos.inference.snapshot import load_tracker, save_tracker
+from oneshot_vos.inference.walk import load_tracker, save_tracker
 from oneshot_vos.inference_settings import InferenceSettings, LongTerm
 from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Decoded, Memory, Network, State, TokenFrame
@@ -147,7 +148,7 @@ def test_the_oldest_frame_without_annotation_goes_first() -> None:
     assert [float(frame.shared[0]) for frame in bank.frames_of(slice(0, 1))] == [0, 3]
     bank.add_temporary(TokenFrame((torch.full((1, 1), 9.0),), (torch.full((1, 1, 1), 9.0),)))
     assert [float(frame.shared[0]) for frame in bank.frames_of(slice(0, 1))] == [0, 3, 9]
-    assert bank.sizes == [(1, 2, 0)]
+    assert sizes(bank) == [(1, 2, 0)]
 
 
 def test_objects_that_are_removed_are_in_no_frame_any_more() -> None:

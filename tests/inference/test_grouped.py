@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from tests.inference.memories import AREA, frame, query
+from tests.inference.memories import AREA, MemorySize, frame, query, sizes
 
-from oneshot_vos.inference.bank import MemoryBank, MemorySize
+from oneshot_vos.inference.bank import MemoryBank
 from oneshot_vos.inference.grouped import GroupedBank
 
 
@@ -19,7 +19,7 @@ def test_each_group_keeps_its_own_first_frame_and_the_newest() -> None:
             second.add(one._replace(value=one.value[:, 1:]), annotated=t == 4)
     assert first.frames == (0, 7, 8)
     assert grouped.groups == [slice(0, 1), slice(1, 3)]
-    assert grouped.sizes == [MemorySize(AREA, 2 * AREA, 0)] * 2
+    assert sizes(grouped) == [MemorySize(AREA, 2 * AREA, 0)] * 2
     expected = torch.cat([first.read(*query(0)), second.read(*query(0))], 1)
     torch.testing.assert_close(grouped.read(*query(0)), expected)
     torch.testing.assert_close(grouped.view(slice(1, 2)).read(*query(0)), expected[:, 1:2])

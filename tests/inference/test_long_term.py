@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
-from tests.inference.memories import AREA, CK, CV, frame, query
+from tests.inference.memories import AREA, CK, CV, MemorySize, frame, query, sizes
 from tests.inference.official import SharedLongTermBank, most_used_strictly
 from torch import Tensor
 
-from oneshot_vos.inference.bank import Bank, MemorySize
+from oneshot_vos.inference.bank import Bank
 from oneshot_vos.inference.grouped import GroupedBank
-from oneshot_vos.inference.long_term import LongTermBank, most_used
+from oneshot_vos.inference.long_term import LongTermBank, most_used, usage
 from oneshot_vos.inference_settings import LongTerm
 from oneshot_vos.networks.common.interface import MemoryFrame
 
@@ -137,10 +137,12 @@ def test_one_group_is_read_as_in_the_official_program(max_elements: int) -> None
     settings = LongTerm(max_frames=4, min_frames=2, prototypes=5, max_elements=max_elements)
     bank = LongTermBank(settings, TOP_K)
     spelled = follow(bank, [2] * 13, settings)
-    assert bank.sizes == [MemorySize(AREA, len(spelled.working) - AREA, len(spelled.long))]
-    ours = bank.long_term
+    assert sizes(bank) == [MemorySize(AREA, len(spelled.working) - AREA, len(spelled.long))]
+    ours = bank._table.rows(slice(0, bank._long))
     torch.testing.assert_close(ours["key"], torch.stack([position.key for position in spelled.long]))
-    torch.testing.assert_close(bank.working_usage, torch.tensor([position.usage for position in spelled.working]))
+    torch.testing.assert_close(
+        usage(bank._table["counts"][bank._long :]), torch.tensor([position.usage for position in spelled.working])
+    )
 
 
 @pytest.mark.parametrize("second", [1, 2, 3, 4, 5, 6])
@@ -167,7 +169,7 @@ def test_the_official_memory_of_one_group_is_ours() -> None:
         for bank in (ours, official):
             bank.add(frame(2, t))
         torch.testing.assert_close(ours.read(*query(t)), official.read(*query(t)))
-    assert ours.sizes == official.sizes
+    assert sizes(ours) == official.sizes
 
 
 def test_later_objects_read_what_a_video_that_starts_with_them_would_give() -> None:
@@ -181,7 +183,7 @@ def test_later_objects_read_what_a_video_that_starts_with_them_would_give() -> N
         if t >= 5:
             late.add(one._replace(value=one.value[:, 2:]))
             torch.testing.assert_close(readout[:, 2:], late.read(*query(t)))
-    assert bank.sizes[1] == late.sizes[0]
+    assert sizes(bank)[1] == sizes(late)[0]
 
 
 def test_chunks_share_a_search_and_count_it_once() -> None:
@@ -203,7 +205,7 @@ def test_memory_is_bounded_and_does_not_move() -> None:
     for t in range(60):
         bank.add(frame(1, t))
         bank.read(*query(t))
-        (size,) = bank.sizes
+        (size,) = sizes(bank)
         assert size.long_term <= 20
         assert size.permanent + size.temporary < 4 * AREA
         largest.append(len(bank._table._columns["values"][0]))
@@ -217,7 +219,7 @@ def test_fewer_positions_than_prototypes_or_top_k(plain: bool) -> None:
         bank.add(frame(2, t, plain=plain))
         key, selection = query(t)
         assert bank.read(key, None if plain else selection).isfinite().all()
-    assert bank.sizes[0] == MemorySize(AREA, AREA, 6 * AREA)
+    assert sizes(bank)[0] == MemorySize(AREA, AREA, 6 * AREA)
 
 
 def test_very_negative_similarity_gives_finite_readouts() -> None:

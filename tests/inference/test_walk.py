@@ -12,8 +12,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.plan import Memorise, Step
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker
-from oneshot_vos.inference.snapshot import load_tracker, save_tracker
-from oneshot_vos.inference.walk import Walk, plan_both_ways
+from oneshot_vos.inference.walk import Walk, load_tracker, plan_both_ways, save_tracker
 from oneshot_vos.inference_settings import InferenceSettings, LongTerm
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.stcn.network import STCN

@@ -63,7 +63,6 @@ def test_the_archive_is_sorted_and_depends_on_the_masks_alone(tiny: STCN, videos
     assert np.array_equal(read_mask(tmp_path / "mask.png"), read_mask(videos[0].masks["00000"]))
     assert report.frames == 12
     assert report.seconds > 0
-    assert report.peak_memory > 1e6
     assert not (tmp_path / "one-state").exists()
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from tests.golden import build_blank, find_cases, load_recipe, load_weights_of, make_clip, read_case, read_shapes
+from tests.inference.memories import sizes
 from tests.inference.official import SharedLongTermBank, xmem_tracker
 
 from oneshot_vos.inference.bank import Bank
@@ -97,12 +98,12 @@ def run(net: XMem, case: Case, settings: InferenceSettings, new_tracker: NewTrac
     )
     tracker = new_tracker(net, objects, settings)
     (bank,) = tracker.banks
-    probabilities, sizes = [], []
+    probabilities, counted = [], []
     for step in steps:
         probabilities.append(tracker.advance(step, case.images[step.index], annotation(case, step.index)))
-        first = bank.sizes[0]
-        sizes.append([first.permanent + first.temporary, first.long_term])
-    return Result(torch.stack(probabilities), sizes, bank)
+        first = bank.sizes[0] if isinstance(bank, SharedLongTermBank) else sizes(bank)[0]
+        counted.append([first.permanent + first.temporary, first.long_term])
+    return Result(torch.stack(probabilities), counted, bank)
 
 
 def annotation(case: Case, frame: int) -> Annotation | None:

@@ -51,11 +51,11 @@ class Site:
 
 @contextmanager
 def site(path: Path, weights: Path, *, suggested: Path | None = None) -> Iterator[Site]:
-    with served(path, Choices(weights=weights, device="cpu", suggested=suggested)) as (server, address):
-        thread = threading.Thread(target=server.run)
+    with served(path, Choices(weights=weights, device="cpu", suggested=suggested)) as (server, listener, address):
+        thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:
             yield Site(address)
         finally:
-            server.stop()
+            server.should_exit = True
             thread.join()

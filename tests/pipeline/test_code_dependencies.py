@@ -130,7 +130,6 @@ BESIDE_THE_PIPELINE = {
     "reporting/overlay_video.py",
     "reporting/own_results.py",
     "reporting/page/own.py",
-    "reporting/previews.py",
     "sets/coco.py",
     "sets/labelme.py",
     "sets/mask_inputs.py",

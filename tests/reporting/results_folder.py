@@ -4,12 +4,12 @@ import csv
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
-from oneshot_vos.evaluation.davis_files import save_result
 from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
+from oneshot_vos.evaluation.score_files import save_result
 from oneshot_vos.params import Run
-from oneshot_vos.reporting.results import read_results
-from oneshot_vos.reporting.tables import write_tables
+from oneshot_vos.stages import tables
 
 TABLE1_STRATEGY = {"stcn": "two_step", "xmem": "t_step", "cutie": "t_step", "other": "two_step"}
 
@@ -36,6 +36,13 @@ def matrix(seed=0):
         kinds += [("empty", "backbone")] if network == "cutie" else []
         runs += [run(network, *kind, seed) for kind in kinds]
     return named(*runs)
+
+
+def params_of(runs, sets, table1_strategy=TABLE1_STRATEGY, held_out=(), *, submits=False):
+    """What tables ask of the parameters."""
+    youtube = {"held-out": held_out, "valid": ["youtube18"] if submits else []}
+    profile = SimpleNamespace(data=SimpleNamespace(davis_sets=sets, youtube_sets=youtube.get))
+    return SimpleNamespace(runs=runs, profile_name="test", table1_strategy=table1_strategy, profile=profile)
 
 
 class Project:
@@ -78,9 +85,9 @@ class Project:
         path.parent.mkdir(exist_ok=True)
         path.write_text("\n".join(lines) + "\n")
 
-    def write(self, sets, runs=RUNS, labels="labels", table1_strategy=TABLE1_STRATEGY, **options):
+    def write(self, sets, runs=RUNS, labels="labels", *, server_file=None, **options):
         folders = [self.root / part for part in ("metrics", labels, "curves", "probe")]
-        write_tables(read_results(runs, *folders, sets, "test", **options), table1_strategy, self.out)
+        tables.run(params_of(runs, sets, submits=server_file is not None, **options), *folders, server_file, self.out)
 
     def rows(self, number):
         """Rows of a table by method, strategy and initial weights."""

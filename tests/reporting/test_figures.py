@@ -159,7 +159,8 @@ def test_the_corner_tells_j_of_the_frame(scene):
     both.predict("stcn-full-static", lambda video, t: box(0, 1))
     row = _Strip(both.scenes(), both.videos[0]).predicted("stcn-full-static", ())
     assert row.corners == ("given", "J 50", "J 50")  # the mean over objects
-    row = _Strip(both.scenes(), both.videos[0], merged=True).predicted("stcn-full-static", (), against_first=True)
+    strip = _Strip(both.scenes(), both.videos[0], merged=True, against_first=True)
+    row = strip.predicted("stcn-full-static", ())
     assert (row.corners[0], row.captions[0]) == ("J 50", "IoU with the first 0.50")
 
 

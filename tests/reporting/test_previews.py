@@ -9,7 +9,7 @@ from PIL import Image
 
 from oneshot_vos.reporting.canvas import spaced
 from oneshot_vos.reporting.overlay import COLOURS
-from oneshot_vos.reporting.previews import write_contact_sheet, write_gif
+from oneshot_vos.reporting.overlay_video import write_contact_sheet, write_gif
 from oneshot_vos.videos.masks import write_mask
 
 

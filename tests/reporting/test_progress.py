@@ -1,4 +1,4 @@
-"""Scores over the course of training, as a table and as a picture."""
+"""The course of trainings, scores and take-off: as tables and as pictures."""
 
 import json
 
@@ -8,7 +8,7 @@ from PIL import Image
 from tests.reporting.results_folder import matrix
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.reporting.plot import Line, Panel, draw_panels, ticks
+from oneshot_vos.reporting.plot import Line, draw_panels, ticks
 
 BLUE = (0, 114, 178)  # of two_step
 
@@ -92,12 +92,8 @@ def test_a_damaged_curve_is_named(project, change, finding):
 
 def test_higher_scores_lie_higher():
     def height(score):
-        image = draw_panels(
-            [Panel("", (Line("", (0, 10), (score, score), (255, 0, 0)), Line("", (0, 10), (0.0, 100.0), (0, 0, 0))))],
-            x_title="",
-            y_title="",
-            empty="",
-        )
+        lines = [Line("", (0, 10), (score, score), (255, 0, 0)), Line("", (0, 10), (0.0, 100.0), (0, 0, 0))]
+        image = draw_panels({"": lines}, "")
         red = np.all(np.asarray(image)[:300] == (255, 0, 0), axis=2)
         return np.flatnonzero(red.any(axis=1)).mean()
 
@@ -107,7 +103,7 @@ def test_higher_scores_lie_higher():
 def test_a_dashed_line_has_gaps():
     def coloured(dashed):
         line = Line("", (0, 100), (50.0, 50.0), (255, 0, 0), dashed)
-        image = draw_panels([Panel("", (line,))], x_title="", y_title="", empty="")
+        image = draw_panels({"": [line]}, "")
         return np.count_nonzero(np.all(np.asarray(image) == (255, 0, 0), axis=2))
 
     assert 0.3 < coloured(dashed=True) / coloured(dashed=False) < 0.7
@@ -121,3 +117,76 @@ def test_ticks_are_few_round_and_within(low, high):
     assert low <= values[0]
     assert values[-1] <= high + 1e-9
     assert np.allclose(steps, steps[0])
+
+
+OFF = ((600, 7.0, 8.0, 3.0), (1200, 60.0, 60.5, 8.0), (2400, 77.0, 78.0, 3.0))
+BLIND = ((600, 30.0, 30.5, 30.0), (2400, 31.0, 31.0, 31.0))
+
+
+def probed(project):
+    project.probe("stcn-two_step-backbone", *OFF)
+    project.probe("xmem-two_step-backbone", *BLIND)
+    project.probe("stcn-full-static", *OFF)
+    project.probe("cutie-empty-backbone", *OFF)
+    project.probe("stcn-old-static", *OFF)
+    project.write(["mini-val"], matrix())
+
+
+def test_take_off_is_where_the_references_begin_to_matter(project):
+    probed(project)
+    assert project.line("summary.md", "| stcn-two_step-backbone | 1200").startswith(
+        "| stcn-two_step-backbone | 1200 | 2400 | 77.0 | 78.0 | 3.0 |"
+    )
+    assert project.line("summary.md", "| xmem-two_step-backbone | none").startswith(
+        "| xmem-two_step-backbone | none | 2400 |"
+    )
+    assert "| cutie-empty-backbone | 1200" not in project.text("summary.md")  # is shown no reference
+
+
+def test_every_point_of_every_run_of_the_list_is_a_row(project):
+    probed(project)
+    rows = project.csv("takeoff.csv")
+    assert len(rows) == 3 + 2 + 3 + 3
+    assert rows[0] == {
+        "run": "stcn-full-static",
+        "iteration": "600",
+        "predicted": "7.00",
+        "true": "8.00",
+        "empty": "3.00",
+    }
+
+
+def test_the_picture_shows_one_shot_training_from_scratch_alone(project):
+    def picture():
+        project.write(["mini-val"], matrix())
+        return np.asarray(Image.open(project.out / "takeoff.png").convert("RGB"))
+
+    nothing = picture()
+    project.probe("stcn-full-static", *OFF)
+    project.probe("stcn-two_step-static", *OFF)
+    assert np.array_equal(picture(), nothing)
+    project.probe("stcn-two_step-backbone", *OFF)
+    assert not np.array_equal(picture(), nothing)
+
+
+def test_without_any_probe_the_files_are_written_all_the_same(project):
+    project.write(["mini-val"], matrix())
+    assert project.text("takeoff.csv") == "run,iteration,predicted,true,empty\n"
+    assert "Take-off" not in project.text("summary.md")
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        (),
+        ((1200, 60.0, 60.0, 8.0), (600, 7.0, 8.0, 3.0)),
+        ((600, 101.0, 8.0, 3.0),),
+        ((600, "nan", 8.0, 3.0),),
+        ((600, "much", 8.0, 3.0),),
+        ((600, 7.0, 8.0),),
+    ],
+)
+def test_a_damaged_table_is_named(project, points):
+    project.probe("stcn-full-static", *points)
+    with pytest.raises(UserError, match=r"stcn-full-static\.tsv: .*expected tab-separated columns"):
+        project.write(["mini-val"], matrix())

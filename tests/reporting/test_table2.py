@@ -10,8 +10,8 @@ from tests.reporting.results_folder import Project, named, run
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.results import ObjectScores
+from oneshot_vos.evaluation.score_files import save_youtube_result
 from oneshot_vos.evaluation.youtube import MEASURES, CategorisedScores, YouTubeResult
-from oneshot_vos.evaluation.youtube_files import save_youtube_result
 from oneshot_vos.reporting.published import paper_table
 from oneshot_vos.reporting.server_scores import read_server_scores
 

@@ -8,10 +8,9 @@ from tests.stages.segmenting import refused
 from typer.testing import CliRunner, Result
 
 from oneshot_vos.cli import app
-from oneshot_vos.evaluation.davis_files import save_result
 from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
+from oneshot_vos.evaluation.score_files import save_result, save_youtube_result
 from oneshot_vos.evaluation.youtube import CategorisedScores, YouTubeResult
-from oneshot_vos.evaluation.youtube_files import save_youtube_result
 from oneshot_vos.stages.score import write_scores
 
 GOOD = {"bear": [0.9], "dogs": [0.8, 0.6], "swan": [0.5]}

@@ -10,6 +10,7 @@ import pytest
 from tests.stages.clips import ids, write_folder
 
 from oneshot_vos.files import write_zip
+from oneshot_vos.params.schema import Evaluate
 from oneshot_vos.stages import evaluate
 from oneshot_vos.videos.index import write_index
 from oneshot_vos.videos.masks import encode_mask, write_mask
@@ -35,7 +36,7 @@ def test_a_table_and_the_scores_are_told_at_the_end(tmp_path: Path, caplog: pyte
         run=lambda key: SimpleNamespace(given="first"),
         training=lambda key: SimpleNamespace(iterations=8),
         profile=SimpleNamespace(
-            evaluate=SimpleNamespace(processes=1, tolerance=0.008),
+            evaluate=Evaluate(processes=1, tolerance=0.008),
             data=SimpleNamespace(davis_sets=["val"], evaluate=["val"]),
             curve=SimpleNamespace(set="val", videos=2),
         ),

@@ -22,8 +22,8 @@ from oneshot_vos.clips.dataset import ClipDataset, ClipSource
 from oneshot_vos.clips.sampling import FULL_SAMPLERS, OneShotSampler
 from oneshot_vos.clips.transforms import CLIP_RECIPES
 from oneshot_vos.errors import UserError
+from oneshot_vos.evaluation.score_files import load_youtube_result
 from oneshot_vos.evaluation.server_zip import check_server_zip
-from oneshot_vos.evaluation.youtube_files import load_youtube_result
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Params, load_params

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from tests.inference.memories import sizes as sizes_of
 from tests.stages.clips import (
     FRAMES,
     SIZE,
@@ -216,7 +217,7 @@ def test_a_long_video_is_held_in_bounded_memory(network: str, tmp_path: Path, mo
 
     def frames(self: Walk) -> Iterator[Any]:
         for result in plain_frames(self):
-            sizes.append(sum(sum(group) for group in self.tracker.banks[0].sizes))
+            sizes.append(sum(sum(group) for group in sizes_of(self.tracker.banks[0])))
             yield result
 
     monkeypatch.setattr(FrameFiles, "read", read)

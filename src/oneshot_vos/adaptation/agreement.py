@@ -45,11 +45,6 @@ class Measured:
     seconds: float  # of the network, for `pixels`
     pixels: float  # of all frames that it has seen
 
-    @property
-    def mean(self) -> float:
-        """Over the videos."""
-        return float(np.mean(list(self.videos.values())))
-
 
 def plan_ways(video: Video, step: int) -> list[Way]:
     """At most three ways, in both time directions where the mask lies inside the video, over every `step`-th frame."""

@@ -34,7 +34,7 @@ def write_parameters(
     weights: where the training starts, as `starts` of params.yaml takes it. root: the videos; sets: folders of masks
     below it, one mask per video each. share: of the trained weights in those that were kept.
     """
-    training = _plain(recipe)
+    training: dict[str, Any] = recipe.model_dump(mode="json")
     still = {**training, "max_skip": None}
     run = f"{network}-{STRATEGY}-{START}" + (f"-s{seed}" if seed else "")
     top = {
@@ -98,11 +98,6 @@ def _profile(network: str, root: Path, sets: Sequence[str]) -> dict[str, Any]:
             **{name: chosen | ({"iteration": None} if name == "figure6" else {}) for name in _FIGURES},
         },
     }
-
-
-def _plain(recipe: Training) -> dict[str, Any]:
-    values: dict[str, Any] = recipe.model_dump(mode="json")
-    return values
 
 
 def _yaml(content: Any) -> str:

@@ -6,17 +6,18 @@ from tabulate import tabulate
 
 from oneshot_vos.evaluation.results import SetResult
 
+_MOST = 16  # sequences
 SHOWN = {"J&F": "J&F-Mean", "J": "J-Mean", "F": "F-Mean"}
 
 
-def sequence_table(result: SetResult, most: int = 16) -> str:
-    """J&F, J and F in percent of up to `most` sequences, worst first, and the means over all objects of the set."""
+def sequence_table(result: SetResult) -> str:
+    """J&F, J and F in percent of up to 16 sequences, worst first, and the means over all objects of the set."""
     scored = sorted((each for each in result.sequences if each.objects), key=lambda each: each.summary["J&F-Mean"])
-    rows = [(each.name, str(len(each.objects)), each.summary) for each in scored[:most]]
+    rows = [(each.name, str(len(each.objects)), each.summary) for each in scored[:_MOST]]
     objects = str(sum(len(each.objects) for each in scored))
     cells = [(name, count, *numbers(summary)) for name, count, summary in rows]
-    if len(scored) > most:
-        cells.append((f"… and {len(scored) - most} better", "", "", "", ""))
+    if len(scored) > _MOST:
+        cells.append((f"… and {len(scored) - _MOST} better", "", "", "", ""))
     cells.append((f"all {len(scored)}", objects, *numbers(result.summary)))
     return text_table(("sequence", "objects", *SHOWN), cells)
 

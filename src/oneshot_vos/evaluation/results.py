@@ -10,6 +10,7 @@ import numpy as np
 
 RECALL_THRESHOLD = 0.5
 GLOBAL_NAMES = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay")
+SHORT_NAMES = {"JF": "J&F-Mean", "J": "J-Mean", "F": "F-Mean"}  # in our tables and parameters
 
 
 class Statistics(NamedTuple):

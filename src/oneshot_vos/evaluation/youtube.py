@@ -7,7 +7,7 @@ categories the mean over all objects of seen categories, whatever their videos; 
 the mean of the four. Prediction and ground truth are matched by id. An object that nobody predicts is an empty mask.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -149,11 +149,3 @@ def _check_ids(predicted: Ids, known: np.ndarray, origin: Path) -> None:
             f"{origin}: object id {strange[0]} is predicted, but the video's objects are "
             f"{', '.join(map(str, known[1:]))}; expected the ids of the given masks. Run `infer` for this set again"
         )
-
-
-def group_names(result: YouTubeResult) -> Mapping[str, tuple[str, ...]]:
-    """The categories of the scored objects: `seen` and `unseen`, in alphabetical order."""
-    return {
-        group: tuple(sorted({scored.category for scored in result.objects if scored.seen == seen}))
-        for group, seen in (("seen", True), ("unseen", False))
-    }

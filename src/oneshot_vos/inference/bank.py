@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,14 +25,6 @@ from oneshot_vos.networks.common.memory import (
 )
 
 _LEAST_GROWTH = 8  # frames
-
-
-class MemorySize(NamedTuple):
-    """How many positions objects of one group have in memory."""
-
-    permanent: int  # of frames that stay
-    temporary: int
-    long_term: int
 
 
 class Bank(ABC):
@@ -57,11 +49,6 @@ class Bank(ABC):
     def groups(self) -> list[slice]:
         """Objects that were introduced in the same frame, in order."""
         return [slice(start, stop) for start, stop in pairwise(accumulate(self.counts, initial=0))]
-
-    @property
-    @abstractmethod
-    def sizes(self) -> list[MemorySize]:
-        """What each group has in memory."""
 
     @property
     def objects(self) -> int:
@@ -257,20 +244,6 @@ class MemoryBank(SearchedBank):
     def counts(self) -> list[int]:
         """How many objects each group has."""
         return [len(group.values) for group in self._groups]
-
-    @property
-    def sizes(self) -> list[MemorySize]:
-        """What each group has in memory; permanent are the annotated frames."""
-        frames = zip(self._in_slots(), [*self._annotated, False], strict=False)
-        known = [(number, annotated, self._area) for number, annotated in frames]
-        return [
-            MemorySize(
-                sum(area for number, annotated, area in known if number >= group.start and annotated),
-                sum(area for number, annotated, area in known if number >= group.start and not annotated),
-                0,
-            )
-            for group in self._groups
-        ]
 
     @property
     def frames(self) -> tuple[int, ...]:

@@ -1,26 +1,26 @@
 """The memory of a video for networks that read it themselves: whole frames, as the network made them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from oneshot_vos.inference.bank import Bank, MemorySize
+from oneshot_vos.inference.bank import Bank
 from oneshot_vos.networks.common.interface import TokenFrame
 
 
-@dataclass(frozen=True)
-class _Kept:
+class _Kept(NamedTuple):
     """A frame, its number (0 for the first ever added), and whether its masks were given."""
 
     number: int
-    frame: TokenFrame
+    shared: tuple[Tensor, ...]  # see `TokenFrame`, as `own`
+    own: tuple[Tensor, ...]
     annotated: bool
 
-    def plain(self) -> tuple[int, tuple[Tensor, ...], tuple[Tensor, ...], bool]:
-        """For a file; `_from_plain` is the inverse."""
-        return self.number, tuple(self.frame.shared), tuple(self.frame.own), self.annotated
+    def of(self, numbers: list[int]) -> "_Kept":
+        """The same frame with those of the objects that it has; it may be older than some of them."""
+        known = self.own[0].shape[1]
+        return self._replace(own=TokenFrame(self.shared, self.own).of([n for n in numbers if n < known]).own)
 
 
 class FrameBank(Bank):
@@ -46,29 +46,17 @@ class FrameBank(Bank):
         """How many objects each group has."""
         return [objects for _, objects in self._starts]
 
-    @property
-    def sizes(self) -> list[MemorySize]:
-        """How many frames each group has in memory; permanent are the annotated ones."""
-        return [
-            MemorySize(
-                sum(kept.annotated for kept in self._since(start)),
-                sum(not kept.annotated for kept in self._since(start)),
-                0,
-            )
-            for start, _ in self._starts
-        ]
-
     def frames_of(self, objects: slice) -> list[TokenFrame]:
         """The frames since the objects were introduced, which was in one frame, oldest first."""
         for group, (start, _) in zip(self.groups, self._starts, strict=True):
             if group.start <= objects.start < group.stop:
                 if objects.stop > group.stop:
                     raise ValueError(f"objects {objects} of several groups; expected those of one, {group}")
-                return [kept.frame.of(objects) for kept in self._since(start)]
+                return [TokenFrame(kept.shared, kept.own).of(objects) for kept in self._since(start)]
         raise ValueError("the memory is empty")
 
     def _add_temporary(self, frame: TokenFrame) -> None:
-        self._temporary = _Kept(self._count, frame, annotated=False)
+        self._temporary = _Kept(self._count, *frame, annotated=False)
         self._count += 1
 
     def drop_temporary(self) -> None:
@@ -77,14 +65,14 @@ class FrameBank(Bank):
 
     def state_dict(self) -> dict[str, Any]:
         """What is remembered, as tensors and plain values."""
-        temporary = None if self._temporary is None else self._temporary.plain()
-        return {**super().state_dict(), "frames": [kept.plain() for kept in self._frames], "temporary": temporary}
+        temporary = self._temporary and tuple(self._temporary)
+        return {**super().state_dict(), "frames": [tuple(kept) for kept in self._frames], "temporary": temporary}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Remember what a bank that was made with the same arguments did."""
         super().load_state_dict(state)
-        self._frames = [_from_plain(*kept) for kept in state["frames"]]
-        self._temporary = None if state["temporary"] is None else _from_plain(*state["temporary"])
+        self._frames = [_Kept(*kept) for kept in state["frames"]]
+        self._temporary = state["temporary"] and _Kept(*state["temporary"])
 
     def _add(self, frame: TokenFrame, annotated: bool) -> None:
         if frame.objects > self.objects:
@@ -92,7 +80,7 @@ class FrameBank(Bank):
         self._temporary = None
         if self._max_frames is not None and len(self._frames) >= self._max_frames:
             self._frames.remove(min(self._frames, key=lambda kept: (kept.annotated, kept.number)))
-        self._frames.append(_Kept(self._count, frame, annotated))
+        self._frames.append(_Kept(self._count, *frame, annotated))
         self._count += 1
 
     def _keep(self, kept: list[list[int]]) -> None:
@@ -100,19 +88,10 @@ class FrameBank(Bank):
         pairs = zip(self._starts, kept, strict=True)
         self._starts = [(start, len(own)) for (start, _), own in pairs if own]
         first = min((start for start, _ in self._starts), default=self._count)
-        self._frames = [_reduced(each, numbers) for each in self._frames if each.number >= first]
+        self._frames = [each.of(numbers) for each in self._frames if each.number >= first]
         if self._temporary is not None:
-            self._temporary = _reduced(self._temporary, numbers) if self._starts else None
+            self._temporary = self._temporary.of(numbers) if self._starts else None
 
     def _since(self, start: int) -> list[_Kept]:
         everything = self._frames if self._temporary is None else [*self._frames, self._temporary]
         return [kept for kept in everything if kept.number >= start]
-
-
-def _from_plain(number: int, shared: tuple[Tensor, ...], own: tuple[Tensor, ...], annotated: bool) -> _Kept:
-    return _Kept(number, TokenFrame(shared, own), annotated)
-
-
-def _reduced(kept: _Kept, numbers: Sequence[int]) -> _Kept:
-    """A frame with those of the objects that it has; it may be older than some of them."""
-    return replace(kept, frame=kept.frame.of([number for number in numbers if number < kept.frame.objects]))

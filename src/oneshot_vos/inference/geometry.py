@@ -50,11 +50,14 @@ def pad_image(image: Tensor, padding: tuple[int, int, int, int], colour: Tensor 
     return padded
 
 
+def resize_maps(maps: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:
+    """Maps [C, H, W] at another size, without antialiasing; mode: as `torch.nn.functional.interpolate` knows it."""
+    return maps if maps.shape[-2:] == size else F.interpolate(maps[None], size=size, mode=mode)[0]
+
+
 def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Bicubic resize of a normalised image [3, H, W], without antialiasing."""
-    if image.shape[-2:] == size:
-        return image
-    return F.interpolate(image[None], size=size, mode="bicubic", align_corners=False)[0]
+    return resize_maps(image, size, "bicubic")
 
 
 def resize_ids(ids: np.ndarray, size: tuple[int, int]) -> Tensor:
@@ -75,8 +78,7 @@ def most_probable(probabilities: Tensor, size: tuple[int, int], *, chunk: int = 
         return probabilities.argmax(0)
     best = winner = None
     for start in range(0, len(probabilities), chunk):
-        part = F.interpolate(probabilities[None, start : start + chunk], size=size, mode="bilinear")[0]
-        value, index = part.max(0)
+        value, index = resize_maps(probabilities[start : start + chunk], size).max(0)
         index += start
         if best is None or winner is None:
             best, winner = value, index

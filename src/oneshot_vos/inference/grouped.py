@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from oneshot_vos.inference.bank import Bank, MemorySize, within
+from oneshot_vos.inference.bank import Bank, within
 from oneshot_vos.networks.common.interface import MemoryFrame
 
 
@@ -24,11 +24,6 @@ class GroupedBank(Bank):
     def counts(self) -> list[int]:
         """How many objects each group has."""
         return [bank.objects for bank in self._banks]
-
-    @property
-    def sizes(self) -> list[MemorySize]:
-        """What each group has in memory."""
-        return [size for bank in self._banks for size in bank.sizes]
 
     def _add(self, frame: MemoryFrame, annotated: bool) -> None:
         for group, bank in zip(self.groups, self._banks, strict=True):

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from oneshot_vos.inference.bank import MemorySize, SearchedBank, joined_blocks
+from oneshot_vos.inference.bank import SearchedBank, joined_blocks
 from oneshot_vos.inference_settings import LongTerm
 from oneshot_vos.networks.common.interface import MemoryFrame
 from oneshot_vos.networks.common.memory import (
@@ -47,9 +47,6 @@ class Table:
     def __getitem__(self, name: str) -> Tensor:
         """One column [..., N, C]; writing to it changes the table."""
         return self._columns[name].narrow(-2, 0, self._length)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._columns
 
     def append(self, rows: Columns, room: int) -> None:
         """Add rows; where space runs out, get it for `room` more rows."""
@@ -161,23 +158,6 @@ class LongTermBank(SearchedBank):
     def counts(self) -> list[int]:
         """All objects are one group."""
         return [self._objects] if self._objects else []
-
-    @property
-    def sizes(self) -> list[MemorySize]:
-        """What the group has in memory."""
-        if not self._objects:
-            return []
-        return [MemorySize(self._area, len(self._table) - self._long - self._area, self._long)]
-
-    @property
-    def long_term(self) -> Columns:
-        """The long-term memory: `key` [N, CK], augmented `keys` [N, D], `values` [K, N, CV], `counts` [N, 2]."""
-        return self._table.rows(slice(0, self._long))
-
-    @property
-    def working_usage(self) -> Tensor:
-        """Usage [N] of the working memory, first frame included."""
-        return usage(self._table["counts"][self._long :])
 
     def state_dict(self) -> dict[str, Any]:
         """What is remembered, as tensors and plain values."""

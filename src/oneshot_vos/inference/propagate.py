@@ -11,7 +11,7 @@ from torch import Tensor
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.bank import Bank, MemoryBank
 from oneshot_vos.inference.frame_bank import FrameBank
-from oneshot_vos.inference.geometry import crop, limited_size, pad_image, padding_for
+from oneshot_vos.inference.geometry import crop, limited_size, pad_image, padding_for, resize_maps
 from oneshot_vos.inference.grouped import GroupedBank
 from oneshot_vos.inference.long_term import LongTermBank
 from oneshot_vos.inference.object_memory import ObjectMemory
@@ -135,9 +135,9 @@ class ObjectTracker:
             return self._blank(size, frame.device)
         inner = limited_size(*size, self._settings.internal_size)
         padding = padding_for(*inner, self._network.stride)
-        if inner != size:
-            frame = F.interpolate(frame[None], size=inner, mode="bilinear", align_corners=False)[0]
-        image = pad_image(frame, padding, self._border)[None].contiguous(memory_format=torch.channels_last)
+        image = pad_image(resize_maps(frame, inner), padding, self._border)[None].contiguous(
+            memory_format=torch.channels_last
+        )
         with torch.autocast(frame.device.type, dtype=self._dtype, enabled=self._dtype != torch.float32):
             features = [memory.encode(image) for memory in self._memories]
             if new_scene and self._previous is not None:
@@ -151,15 +151,12 @@ class ObjectTracker:
                 probabilities[channels] = self._segment(features, update=step.update)
             if annotation is not None and annotation.channels:
                 self._introduce(annotation.channels, features)
-                masks = F.pad(_resized(annotation.masks.to(probabilities), inner), padding)
+                masks = F.pad(resize_maps(annotation.masks.to(probabilities), inner, "nearest-exact"), padding)
                 probabilities = _merge(probabilities, annotation.channels, masks)
             self._previous = probabilities[self._enabled][None]
             if step.memorise is not Memorise.NO and self._enabled:
                 self._memorise(step, features, self._previous)
-        probabilities = crop(probabilities, padding)
-        if inner == size:
-            return probabilities
-        return F.interpolate(probabilities[None], size=size, mode="bilinear", align_corners=False)[0]
+        return resize_maps(crop(probabilities, padding), size)
 
     @torch.inference_mode()
     def remove(self, channels: Collection[int]) -> None:
@@ -169,8 +166,7 @@ class ObjectTracker:
                 raise ValueError(f"object {channel} is not known; known are {self._enabled}")
         numbers = [number for number, channel in enumerate(self._enabled) if channel in channels]
         if self._previous is not None:
-            kept = [number for number in range(len(self._enabled)) if number not in numbers]
-            self._previous = self._previous[:, kept]
+            self._previous = self._previous[:, [channel not in channels for channel in self._enabled]]
         for memory in self._memories:
             memory.remove(numbers)
         self._enabled = [channel for channel in self._enabled if channel not in channels]
@@ -181,8 +177,8 @@ class ObjectTracker:
 
     def state_dict(self) -> dict[str, Any]:
         """Where the video stands between two frames, as tensors and plain values; the network is not part of it."""
-        own = {"objects": self._objects, "enabled": list(self._enabled), "previous": self._previous}
         memories = [memory.state_dict() for memory in self._memories]
+        own = {"objects": self._objects, "enabled": list(self._enabled), "previous": self._previous}
         return {**own, "memories": memories}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -226,13 +222,6 @@ class ObjectTracker:
                 memory.bank.add_temporary(frame)
             else:
                 memory.bank.add(frame, annotated=step.annotated)
-
-
-def _resized(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    """Given masks [n, H, W] at another size."""
-    if masks.shape[-2:] == size:
-        return masks
-    return F.interpolate(masks[None], size=size, mode="nearest-exact")[0]
 
 
 def _merge(probabilities: Tensor, channels: tuple[int, ...], masks: Tensor) -> Tensor:

@@ -12,19 +12,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from oneshot_vos import __version__
 from oneshot_vos.errors import UserError
+from oneshot_vos.files import replacing
 from oneshot_vos.inference.cuts import WINDOW, with_cuts
-from oneshot_vos.inference.geometry import most_probable, resize_image, short_side_size
+from oneshot_vos.inference.geometry import most_probable, resize_image, resize_maps, short_side_size
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.plan import Memorise, Step, plan_frames
 from oneshot_vos.inference.prefetch import prefetched
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker
-from oneshot_vos.inference.snapshot import load_tracker, save_tracker
 from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.interface import Network
+from oneshot_vos.networks.common.tensor_files import UnreadableTensorsError, read_tensors
 from oneshot_vos.videos.frames import FrameSource
 from oneshot_vos.videos.images import normalise
 
@@ -149,7 +150,7 @@ class Walk:
                 self.seconds += perf_counter() - start
                 self.position += 1
                 if ids is not None:
-                    yield Segmented(t, ids, self._full_size(result) if self._probabilities else None)
+                    yield Segmented(t, ids, resize_maps(result, self._source.size) if self._probabilities else None)
         finally:
             ahead.close()
 
@@ -179,8 +180,33 @@ class Walk:
     def _prepared(self, rgb: np.ndarray, new_scene: bool) -> tuple[Tensor, bool]:
         return resize_image(torch.from_numpy(normalise(rgb)).to(self._device), self._inner), new_scene
 
-    def _full_size(self, probabilities: Tensor) -> Tensor:
-        size = self._source.size
-        if probabilities.shape[-2:] == size:
-            return probabilities
-        return F.interpolate(probabilities[None], size=size, mode="bilinear")[0]
+
+def save_tracker(path: Path, tracker: ObjectTracker, position: int) -> None:
+    """Write a tracker that has passed `position` frames, atomically: tensors and plain values alone."""
+    with replacing(path) as temporary:
+        torch.save({"version": __version__, "position": position, "tracker": tracker.state_dict()}, temporary)
+
+
+def load_tracker(path: Path, tracker: ObjectTracker, device: torch.device, frames: int) -> int | None:
+    """Let `tracker`, made with the same arguments, go where the one that was saved stood, and return its position.
+
+    frames: of the whole way.
+
+    None, with a line in the log, if the file cannot be read or is of another version; no file is no news. `tracker` is
+    then as it was: the frames are gone through again, with the same result.
+    """
+    before = tracker.state_dict()
+    try:
+        content = read_tensors(path, device)
+        if content["version"] != __version__:
+            raise ValueError(f"written by version {content['version']} of the program, this is {__version__}")
+        if content["position"] not in range(frames + 1):
+            raise ValueError(f"{content['position']} frames of {frames} passed")
+        tracker.load_state_dict(content["tracker"])
+        return int(content["position"])
+    except FileNotFoundError:
+        return None
+    except (UnreadableTensorsError, ValueError, LookupError, TypeError, AttributeError) as error:
+        tracker.load_state_dict(before)
+        _log.info("%s: not usable (%s); this direction of the video is segmented again", path, error)
+        return None

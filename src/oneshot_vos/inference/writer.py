@@ -1,7 +1,5 @@
 """Segmenting a set of videos into one archive of masks."""
 
-import resource
-import sys
 import zipfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -36,7 +34,6 @@ class Report:
 
     frames: int  # masks written
     seconds: float
-    peak_memory: int  # bytes: of the GPU, or of the whole process on a CPU
 
 
 def segment_set(
@@ -76,8 +73,6 @@ def segment_set(
             if report is not None and _is_there(archive):
                 bar.update(report.frames)
             else:
-                if device.type == "cuda":
-                    torch.cuda.reset_peak_memory_stats(device)
                 walk = walk_forwards(
                     network,
                     video,
@@ -88,24 +83,21 @@ def segment_set(
                     given=given,
                 )
                 write_zip(archive, _masks(walk, video, bar))
-                report = Report(len(walk.output), walk.seconds, _peak_memory(device))
+                report = Report(len(walk.output), walk.seconds)
                 write_json(report_file, asdict(report))
             reports.append(report)
     write_zip(out_zip, _members(state, ordered))
     if not keep_state:
         clear_state(state)
-    return Report(
-        frames=sum(report.frames for report in reports),
-        seconds=sum(report.seconds for report in reports),
-        peak_memory=max((report.peak_memory for report in reports), default=0),
-    )
+    return Report(sum(report.frames for report in reports), sum(report.seconds for report in reports))
 
 
 def _read_report(path: Path) -> Report:
     expected = "the report of a segmented video"
     try:
-        return Report(**read_json(path, expected))
-    except TypeError as error:
+        content = read_json(path, expected)
+        return Report(int(content["frames"]), float(content["seconds"]))
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: not {expected} ({error}); expected what `infer` wrote. Delete it, then rerun to resume"
         ) from error
@@ -196,10 +188,3 @@ def _members(state: Path, videos: Sequence[Video]) -> Iterator[tuple[str, bytes]
 def _is_there(file: Path) -> bool:
     """Whether a file holds something; an empty one is what a power cut may leave."""
     return file.exists() and file.stat().st_size > 0
-
-
-def _peak_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.labelling.session import Video
-from oneshot_vos.stages.segment import Options, Segmenter
+from oneshot_vos.stages.segment import Segmenter
+from oneshot_vos.stages.segment_options import Options
 from oneshot_vos.videos.masks import inspect_mask, object_ids, write_mask
 
 State = Literal["running", "done", "cancelled", "failed"]

@@ -42,38 +42,21 @@ class Choices:
 
 def run(path: Path, choices: Choices, *, browser: bool) -> None:
     """Let masks be drawn for `path`, recordings or a single video, until Ctrl-C. browser: open the page in one."""
-    with served(path, choices) as (server, address):
+    with served(path, choices) as (server, listener, address):
         _log.info("open %s\n(this address holds a key: whoever has it can draw; Ctrl-C ends)", address)
         if browser:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         with suppress(KeyboardInterrupt):  # which does not come where the shell lets its background ignore Ctrl-C
-            server.run()
+            server.run(sockets=[listener])
         _log.info("ended; what was saved is kept")
 
 
-class Listening:
-    """A server with its own open socket, so that its address is known, and taken, before it runs."""
-
-    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
-        # No access log: it would hold the token. Whatever a browser keeps open is cut after a second.
-        config = uvicorn.Config(
-            app, log_level="warning", access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1,
-            proxy_headers=False, server_header=False,
-        )  # fmt: skip
-        self._server, self._socket = uvicorn.Server(config), listener
-
-    def run(self) -> None:
-        """Answer until `stop`, or a signal, which is raised again then."""
-        self._server.run(sockets=[self._socket])
-
-    def stop(self) -> None:
-        """End `run`, from any thread."""
-        self._server.should_exit = True
-
-
 @contextmanager
-def served(path: Path, choices: Choices) -> Iterator[tuple[Listening, str]]:
-    """A server that is ready to run, and the address of its page."""
+def served(path: Path, choices: Choices) -> Iterator[tuple[uvicorn.Server, socket.socket, str]]:
+    """A server that is ready to run, the open socket to run it on, and the address of its page.
+
+    The address is known, and taken, before the server runs. `should_exit` of the server ends it, from any thread.
+    """
     with TemporaryDirectory(prefix="label-") as scratch, socket.socket() as listener:
         recordings = find_recordings(path, choices.masks, Path(scratch))
         suggestions = read_suggestions(choices.suggested) if choices.suggested else []
@@ -82,9 +65,17 @@ def served(path: Path, choices: Choices) -> Iterator[tuple[Listening, str]]:
         _bind(listener, choices.port)
         token, number = secrets.token_urlsafe(32), listener.getsockname()[1]
         try:
-            yield Listening(server.app(token, number), listener), f"http://{HOST}:{number}/{token}/"
+            yield uvicorn.Server(_config(server.app(token, number))), listener, f"http://{HOST}:{number}/{token}/"
         finally:
             server.close()
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    # No access log: it would hold the token. Whatever a browser keeps open is cut after a second.
+    return uvicorn.Config(
+        app, log_level="warning", access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1,
+        proxy_headers=False, server_header=False,
+    )  # fmt: skip
 
 
 def _bind(listener: socket.socket, port: int) -> None:

@@ -22,12 +22,12 @@ from oneshot_vos.labelling.propagation import Propagation
 from oneshot_vos.labelling.session import Session, Video
 from oneshot_vos.reporting.overlay import COLOURS
 from oneshot_vos.reporting.own_results import Suggestion
-from oneshot_vos.stages.segment import Options, Segmenter
+from oneshot_vos.stages.segment import Segmenter
+from oneshot_vos.stages.segment_options import Options
 from oneshot_vos.videos.masks import Ids, decode_mask, object_ids
 from oneshot_vos.videos.png import SIGNATURE
 
 STATIC = Path(__file__).with_name("static")
-_PAGE = "index.html"
 _MEDIA = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _SLACK = 64 * 1024  # bytes of a PNG file beyond those of its pixels
 
@@ -57,7 +57,10 @@ class Server:
             Route(f"{video}/propagation", self._cancel, methods=["DELETE"]),
             Route("/{file}", self._static),
         ]
-        handlers: dict[Any, Any] = {UserError: _refuse, HTTPException: _fail}
+        handlers: dict[Any, Any] = {
+            UserError: lambda _, error: JSONResponse({"error": str(error)}, 422),
+            HTTPException: lambda _, error: JSONResponse({"error": error.detail}, error.status_code),
+        }
         return Gate(Starlette(routes=routes, exception_handlers=handlers), token, port)
 
     def close(self) -> None:
@@ -66,7 +69,7 @@ class Server:
             self._propagation.cancel()
 
     def _static(self, request: Request) -> Response:
-        name = request.path_params.get("file", _PAGE)
+        name = request.path_params.get("file", "index.html")
         files = {file.name: file for file in STATIC.iterdir()}
         if name not in files:
             raise HTTPException(404, "there is no such page")
@@ -177,11 +180,3 @@ def decode_ids(content: bytes, frame: str, size: tuple[int, int]) -> Ids:
     if reading.colors is not None or reading.ids.dtype != np.uint8:
         raise UserError(f"{origin}: colours, or ids of 16 bits; expected a palette or grey PNG file of 8 bits")
     return reading.ids
-
-
-def _refuse(_request: Request, error: UserError) -> Response:
-    return JSONResponse({"error": str(error)}, 422)
-
-
-def _fail(_request: Request, error: HTTPException) -> Response:
-    return JSONResponse({"error": error.detail}, error.status_code)

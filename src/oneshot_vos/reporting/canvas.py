@@ -126,9 +126,9 @@ def font(size: int) -> Font:
     return ImageFont.load_default(size)
 
 
-def text_size(text: str, chosen: Font | None = None) -> tuple[int, int]:
+def text_size(text: str, chosen: Font) -> tuple[int, int]:
     """Width and height in pixels that `text` needs, from the place where it is drawn."""
-    _, _, right, bottom = (chosen or font(_TEXT)).getbbox(text)
+    _, _, right, bottom = chosen.getbbox(text)
     return int(np.ceil(right)), int(np.ceil(bottom))
 
 
@@ -136,6 +136,15 @@ def save_png(path: Path, image: Image.Image) -> None:
     """Write `image` atomically; the bytes depend on the pixels alone."""
     with replacing(path) as temporary:
         image.save(temporary, format="PNG", dpi=(DPI, DPI))
+
+
+def save_jpeg(path: Path, picture: Pixels) -> None:
+    """Write a picture [H, W, 3]; the bytes depend on the pixels alone.
+
+    Not atomic: hundreds of them go into a folder that takes its place as a whole.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.ascontiguousarray(picture)).save(path, format="JPEG", quality=80, optimize=True)
 
 
 def save_pdf(path: Path, image: Image.Image) -> None:

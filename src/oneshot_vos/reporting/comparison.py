@@ -1,6 +1,6 @@
 """Tables 1 to 4 and the table of all runs: pivots of the long table of scores, the paper's numbers beside ours."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,17 +51,17 @@ class Table:
         return sorted(present, key=lambda name: PAPER_NETWORKS.index(name) if name in PAPER_NETWORKS else 99)
 
 
-def paper_tables(results: Results, table1_strategy: Mapping[str, str]) -> dict[int, Table]:
-    """Tables 1 to 4. `table1_strategy`: the strategy that stands for one-shot training, per network."""
-    return {number: _table(number, results, table1_strategy) for number in TITLES}
+def paper_tables(results: Results) -> dict[int, Table]:
+    """Tables 1 to 4."""
+    return {number: _table(number, results) for number in TITLES}
 
 
-def _table(number: int, results: Results, table1_strategy: Mapping[str, str]) -> Table:
+def _table(number: int, results: Results) -> Table:
     youtube = number == 2
     printed = [name for name in PAPER_SETS if name.startswith("youtube") == youtube]
     sets = (*printed, *results.held_out) if youtube else results.sets
     measures = YOUTUBE_MEASURES if youtube else MEASURES
-    rows = _rows(number, results, table1_strategy)
+    rows = _rows(number, results)
     scored = results.scores[results.scores["set"].isin(sets)]
     if (scored["run"] == COPY_FIRST).any():
         rows = pd.concat([rows, pd.DataFrame([{"method": COPY_FIRST, **dict.fromkeys(EXPERIMENT, "")}])])
@@ -71,14 +71,14 @@ def _table(number: int, results: Results, table1_strategy: Mapping[str, str]) ->
     return Table(number, rows, tuple(sets), measures, tuple(paper_sets))
 
 
-def _rows(number: int, results: Results, table1_strategy: Mapping[str, str]) -> pd.DataFrame:
+def _rows(number: int, results: Results) -> pd.DataFrame:
     """The paper's rows of table `number`, then rows for runs that answer its question beyond the paper's.
 
     Such are other networks, other strategies in Table 4, and the strategy of Table 1 with other labels.
     """
     rows, runs = paper_table(number), results.runs
     others = [network for network in runs["network"].unique() if network not in PAPER_NETWORKS]
-    chosen = {name: table1_strategy.get(name, "one_shot") for name in (*PAPER_NETWORKS, *others)}
+    chosen = {name: results.table1_strategy.get(name, "one_shot") for name in (*PAPER_NETWORKS, *others)}
     names = dict(zip(runs["strategy"], runs["labels"], strict=True))  # a strategy's name says with which labels
     columns = ["network", "strategy", "init"]
     if number == 4:
@@ -185,12 +185,11 @@ def _differences(rows: pd.DataFrame, name: str, measures: Sequence[str], videos:
     printed = paper_set(name)
     if printed is None or f"paper_{printed}_{measures[0]}" not in rows:
         return {}
-    whole = PAPER_SETS[printed].videos in (None, videos)
-    none = pd.Series(float("nan"), rows.index)
+    partial = PAPER_SETS[printed].videos not in (None, videos)
     differences = {}
     for measure in measures:
-        minus = rows[f"{name}_{measure}"] - rows[f"paper_{printed}_{measure}"] if whole else none
-        differences[f"{name}_{measure}_minus_paper"] = minus.mask(swapped(rows, measure))
+        minus = rows[f"{name}_{measure}"] - rows[f"paper_{printed}_{measure}"]
+        differences[f"{name}_{measure}_minus_paper"] = minus.mask(swapped(rows, measure) | partial)
     return differences
 
 

@@ -26,10 +26,7 @@ from oneshot_vos.videos.images import read_frame
 from oneshot_vos.videos.masks import object_ids, read_mask
 from oneshot_vos.videos.video import Video
 
-FIGURE6_VIDEOS = ("motocross-jump", "drift-chicane")  # the paper's
-FIGURE7_VIDEO = "drift-chicane"
 _HEIGHT, _SCALE = 272, 2  # of a panel in pixels, and of texts: six panels are 6 inches wide at 300 dots per inch
-_GIVEN = "The first column shows the given mask."
 _IN_THE_CORNER = "In the corner: J of the frame in percent."
 _RED, _GREEN = (230, 20, 20), (0, 190, 0)
 
@@ -76,16 +73,23 @@ def draw_figure4(scenes: Scenes, runs: pd.DataFrame, one_shot: Mapping[str, str]
     for one-shot training. Videos: the chosen ones, or the first and the last name of the set.
     """
     names = sorted(scenes.videos)
-    rows = []
-    for name in scenes.choose((), [names[index] for index in spaced(len(names), 2)]):
-        strip = _Strip(scenes, scenes.videos[name])
-        rows.append(strip.truth())
-        for network in runs["network"].unique():
-            for strategy in ("full", one_shot[network]):
-                run = find_run(runs, network, strategy, "static")
-                rows.append(strip.predicted(run, (network_name(network), strategy_name(strategy))))
+    chosen = scenes.choose((), [names[index] for index in spaced(len(names), 2)])
+    shown = [
+        (find_run(runs, network, strategy, "static"), (network_name(network), strategy_name(strategy)))
+        for network in runs["network"].unique()
+        for strategy in ("full", one_shot[network])
+    ]
     title = f"Figure {number}: full supervision and one-shot training, {scenes.set}"
-    return grid(title, rows, height=_HEIGHT, notes=[f"{_GIVEN} {_IN_THE_CORNER}"], scale=_SCALE)
+    note = f"The first column shows the given mask. {_IN_THE_CORNER}"
+    return _draw(title, [_Strip(scenes, scenes.videos[name]) for name in chosen], shown, note)
+
+
+def _draw(
+    title: str, strips: Sequence["_Strip"], shown: Sequence[tuple[str | None, tuple[str, ...]]], note: str
+) -> Image.Image:
+    """Of every strip the truth, then the masks of the runs, beside what they are called."""
+    rows = [row for strip in strips for row in (strip.truth(), *(strip.predicted(*each) for each in shown))]
+    return grid(title, rows, height=_HEIGHT, notes=[note], scale=_SCALE)
 
 
 def draw_nothing(title: str, reason: str) -> Image.Image:
@@ -100,39 +104,32 @@ def draw_figure6(scenes: Scenes, runs: pd.DataFrame, iteration: int | None = Non
     Videos: the chosen ones, else the paper's where the set has them, else the first two by name.
     """
     trained = select(runs, comparable=False).sort_values("seed").drop_duplicates(EXPERIMENT).sort_index()
-    shown = [(row["run"], network_name(row["network"]), row["strategy"]) for row in trained.to_dict("records")]
-    rows = []
-    for name in scenes.choose(FIGURE6_VIDEOS, sorted(scenes.videos)[:2])[:2]:
-        strip = _Strip(scenes, scenes.videos[name], merged=True)
-        rows.append(strip.truth())
-        for run, network, strategy in shown or [(None, "no run", "empty")]:
-            rows.append(strip.predicted(run, (network, strategy_name(strategy))))
+    shown = [
+        (row["run"], (network_name(row["network"]), strategy_name(row["strategy"])))
+        for row in trained.to_dict("records")
+    ]
+    chosen = scenes.choose(("motocross-jump", "drift-chicane"), sorted(scenes.videos)[:2])[:2]
+    strips = [_Strip(scenes, scenes.videos[name], merged=True) for name in chosen]
     when = "" if iteration is None else f" for {iteration:,} iterations"
     title = f"Figure 6: trained with an empty reference mask{when}, {scenes.set}"
-    notes = [f"No mask is given, not even on the first frame; all objects count as one. {_IN_THE_CORNER}"]
-    return grid(title, rows, height=_HEIGHT, notes=notes, scale=_SCALE)
+    note = f"No mask is given, not even on the first frame; all objects count as one. {_IN_THE_CORNER}"
+    return _draw(title, strips, shown or [(None, ("no run", strategy_name("empty")))], note)
 
 
-def draw_figure7(scenes: Scenes, runs: pd.DataFrame, network: str = "cutie") -> Image.Image:
-    """T-step from scratch: the truth in green, the prediction in red below it.
+def draw_figure7(scenes: Scenes, runs: pd.DataFrame) -> Image.Image:
+    """Cutie, T-step from scratch: the truth in green, the prediction in red below it.
 
     Videos: the chosen ones, else drift-chicane if the set has it, else the one whose objects move most, that is, whose
     last labelled mask overlaps least with its first. Only frames with a true mask are shown. The numbers below
     each say how much the prediction overlaps with the first mask, the one in the corner how much with the truth: a
     network that copies the first mask has a high first and a low second.
     """
-    run = find_run(runs, network, "t_step", "backbone")
-    chosen = scenes.choose((FIGURE7_VIDEO,), ())
-    if not chosen:
-        chosen = (most_motion(list(scenes.videos.values())),)
-    rows = []
-    for name in chosen:
-        strip = _Strip(scenes, scenes.videos[name], merged=True, only_labelled=True)
-        label = (network_name(network), strategy_name("t_step"), "from scratch")
-        rows += [strip.truth(), strip.predicted(run, label, against_first=True)]
-    notes = [f"Below: overlap (IoU) of the prediction with the first mask. {_IN_THE_CORNER} All objects count as one."]
+    run = find_run(runs, "cutie", "t_step", "backbone")
+    chosen = scenes.choose(("drift-chicane",), ()) or (most_motion(list(scenes.videos.values())),)
+    strips = [_Strip(scenes, scenes.videos[name], merged=True, against_first=True) for name in chosen]
+    note = f"Below: overlap (IoU) of the prediction with the first mask. {_IN_THE_CORNER} All objects count as one."
     title = f"Figure 7: T-step one-shot training from scratch, {scenes.set}"
-    return grid(title, rows, height=_HEIGHT, notes=notes, scale=_SCALE)
+    return _draw(title, strips, [(run, (network_name("cutie"), strategy_name("t_step"), "from scratch"))], note)
 
 
 def network_name(network: str) -> str:
@@ -175,18 +172,19 @@ def most_motion(videos: Sequence[Video]) -> str:
 class _Strip:
     """Frames of one video, from the one with the first mask to the last, with masks over them: rows of a figure.
 
-    merged: all objects are one, the true one green, predicted ones red. only_labelled: frames with a true mask.
+    merged: all objects are one, the true one green, predicted ones red. against_first: only frames with a true mask,
+    and below them how much a prediction overlaps with the first one.
     """
 
     scenes: Scenes
     video: Video
     merged: bool = False
-    only_labelled: bool = False
+    against_first: bool = False
 
     @cached_property
     def times(self) -> list[int]:
         """The frames, evenly spaced."""
-        times = self.video.labelled if self.only_labelled else range(self.video.first_mask, len(self.video))
+        times = self.video.labelled if self.against_first else range(self.video.first_mask, len(self.video))
         return [times[index] for index in spaced(len(times), self.scenes.frames)]
 
     @cached_property
@@ -204,11 +202,8 @@ class _Strip:
         label = (self.video.name, "ground truth" if complete else "given masks")
         return Row(label, tuple(panels), tuple(f"frame {self.video.stem(t)}" for t in self.times))
 
-    def predicted(self, run: str | None, label: tuple[str, ...], *, against_first: bool = False) -> Row:
-        """One run's masks, with J where there is truth, or `not run` for each of them.
-
-        against_first: say below how much they overlap with the first mask.
-        """
+    def predicted(self, run: str | None, label: tuple[str, ...]) -> Row:
+        """One run's masks, with J where there is truth, or `not run` for each of them."""
         archive = self.scenes.archive(run)
         if archive is None:
             return Row(label, tuple(NOT_RUN for _ in self.times))
@@ -216,7 +211,7 @@ class _Strip:
         for t, (frame, ids) in zip(self.times, predicted(archive, self.video, self.times), strict=True):
             panels.append(self._panel(frame, ids, _RED))
             corners.append("given" if t == self.video.first_mask and not self.merged else self._j(ids, self._true(t)))
-            if against_first:
+            if self.against_first:
                 overlap = region_similarity(ids > 0, true_mask(self.video, self.times[0]) > 0)
                 captions.append(f"IoU with the first {overlap:.2f}")
         return Row(label, tuple(panels), tuple(captions), tuple(corners))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from oneshot_vos.reporting.canvas import BLACK, WHITE, Colour, Pixels, font
+from oneshot_vos.videos.masks import object_ids
 
 Ids = NDArray[np.integer]
 
@@ -55,11 +56,13 @@ def draw_masks(
     order = _order(ids, known)
     palette = np.array([colours[place % len(colours)] for place in range(len(known))], np.uint8).reshape(-1, 3)
     result, inside = frame.copy(), order > 0
-    beside = _beside(inside)
+    # The pixels next to an object that are no object's.
+    beside = (cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~inside
     result[beside] = (frame[beside] * _SHADE).astype(np.uint8)
     colour = palette[order[inside] - 1]
     result[inside] = np.rint((1 - _TINT) * frame[inside] + _TINT * colour).astype(np.uint8)
-    edge = contour(order, _line(frame))
+    # Three pixels of a frame of DAVIS, as much of any other.
+    edge = contour(order, max(1, round(min(frame.shape[:2]) / 180)))
     result[edge] = palette[order[edge] - 1]
     if label if label is not None else len(known) > 1:
         result = _labelled(result, order, known, palette)
@@ -69,6 +72,15 @@ def draw_masks(
 def draw_mask(frame: Pixels, mask: Ids, colour: Colour) -> Pixels:
     """Frame [H, W, 3] with all objects of `mask` [H, W] as one, in one colour."""
     return draw_masks(frame, (mask > 0).astype(np.uint8), colours=[colour])
+
+
+def drawn(frame: Pixels, ids: Ids, objects: Sequence[int], height: int) -> Pixels:
+    """Frame [H, W, 3] with `ids` [H, W] laid over, both first reduced to at most `height` rows.
+
+    objects: those of the whole video, which have the same colours in all its frames.
+    """
+    rows = min(height, frame.shape[0])
+    return draw_masks(fit_height(frame, rows), fit_ids(ids, rows), sorted({*objects, *object_ids(ids)}))
 
 
 def contour(ids: Ids, width: int = 1) -> NDArray[np.bool_]:
@@ -100,11 +112,6 @@ def _scaled_size(pixels: NDArray[np.generic], height: int) -> tuple[int, int]:
     return max(1, round(pixels.shape[1] * height / pixels.shape[0])), height
 
 
-def _line(frame: Pixels) -> int:
-    """Width of a contour: three pixels of a frame of DAVIS, as much of any other."""
-    return max(1, round(min(frame.shape[:2]) / 180))
-
-
 def _order(ids: Ids, known: NDArray[np.int64]) -> NDArray[np.uint16]:
     """The place of each pixel's object among `known`, from 1; 0: none."""
     if not len(known):
@@ -115,12 +122,6 @@ def _order(ids: Ids, known: NDArray[np.int64]) -> NDArray[np.uint16]:
     if not np.array_equal(known[places] == ids, ids > 0):
         raise ValueError(f"ids of objects that are not among {known.tolist()}")
     return np.where(ids > 0, places + 1, 0).astype(np.uint16)
-
-
-def _beside(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pixels next to an object that are no object's."""
-    grown = cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8))
-    return np.asarray((grown > 0) & ~inside)
 
 
 def _labelled(picture: Pixels, order: NDArray[np.uint16], known: NDArray[np.int64], palette: Pixels) -> Pixels:

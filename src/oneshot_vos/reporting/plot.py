@@ -1,6 +1,6 @@
 """Line plots with Pillow alone, drawn large and scaled down, so that equal values give equal pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, floor, hypot, log10
@@ -8,6 +8,7 @@ from math import ceil, floor, hypot, log10
 from PIL import Image, ImageDraw
 
 from oneshot_vos.reporting.canvas import BLACK, GREY, LIGHT, WHITE, Colour, font, text_size
+from oneshot_vos.reporting.text import NOT_RUN
 
 _SCALE = 3  # drawn this much larger, against jagged lines
 _WIDTH, _HEIGHT = 520, 300  # of the axes of a panel, in pixels of the result
@@ -21,53 +22,40 @@ class Line:
     """One line: `xs` rising, `ys` as many; a single point is drawn as a dot."""
 
     label: str
-    xs: tuple[int, ...]
-    ys: tuple[float, ...]
+    xs: Sequence[int]
+    ys: Sequence[float]
     colour: Colour
     dashed: bool = False
 
 
 @dataclass(frozen=True)
-class Panel:
-    """Axes of their own, with a title above."""
-
-    title: str
-    lines: tuple[Line, ...]
-
-
-@dataclass(frozen=True)
 class _Axes:
-    """Where values lie in pixels of the result; `x0`, `y0` is the corner at the top left of the axes."""
+    """Where values lie in pixels of the result; the axes begin at the left with `x0`."""
 
     x0: int
-    y0: int
     x_range: tuple[float, float]
     y_range: tuple[float, float]
 
     def place(self, x: float, y: float) -> tuple[float, float]:
         (left, right), (bottom, top) = self.x_range, self.y_range
-        return (
-            self.x0 + _WIDTH * (x - left) / (right - left),
-            self.y0 + _HEIGHT * (1 - (y - bottom) / (top - bottom)),
-        )
+        width, height = (x - left) / (right - left), 1 - (y - bottom) / (top - bottom)
+        return self.x0 + _WIDTH * width, _TOP + _HEIGHT * height
 
 
-def draw_panels(panels: Sequence[Panel], *, x_title: str, y_title: str, empty: str) -> Image.Image:
-    """Panels side by side with common y axes and a legend below each; a panel without lines says `empty`."""
-    legend = max((len(panel.lines) for panel in panels), default=0) * _LEGEND_LINE
+def draw_panels(panels: Mapping[str, Sequence[Line]], y_title: str) -> Image.Image:
+    """Lines over iterations by the title of their panel: side by side, with common y axes and a legend below each."""
+    legend = max(map(len, panels.values()), default=0) * _LEGEND_LINE
     size = (max(1, len(panels)) * (_LEFT + _WIDTH + _RIGHT), _TOP + _HEIGHT + _BOTTOM + legend + 8)
     image = Image.new("RGB", (size[0] * _SCALE, size[1] * _SCALE), WHITE)
     draw = ImageDraw.Draw(image)
-    heights = [y for panel in panels for line in panel.lines for y in line.ys]
-    y_range = _range(heights)
-    for index, panel in enumerate(panels):
-        xs = [x for line in panel.lines for x in line.xs]
-        x_range = (0.0, float(max(xs, default=1)) or 1.0)
-        axes = _Axes(index * (_LEFT + _WIDTH + _RIGHT) + _LEFT, _TOP, x_range, y_range)
-        _draw_frame(draw, axes, panel.title, x_title, y_title)
-        if not panel.lines:
-            _text(draw, (axes.x0 + _WIDTH / 2, axes.y0 + _HEIGHT / 2), empty, GREY, "mm")
-        for number, line in enumerate(panel.lines):
+    y_range = _range([y for lines in panels.values() for line in lines for y in line.ys])
+    for index, (title, lines) in enumerate(panels.items()):
+        longest = max((x for line in lines for x in line.xs), default=1)
+        axes = _Axes(index * (_LEFT + _WIDTH + _RIGHT) + _LEFT, (0.0, float(longest) or 1.0), y_range)
+        _draw_frame(draw, axes, title, y_title)
+        if not lines:
+            _text(draw, (axes.x0 + _WIDTH / 2, _TOP + _HEIGHT / 2), NOT_RUN, GREY, "mm")
+        for number, line in enumerate(lines):
             _draw_line(draw, [axes.place(x, y) for x, y in zip(line.xs, line.ys, strict=True)], line)
             _draw_legend(draw, axes, number, line)
     return image.resize(size, Image.Resampling.BOX)
@@ -89,7 +77,7 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     return (low, high if high > low else low + 5.0)
 
 
-def _draw_frame(draw: ImageDraw.ImageDraw, axes: _Axes, title: str, x_title: str, y_title: str) -> None:
+def _draw_frame(draw: ImageDraw.ImageDraw, axes: _Axes, title: str, y_title: str) -> None:
     for value in ticks(*axes.y_range):
         left, y = axes.place(axes.x_range[0], value)
         draw.line(_scaled([(left, y), (left + _WIDTH, y)]), LIGHT, _SCALE)
@@ -98,11 +86,11 @@ def _draw_frame(draw: ImageDraw.ImageDraw, axes: _Axes, title: str, x_title: str
         x, bottom = axes.place(value, axes.y_range[0])
         draw.line(_scaled([(x, bottom), (x, bottom + 4)]), BLACK, _SCALE)
         _text(draw, (x, bottom + 7), f"{value:.0f}", BLACK, "mt")
-    corners = [(axes.x0, axes.y0), (axes.x0, axes.y0 + _HEIGHT), (axes.x0 + _WIDTH, axes.y0 + _HEIGHT)]
+    corners = [(axes.x0, _TOP), (axes.x0, _TOP + _HEIGHT), (axes.x0 + _WIDTH, _TOP + _HEIGHT)]
     draw.line(_scaled(corners), BLACK, _SCALE)
-    _text(draw, (axes.x0, axes.y0 - 24), title, BLACK, "lt")
-    _text(draw, (axes.x0 + _WIDTH, axes.y0 - 24), y_title, GREY, "rt")
-    _text(draw, (axes.x0 + _WIDTH / 2, axes.y0 + _HEIGHT + 24), x_title, GREY, "mt")
+    _text(draw, (axes.x0, _TOP - 24), title, BLACK, "lt")
+    _text(draw, (axes.x0 + _WIDTH, _TOP - 24), y_title, GREY, "rt")
+    _text(draw, (axes.x0 + _WIDTH / 2, _TOP + _HEIGHT + 24), "iteration", GREY, "mt")
 
 
 def _draw_line(draw: ImageDraw.ImageDraw, points: Sequence[tuple[float, float]], line: Line) -> None:
@@ -111,8 +99,7 @@ def _draw_line(draw: ImageDraw.ImageDraw, points: Sequence[tuple[float, float]],
         if len(part) > 1:
             draw.line(_scaled(part), line.colour, 2 * _SCALE, joint="curve")
     for x, y in points:
-        radius = 2.5
-        draw.ellipse(_scaled([(x - radius, y - radius), (x + radius, y + radius)]), line.colour)
+        draw.ellipse(_scaled([(x - 2.5, y - 2.5), (x + 2.5, y + 2.5)]), line.colour)
 
 
 def _dashes(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float]]]:
@@ -131,7 +118,7 @@ def _dashes(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, flo
 
 
 def _draw_legend(draw: ImageDraw.ImageDraw, axes: _Axes, number: int, line: Line) -> None:
-    y = axes.y0 + _HEIGHT + _BOTTOM + number * _LEGEND_LINE + _LEGEND_LINE / 2
+    y = _TOP + _HEIGHT + _BOTTOM + number * _LEGEND_LINE + _LEGEND_LINE / 2
     ends = [(axes.x0 + 4.0, y), (axes.x0 + 40.0, y)]
     for part in _dashes(ends) if line.dashed else [ends]:
         draw.line(_scaled(part), line.colour, 2 * _SCALE)

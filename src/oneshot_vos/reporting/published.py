@@ -1,7 +1,7 @@
 """The numbers printed in the paper's tables, as they stand there, in percent.
 
-They live in `paper_tables/table1.csv` … `table4.csv`. A score column is named `<set>.<measure>`; in the tables that
-are written it is `paper_<set>_<measure>`, so that a printed number never stands in a column of measured ones.
+They live in `paper_tables/table1.csv` … `table4.csv`. A score column is named `paper_<set>_<measure>`, so that in the
+tables that are written a printed number never stands in a column of measured ones.
 
 In Table 2 the one-shot rows have J_seen > F_seen and F_unseen < J_unseen, against every other system of the table:
 `J_unseen` and `F_seen` are most likely swapped in print. The numbers are kept as printed and carry a note. In Table 1
@@ -48,7 +48,4 @@ def paper_table(number: int) -> pd.DataFrame:
     """
     with files("oneshot_vos.reporting").joinpath("paper_tables", f"table{number}.csv").open(encoding="utf-8") as file:
         table = pd.read_csv(file)
-    texts = [name for name in ("network", "note") if name in table]
-    table[texts] = table[texts].fillna("")
-    printed = {name: f"paper_{str(name).replace('.', '_')}" for name in table.filter(regex=r"\.")}
-    return table.rename(columns={**printed, "labels_percent": "paper_labels_percent", "note": "paper_note"})
+    return table.fillna({"network": "", "paper_note": ""})

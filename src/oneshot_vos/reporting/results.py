@@ -14,19 +14,17 @@ import numpy as np
 import pandas as pd
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.evaluation.davis_files import load_result
-from oneshot_vos.evaluation.youtube_files import load_youtube_result
+from oneshot_vos.evaluation.results import SHORT_NAMES
+from oneshot_vos.evaluation.score_files import load_result, load_youtube_result
 from oneshot_vos.files import read_json
 from oneshot_vos.params import PAPER_LABELS, Params, Run
-from oneshot_vos.reporting.progress import read_curves
+from oneshot_vos.reporting.progress import read_curves, read_takeoff
 from oneshot_vos.reporting.server_scores import read_server_scores
-from oneshot_vos.reporting.takeoff import read_takeoff
 from oneshot_vos.supervision import STRATEGIES
 
 COPY_FIRST = "copy_first"  # the baseline that repeats the first mask; named like a run below the metrics folder
 EXPERIMENT = ["network", "strategy", "labels", "init"]  # runs that agree in these repeat one experiment
 SERVER, LOCAL = "server", "local"
-_GLOBAL_NAMES = {"JF": "J&F-Mean", "J": "J-Mean", "F": "F-Mean"}  # our measures as the evaluation names them
 _RECORD = (
     *("hardware", "processes", "threads", "precision", "torch"),
     *("iterations", "seconds", "images_per_second", "command", "finished"),
@@ -41,12 +39,12 @@ class Results:
     the columns of `runs`, then set, source (`local`, or `server` for entries of server_scores.yaml), measure, value
     (NaN: a group without objects), videos and over (what the score is over, in words). The baseline is run
     `copy_first`, with empty texts for what it is not. labels: kind, set, labelled and annotated masks, and how many a
-    video has (`per_video`; 0: all). curves: run,
-    iteration, JF, J, F, set, videos. takeoff: run, iteration, predicted, true, empty (`takeoff.py`). trainings: one row
-    per training that left a record.
+    video has (`per_video`; 0: all). curves: run, iteration, JF, J, F, set, videos. takeoff: run, iteration, predicted,
+    true, empty (`read_takeoff`). trainings: one row per training that left a record.
     """
 
     profile: str
+    table1_strategy: Mapping[str, str]  # what stands for one-shot training in Table 1, per network
     sets: tuple[str, ...]  # scored as DAVIS is
     held_out: tuple[str, ...]  # of YouTube-VOS, with ground truth at hand
     submits: bool  # whether the profile segments a set that the YouTube-VOS server scores
@@ -118,28 +116,21 @@ def with_baseline(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_results(
-    runs: Mapping[str, Run],
-    metrics: Path,
-    labels: Path,
-    curves: Path,
-    probes: Path,
-    sets: Sequence[str],
-    profile: str,
-    held_out: Sequence[str] = (),
-    server_file: Path | None = None,
+    params: Params, metrics: Path, labels: Path, curves: Path, probes: Path, server_scores: Path
 ) -> Results:
     """Read what the stages wrote for the runs of the list; files of other runs in the folders are not looked at.
 
     Scores lie in `metrics/<run>/<set>.json`, those over training in `metrics/<run>/curve.json`, records of trainings in
     `curves/{<run>,pretrain-<network>}/run.json`, probes in `probes/<run>.tsv`, label counts in `label_ratio.json` of
-    `labels` or its folders `first`, `every` and those that runs name. `server_file` holds the server's scores; None:
-    the profile has no set that the server scores.
+    `labels` or its folders `first`, `every` and those that runs name. `server_scores` holds the server's scores; it is
+    read if the server scores a set of the profile.
     """
-    listed = run_list(runs)
-    server = read_server_scores(server_file, list(runs)) if server_file else []
+    data, runs, listed = params.profile.data, list(params.runs), run_list(params.runs)
+    held_out, submits = data.youtube_sets("held-out"), bool(data.youtube_sets("valid"))
+    server = read_server_scores(server_scores, runs) if submits else []
     found = [{**entry, "source": SERVER} for entry in server]
     for run in (*runs, COPY_FIRST):
-        for read, names in ((_read_davis, sets), (_read_youtube, held_out)):
+        for read, names in ((_read_davis, data.davis_sets), (_read_youtube, held_out)):
             paths = {name: metrics / run / f"{name}.json" for name in names}
             there = {name: read(path) for name, path in paths.items() if path.exists()}
             found += [{"run": run, "set": name, "source": LOCAL, **content} for name, content in there.items()]
@@ -148,42 +139,31 @@ def read_results(
     scores = with_baseline(listed).merge(pd.DataFrame(rows, columns=columns), on="run")
     _require_equal_sizes(scores)
     return Results(
-        profile,
-        tuple(sets),
-        tuple(held_out),
-        server_file is not None,
+        params.profile_name,
+        params.table1_strategy,
+        data.davis_sets,
+        held_out,
+        submits,
         listed,
         scores.astype({"value": float}),
         _read_labels(labels, [*PAPER_LABELS, *listed["labels"]]),
-        read_curves(list(runs), metrics),
-        read_takeoff(list(runs), probes),
+        read_curves(runs, metrics),
+        read_takeoff(runs, probes),
         _read_trainings(listed, curves),
         pd.DataFrame(server, columns=["run", "set", "date", "origin"]),
-    )
-
-
-def read_profile(
-    params: Params, metrics: Path, labels: Path, curves: Path, probes: Path, server_scores: Path
-) -> Results:
-    """`read_results` for the runs and sets of a profile; `server_scores` only if the server scores one of its sets."""
-    data = params.profile.data
-    return read_results(
-        *(params.runs, metrics, labels, curves, probes, data.davis_sets, params.profile_name),
-        held_out=data.youtube_sets("held-out"),
-        server_file=server_scores if data.youtube_sets("valid") else None,
     )
 
 
 def _read_davis(path: Path) -> dict[str, Any]:
     result = load_result(path)
     summary = result.summary
-    for name in _GLOBAL_NAMES.values():
+    for name in SHORT_NAMES.values():
         if not (math.isfinite(summary[name]) and 0.0 <= summary[name] <= 1.0):
             raise UserError(
                 f"{path}: {name} is {summary[name]}; expected a fraction from 0 to 1. Run the evaluate stage again"
             )
     videos, objects = len(result.sequences), sum(len(sequence.objects) for sequence in result.sequences)
-    scores = {measure: 100.0 * summary[name] for measure, name in _GLOBAL_NAMES.items()}
+    scores = {measure: 100.0 * summary[name] for measure, name in SHORT_NAMES.items()}
     return {"scores": scores, "videos": videos, "over": f"{videos} sequences, {objects} objects"}
 
 

@@ -8,10 +8,9 @@ import pandas as pd
 
 from oneshot_vos.reporting.comparison import Table
 from oneshot_vos.reporting.markdown import shows_youtube, variants_markdown
-from oneshot_vos.reporting.progress import curves_markdown
+from oneshot_vos.reporting.progress import curves_markdown, takeoff_markdown
 from oneshot_vos.reporting.results import LOCAL, Results, deviation, select
 from oneshot_vos.reporting.statements import by_seed, gain, leads, one_shot_rows, ratios
-from oneshot_vos.reporting.takeoff import takeoff_markdown
 from oneshot_vos.reporting.text import duration, markdown_table, mean_and_spread, number
 
 _FIGURES = {

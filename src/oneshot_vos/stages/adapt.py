@@ -10,6 +10,7 @@ DIR/.state/             what a rerun resumes from
 """
 
 import logging
+import math
 import re
 import shutil
 import time
@@ -19,7 +20,6 @@ from pathlib import Path
 
 import torch
 
-from oneshot_vos import shipped
 from oneshot_vos.adaptation.parameters import write_parameters
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import held, replacing, replacing_folder, sha256_of, write_text
@@ -30,10 +30,10 @@ from oneshot_vos.reporting.page.own import write_own_report
 from oneshot_vos.sets.check import check_videos
 from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.sets.own import ANNOTATIONS, IMAGES, import_videos, other_videos
-from oneshot_vos.stages.adapt_round import Budget, Kept, Round
-from oneshot_vos.stages.adapt_state import State, labels_of
+from oneshot_vos.stages.adapt_round import Budget, Round
+from oneshot_vos.stages.adapt_state import Kept, State, labels_of
 from oneshot_vos.stages.confidence import write_next
-from oneshot_vos.stages.segment import SHORT_SIDE, Options, Segmenter, choose_device
+from oneshot_vos.stages.segment import Segmenter, choose_device
 from oneshot_vos.stages.segment_files import find_masks, name_of
 from oneshot_vos.videos.frames import open_frames
 from oneshot_vos.videos.images import frame_size
@@ -70,8 +70,7 @@ def run(
         state.begin(weights, network)
         videos = _imported(recordings, folder / VIDEOS)
         if iterations != 0 and state.labels != labels_of(videos):
-            sizes = [short_side_size(*frame_size(video.frames[0]), _short_side(state, video)) for video in videos]
-            pixels = sum(len(video) * height * width for video, (height, width) in zip(videos, sizes, strict=True))
+            pixels = sum(len(video) * _pixels(video, state.short_side) for video in videos)
             _train(state, videos, Budget(seconds, began, pixels), chosen, iterations)
         else:
             _log.info("no training: %s", "as told" if iterations == 0 else "the masks are those of the last round")
@@ -115,7 +114,7 @@ def _train(state: State, videos: Sequence[Video], budget: Budget, device: torch.
     sets = _one_mask_each(videos, root)
     masks = sum(len(each) for each in sets.values())
     _log.info("round %d: training on %d videos with %d mask(s)", number, len(videos), masks)
-    this = Round(state.round_folder(number), number, videos, sets, state.start(videos), device, _options(state, device))
+    this = Round(state, videos, sets, device)
     plan = this.plan(labels_of(videos), budget, iterations)
 
     start = str(state.current)
@@ -180,10 +179,10 @@ def _one_mask_each(videos: Sequence[Video], root: Path) -> dict[str, list[Video]
     return sets
 
 
-def _short_side(state: State, video: Video) -> int:
-    """Pixels that the shorter side of a video is reduced to."""
-    usual = shipped.SHORT_SIDE if state.begun_from_shipped else SHORT_SIDE
-    return min(usual, *frame_size(video.frames[0]))
+def _pixels(video: Video, short_side: int) -> int:
+    """Pixels of a frame as it is segmented."""
+    size = frame_size(video.frames[0])
+    return math.prod(short_side_size(*size, min(short_side, *size)))
 
 
 def _write_weights(state: State, out: Path) -> None:
@@ -199,15 +198,9 @@ def _write_weights(state: State, out: Path) -> None:
     save_weights(out, built, {"model": state.network, "settings": state.arguments})
 
 
-def _options(state: State, device: torch.device) -> Options:
-    """How videos are segmented."""
-    usual = shipped.SHORT_SIDE if state.begun_from_shipped else None
-    return Options(short_side=usual, overwrite=True, device=str(device), confidence=True)
-
-
 def _segment(state: State, videos: Sequence[Video], out: Path, device: torch.device) -> None:
     """Segment every video with the weights that suit it; what is there already stays."""
-    options = _options(state, device)
+    options = state.options(device)
     for left in (entry for entry in out.glob("*") if entry.name not in {video.name for video in videos}):
         if left.is_dir():
             _log.info("%s: no longer among the recordings; its results are removed", left.name)

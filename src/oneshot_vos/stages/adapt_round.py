@@ -26,9 +26,9 @@ from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Training
-from oneshot_vos.params.schema import MaxSkip
 from oneshot_vos.sets.labels import keep_some
-from oneshot_vos.stages.segment import Options, Segmenter
+from oneshot_vos.stages.adapt_state import Kept, State
+from oneshot_vos.stages.segment import Segmenter
 from oneshot_vos.stages.train import clips_of_recipe
 from oneshot_vos.supervision.strategy import Strategy
 from oneshot_vos.training.allocator import keep_freed_memory
@@ -49,16 +49,6 @@ _MOST, _LEAST = 1000, 20  # iterations of a round
 _LOOKS = 4  # at each frame: with old and new weights for the choice, for its mask, and for how far that can be trusted
 _TIMED = 3  # iterations that are timed, the first of which does not count
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Start:
-    """The weights that a round starts from, and those that each video has been segmented with so far."""
-
-    network: str
-    arguments: Mapping[str, Any]
-    weights: Path
-    of_videos: Mapping[str, Path]
 
 
 @dataclass(frozen=True)
@@ -94,63 +84,20 @@ class Budget:
         return self.start + self.whole - time.monotonic()
 
 
-@dataclass(frozen=True)
-class Kept:
-    """What came of a round.
-
-    iteration: of the best weights. weights: files by their share of these, the rest of which is the start. shares: what
-    each video takes, 0 for the weights that it had. before, after: agreement of each with those, and with what it
-    takes, or refuses.
-    """
-
-    iteration: int
-    weights: Mapping[float, Path]
-    shares: dict[str, float]
-    trained: int  # iterations
-    minutes: float
-    agreement: list[tuple[int, float]]  # mean over the videos, of the best weights at an iteration
-    loss: list[tuple[int, float]]
-    before: dict[str, float]
-    after: dict[str, float]
-    recipe: Training
-
-    @property
-    def better(self) -> list[str]:
-        """The videos that are better off with new weights."""
-        return [name for name, share in self.shares.items() if share]
-
-    @property
-    def share(self) -> float:
-        """What most of these take, the larger one of two; 0 where there are none."""
-        return (
-            max(self.weights, key=lambda share: (list(self.shares.values()).count(share), share))
-            if self.better
-            else 0.0
-        )
-
-
 class Round:
     """A round in its folder; whatever is done already is not done again."""
 
     def __init__(
-        self,
-        folder: Path,
-        number: int,
-        videos: Sequence[Video],
-        sets: Mapping[str, Sequence[Video]],
-        start: Start,
-        device: torch.device,
-        options: Options,
+        self, state: State, videos: Sequence[Video], sets: Mapping[str, Sequence[Video]], device: torch.device
     ) -> None:
-        """videos: with all masks. sets: by name, videos with one mask each, which are together all masks. options: that
-        videos are segmented with.
-        """
+        """videos: with all masks. sets: by name, videos with one mask each, which are together all masks."""
         keep_freed_memory()
-        self.folder, self._videos, self._start, self._device, self._seed = folder, videos, start, device, number - 1
-        self._options = options
-        self._files = {name: folder / "labels" / f"{name}.json" for name in sets}
+        self.folder, self._seed = state.round_folder(state.next_round), state.next_round - 1
+        self._state, self._videos, self._device = state, videos, device
+        self._former = {video.name: state.weights_of(video.name) for video in videos}  # what they are segmented with
+        self._files = {name: self.folder / "labels" / f"{name}.json" for name in sets}
         for name, each in sets.items():
-            keep_some(each, folder / "labels", name)
+            keep_some(each, self.folder / "labels", name)
 
     def plan(self, labels: str, budget: Budget, asked: int | None) -> Plan:
         """The plan of an interrupted run of this round, or a new one. asked: iterations, whatever the budget gives."""
@@ -162,13 +109,13 @@ class Round:
         for name in (_TRAINING, _CANDIDATES, _EXPECTED):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         file.unlink(missing_ok=True)
-        draft = choose_recipe(self._videos, self._start.network, self._start.arguments, self._device, asked or _MOST)
+        draft = choose_recipe(self._videos, self._state.network, self._state.arguments, self._device, asked or _MOST)
         before = self._measure_before(self._ways(draft))
         points = _evenly(asked, _POINTS) if asked else self._in_time(draft, before, budget)
         recipe = draft.model_copy(update={"iterations": points[-1]})
         _log.info(
             "%d iterations on crops of %d pixels, frames at most %d apart; agreement before: %.3f",
-            *(points[-1], recipe.crop, _distance(recipe), before.mean),
+            *(points[-1], recipe.crop, _distance(recipe), _mean(before.videos)),
         )
         plan = Plan(labels, points, recipe.model_dump(mode="json"), before.videos, asked)
         write_json(file, asdict(plan))
@@ -229,27 +176,27 @@ class Round:
         (self.folder / "plan.json").unlink(missing_ok=True)
 
     def _strategy(self, recipe: Training) -> tuple[Strategy, StateFolder]:
-        start = self._start
+        start = self._state
         job = Job("adapt", start.network, start.arguments, STRATEGY, {}, recipe, self._seed)
-        made_from = job.made_from(start.weights, list(self._files.values()))
-        return job.build(start.weights), StateFolder(self.folder / _TRAINING, made_from)
+        made_from = job.made_from(start.current, list(self._files.values()))
+        return job.build(start.current), StateFolder(self.folder / _TRAINING, made_from)
 
     def _clips(self, recipe: Training) -> ClipDataset:
         sources = [ClipSource(name, read_index(file)) for name, file in self._files.items()]
-        return clips_of_recipe(recipe, _max_skip(recipe), OneShotSampler(), self._seed, sources)
+        return clips_of_recipe(recipe, OneShotSampler(), self._seed, sources)
 
     def _ways(self, recipe: Training) -> dict[str, list[Way]]:
         return {video.name: plan_ways(video, _distance(recipe)) for video in self._videos}
 
     def _network(self, weights: Path) -> Network[Any]:
-        return load_for_inference(self._start.network, self._start.arguments, weights, self._device)
+        return load_for_inference(self._state.network, self._state.arguments, weights, self._device)
 
     def _measure_before(self, ways: Mapping[str, list[Way]]) -> Measured:
         """Every video with the weights that it has."""
         videos: dict[str, float] = {}
         seconds = pixels = 0.0
-        for weights in dict.fromkeys(self._start.of_videos.values()):
-            chosen = {name: each for name, each in ways.items() if self._start.of_videos[name] == weights}
+        for weights in dict.fromkeys(self._former.values()):
+            chosen = {name: each for name, each in ways.items() if self._former[name] == weights}
             found = measure(self._network(weights), chosen, "agreement before")
             videos |= found.videos
             seconds, pixels = seconds + found.seconds, pixels + found.pixels
@@ -271,10 +218,10 @@ class Round:
         record = file.with_suffix(".json")
         if not record.exists():
             trained = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
-            mixed = build_network(self._start.network, self._start.arguments)
+            mixed = build_network(self._state.network, self._state.arguments)
             mixed.load_state_dict(mix(start, trained, share))
             about = {"run": "adapt", "iterations": point, "share": share}
-            save_weights(file, mixed, {"model": self._start.network, "settings": dict(self._start.arguments), **about})
+            save_weights(file, mixed, {"model": self._state.network, "settings": self._state.arguments, **about})
             write_json(record, measure(self._network(file), ways, f"agreement, {share:g} of {point}").videos)
         values: dict[str, float] = read_json(record, "agreements of videos")
         return values
@@ -286,7 +233,7 @@ class Round:
             record = self.folder / _EXPECTED / f"{video.name}.json"
             if not record.exists():
                 _log.info("%s: the whole video with the weights it had, and with new ones", video.name)
-                pair = self._start.of_videos[video.name], self._candidate(iteration, shares[video.name])
+                pair = self._former[video.name], self._candidate(iteration, shares[video.name])
                 write_json(record, [self._expected(weights, video) for weights in pair])
             before, after = read_json(record, "the IoU expected of masks")
             if surer(before, after):
@@ -297,12 +244,12 @@ class Round:
 
     def _expected(self, weights: Path, video: Video) -> float:
         """The IoU that a network expects of its masks, a mean over frames without a given mask and over objects."""
-        segmenter = Segmenter(weights, self._start.network, str(self._device))
+        segmenter = Segmenter(weights, self._state.network, str(self._device))
         source = open_frames(video.frames[0].parent)
         given = find_given(video, "all")
         found = [
             doubt.expected if doubt else 0.0
-            for frame in segmenter.frames(source, given, self._options)
+            for frame in segmenter.frames(source, given, self._state.options(self._device))
             if frame.frame not in given.files and frame.probabilities is not None
             for doubt in doubts_of(frame.probabilities, frame.ids, given.ids)
         ]
@@ -344,13 +291,9 @@ def _evenly(iterations: int, count: int) -> list[int]:
     return [iterations * part // count for part in range(1, count + 1)]
 
 
-def _max_skip(recipe: Training) -> MaxSkip:
-    assert recipe.max_skip is not None  # clips of videos
-    return recipe.max_skip
-
-
 def _distance(recipe: Training) -> int:
-    return _max_skip(recipe).values[0]
+    assert recipe.max_skip is not None  # clips of videos
+    return recipe.max_skip.values[0]
 
 
 def _mean(values: Mapping[str, float]) -> float:

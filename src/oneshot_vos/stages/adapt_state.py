@@ -2,20 +2,60 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from oneshot_vos import shipped
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, read_json, replacing, sha256_of, write_json
 from oneshot_vos.networks.common.weights import architecture
-from oneshot_vos.stages.adapt_round import Kept, Start
+from oneshot_vos.params import Training
+from oneshot_vos.stages.segment import SHORT_SIDE
+from oneshot_vos.stages.segment_options import Options
 from oneshot_vos.videos.masks import object_ids, read_small_mask
 from oneshot_vos.videos.video import Video
 
 START = "start"  # the weights before the first round; those of a round are called by its number and their share
 RECORD = "adapt.json"
 _FORMAT = "oneshot-vos adapt 2"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What came of a round.
+
+    iteration: of the best weights. weights: files by their share of these, the rest of which is the start. shares: what
+    each video takes, 0 for the weights that it had. before, after: agreement of each with those, and with what it
+    takes, or refuses.
+    """
+
+    iteration: int
+    weights: Mapping[float, Path]
+    shares: dict[str, float]
+    trained: int  # iterations
+    minutes: float
+    agreement: list[tuple[int, float]]  # mean over the videos, of the best weights at an iteration
+    loss: list[tuple[int, float]]
+    before: dict[str, float]
+    after: dict[str, float]
+    recipe: Training
+
+    @property
+    def better(self) -> list[str]:
+        """The videos that are better off with new weights."""
+        return [name for name, share in self.shares.items() if share]
+
+    @property
+    def share(self) -> float:
+        """What most of these take, the larger one of two; 0 where there are none."""
+        return (
+            max(self.weights, key=lambda share: (list(self.shares.values()).count(share), share))
+            if self.better
+            else 0.0
+        )
 
 
 class State:
@@ -64,9 +104,9 @@ class State:
         self._save()
 
     @property
-    def begun_from_shipped(self) -> bool:
-        """Whether the network that ships was the start."""
-        return bool(self._content["start"]["shipped"])
+    def short_side(self) -> int:
+        """Pixels that a longer shorter side of a video is reduced to: as the start wants it."""
+        return shipped.SHORT_SIDE if self._content["start"]["shipped"] else SHORT_SIDE
 
     @property
     def labels(self) -> str | None:
@@ -82,11 +122,6 @@ class State:
     def arguments(self) -> dict[str, Any]:
         """Its keyword arguments."""
         return dict(self._content["start"]["arguments"])
-
-    @property
-    def kept(self) -> str:
-        """`adapted`, or `start` where no round has brought anything."""
-        return START if self._content["current"] == START else "adapted"
 
     @property
     def current(self) -> Path:
@@ -107,11 +142,9 @@ class State:
         known = self._content["videos"].get(video)
         return self._weights(known["weights"] if known else self._content["current"])
 
-    def start(self, videos: Sequence[Video]) -> Start:
-        """What the next round starts from."""
-        return Start(
-            self.network, self.arguments, self.current, {each.name: self.weights_of(each.name) for each in videos}
-        )
+    def options(self, device: torch.device) -> Options:
+        """How videos are segmented."""
+        return Options(short_side=self.short_side, overwrite=True, device=str(device), confidence=True)
 
     def add(self, kept: Kept, labels: str, masks: int, why: str) -> None:
         """Note a round that has ended, and keep its weights if any video is better off with them."""
@@ -147,7 +180,7 @@ class State:
             self.folder / RECORD,
             {
                 "started_from": self._content["start"]["name"],
-                "kept": self.kept,
+                "kept": START if self._content["current"] == START else "adapted",
                 "why": self._content.get("why", "nothing was trained"),
                 "rounds": self._content["rounds"],
                 "videos": {video.name: _described(video, known.get(video.name, {})) for video in videos},

@@ -6,9 +6,8 @@ from pathlib import Path
 from statistics import fmean
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.evaluation.davis_files import from_json
 from oneshot_vos.evaluation.listing import text_table
-from oneshot_vos.evaluation.youtube_files import is_youtube_result, load_youtube_result
+from oneshot_vos.evaluation.score_files import from_json, is_youtube_result, load_youtube_result
 from oneshot_vos.files import read_json
 from oneshot_vos.params import load_params
 from oneshot_vos.registry import suggest

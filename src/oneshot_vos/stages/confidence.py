@@ -26,10 +26,11 @@ from oneshot_vos.reporting.own_results import (
     read_video,
 )
 from oneshot_vos.stages.segment_files import CONFIDENCE_STAMP, NOTES, Output
+from oneshot_vos.stages.segment_options import Options
 from oneshot_vos.videos.frames import FrameSource
 
 if TYPE_CHECKING:
-    from oneshot_vos.stages.segment import Options, Segmenter
+    from oneshot_vos.stages.segment import Segmenter
 
 _NEXT_HEADER = ("rank", "video", "frame", "confidence", "gain", "why")
 _FORMAT = "oneshot-vos confidence 1"  # to be raised where other numbers come out
@@ -37,7 +38,7 @@ _RESULTS = "what `oneshot-vos segment` writes"
 
 
 def write_confidence(
-    segmenter: "Segmenter", source: FrameSource, given: GivenMasks, folder: Output, options: "Options"
+    segmenter: "Segmenter", source: FrameSource, given: GivenMasks, folder: Output, options: Options
 ) -> Path:
     """Write `confidence.csv` into a folder of results that is complete; its path.
 
@@ -105,18 +106,16 @@ class Notes:
 
 
 def _complete_notes(
-    segmenter: "Segmenter", source: FrameSource, given: GivenMasks, folder: Path, options: "Options"
+    segmenter: "Segmenter", source: FrameSource, given: GivenMasks, folder: Path, options: Options
 ) -> Notes:
     """The notes of the masks; they are made here where they were not, or not all."""
     notes = Notes(folder, source, given)
     if notes.complete:
         return notes
     with tqdm(total=len(source.names), desc=f"{source.path.name}: doubts", unit="frame") as bar:
-        for route in segmenter.routes(source, given, options):
-            for result in segmenter.walk(source, given, route, options).frames():
-                given.put_over(result.frame, result.ids)
-                notes.add(result)
-                bar.update()
+        for result in segmenter.frames(source, given, options):
+            notes.add(result)
+            bar.update()
     notes.save()
     return notes
 

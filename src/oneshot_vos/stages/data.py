@@ -2,7 +2,6 @@
 
 import logging
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +46,15 @@ def run(params: Params, out: Path) -> None:
     for use, names, training in (("train", data.training_sets, True), ("evaluate", data.evaluate, False)):
         with replacing_folder(out / use) as folder:
             for name in names:
-                listed = _index_videos(data, name, out / use, training=training)
-                report["sets"][f"{use}/{name}"] = listed.found.to_json()
-                _log_warnings(name, listed.found)
-                problems.problems += listed.found.errors
+                found, videos, youtube = _index_videos(data, name, out / use, training=training)
+                report["sets"][f"{use}/{name}"] = found.to_json()
+                _log_warnings(name, found)
+                problems.problems += found.errors
                 if training:
-                    trained += listed.videos
-                elif listed.youtube:
+                    trained += videos
+                elif youtube:
                     with problems.catching(out / use / f"{name}.json"):
-                        require_unseen_videos(name, listed.youtube, trained)
+                        require_unseen_videos(name, youtube, trained)
                 # Indices are written in place of the final folder, because their paths are relative to it.
                 _move(out / use, folder, f"{name}.json", f"{_SHOWN}/{name}")
     with replacing_folder(out / "pretrain") as folder:
@@ -119,31 +118,35 @@ def _root(data: Data, name: str) -> Path:
     return root / data.sets[name].path
 
 
-@dataclass(frozen=True)
-class _Listed:
-    """A set that has been indexed, and what was found in its files."""
-
-    found: CheckReport
-    videos: list[Video]
-    youtube: YouTubeSet | None = None  # the same videos with their objects, if the set is one of YouTube-VOS
-
-
-def _index_videos(data: Data, name: str, folder: Path, *, training: bool) -> _Listed:
+def _index_videos(
+    data: Data, name: str, folder: Path, *, training: bool
+) -> tuple[CheckReport, list[Video], YouTubeSet | None]:
     """Check one set of videos and write `folder/<name>.json`.
 
+    Returns what was found in its files, the videos, and these with their objects, if the set is one of YouTube-VOS.
     A set that is trained on, too, is there to be segmented: its masks need not suffice for scores.
     """
     settings = data.sets[name]
     if isinstance(settings, PairsSet):
         raise UserError(f"set '{name}' holds image–mask pairs; expected videos")
+    root, index = _root(data, name), folder / f"{name}.json"
     if isinstance(settings, YouTubeVideos):
-        return _index_youtube(_root(data, name), name, settings, folder, training=training)
+        listed = read_youtube(root, **settings.model_dump(exclude={"kind", "path"}))
+        found = check_youtube(listed, training=training)
+        if settings.split == HELD_OUT and not found.errors:
+            listed = give_first_masks(listed, folder / _SHOWN / name)
+        write_youtube_index(index, listed)
+        return found, [item.video for item in listed.videos], listed
     if isinstance(settings, ServerSet):
-        return _index_server(_root(data, name), settings, folder / f"{name}.json")
-    videos = _davis_videos(_root(data, name), name, settings)
+        videos = read_davis(root, **settings.model_dump(exclude={"kind", "path", "server"}))
+        found = check_videos(videos)
+        if not found.errors:
+            write_youtube_index(index, as_server_set(videos, settings.server))
+        return found, videos, None
+    videos = _davis_videos(root, name, settings)
     found = check_videos(videos, training=training, scored=not training and name not in data.train)
-    write_index(folder / f"{name}.json", videos)
-    return _Listed(found, videos)
+    write_index(index, videos)
+    return found, videos, None
 
 
 def _read_stills(data: Data, name: str) -> list[ImagePair]:
@@ -154,40 +157,9 @@ def _read_stills(data: Data, name: str) -> list[ImagePair]:
     return read_pairs(_root(data, name))
 
 
-def _index_server(root: Path, settings: ServerSet, index: Path) -> _Listed:
-    videos = read_davis(root, images=settings.images, annotations=settings.annotations, list_file=settings.list_file)
-    found = check_videos(videos)
-    if not found.errors:
-        write_youtube_index(index, as_server_set(videos, settings.server))
-    return _Listed(found, videos)
-
-
 def _davis_videos(root: Path, name: str, settings: DavisSet) -> list[Video]:
-    listed = read_davis(
-        root,
-        images=settings.images,
-        annotations=settings.annotations,
-        list_file=settings.list_file,
-        single_object=settings.single_object,
-    )
+    listed = read_davis(root, **settings.model_dump(exclude={"kind", "path", "videos"}))
     if settings.videos is None:
         return listed
     by_name = Registry(f"video of set '{name}'", {video.name: video for video in listed})
     return [by_name[wanted] for wanted in settings.videos]
-
-
-def _index_youtube(root: Path, name: str, settings: YouTubeVideos, folder: Path, *, training: bool) -> _Listed:
-    listed = read_youtube(
-        root,
-        split=settings.split,
-        images=settings.images,
-        annotations=settings.annotations,
-        meta=settings.meta,
-        all_frames=settings.all_frames,
-        exclude=settings.exclude,
-    )
-    found = check_youtube(listed, training=training)
-    if settings.split == HELD_OUT and not found.errors:
-        listed = give_first_masks(listed, folder / _SHOWN / name)
-    write_youtube_index(folder / f"{name}.json", listed)
-    return _Listed(found, [item.video for item in listed.videos], listed)

@@ -5,19 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from oneshot_vos.evaluation.davis import evaluate_set
-from oneshot_vos.evaluation.davis_files import save_result, write_official_csv
 from oneshot_vos.evaluation.listing import sequence_table
-from oneshot_vos.evaluation.results import SetResult
+from oneshot_vos.evaluation.results import SHORT_NAMES, SetResult
+from oneshot_vos.evaluation.score_files import save_result, save_youtube_result, write_official_csv, write_youtube_csv
 from oneshot_vos.evaluation.server_zip import write_server_zip
 from oneshot_vos.evaluation.youtube import evaluate_youtube
-from oneshot_vos.evaluation.youtube_files import save_youtube_result, write_youtube_csv
 from oneshot_vos.files import replacing_folder, write_json
 from oneshot_vos.params import Params
 from oneshot_vos.videos.index import read_index
 from oneshot_vos.videos.objects_index import read_youtube_index
 from oneshot_vos.videos.video import evaluation_videos
 
-_MEASURES = {"JF": "J&F-Mean", "J": "J-Mean", "F": "F-Mean"}
 _log = logging.getLogger(__name__)
 
 
@@ -38,16 +36,16 @@ def run(params: Params, run_key: str, masks: Path, sets: Path, out: Path, summar
             summaries |= _score_youtube(params, masks, sets, folder)
         curve = profile.curve
         videos = evaluation_videos(read_index(sets / f"{curve.set}.json"), given, curve.videos)
-        states = {
-            int(file.stem): evaluate_set(
-                videos, file, processes=profile.evaluate.processes, tolerance=profile.evaluate.tolerance
-            ).summary
-            for file in sorted((masks / "curve").glob("*.zip"))
-        }
+        files = sorted((masks / "curve").glob("*.zip"))
+        how = profile.evaluate.model_dump()
+        states = {int(file.stem): evaluate_set(videos, file, **how).summary for file in files}
         names = {video.name for video in videos}
         last = [entry for entry in results[curve.set].sequences if entry.name in names]
         states[params.training(run_key).iterations] = SetResult(tuple(last), profile.evaluate.tolerance).summary
-        write_json(folder / "curve.json", _curve(curve.set, len(videos), states))
+        scores = [percent(states[iteration]) for iteration in sorted(states)]  # in the order of the iterations
+        over_training = {short: [each[short] for each in scores] for short in SHORT_NAMES}
+        about = {"set": curve.set, "videos": len(videos), "iterations": sorted(states)}
+        write_json(folder / "curve.json", {**about, **over_training})
     write_json(summary, summaries)
     for name, result in results.items():
         _log.info("\n%s\n%s\n", name, sequence_table(result))
@@ -65,28 +63,19 @@ def log_summaries(what: str, summaries: Mapping[str, Mapping[str, float]]) -> No
 
 def percent(summary: Mapping[str, float]) -> dict[str, float]:
     """J&F, J and F of a set in percent, under short names."""
-    return {short: round(100 * summary[official], 2) for short, official in _MEASURES.items()}
-
-
-def _curve(name: str, videos: int, states: Mapping[int, Mapping[str, float]]) -> dict[str, object]:
-    """Scores in percent over iterations."""
-    scores = {
-        short: [round(100 * states[iteration][official], 2) for iteration in sorted(states)]
-        for short, official in _MEASURES.items()
-    }
-    return {"set": name, "videos": videos, "iterations": sorted(states), **scores}
+    return {short: round(100 * summary[official], 2) for short, official in SHORT_NAMES.items()}
 
 
 def _score_youtube(params: Params, masks: Path, sets: Path, folder: Path) -> dict[str, dict[str, float]]:
     """Score the sets of YouTube-VOS, or pack their masks for the server; what is scored, in percent."""
-    settings, summaries = params.profile.evaluate, {}
+    how, summaries = params.profile.evaluate.model_dump(), {}
     for name in params.profile.data.evaluate:
         dataset = read_youtube_index(sets / f"{name}.json")
         if dataset is None:
             continue
         archive = masks / f"{name}.zip"
         if any(video.truth for video in dataset.videos):
-            result = evaluate_youtube(dataset, archive, processes=settings.processes, tolerance=settings.tolerance)
+            result = evaluate_youtube(dataset, archive, **how)
             save_youtube_result(folder / f"{name}.json", result)
             write_youtube_csv(folder, name, result)
             known = {key: value for key, value in result.summary.items() if value is not None}
@@ -98,15 +87,10 @@ def _score_youtube(params: Params, masks: Path, sets: Path, folder: Path) -> dic
 
 def score_sets(params: Params, masks: Path, sets: Path, folder: Path, given: str = "first") -> dict[str, SetResult]:
     """Score every evaluation set but those of YouTube-VOS into `folder`; what `evaluate` and `baseline` share."""
-    settings = params.profile.evaluate
     results = {}
     for name in params.profile.data.davis_sets:
-        result = evaluate_set(
-            evaluation_videos(read_index(sets / f"{name}.json"), given),
-            masks / f"{name}.zip",
-            processes=settings.processes,
-            tolerance=settings.tolerance,
-        )
+        videos = evaluation_videos(read_index(sets / f"{name}.json"), given)
+        result = evaluate_set(videos, masks / f"{name}.zip", **params.profile.evaluate.model_dump())
         save_result(folder / f"{name}.json", result)
         write_official_csv(folder, name, result)
         results[name] = result

@@ -46,7 +46,10 @@ def run(params: Params, name: str, weights: Path, labels: Path, out: Path) -> No
     state = Path("state") / params.profile_name / f"pseudo-{name}"
     with held(state, f"making the labels {name}"):
         _keep_if(state, fingerprint(made_from))
-        labeller = _labeller(params, choice.network, weights)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        built = load_for_inference(choice.network, params.profile.networks[choice.network], weights, device)
+        settings = params.profile.infer[choice.network]
+        labeller = Labeller(built, settings, device, choose_precision(device, "auto"))
         sets = {each: read_index(labels / f"{each}.json") for each in params.profile.data.training_sets}
         with replacing_folder(out) as folder:
             counts = {}
@@ -66,12 +69,6 @@ def run(params: Params, name: str, weights: Path, labels: Path, out: Path) -> No
     for each, count in counts.items():
         kept, void = count["kept"], 100 * count["void"] / max(count["pixels"], 1)
         _log.info("%s, %s: %d of %d frames have labels, %.1f %% of these void", out, each, kept, count["frames"], void)
-
-
-def _labeller(params: Params, network: str, weights: Path) -> Labeller:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    built = load_for_inference(network, params.profile.networks[network], weights, device)
-    return Labeller(built, params.profile.infer[network], device, choose_precision(device, "auto"))
 
 
 def _label(labeller: Labeller, video: Video, choice: PseudoLabels, target: Path) -> None:

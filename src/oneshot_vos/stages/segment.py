@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,15 +16,13 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import held, sha256_of
 from oneshot_vos.inference.given import GivenMasks, find_given
 from oneshot_vos.inference.walk import Route, Segmented, Walk, plan_both_ways, plan_route
-from oneshot_vos.inference_settings import InferenceSettings, settings_of
+from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.interrupts import stop_requests
-from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import architecture
-from oneshot_vos.reporting.overlay_video import write_overlay
+from oneshot_vos.reporting.overlay_video import write_contact_sheet, write_gif, write_overlay
 from oneshot_vos.reporting.own_results import MASKS, OVERLAY
-from oneshot_vos.reporting.previews import write_contact_sheet, write_gif
 from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.stages.confidence import Notes, write_confidence, write_next
 from oneshot_vos.stages.segment_files import (
@@ -36,45 +34,13 @@ from oneshot_vos.stages.segment_files import (
     name_of,
 )
 from oneshot_vos.stages.segment_formats import log_absences, write_format
+from oneshot_vos.stages.segment_options import PALETTE, Options
 from oneshot_vos.videos.frames import FrameSource, content_of, open_frames
 from oneshot_vos.videos.masks import read_mask
 
-PALETTE = "palette"  # the form that is always there
 SHORT_SIDE = 480  # pixels, the official size of evaluation; smaller videos are not enlarged
-_WHOLE = 0  # as a shorter side: frames are not reduced
 _SAVE_EVERY = 300.0  # seconds
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Options:
-    """What may be chosen. None: as the network wants it. short_side: pixels a longer one is reduced to; 0: never."""
-
-    memory_every: int | None = None
-    max_frames: int | None = None
-    short_side: int | None = None
-    probabilities: bool = False
-    overlay: bool = True
-    overwrite: bool = False  # results of another job
-    form: str = PALETTE  # that the masks are also written in
-    device: str | None = None
-    object_chunk: int | None = None
-    scene_cuts: bool = True
-    confidence: bool = False  # also tell how far the masks can be trusted
-    gif: bool = False
-    contact_sheet: bool = False
-
-    def settings(self, network: str, size: tuple[int, int], usual: int = SHORT_SIDE) -> InferenceSettings:
-        """Inference settings for a video of this height and width; `usual`: the network's shorter side."""
-        settings = settings_of(NETWORKS[network].inference)
-        if self.memory_every is not None:
-            settings = replace(settings, memory_every=self.memory_every)
-        if self.max_frames is not None:
-            settings = replace(settings, max_frames=self.max_frames, long_term=None)
-        if self.object_chunk is not None:
-            settings = replace(settings, object_chunk=self.object_chunk)
-        short_side = usual if self.short_side is None else self.short_side
-        return replace(settings, short_side=short_side if _WHOLE < short_side < min(size) else None)
 
 
 def run(

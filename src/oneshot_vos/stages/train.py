@@ -9,7 +9,6 @@ from oneshot_vos.clips.sampling import FULL_SAMPLERS, AnchoredSampler, ClipSampl
 from oneshot_vos.clips.transforms import CLIP_RECIPES
 from oneshot_vos.errors import UserError
 from oneshot_vos.params import Params, Training
-from oneshot_vos.params.schema import MaxSkip
 from oneshot_vos.supervision import STRATEGIES
 from oneshot_vos.training.job import Job, Outputs, Snapshots, train_network
 from oneshot_vos.videos.index import read_index
@@ -57,14 +56,13 @@ def clips_of_run(params: Params, run_key: str, sources: Sequence[ClipSource]) ->
     if recipe.max_skip is None:
         raise UserError(f"profile '{params.profile_name}': train.{chosen.network}.max_skip is null; videos need values")
     sampler = _SAMPLERS.get(STRATEGIES[chosen.strategy].labels, FULL_SAMPLERS[recipe.sampler])()
-    return clips_of_recipe(recipe, recipe.max_skip, sampler, chosen.seed, sources)
+    return clips_of_recipe(recipe, sampler, chosen.seed, sources)
 
 
-def clips_of_recipe(
-    recipe: Training, max_skip: MaxSkip, sampler: ClipSampler, seed: int, sources: Sequence[ClipSource]
-) -> ClipDataset:
-    """The clips that `sampler` cuts from these sets, as a recipe says."""
-    clips = recipe.clips
+def clips_of_recipe(recipe: Training, sampler: ClipSampler, seed: int, sources: Sequence[ClipSource]) -> ClipDataset:
+    """The clips that `sampler` cuts from these sets, as a recipe says, one of videos."""
+    clips, skips = recipe.clips, recipe.max_skip
+    assert skips is not None
     return ClipDataset(
         sources,
         sampler,
@@ -77,7 +75,7 @@ def clips_of_recipe(
         objects=recipe.objects,
         frames=recipe.frames,
         seed=seed,
-        max_skip=Curriculum(max_skip.values, max_skip.at, recipe.iterations, recipe.batch_size),
+        max_skip=Curriculum(skips.values, skips.at, recipe.iterations, recipe.batch_size),
         drop_short=clips.short_videos == "drop",
         upright_from=None if clips.affine_until is None else clips.affine_until * recipe.batch_size,
         merge=clips.merge,

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tests.reporting.results_folder import TABLE1_STRATEGY, Project, matrix, named, run
+from tests.reporting.results_folder import Project, matrix, named, params_of, run
 
-from oneshot_vos.evaluation.davis_files import save_result
 from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
+from oneshot_vos.evaluation.score_files import save_result
 from oneshot_vos.files import write_zip
 from oneshot_vos.params import Run
-from oneshot_vos.reporting.page.pipeline import write_pipeline_report
-from oneshot_vos.reporting.results import COPY_FIRST, read_results
+from oneshot_vos.reporting.results import COPY_FIRST
+from oneshot_vos.stages import report
+from oneshot_vos.videos.index import write_index
 from oneshot_vos.videos.masks import encode_mask, write_mask
 from oneshot_vos.videos.video import Video
 
@@ -77,12 +78,10 @@ class Profile(Project):
 
     def page(self, runs: Mapping[str, Run]) -> Path:
         """Write the page; the path of its index."""
-        folders = [self.root / part for part in ("metrics", "labels", "curves", "probe")]
-        results = read_results(runs, *folders, [SET], "test")
-        out = self.root / "report"
-        metrics, masks, curves = (self.root / part for part in ("metrics", "masks", "curves"))
-        write_pipeline_report(results, TABLE1_STRATEGY, metrics, masks, curves, {SET: self.videos}, out)
-        return out / "index.html"
+        write_index(self.root / "sets" / f"{SET}.json", self.videos)
+        parts = ("metrics", "masks", "labels", "curves", "probe", "sets", "none.yaml", "report")
+        report.run(params_of(runs, [SET]), *(self.root / part for part in parts))
+        return self.root / "report/index.html"
 
 
 RUNS = {

@@ -20,8 +20,8 @@ Dash = Literal["solid", "dash", "dot"]
 class Series:
     """One line: `xs`, and as many `ys`, None where there is no value.
 
-    band: lower and upper values around it, as many. shown: else it waits in the legend until it is clicked. group:
-    lines of one group come and go together. points: dots alone, without a line.
+    band: lower and upper values around it, as many. shown: else it waits in the legend until it is clicked. points:
+    dots alone, without a line.
     """
 
     name: str
@@ -32,7 +32,6 @@ class Series:
     width: float = 2.0
     band: tuple[Sequence[float], Sequence[float]] | None = None
     shown: bool = True
-    group: str | None = None
     points: bool = False
 
 
@@ -57,7 +56,7 @@ def line_chart(
                 "symbol": "diamond" if each.points else None,
             },
             visible=True if each.shown else "legendonly",
-            legendgroup=each.group or each.name,
+            legendgroup=each.name,
         )
     return _finished(figure, x, y, y_range, log_y=log_y)
 
@@ -92,7 +91,7 @@ def _add_band(figure: go.Figure, series: Series) -> None:
         name=f"{series.name}, spread",
         showlegend=False,
         hoverinfo="skip",
-        legendgroup=series.group or series.name,
+        legendgroup=series.name,
         visible=True if series.shown else "legendonly",
     )
 

@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.evaluation.davis_files import load_result
 from oneshot_vos.evaluation.results import SetResult
+from oneshot_vos.evaluation.score_files import load_result
 from oneshot_vos.reporting.page.charts import Chart, Dash, Series, hexadecimal, line_chart
-from oneshot_vos.reporting.progress import colour_of, label_of
+from oneshot_vos.reporting.progress import REFERENCES, colour_of, label_of
 from oneshot_vos.reporting.results import COPY_FIRST, EXPERIMENT, Results, select
-from oneshot_vos.reporting.takeoff import REFERENCES
 
 REPEATED = "first mask repeated"
 GREY = "#8a8f98"
@@ -29,25 +28,21 @@ def read_losses(results: Results, curves: Path) -> pd.DataFrame:
     for run in results.runs["run"]:
         path = curves / run / "plots/metrics/train/loss.tsv"
         if path.exists():
-            tables.append(_thinned(_read_loss(path)).assign(run=run))
+            tables.append(_read_loss(path).assign(run=run))
     columns = ["run", "iteration", "loss"]
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
 def _read_loss(path: Path) -> pd.DataFrame:
+    """At most `_POINTS` rows, each the mean of neighbours, at the iteration of the last of them."""
     try:
         table = pd.read_csv(path, sep="\t").astype({"step": int, "loss": float})
     except (KeyError, ValueError, pd.errors.ParserError) as error:
         raise UserError(
             f"{path}: {error}; expected tab-separated columns step and loss. Run the train stage again"
         ) from error
-    return table.rename(columns={"step": "iteration"})
-
-
-def _thinned(table: pd.DataFrame) -> pd.DataFrame:
-    """At most `_POINTS` rows, each the mean of neighbours, at the iteration of the last of them."""
     group = np.arange(len(table)) // max(1, -(-len(table) // _POINTS))
-    return table.groupby(group).agg({"iteration": "last", "loss": "mean"})
+    return table.rename(columns={"step": "iteration"}).groupby(group).agg({"iteration": "last", "loss": "mean"})
 
 
 def repeated_scores(results: Results, metrics: Path) -> dict[str, float]:

@@ -11,8 +11,8 @@ import av
 import numpy as np
 
 from oneshot_vos.files import replacing_folder
-from oneshot_vos.reporting.canvas import Pixels, spaced
-from oneshot_vos.reporting.overlay import COLOURS
+from oneshot_vos.reporting.canvas import Pixels, save_jpeg, spaced
+from oneshot_vos.reporting.overlay import COLOURS, drawn, fit_height
 from oneshot_vos.reporting.own_results import (
     NEXT,
     WHOLE,
@@ -24,7 +24,6 @@ from oneshot_vos.reporting.own_results import (
     results_folder,
 )
 from oneshot_vos.reporting.page.charts import Chart, Series, hexadecimal, line_chart
-from oneshot_vos.reporting.page.pictures import drawn, reduced, save_jpeg
 from oneshot_vos.reporting.page.writing import write_page
 from oneshot_vos.videos.frames import open_frames
 from oneshot_vos.videos.masks import read_mask
@@ -84,8 +83,10 @@ def _card(page: _Page, number: int, video: OwnVideo, suggestions: Sequence[Sugge
     name = f"video-{number:04}"
     inner = page.folder / name
     inner.mkdir()
-    start = video.frames.index(video.given[0]) if video.given and video.given[0] in video.frames else 0
-    wanted = {video.frames.index(each.frame) for each in suggestions if each.frame in video.frames} | {start}
+    places = {name: t for t, name in enumerate(video.frames)}
+    suggested = [(each, places[each.frame]) for each in suggestions if each.frame in places]
+    start = places.get(video.given[0], 0) if video.given else 0
+    wanted = {start, *(t for _, t in suggested)}
     rate = None
     if video.overlay:
         shutil.copyfile(video.overlay, inner / "overlay.mp4")
@@ -100,13 +101,12 @@ def _card(page: _Page, number: int, video: OwnVideo, suggestions: Sequence[Sugge
         page.films[name] = _film(video, pictures, rate, start)
     if video.confidence:
         page.charts[name] = _confidence_chart(video)
-    shown = [(each, pictures.get(video.frames.index(each.frame))) for each in suggestions if each.frame in video.frames]
     return {
         "name": name,
         "video": video,
         "overlay": f"{name}/overlay.mp4" if rate else None,
         "poster": pictures.get(start, next(iter(pictures.values()), None)),
-        "suggestions": shown,
+        "suggestions": [(each, pictures.get(t)) for each, t in suggested],
     }
 
 
@@ -141,7 +141,9 @@ def _pictures(video: OwnVideo, times: Sequence[int]) -> Iterable[tuple[int, Pixe
                 yield t, drawn(frame, read_mask(video.mask(video.frames[t])), video.objects, _HEIGHT)
             return
     if video.overlay:
-        yield from ((t, reduced(picture, _HEIGHT)) for t, picture in _decoded(video.overlay, set(times)))
+        yield from (
+            (t, fit_height(picture, min(_HEIGHT, len(picture)))) for t, picture in _decoded(video.overlay, set(times))
+        )
 
 
 def _decoded(path: Path, times: set[int]) -> Iterable[tuple[int, Pixels]]:

@@ -6,15 +6,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import pandas as pd
-
-from oneshot_vos.evaluation.davis_files import load_result
 from oneshot_vos.evaluation.results import SequenceScores
-from oneshot_vos.reporting.canvas import Pixels, spaced
-from oneshot_vos.reporting.figures import Ids, network_name, predicted, true_mask
+from oneshot_vos.evaluation.score_files import load_result
+from oneshot_vos.reporting.canvas import Pixels, save_jpeg, spaced
+from oneshot_vos.reporting.figures import Ids, find_run, network_name, predicted, true_mask
+from oneshot_vos.reporting.overlay import drawn
 from oneshot_vos.reporting.page.charts import Chart, Dash, Series, bar_chart, hexadecimal
 from oneshot_vos.reporting.page.curves import GREY, REPEATED
-from oneshot_vos.reporting.page.pictures import drawn, save_jpeg
 from oneshot_vos.reporting.progress import colour_of, label_of
 from oneshot_vos.reporting.results import COPY_FIRST, EXPERIMENT, Results, select
 from oneshot_vos.videos.images import read_frame
@@ -45,14 +43,15 @@ def read_scores(results: Results, metrics: Path, name: str) -> dict[str, dict[st
     }
 
 
-def chosen_runs(runs: pd.DataFrame, table1_strategy: Mapping[str, str]) -> list[Shown]:
+def chosen_runs(results: Results) -> list[Shown]:
     """Full supervision and one-shot training of each network, after pretraining, first seeds."""
     chosen = []
-    for network in runs["network"].unique():
-        for strategy, title in (("full", "full"), (table1_strategy.get(network, "one_shot"), "one-shot")):
-            found = select(runs, network=network, strategy=strategy, init="static").sort_values("seed")
-            if len(found):
-                chosen.append(Shown(str(found["run"].iloc[0]), str(network), f"{network_name(network)}, {title}"))
+    for network in results.runs["network"].unique():
+        one_shot = results.table1_strategy.get(network, "one_shot")
+        for strategy, title in (("full", "full"), (one_shot, "one-shot")):
+            run = find_run(results.runs, network, strategy, "static")
+            if run:
+                chosen.append(Shown(run, network, f"{network_name(network)}, {title}"))
     return chosen
 
 
@@ -138,10 +137,7 @@ def draw_scene(
 
 def _notes(scores: SequenceScores | None, frames: Sequence[str]) -> list[str]:
     """J of each frame, the mean over objects; nothing where it is not scored."""
-    places = {frame: t for t, frame in enumerate(scores.frames)} if scores else {}
-    found = []
-    for frame in frames:
-        known = scores is not None and frame in places and scores.objects
-        value = 100 * fmean(each.j[places[frame]] for each in scores.objects) if known and scores else None
-        found.append("" if value is None else f"J {value:.1f} here")
-    return found
+    if scores is None or not scores.objects:
+        return [""] * len(frames)
+    j = {frame: 100 * fmean(each.j[t] for each in scores.objects) for t, frame in enumerate(scores.frames)}
+    return [f"J {j[frame]:.1f} here" if frame in j else "" for frame in frames]

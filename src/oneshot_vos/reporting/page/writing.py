@@ -15,9 +15,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from oneshot_vos.files import write_text
 from oneshot_vos.reporting.page.charts import Chart
 
-_STATIC = ("page.css", "page.js")
-_PLOTLY = "plotly.min.js"
-
 
 def write_page(
     folder: Path, template: str, *, charts: Mapping[str, Chart], films: Mapping[str, Any], values: Mapping[str, Any]
@@ -38,8 +35,8 @@ def write_page(
     write_text(folder / "index.html", html)
     data = json.dumps({"charts": charts, "films": films}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     write_text(folder / "data.js", f"window.report = {data};\n")
-    for name in _STATIC:
+    for name in ("page.css", "page.js"):
         text = files("oneshot_vos.reporting.page").joinpath("templates", name).read_text(encoding="utf-8")
         write_text(folder / name, text)
-    with as_file(files("plotly").joinpath("package_data", _PLOTLY)) as library:
-        shutil.copyfile(library, folder / _PLOTLY)
+    with as_file(files("plotly").joinpath("package_data/plotly.min.js")) as library:
+        shutil.copyfile(library, folder / "plotly.min.js")

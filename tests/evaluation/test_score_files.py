@@ -7,7 +7,8 @@ import pytest
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis import evaluate_set
-from oneshot_vos.evaluation.davis_files import (
+from oneshot_vos.evaluation.results import GLOBAL_NAMES, ObjectScores, SequenceScores, SetResult
+from oneshot_vos.evaluation.score_files import (
     from_json,
     global_csv,
     load_result,
@@ -15,7 +16,6 @@ from oneshot_vos.evaluation.davis_files import (
     save_result,
     write_official_csv,
 )
-from oneshot_vos.evaluation.results import GLOBAL_NAMES, ObjectScores, SequenceScores, SetResult
 
 RESULT = SetResult(
     (
