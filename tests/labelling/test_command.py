@@ -38,6 +38,7 @@ def test_it_serves_until_it_is_interrupted(recordings: Path, weights: Path) -> N
     [
         (["nowhere"], "nowhere: not found"),
         (["{}", "--weights", "none.safetensors"], "none.safetensors"),
+        (["{}", "--weights", "cutie-base-mego"], "did you mean 'cutie-base-mega'"),
         (["{}", "--masks", "m"], "Leave --masks out"),
         (["{}", "--suggested", "{}/videos/film.mp4"], "expected a CSV file with the columns video, frame, why"),
         (["{}", "--device", "abacus"], "--device abacus: not to be used here"),

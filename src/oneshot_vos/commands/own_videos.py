@@ -145,7 +145,7 @@ def label(
             f"label: needs the package {package}, which is not installed; run pip install 'oneshot-vos[label]'"
         ) from error
     chosen = labelling.Choices(
-        masks=masks, suggested=suggested, weights=weights, network=network, device=device, port=port
+        masks=masks, suggested=suggested, weights=named(weights), network=network, device=device, port=port
     )
     labelling.run(path, chosen, browser=browser)
 

@@ -7,7 +7,6 @@ command runs: help and wrong parameters answer at once, without torch.
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,17 +47,12 @@ def load_params(path: Path, profile: str | None) -> "Params":
     return params.load_params(path, profile)
 
 
-def _run_stage(name: str, *arguments: object) -> None:
-    """Import the stage, and hand it the parameters and what else its `run` takes."""
-    with _without_collecting():
-        stage = import_module(f"oneshot_vos.stages.{name}")
-    stage.run(*arguments)
-
-
 def data(out: FolderOut, profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Make or find the sets of the profile, check every file and write one index per set."""
     chosen = load_params(params, profile)
-    _run_stage("data", chosen, out)
+    with _without_collecting():
+        from oneshot_vos.stages import data as stage
+    stage.run(chosen, out)
 
 
 def labels(
@@ -71,14 +65,18 @@ def labels(
     """Hand masks to training, and count them."""
     chosen = load_params(params, profile)
     chosen.label_choice(kind)
-    _run_stage("labels", chosen, kind, sets, out)
+    with _without_collecting():
+        from oneshot_vos.stages import labels as stage
+    stage.run(chosen, kind, sets, out)
 
 
 def init(network: ModelName, out: WeightsOut, profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Make the weights that a new network starts from."""
     chosen = load_params(params, profile)
     chosen.require_network(network)
-    _run_stage("init", chosen, network, out)
+    with _without_collecting():
+        from oneshot_vos.stages import init as stage
+    stage.run(chosen, network, out)
 
 
 def pretrain(
@@ -93,7 +91,9 @@ def pretrain(
     """Train on videos made from single images."""
     chosen = load_params(params, profile)
     chosen.require_network(network)
-    _run_stage("pretrain", chosen, network, weights, sets, out, curves)
+    with _without_collecting():
+        from oneshot_vos.stages import pretrain as stage
+    stage.run(chosen, network, weights, sets, out, curves)
 
 
 def start(
@@ -106,7 +106,9 @@ def start(
     """Take over weights that runs start from."""
     chosen = load_params(params, profile)
     chosen.start(name)
-    _run_stage("start", chosen, name, weights, out)
+    with _without_collecting():
+        from oneshot_vos.stages import start as stage
+    stage.run(chosen, name, weights, out)
 
 
 def train(
@@ -122,7 +124,9 @@ def train(
     """Train a network on videos, with full or one-shot supervision."""
     chosen = load_params(params, profile)
     chosen.run(run)
-    _run_stage("train", chosen, run, weights, labels, out, snapshots, curves)
+    with _without_collecting():
+        from oneshot_vos.stages import train as stage
+    stage.run(chosen, run, weights, labels, out, snapshots, curves)
 
 
 def pseudo(
@@ -136,7 +140,9 @@ def pseudo(
     """Label every frame of the training videos with a trained network."""
     chosen = load_params(params, profile)
     chosen.pseudo_labels(name)
-    _run_stage("pseudo", chosen, name, weights, labels, out)
+    with _without_collecting():
+        from oneshot_vos.stages import pseudo as stage
+    stage.run(chosen, name, weights, labels, out)
 
 
 def infer(
@@ -153,7 +159,9 @@ def infer(
     chosen.run(run)
     from oneshot_vos.fetch.weights import find_weights
 
-    _run_stage("infer", chosen, run, find_weights(weights), snapshots, sets, out)
+    with _without_collecting():
+        from oneshot_vos.stages import infer as stage
+    stage.run(chosen, run, find_weights(weights), snapshots, sets, out)
 
 
 def probe(
@@ -168,7 +176,9 @@ def probe(
     """Ask how much a network looks at its references, over the course of its training."""
     chosen = load_params(params, profile)
     chosen.run(run)
-    _run_stage("probe", chosen, run, weights, snapshots, sets, out)
+    with _without_collecting():
+        from oneshot_vos.stages import probe as stage
+    stage.run(chosen, run, weights, snapshots, sets, out)
 
 
 def baseline(
@@ -180,7 +190,9 @@ def baseline(
 ) -> None:
     """Repeat the first mask over every video, and score that."""
     chosen = load_params(params, profile)
-    _run_stage("baseline", chosen, sets, masks, metrics)
+    with _without_collecting():
+        from oneshot_vos.stages import baseline as stage
+    stage.run(chosen, sets, masks, metrics)
 
 
 def evaluate(
@@ -195,7 +207,9 @@ def evaluate(
     """Score the masks of a run: J and F per frame, object, sequence and set."""
     chosen = load_params(params, profile)
     chosen.run(run)
-    _run_stage("evaluate", chosen, run, masks, sets, out, summary)
+    with _without_collecting():
+        from oneshot_vos.stages import evaluate as stage
+    stage.run(chosen, run, masks, sets, out, summary)
 
 
 def tables(
@@ -210,7 +224,9 @@ def tables(
 ) -> None:
     """Write the comparison tables and the summary of all scores."""
     chosen = load_params(params, profile)
-    _run_stage("tables", chosen, metrics, labels, curves, probes, server_scores, out)
+    with _without_collecting():
+        from oneshot_vos.stages import tables as stage
+    stage.run(chosen, metrics, labels, curves, probes, server_scores, out)
 
 
 def figures(
@@ -222,7 +238,9 @@ def figures(
 ) -> None:
     """Draw the paper's figures from the masks of the runs."""
     chosen = load_params(params, profile)
-    _run_stage("figures", chosen, masks, sets, out)
+    with _without_collecting():
+        from oneshot_vos.stages import figures as stage
+    stage.run(chosen, masks, sets, out)
 
 
 def report(
@@ -239,7 +257,9 @@ def report(
 ) -> None:
     """Write the page to look at: tables, curves, sequences with their masks, hardware and commands."""
     chosen = load_params(params, profile)
-    _run_stage("report", chosen, metrics, masks, labels, curves, probes, sets, server_scores, out)
+    with _without_collecting():
+        from oneshot_vos.stages import report as stage
+    stage.run(chosen, metrics, masks, labels, curves, probes, sets, server_scores, out)
 
 
 COMMANDS = (
