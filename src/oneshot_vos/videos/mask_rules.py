@@ -118,13 +118,8 @@ def _palette_colors(path: Path, ids: list[int]) -> dict[int, Color]:
         palette = image.getpalette("RGB") if image.mode == "P" else None
     if palette is None:
         return {}
-    table = np.array(palette, np.uint8).reshape(-1, 3)
-    return {number: _color(table[number]) for number in (0, *ids) if number < len(table)}
-
-
-def _color(row: np.ndarray) -> Color:
-    red, green, blue = row.tolist()
-    return red, green, blue
+    colors = list(zip(palette[::3], palette[1::3], palette[2::3], strict=True))
+    return {number: colors[number] for number in (0, *ids) if number < len(colors)}
 
 
 def _require_palette_in_order(path: Path, reading: MaskReading, colors: dict[int, Color]) -> None:
