@@ -75,14 +75,10 @@ def keep_some(
             (folder / video.name).mkdir(parents=True)
             for stem in stems:
                 shutil.copyfile(video.masks[stem], folder / video.name / f"{stem}.png")
+    copies = [{stem: annotations / video.name / f"{stem}.png" for stem in sorted(stems)} for video, stems in chosen]
     kept = [
-        Video(
-            video.name,
-            video.frames,
-            {stem: annotations / video.name / f"{stem}.png" for stem in sorted(stems)},
-            video.single_object,
-        )
-        for video, stems in chosen
+        Video(video.name, video.frames, masks, video.single_object)
+        for (video, _), masks in zip(chosen, copies, strict=True)
     ]
     fewer = [video.name for video, stems in chosen if len(stems) < per_video]
     if fewer:
