@@ -31,7 +31,7 @@ class Init(Strict):
     """Where the weights of a new network come from."""
 
     backbone: Literal["imagenet", "random"]
-    files: dict[str, str | None]  # ImageNet weights by backbone of timm: networks/common/timm_weights.py
+    files: dict[str, str | None]  # ImageNet weights by backbone of timm: networks/common/imagenet.py
 
 
 class Optimiser(Strict):

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common import trunks
 from oneshot_vos.networks.common.aggregation import sum_of_others
-from oneshot_vos.networks.common.blocks import DecoderUpdate
-from oneshot_vos.networks.common.gated_update import GatedUpdate
+from oneshot_vos.networks.common.blocks import DecoderUpdate, GatedUpdate
 from oneshot_vos.networks.common.interface import (
     Decoded,
     Memory,
