@@ -50,18 +50,14 @@ def load_profiles(path: Path, profile: str | None = None) -> dict[str, Params]:
 def _load(path: Path, profile: str | None) -> Iterator[Params]:
     """Every profile, that in force first; what is wrong with it is raised before it is given."""
     files = _Files(path)
-    profiles = files.profiles(profile)
-    while True:
-        try:
-            params = next(profiles, None)
-        except RecursionError as error:
-            raise UserError(
-                f"{path}: a value in it, or in a file beside it, contains itself; expected plain YAML"
-            ) from error
-        if params is None:
-            break
-        if not files.findings:
-            yield params
+    try:
+        for params in files.profiles(profile):
+            if not files.findings:
+                yield params
+    except RecursionError as error:
+        raise UserError(
+            f"{path}: a value in it, or in a file beside it, contains itself; expected plain YAML"
+        ) from error
     require_none(path, files.findings)
 
 

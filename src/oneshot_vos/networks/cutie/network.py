@@ -262,7 +262,10 @@ class Cutie(Network[CutieFeatures]):
         p16, levels = self.object_transformer(fused.unflatten(0, sensory.shape[:2]), summary, present)
         p16 = p16.flatten(0, 1)
         p8, p4, logits = self.mask_decoder(p16, features.skip8, features.skip4)
-        auxiliary = self._auxiliary(features, sensory, levels, present) if self.training else {}
+        auxiliary = {}
+        if self.training:
+            of_sensory = self.aux_computer["sensory_aux"](sensory, features.pixels)
+            auxiliary = {"sensory": aggregate_present(of_sensory, present), "query": torch.stack(levels, 2)}
         if update:
             moved = self.mask_decoder.sensory_update(p16, p8, p4, logits, sensory.flatten(0, 1))
             sensory = moved.unflatten(0, sensory.shape[:2])
@@ -302,9 +305,3 @@ class Cutie(Network[CutieFeatures]):
     def _reduced(self, masks: Tensor) -> Tensor:
         """Masks [B, K, H, W] averaged over squares, [B, K, h, w]."""
         return F.avg_pool2d(masks, self.stride)
-
-    def _auxiliary(
-        self, features: CutieFeatures, sensory: Tensor, levels: Sequence[Tensor], present: Tensor | None
-    ) -> dict[str, Tensor]:
-        logits = self.aux_computer["sensory_aux"](sensory, features.pixels)
-        return {"sensory": aggregate_present(logits, present), "query": torch.stack(list(levels), 2)}
