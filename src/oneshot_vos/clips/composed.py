@@ -8,17 +8,7 @@ from numpy.typing import NDArray
 
 from oneshot_vos.clips.colours import Colours, fold_colours, hue_of
 from oneshot_vos.clips.draws import ClipDraw, StillDraw, StillFrameDraw
-from oneshot_vos.clips.warps import (
-    Matrix,
-    affine,
-    mirror,
-    shift,
-    shrink,
-    stretch,
-    warp_ids,
-    warp_image,
-    warp_soft,
-)
+from oneshot_vos.clips.warps import Matrix, affine, mirror, shift, shrink, stretch, warp_ids, warp_image, warp_soft
 from oneshot_vos.videos.images import MEAN, STD
 from oneshot_vos.videos.masks import Ids
 

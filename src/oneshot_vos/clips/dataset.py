@@ -77,13 +77,7 @@ class StaticDataset(Dataset[Clip]):
     """
 
     def __init__(
-        self,
-        sources: Sequence[StillSource],
-        transform: StaticTransform,
-        *,
-        objects: int,
-        seed: int,
-        hard: bool = False,
+        self, sources: Sequence[StillSource], transform: StaticTransform, *, objects: int, seed: int, hard: bool = False
     ) -> None:
         entries = [(source.name, pair) for source in sources for pair in source.pairs for _ in range(source.copies)]
         if not entries:

@@ -20,15 +20,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common import trunks
 from oneshot_vos.networks.common.aggregation import sum_of_others
 from oneshot_vos.networks.common.blocks import DecoderUpdate, GatedUpdate
-from oneshot_vos.networks.common.interface import (
-    Decoded,
-    Memory,
-    MemoryFrame,
-    Network,
-    ParameterGroup,
-    State,
-    by_rate,
-)
+from oneshot_vos.networks.common.interface import Decoded, Memory, MemoryFrame, Network, ParameterGroup, State, by_rate
 from oneshot_vos.networks.common.resnet import BlockName, NormName
 from oneshot_vos.networks.common.timm_trunk import backbone_rates
 from oneshot_vos.networks.cutie.blocks import ObjectFusion, SkipUpsampleBlock
@@ -200,10 +192,7 @@ class Cutie(Network[CutieFeatures]):
         self.mask_encoder = trunks.value_trunk(masks, value_trunk, widths=mask_widths, depths=mask_depths, norm=norm)
         self.mask_encoder.fuser = ObjectFusion(value_dim, self.mask_encoder.channels[-1], value_dim)
         self.mask_encoder.sensory_update = GatedUpdate(value_dim, value_dim)  # takes a value up into the memory
-        self.others_channels = (
-            f"mask_encoder.{self.mask_encoder.first_weight}",
-            "pixel_fuser.sensory_compress.weight",
-        )
+        self.others_channels = (f"mask_encoder.{self.mask_encoder.first_weight}", "pixel_fuser.sensory_compress.weight")
         self.mask_decoder = MaskDecoder(decoder_dims, f8_dim, f4_dim, value_dim)
         self.pixel_fuser = PixelFuser(masks, value_dim)
         self.object_transformer = ObjectTransformer(
