@@ -11,7 +11,7 @@ import torch
 from oneshot_vos import __version__
 from oneshot_vos.files import replacing
 from oneshot_vos.inference.propagate import ObjectTracker
-from oneshot_vos.networks.common.tensor_files import UnreadableTensorsError, read_tensors
+from oneshot_vos.networks.common.weights import UnreadableTensorsError, read_tensors
 
 _log = logging.getLogger(__name__)
 

@@ -31,8 +31,7 @@ from oneshot_vos.sets.labels import keep_some
 from oneshot_vos.stages.segment import Options, Segmenter
 from oneshot_vos.stages.train import clips_of_recipe
 from oneshot_vos.supervision.strategy import Strategy
-from oneshot_vos.training.allocator import keep_freed_memory
-from oneshot_vos.training.batches import Positions, load_batches
+from oneshot_vos.training.batches import Positions, keep_freed_memory, load_batches
 from oneshot_vos.training.checkpoint import StateFolder
 from oneshot_vos.training.distributed import World
 from oneshot_vos.training.job import Job

@@ -27,8 +27,7 @@ from oneshot_vos.params.schema import NEUTRAL
 from oneshot_vos.supervision.build import build_strategy
 from oneshot_vos.supervision.rollout import RolloutOptions
 from oneshot_vos.supervision.strategy import Strategy
-from oneshot_vos.training.allocator import keep_freed_memory
-from oneshot_vos.training.batches import EndlessClips
+from oneshot_vos.training.batches import EndlessClips, keep_freed_memory
 from oneshot_vos.training.checkpoint import StateFolder
 from oneshot_vos.training.distributed import World, joined_world
 from oneshot_vos.training.launch import Processes, company
