@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oneshot_vos.clips.sampling import AnchoredSampler, Curriculum, FullSampler, NearbySampler, OneShotSampler
-from oneshot_vos.errors import UserError
 
 STCN_VALUES, STCN_AT = (5, 10, 15, 20, 25, 5), (0.0, 0.1, 0.2, 0.3, 0.4, 0.8)
 
@@ -126,16 +125,7 @@ def test_full_supervision_leaves_out_videos_with_one_mask():
 )
 def test_curriculum_follows_the_iterations(iteration, expected):
     curriculum = Curriculum(STCN_VALUES, STCN_AT, iterations=1000, batch_size=4)
-    assert curriculum.max_skip(iteration) == expected
     assert curriculum(iteration * 4) == curriculum(iteration * 4 + 3) == expected
-
-
-@pytest.mark.parametrize(
-    ("values", "at"), [((5,), (0.0, 0.1)), ((5, 10), (0.1, 0.2)), ((5, 10), (0.0, 0.0)), ((0,), (0.0,))]
-)
-def test_curriculum_refuses_what_makes_no_sense(values, at):
-    with pytest.raises(UserError, match="max_skip"):
-        Curriculum(values, at, iterations=10, batch_size=1)
 
 
 def test_a_clip_of_pseudo_labels_starts_at_the_drawn_mask_and_stays_with_labelled_frames():

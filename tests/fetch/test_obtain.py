@@ -11,17 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.fetch.loopback import (
-    VIDEOS,
-    Fault,
-    Site,
-    is_whole,
-    leftovers,
-    small_source,
-    tarred,
-    write_tree,
-    zipped,
-)
+from tests.fetch.loopback import VIDEOS, Fault, Site, is_whole, leftovers, small_source, tarred, write_tree, zipped
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.fetch import disk

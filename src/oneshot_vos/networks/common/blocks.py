@@ -166,31 +166,23 @@ class UpsampleBlock(nn.Module):
 # --- the recurrent cell of networks with a sensory memory: a gated recurrent unit, but for the reset of its input -----
 
 
-def gated_update(gates: Tensor, hidden: Tensor) -> Tensor:
-    """Next hidden state [N, D, h, w] of gates [N, 3D, h, w] (forget f, update u, new n, before their activations).
-
-    h' = sigmoid(f) h (1 - sigmoid(u)) + sigmoid(u) tanh(n)
-    """
-    forget, update, new = gates.chunk(3, 1)
-    update = update.sigmoid()
-    return torch.lerp(forget.sigmoid() * hidden, new.tanh(), update)
-
-
 def gate_convolution(in_channels: int, hidden_channels: int) -> Conv3x3:
-    """The convolution that computes the gates of `gated_update` from `cat([input, hidden])`."""
+    """The convolution that computes the gates of `update_hidden` from `cat([input, hidden])`."""
     convolution = Conv3x3(in_channels + hidden_channels, 3 * hidden_channels)
     nn.init.xavier_normal_(convolution.weight)
     return convolution
 
 
 def update_hidden(transform: Conv3x3, x: Tensor, hidden: Tensor) -> Tensor:
-    """One step of the cell in float32: x [N, C, h, w] and hidden [N, D, h, w] to the next hidden state.
+    """One step of the cell in float32: x [N, C, h, w] and hidden h [N, D, h, w] to the next hidden state.
 
-    Float32 under autocast too, because rounding adds up from frame to frame.
+    h' = sigmoid(f) h (1 - sigmoid(u)) + sigmoid(u) tanh(n), with the gates forget f, update u and new n that
+    `transform` computes. Float32 under autocast too, because rounding adds up from frame to frame.
     """
     with torch.autocast(x.device.type, enabled=False):
         hidden = hidden.float()
-        return gated_update(transform(torch.cat([x.float(), hidden], 1)), hidden)
+        forget, update, new = transform(torch.cat([x.float(), hidden], 1)).chunk(3, 1)
+        return torch.lerp(forget.sigmoid() * hidden, new.tanh(), update.sigmoid())
 
 
 class GatedUpdate(nn.Module):
