@@ -152,8 +152,8 @@ FULL_SAMPLERS: Registry[type[ClipSampler]] = Registry("sampler", {"steps": FullS
 class Curriculum:
     """The largest distance between neighbouring frames over the course of training.
 
-    `values[i]` holds from the fraction `at[i]`, which rises from 0, of `iterations` on. An instance is called with a position of the data
-    set (clip number since the start) and turns it into an iteration by `batch_size`.
+    `values[i]` holds from the fraction `at[i]` of `iterations` on; `at` rises from 0. An instance is called with a
+    position of the data set (clip number since the start) and turns it into an iteration by `batch_size`.
     """
 
     values: tuple[int, ...]
