@@ -23,21 +23,10 @@ VIDEO_SUFFIXES = frozenset(
 class FrameSource(Protocol):
     """A video whose frames are read as they are needed."""
 
-    @property
-    def path(self) -> Path:
-        """The folder or file."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The name of every frame, in time order: masks are given and written under it."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of every frame."""
-
-    @property
-    def rate(self) -> float | None:
-        """Frames per second, if known."""
+    path: Path  # the folder or file
+    names: tuple[str, ...]  # of every frame, in time order: masks are given and written under them
+    size: tuple[int, int]  # height and width of every frame
+    rate: float | None  # frames per second, if known
 
     def files(self) -> list[Path]:
         """All files that the video consists of."""

@@ -79,19 +79,10 @@ class VideoFrames:
     def __init__(self, path: Path, progress: Callable[[], None] | None = None) -> None:
         self.path = path
         self._index = _index_video(path, progress)
+        self.size, self.rate = self._index.size, self._index.rate
         digits = max(5, len(str(len(self._index.times) - 1)))
         self.names = tuple(f"{t:0{digits}}" for t in range(len(self._index.times)))
         self._warned = False
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
-        return self._index.size
-
-    @property
-    def rate(self) -> float | None:
-        """Frames per second, if the file says so."""
-        return self._index.rate
 
     def files(self) -> list[Path]:
         """The file."""
