@@ -195,19 +195,8 @@ class _Files:
             infer={network: block and settings_of(block.model_dump()) for network, block in resolved["infer"].items()},
         )
         processes = {network: own.processes or recipe.processes for network, recipe in recipes.items()}
-        params = Params(
-            profile_name=Path(file).stem,
-            networks=choices.networks,
-            labels=choices.labels,
-            table1_strategy=choices.table1_strategy,
-            starts=choices.starts,
-            pseudo=choices.pseudo,
-            runs=choices.runs,
-            profile=profile,
-            trainings=trainings,
-            processes=processes,
-            layers=layers,
-        )
+        under = {"profile_name": Path(file).stem, "profile": profile, "trainings": trainings, "processes": processes}
+        params = Params.model_construct(**dict(choices) | under, layers=layers)
         self.findings += [f"{file}: {line}" for line in check_profile(params) + check_weight_files(profile, own)]
         self.findings += check_trainings(params) + check_trunks(params)
         return params

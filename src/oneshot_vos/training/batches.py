@@ -2,11 +2,11 @@
 
 import ctypes
 import signal
-from collections.abc import Iterator, Sized
+from collections.abc import Iterable, Iterator, Sized
 from typing import Protocol
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from oneshot_vos.clips.batch import ClipBatch, collate
 from oneshot_vos.training.distributed import World
@@ -21,35 +21,24 @@ class EndlessClips(Sized, Protocol):
     def __getitem__(self, position: int) -> object: ...
 
 
-class Positions(Sampler[list[int]]):
+def positions(world: World, batch_size: int, accumulation: int, start: int, stop: int) -> Iterator[list[int]]:
     """The positions of this process's micro-batches, from iteration `start` on."""
-
-    def __init__(self, world: World, batch_size: int, accumulation: int, start: int, stop: int) -> None:
-        self._iterations = range(start, stop)
-        self._share = world.share(batch_size)
-        self._batch_size = batch_size
-        self._accumulation = accumulation
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for iteration in self._iterations:
-            first = iteration * self._batch_size
-            mine = list(range(first, first + self._batch_size))[self._share]
-            size = len(mine) // self._accumulation
-            for micro in range(self._accumulation):
-                yield mine[micro * size : (micro + 1) * size]
-
-    def __len__(self) -> int:
-        return len(self._iterations) * self._accumulation
+    for iteration in range(start, stop):
+        first = iteration * batch_size
+        mine = range(first, first + batch_size)[world.share(batch_size)]
+        size = len(mine) // accumulation
+        for micro in range(accumulation):
+            yield list(mine[micro * size : (micro + 1) * size])
 
 
 def load_batches(
-    dataset: EndlessClips, positions: Positions, workers: int, device: torch.device
+    dataset: EndlessClips, batches: Iterable[list[int]], workers: int, device: torch.device
 ) -> Iterator[ClipBatch]:
-    """Micro-batches on `device`, prepared by `workers` processes ahead of their use."""
+    """The micro-batches of these positions on `device`, prepared by `workers` processes ahead of their use."""
     clips: Dataset[object] = dataset  # type: ignore[assignment]
     loader = DataLoader(
         clips,
-        batch_sampler=positions,
+        batch_sampler=batches,
         num_workers=workers,
         collate_fn=collate,
         pin_memory=device.type == "cuda",
