@@ -78,10 +78,9 @@ def read_mask_tree(path: Path, scratch: Path, known: Collection[str] = ()) -> di
     if not path.is_dir():
         raise UserError(f"{path}: no such folder; expected masks of videos, a folder or a .zip. Check the name")
     top = _below_top(path, known)
-    if (top / _CVAT_CLASSES).is_dir():
-        folders = _folders(top / _CVAT_CLASSES)
-        if folders:
-            return {video_name(folder): _read_cvat(top, scratch, folder.name) for folder in folders}
+    folders = _folders(top / _CVAT_CLASSES)  # none where there is no such folder
+    if folders:
+        return {video_name(folder): _read_cvat(top, scratch, folder.name) for folder in folders}
     whole = _files(top, ".json")
     if len(whole) == 1 and not _folders(top) and is_coco(read_json(whole[0], ACCEPTED)):
         return _read_coco_tree(whole[0], scratch)
@@ -91,8 +90,7 @@ def read_mask_tree(path: Path, scratch: Path, known: Collection[str] = ()) -> di
         return {name: _read_folder(top, scratch, name, ())}
     if not entries:
         raise UserError(f"{path}: no mask in it; expected one folder of masks per video, {ACCEPTED}")
-    names = [video_name(entry) for entry in entries]
-    return {name: read_masks(entry, scratch, name) for name, entry in zip(names, entries, strict=True)}
+    return {video_name(entry): read_masks(entry, scratch, video_name(entry)) for entry in entries}
 
 
 @contextmanager
@@ -157,18 +155,17 @@ def _merge_folders(objects: list[Path], out: Path) -> Frames:
     """One folder per object, named by its number, as SAM 2 and SA-V write them; counted from 0, all move up by one."""
     numbers: dict[int, Path] = {}
     for entry in objects:
-        other = numbers.setdefault(int(entry.name), entry)
+        number = int(entry.name)
+        other = numbers.setdefault(number, entry)
         if other != entry:
-            raise UserError(
-                f"{entry}: object {int(entry.name)}, as {other.name} is; expected each object once. Take one away"
-            )
+            raise UserError(f"{entry}: object {number}, as {other.name} is; expected each object once. Take one away")
     first = 1 if 0 in numbers else 0
     if first:
         _log.info("%s: objects are counted from 0; the ids are one higher, since 0 is background", objects[0].parent)
     by_frame: dict[str, dict[int, Path]] = {}
-    for entry in objects:
+    for number, entry in numbers.items():
         for frame, file in _by_frame(frame_files(entry)).items():
-            by_frame.setdefault(frame, {})[int(entry.name) + first] = file
+            by_frame.setdefault(frame, {})[number + first] = file
     return _write_merged(by_frame, out)
 
 
