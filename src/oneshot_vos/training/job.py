@@ -138,29 +138,23 @@ def train_network(
     used. `processes`: how many train; see `launch.company`.
     """
     with company(processes, job.recipe.batch_size // job.recipe.accumulation) as here:
-        if here:
-            _train(job, weights, dataset, data_files, state, outputs)
-
-
-def _train(
-    job: Job, weights: Path, dataset: EndlessClips, data_files: Sequence[Path], state: Path, outputs: Outputs
-) -> None:
-    """The part of one process."""
-    keep_freed_memory()
-    strategy = job.build(weights)
-    folder = StateFolder(state, job.made_from(weights, data_files))
-    snapshots, total = outputs.snapshots, job.recipe.iterations
-    kept = {iteration for iteration, _ in snapshots.places(total)} if snapshots else set()
-    with joined_world() as world, folder.locked() if world.leads else nullcontext():
-        finished = fit(
-            strategy, dataset, job.recipe, seed=job.seed, state=folder, world=world, title=job.name, snapshots=kept
-        )
-        if not world.leads:
+        if not here:
             return
-        if snapshots:
-            snapshots.copy(folder, total)
-        _write_outputs(job, strategy.network, finished, world, outputs)
-        folder.discard()
+        keep_freed_memory()
+        strategy = job.build(weights)
+        folder = StateFolder(state, job.made_from(weights, data_files))
+        snapshots, total = outputs.snapshots, job.recipe.iterations
+        kept = {iteration for iteration, _ in snapshots.places(total)} if snapshots else set()
+        with joined_world() as world, folder.locked() if world.leads else nullcontext():
+            finished = fit(
+                strategy, dataset, job.recipe, seed=job.seed, state=folder, world=world, title=job.name, snapshots=kept
+            )
+            if not world.leads:
+                return
+            if snapshots:
+                snapshots.copy(folder, total)
+            _write_outputs(job, strategy.network, finished, world, outputs)
+            folder.discard()
 
 
 def _write_outputs(job: Job, network: nn.Module, finished: Finished, world: World, outputs: Outputs) -> None:
