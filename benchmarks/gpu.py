@@ -56,7 +56,7 @@ from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Params, Training, load_params
 from oneshot_vos.sets.davis import read_davis
-from oneshot_vos.training.batches import Positions, load_batches
+from oneshot_vos.training.batches import load_batches, positions
 from oneshot_vos.training.distributed import World
 from oneshot_vos.training.job import Job
 from oneshot_vos.training.loop import Clock, TrainingStep
@@ -329,8 +329,8 @@ def loader(bench: Bench, network: str) -> dict[str, Any]:
     recipe = trained.recipe
     source = ClipSource("generated", read_davis(tree, list_file="ImageSets/2017/train.txt"))
     dataset = clips_of_run(bench.params, trained.run, [source])
-    positions = Positions(trained.world, recipe.batch_size, recipe.accumulation, 0, recipe.iterations * 1000)
-    batches = load_batches(dataset, positions, recipe.workers, bench.device)
+    places = positions(trained.world, recipe.batch_size, recipe.accumulation, 0, recipe.iterations * 1000)
+    batches = load_batches(dataset, places, recipe.workers, bench.device)
     list(islice(batches, max(1, recipe.workers)))  # until every worker has started
     taken, seconds = bench.timed(lambda: next(batches))  # no clip is ready ahead of its use after this
     for _ in range(WARM_UP):

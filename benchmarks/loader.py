@@ -40,7 +40,7 @@ from oneshot_vos.clips.sampling import FULL_SAMPLERS, ClipSampler, OneShotSample
 from oneshot_vos.clips.transforms import CLIP_RECIPES
 from oneshot_vos.files import write_json
 from oneshot_vos.sets.davis import read_davis
-from oneshot_vos.training.allocator import keep_freed_memory
+from oneshot_vos.training.batches import keep_freed_memory
 from oneshot_vos.videos.masks import read_small_mask, write_mask
 from oneshot_vos.videos.video import Video
 

@@ -32,8 +32,8 @@ from oneshot_vos.inference.plan import plan_frames
 from oneshot_vos.inference.propagate import Annotation, predict_frames
 from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common import memory
+from oneshot_vos.networks.common.blocks import Conv3x3
 from oneshot_vos.networks.common.build import build_loss, build_network
-from oneshot_vos.networks.common.convolution import Conv3x3
 from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.ready import fold_norms
 from oneshot_vos.supervision.full import FullSupervision

@@ -24,7 +24,7 @@ from PIL import Image
 from tests.stages.clips import TINY
 from torchvision.models import ResNet18_Weights
 
-from oneshot_vos.clips.frames import read_frame_quickly
+from oneshot_vos.clips.dataset import read_frame_quickly
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.evaluation.score_files import load_result

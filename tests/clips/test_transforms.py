@@ -12,13 +12,7 @@ from torchvision.transforms import functional as official
 from oneshot_vos.clips import composed, exact, warps
 from oneshot_vos.clips.colours import apply_colours, fold_colours
 from oneshot_vos.clips.draws import ClipDraw
-from oneshot_vos.clips.transforms import (
-    CLIP_RECIPES,
-    STATIC_RECIPES,
-    ClipTransform,
-    StaticTransform,
-    draw_box,
-)
+from oneshot_vos.clips.transforms import CLIP_RECIPES, STATIC_RECIPES, ClipTransform, StaticTransform, draw_box
 from oneshot_vos.videos.images import FILL, MEAN, STD, shorter_side_to
 
 HEIGHT, WIDTH = 120, 200

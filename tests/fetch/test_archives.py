@@ -54,8 +54,7 @@ def test_every_kind_is_unpacked_without_the_debris_of_other_systems(tmp_path: Pa
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 @pytest.mark.parametrize(
-    "name",
-    ["/etc/passwd", "//server/x", "../x", "top/../../x", "top/..", "..\\x", "C:/windows/x", "top/line\nbreak"],
+    "name", ["/etc/passwd", "//server/x", "../x", "top/../../x", "top/..", "..\\x", "C:/windows/x", "top/line\nbreak"]
 )
 def test_names_that_leave_the_target_are_refused(tmp_path: Path, kind: str, name: str) -> None:
     message = attempt(tmp_path, MAKERS[kind]({"top/first.txt": b"good", name: b"bad"}))

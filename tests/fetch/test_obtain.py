@@ -11,17 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.fetch.loopback import (
-    VIDEOS,
-    Fault,
-    Site,
-    is_whole,
-    leftovers,
-    small_source,
-    tarred,
-    write_tree,
-    zipped,
-)
+from tests.fetch.loopback import VIDEOS, Fault, Site, is_whole, leftovers, small_source, tarred, write_tree, zipped
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.fetch import disk
@@ -43,13 +33,9 @@ def refusal(source: object, root: Path, **options: object) -> str:
     return str(failure.value)
 
 
-def test_a_set_is_fetched_pinned_and_then_used_as_it_is(
-    site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
+def test_a_set_is_fetched_pinned_and_then_used_as_it_is(site: Site, tmp_path: Path) -> None:
     for _ in range(2):
-        fetch(small_source(site.url), tmp_path)
-        assert caplog.messages[-1] == f"small: {tmp_path / 'sets/small'} is there, complete (2 videos, 3 frames)"
+        assert fetch(small_source(site.url), tmp_path) == [("complete", tmp_path / "sets/small", "2 videos, 3 frames")]
     assert len(site.ranges) == 1
     assert is_whole(tmp_path)
     assert leftovers(tmp_path) == []

@@ -219,10 +219,7 @@ def two_shot(document: dict[str, Any]) -> None:
         ),
         (put("recipes.xmem.train.iteratoins", 3), "config/recipes/xmem.yaml: train.iteratoins: unknown key"),
         (put("recipes.xmem.train.deep_update", 2.0), "config/recipes/xmem.yaml: train.deep_update: "),
-        (
-            put("profiles.mini.train.xmen", {}),
-            f"{MINI}: train.xmen: unknown network; did you mean",
-        ),
+        (put("profiles.mini.train.xmen", {}), f"{MINI}: train.xmen: unknown network; did you mean"),
         (put("profiles.mini.data.evaluate", ["mini-vall"]), "'mini-vall' is not among sets; did you mean 'mini-val'?"),
         (
             put("profiles.mini.data.evaluate", ["mini-static"]),
@@ -299,14 +296,8 @@ def two_shot(document: dict[str, Any]) -> None:
             f"{MINI}: pretrain.xmem: missing; write",
         ),
         (put("table1_strategy", {"stcn": "full"}), "table1_strategy: no entry for the network 'xmem'"),
-        (
-            put("profiles.mini.curve.set", "mini-train"),
-            f"{MINI}: curve.set: 'mini-train' is not among data.evaluate",
-        ),
-        (
-            put("profiles.mini.figures.figure6.set", "x"),
-            f"{MINI}: figures.figure6.set: 'x' is not among data.evaluate",
-        ),
+        (put("profiles.mini.curve.set", "mini-train"), f"{MINI}: curve.set: 'mini-train' is not among data.evaluate"),
+        (put("profiles.mini.figures.figure6.set", "x"), f"{MINI}: figures.figure6.set: 'x' is not among data.evaluate"),
         (put("profiles.mini.infer.xmem.long_term", {"max_frames": 3}), "infer.xmem.long_term.min_frames: missing"),
         (put("profiles.mini.infer.xmem.long_term", FULL_AT_ONCE), f"{MINI}: infer.xmem.long_term: inference setting"),
         (

@@ -85,10 +85,7 @@ def make_davis2017(root: Path, *, frames: int = 5, size: tuple[int, int] = (48, 
         truth[name] = ids = _draw_ids(number, objects, range(frames), size)
         _write_frames(root / "JPEGImages/480p" / name, ids, number)
         _write_masks(root / "Annotations/480p" / name, ids)
-    for year, train, val in (
-        ("2017", DAVIS_TRAIN, DAVIS_VAL),
-        ("2016", DAVIS_2016_TRAIN, DAVIS_2016_VAL),
-    ):
+    for year, train, val in (("2017", DAVIS_TRAIN, DAVIS_VAL), ("2016", DAVIS_2016_TRAIN, DAVIS_2016_VAL)):
         _write_list(root / "ImageSets" / year / "train.txt", train)
         _write_list(root / "ImageSets" / year / "val.txt", val)
     return truth

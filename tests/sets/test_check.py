@@ -69,10 +69,7 @@ def test_all_damage_comes_in_one_report(video):
         (problem,) = (problem for problem in report.problems if problem.file.endswith(name))
         assert finding in problem.message
         assert "expected" in problem.message
-    with pytest.raises(
-        UserError,
-        match=r"file by file: 4 problems[\s\S]*clip: .*00001\.jpg[\s\S]*00001\.png",
-    ):
+    with pytest.raises(UserError, match=r"file by file: 4 problems[\s\S]*clip: .*00001\.jpg[\s\S]*00001\.png"):
         report.raise_for_errors()
 
 

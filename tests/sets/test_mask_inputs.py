@@ -270,11 +270,7 @@ def test_polygons_and_run_lengths_of_coco(tmp_path: Path) -> None:
     file = coco_file(
         tmp_path / "instances.json",
         ["00000.jpg", "00001.jpg"],
-        [
-            annotation(1, 0, 3, polygons),
-            annotation(2, 0, 8, runs(TWO)),
-            annotation(3, 1, 8, runs(TWO, packed=False)),
-        ],
+        [annotation(1, 0, 3, polygons), annotation(2, 0, 8, runs(TWO)), annotation(3, 1, 8, runs(TWO, packed=False))],
     )
     masks = masks_of(file, tmp_path / "scratch")
     assert np.array_equal(masks["00000"], IDS)
@@ -329,10 +325,7 @@ def text(folder: Path, name: str, content: str) -> Path:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (
-            lambda folder: text(folder, "m.npy", "x"),
-            r"m\.npy: a mask saved as \.npy; expected a PNG file",
-        ),
+        (lambda folder: text(folder, "m.npy", "x"), r"m\.npy: a mask saved as \.npy; expected a PNG file"),
         (lambda folder: text(folder, "m.json", "{"), r"m\.json: not readable as JSON"),
         (lambda folder: text(folder, "m.json", "[]"), r"m\.json: neither labelme \('shapes'\) nor COCO"),
         (

@@ -171,11 +171,7 @@ def list_no_objects(root: Path) -> None:
             "object listed twice in a frame",
             2,
         ),
-        (
-            _with_mask_between,
-            "mask without a frame",
-            2,
-        ),
+        (_with_mask_between, "mask without a frame", 2),
     ],
 )
 def test_what_the_real_set_may_hold_is_a_warning(

@@ -80,13 +80,15 @@ def test_archives_become_the_trees_that_the_profile_paper_reads(
     assert all(found["counts"]["errors"] == 0 for found in report["sets"].values())
 
 
-def test_one_failure_does_not_keep_the_others(tmp_path: Path) -> None:
+def test_one_failure_does_not_keep_the_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     with served(zipped(VIDEOS)) as site:
         broken = small_source(name="broken", file_name="broken.zip")
         sources = Registry("data set", {"broken": broken, "small": small_source(site.url)})
         with pytest.raises(UserError, match=r"broken: no mirror gave broken\.zip"):
             fetch.run(["all"], tmp_path, {}, sources=sources)
     assert (tmp_path / "sets/small/list.txt").is_file()
+    assert caplog.messages[-1] == f"small: {tmp_path / 'sets/small'} is there, complete (2 videos, 3 frames)"
 
 
 def test_a_dry_run_shows_everything_and_writes_nothing(tmp_path: Path) -> None:

@@ -153,12 +153,12 @@ def test_weights_on_the_way_are_kept(tmp_path: Path) -> None:
     ("points", "total", "expected"), [(4, 100, [25, 50, 75]), (1, 100, []), (3, 2, [1]), (200, 4, [1, 2, 3])]
 )
 def test_snapshots_divide_the_training_evenly(points: int, total: int, expected: list[int]) -> None:
-    assert Snapshots(Path(), points).iterations(total) == expected
+    assert Snapshots(Path(), points).places(total) == [(iteration, "") for iteration in expected]
 
 
 def test_the_weights_of_figure_6_are_kept_apart_from_those_of_the_curve(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path / "out", 3, figure6=3)
-    assert snapshots.all_iterations(6) == {2, 3, 4}
+    assert snapshots.places(6) == [(2, ""), (4, ""), (3, "figure6")]
     train(tmp_path / "state", recipe(), snapshots=(2, 3, 4))
     snapshots.copy(StateFolder(tmp_path / "state", {"key": "k"}), 6)
     found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.safetensors"))

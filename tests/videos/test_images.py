@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oneshot_vos.clips.frames import read_frame_quickly
+from oneshot_vos.clips.dataset import read_frame_quickly
 from oneshot_vos.errors import UserError
 from oneshot_vos.videos.images import frame_files, frame_size, natural_key, read_frame
 

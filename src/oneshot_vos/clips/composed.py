@@ -8,18 +8,7 @@ from numpy.typing import NDArray
 
 from oneshot_vos.clips.colours import Colours, fold_colours, hue_of
 from oneshot_vos.clips.draws import ClipDraw, StillDraw, StillFrameDraw
-from oneshot_vos.clips.warps import (
-    Box,
-    Matrix,
-    affine,
-    mirror,
-    shift,
-    shrink,
-    stretch,
-    warp_ids,
-    warp_image,
-    warp_soft,
-)
+from oneshot_vos.clips.warps import Matrix, affine, mirror, shift, shrink, stretch, warp_ids, warp_image, warp_soft
 from oneshot_vos.videos.images import MEAN, STD
 from oneshot_vos.videos.masks import Ids
 
@@ -74,19 +63,16 @@ class _Canvas:
     def __init__(self, image: NDArray[np.uint8], draw: StillDraw) -> None:
         self._height, self._width = image.shape[:2]
         self._draw = draw
-        top, left, height, width = self._visible()
+        # Enlarging pushes the image's rim off the canvas; what stays, in whole pixels.
+        share = min(1.0, 1 / draw.scale)
+        height, width = round(self._height * share), round(self._width * share)
+        top, left = (self._height - height) // 2, (self._width - width) // 2
         resize = draw.crop / min(self._height, self._width)
         self.image, to_small = shrink(
             image[top : top + height, left : left + width],
             draw.scale * resize * min(frame.scale for frame in draw.frames),
         )
         self._back = shift(left, top) @ np.linalg.inv(to_small)
-
-    def _visible(self) -> Box:
-        """Enlarging pushes the image's rim off the canvas; what stays, in whole pixels."""
-        share = min(1.0, 1 / self._draw.scale)
-        height, width = round(self._height * share), round(self._width * share)
-        return (self._height - height) // 2, (self._width - width) // 2, height, width
 
     def matrix(self, frame: StillFrameDraw) -> Matrix:
         """From `self.image` to the copy `frame`."""

@@ -7,6 +7,7 @@ interrupted changes what it holds.
 Letters: B batch, T frames, K objects, H W size of the crop.
 """
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from oneshot_vos.clips.batch import VOID_TARGET, Clip
-from oneshot_vos.clips.frames import read_frame_quickly
 from oneshot_vos.clips.merging import Cut, paste
 from oneshot_vos.clips.sampling import ClipSampler
 from oneshot_vos.clips.transforms import ClipTransform, StaticTransform
 from oneshot_vos.errors import UserError
-from oneshot_vos.videos.images import read_frame
+from oneshot_vos.videos.images import ORIENTATION_TAG, decoding, open_image, read_frame
 from oneshot_vos.videos.masks import VOID, Ids, read_small_mask
 from oneshot_vos.videos.pairs import ImagePair, read_objects
 from oneshot_vos.videos.video import Video
@@ -36,7 +36,26 @@ FrameReader = Callable[[Path], NDArray[np.uint8]]
 # Keeps the random numbers of different uses apart, whatever the seed.
 _ORDER_TAG, _STILL_TAG, _CLIP_TAG = 1, 2, 3
 _TRIALS = 5
+_AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 _VISIBLE = 0.001  # share of the crop that a still image's object must fill in the first copy
+
+
+def read_frame_quickly(path: Path) -> np.ndarray:
+    """`read_frame`, with plain JPEG files decoded by OpenCV, in two thirds of the time.
+
+    Both libraries decode with libjpeg-turbo, so the pixels are equal where their versions are; a frame that must be
+    the same everywhere is read with `read_frame`. Anything but a complete, upright RGB JPEG is left to `read_frame`.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return read_frame(path)
+    if not content.startswith(b"\xff\xd8") or not content.rstrip(b"\0").endswith(b"\xff\xd9"):
+        return read_frame(path)
+    with decoding(path, "a complete JPEG image"), open_image(io.BytesIO(content), path) as image:
+        plain = image.mode == "RGB" and image.getexif().get(ORIENTATION_TAG, 1) == 1
+    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), _AS_STORED) if plain else None
+    return read_frame(path) if decoded is None else decoded
 
 
 class ShuffledEpochs(Generic[T]):
@@ -77,13 +96,7 @@ class StaticDataset(Dataset[Clip]):
     """
 
     def __init__(
-        self,
-        sources: Sequence[StillSource],
-        transform: StaticTransform,
-        *,
-        objects: int,
-        seed: int,
-        hard: bool = False,
+        self, sources: Sequence[StillSource], transform: StaticTransform, *, objects: int, seed: int, hard: bool = False
     ) -> None:
         entries = [(source.name, pair) for source in sources for pair in source.pairs for _ in range(source.copies)]
         if not entries:

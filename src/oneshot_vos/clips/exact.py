@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from oneshot_vos.clips.colours import apply_colours
+from oneshot_vos.clips.colours import Colours, apply_colours
 from oneshot_vos.clips.draws import ClipDraw, StillDraw, StillFrameDraw
 from oneshot_vos.videos.images import FILL, normalise
 from oneshot_vos.videos.masks import Ids
@@ -19,25 +19,13 @@ _MASK_FILL = 0
 
 def clip_image(image: NDArray[np.uint8], draw: ClipDraw, t: int, out: NDArray[np.float32]) -> None:
     """Write frame `t` of a clip [H, W, 3], normalised, into `out` [3, C, C]."""
-    frame, way = draw.frames[t], _LINEAR if draw.bilinear else _CUBIC
-    picture = _mirrored(Image.fromarray(image), draw)
-    if draw.affine_first:
-        picture = _affine(picture, frame.angle, 1.0, frame.shear, way, FILL)
-    picture = apply_colours(_part(picture, draw, way), draw.colours)
-    if not draw.affine_first:
-        picture = _affine(picture, frame.angle, 1.0, frame.shear, way, FILL)
-    out[:] = normalise(np.asarray(apply_colours(picture, frame.colours)))
+    picture = _frame(Image.fromarray(image), draw, t, _LINEAR if draw.bilinear else _CUBIC, FILL, draw.colours)
+    out[:] = normalise(np.asarray(apply_colours(picture, draw.frames[t].colours)))
 
 
 def clip_ids(ids: Ids, draw: ClipDraw, t: int) -> Ids:
     """Object ids [H, W] of frame `t` as [C, C]."""
-    frame = draw.frames[t]
-    picture = _mirrored(Image.fromarray(ids.astype(np.int32)), draw)
-    if draw.affine_first:
-        picture = _affine(picture, frame.angle, 1.0, frame.shear, _NEAREST, _MASK_FILL)
-    picture = _part(picture, draw, _NEAREST)
-    if not draw.affine_first:
-        picture = _affine(picture, frame.angle, 1.0, frame.shear, _NEAREST, _MASK_FILL)
+    picture = _frame(Image.fromarray(ids.astype(np.int32)), draw, t, _NEAREST, _MASK_FILL, ())
     return np.asarray(picture).astype(ids.dtype)
 
 
@@ -65,14 +53,19 @@ def still_masks(planes: list[NDArray[np.uint8]], draw: StillDraw) -> NDArray[np.
     return copies / np.float32(255)
 
 
-def _mirrored(picture: Image.Image, draw: ClipDraw) -> Image.Image:
-    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if draw.flip else picture
-
-
-def _part(picture: Image.Image, draw: ClipDraw, interpolation: Image.Resampling) -> Image.Image:
-    """The clip's part of the mirrored picture, resized to the crop."""
+def _frame(
+    picture: Image.Image, draw: ClipDraw, t: int, way: Image.Resampling, fill: _Fill, colours: Colours
+) -> Image.Image:
+    """Frame `t` of a clip: mirror, its part resized to the crop, colours; rotation and shear before or after that."""
+    angle, shear = draw.frames[t].angle, draw.frames[t].shear
+    if draw.flip:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if draw.affine_first:
+        picture = _affine(picture, angle, 1.0, shear, way, fill)
     top, left, height, width = draw.box
-    return picture.crop((left, top, left + width, top + height)).resize((draw.crop, draw.crop), interpolation)
+    picture = picture.crop((left, top, left + width, top + height)).resize((draw.crop, draw.crop), way)
+    picture = apply_colours(picture, colours)
+    return picture if draw.affine_first else _affine(picture, angle, 1.0, shear, way, fill)
 
 
 def _whole(picture: Image.Image, draw: StillDraw, fill: _Fill) -> Image.Image:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oneshot_vos.errors import UserError
 from oneshot_vos.registry import Registry
 
 Labelled = Sequence[int]  # frames that have masks, in time order
@@ -153,8 +152,8 @@ FULL_SAMPLERS: Registry[type[ClipSampler]] = Registry("sampler", {"steps": FullS
 class Curriculum:
     """The largest distance between neighbouring frames over the course of training.
 
-    `values[i]` holds from the fraction `at[i]` of `iterations` on. An instance is called with a position of the data
-    set (clip number since the start) and turns it into an iteration by `batch_size`.
+    `values[i]` holds from the fraction `at[i]` of `iterations` on; `at` rises from 0. An instance is called with a
+    position of the data set (clip number since the start) and turns it into an iteration by `batch_size`.
     """
 
     values: tuple[int, ...]
@@ -162,19 +161,8 @@ class Curriculum:
     iterations: int
     batch_size: int
 
-    def __post_init__(self) -> None:
-        rising = all(a < b for a, b in zip(self.at, self.at[1:], strict=False))
-        if len(self.values) != len(self.at) or not self.at or self.at[0] != 0 or not rising or min(self.values) < 1:
-            raise UserError(
-                f"max_skip: values {list(self.values)} at {list(self.at)}; expected as many values (1 or more) as "
-                "fractions, and fractions that rise from 0"
-            )
-
-    def max_skip(self, iteration: int) -> int:
-        """The distance that holds at `iteration`, counted from 0."""
-        passed = sum(iteration >= fraction * self.iterations for fraction in self.at)
-        return self.values[passed - 1]
-
     def __call__(self, position: int) -> int:
         """The distance that holds for the clip at `position`."""
-        return self.max_skip(position // self.batch_size)
+        iteration = position // self.batch_size
+        passed = sum(iteration >= fraction * self.iterations for fraction in self.at)
+        return self.values[passed - 1]

@@ -133,7 +133,9 @@ def inspect_folder(part: Part, folder: Path) -> Finding:
     counted: list[str] = []
     for what, pattern, number, sure in part.counts:
         names = _matching(folder, pattern)
-        wrong += [f"{name} is empty" for name in names if _is_empty(folder / name)][:1]
+        # What a power cut may leave of a file.
+        empty = [name for name in names if (folder / name).is_file() and not (folder / name).stat().st_size]
+        wrong += [f"{name} is empty" for name in empty[:1]]
         found = len(names)
         right = found == number or (found > 0 and (number is None or not sure))
         usual = "" if number in (None, found) else f" (expected {number})"
@@ -144,27 +146,24 @@ def inspect_folder(part: Part, folder: Path) -> Finding:
 def locate(part: Part, unpacked: Path) -> Path:
     """The folder of `part` in an unpacked archive: the highest one with all its marks, or of its name.
 
-    Raises `UserError` if there is none, or if two of them lie equally high.
+    Raises `UserError` if there is none, if two of them lie equally high, or if it does not hold what it must.
     """
     name, level = Path(part.target).name, [unpacked]
     for _ in range(_DEEPEST + 1):
-        found = [
-            folder
-            for folder in level
-            if (all((folder / mark).exists() for mark in part.marks) if part.marks else folder.name == name)
-        ]
+        if part.marks:
+            found = [folder for folder in level if all((folder / mark).exists() for mark in part.marks)]
+        else:
+            found = [folder for folder in level if folder.name == name]
         if len(found) == 1:
+            finding = inspect_folder(part, found[0])
+            if finding.state != "complete":
+                raise UserError(f"{part.target} in it has {finding.details or 'nothing'}")
             return found[0]
         if found:
             raise UserError(f"holds {part.target} twice, as {found[0].name} and {found[1].name}; expected it once")
         level = [folder / child for folder in level for child in _matching(folder, "*/")]
     top = ", ".join(sorted(_matching(unpacked, "*"))[:5]) or "nothing"
     raise UserError(f"holds {top}; expected a folder {'with ' + ', '.join(part.marks) if part.marks else name}")
-
-
-def _is_empty(path: Path) -> bool:
-    """Whether a file has nothing in it, as a power cut may leave it."""
-    return path.is_file() and not path.stat().st_size
 
 
 def _matching(folder: Path, pattern: str) -> list[str]:

@@ -8,7 +8,6 @@ import errno
 import importlib
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -61,7 +60,12 @@ def download(url: str, target: Path, *, size: int | None, title: str) -> None:
         while not target.is_file():
             arrived = 0
             try:
-                _ask(gdown, url, target, progress)
+                if not url.startswith(DRIVE):
+                    _discard_if_replaced(url, target)
+                options = {"quiet": True, "resume": True, "timeout": TIMEOUT, "use_cookies": url.startswith(DRIVE)}
+                gdown.download(url=url, output=str(target), progress=progress, **options)
+                if not target.is_file():
+                    raise MirrorError(f"{url}: gdown ended without an error and without a file; expected {target}")
             except gdown.exceptions.FileURLRetrievalError as error:
                 raise MirrorError(
                     f"{url}: Google Drive did not give the file ({_first_line(error)}); it limits how often a file is "
@@ -81,17 +85,6 @@ def download(url: str, target: Path, *, size: int | None, title: str) -> None:
                     raise MirrorError(f"{url}: {reason}. Rerun to resume") from error
                 time.sleep(PAUSE * 2 ** (failures - 1))
     _record(target).unlink(missing_ok=True)
-
-
-def _ask(gdown: Any, url: str, target: Path, progress: Callable[[int, int | None], None]) -> None:
-    """One attempt: what has arrived is continued."""
-    drive = url.startswith(DRIVE)
-    if not drive:
-        _discard_if_replaced(url, target)
-    options = {"quiet": True, "resume": True, "timeout": TIMEOUT, "use_cookies": drive, "progress": progress}
-    gdown.download(url=url, output=str(target), **options)
-    if not target.is_file():
-        raise MirrorError(f"{url}: gdown ended without an error and without a file; expected {target}")
 
 
 def _discard_if_replaced(url: str, target: Path) -> None:

@@ -14,24 +14,19 @@ from oneshot_vos.fetch.archives import Finding, inspect_folder, is_archive, loca
 from oneshot_vos.fetch.disk import on_disk, one_process, require_space
 from oneshot_vos.fetch.download import MirrorError, download
 from oneshot_vos.fetch.pins import WORK_FOLDER, Pin, add_pin, read_pins, verified
-from oneshot_vos.fetch.sources import Part, Source
+from oneshot_vos.fetch.sources import Source
 from oneshot_vos.files import replacing
 
 log = logging.getLogger(__name__)
 
 
-def fetch(source: Source, root: Path, *, archive: Path | None = None, keep: bool = False) -> None:
-    """Make every part of `source` below `root`; parts that are there in full are used as they are.
+def fetch(source: Source, root: Path, *, archive: Path | None = None, keep: bool = False) -> list[Finding]:
+    """Make every part of `source` below `root`, and say what is there then.
 
-    `archive` is a file that the user has already: it is read, never changed. `keep` keeps what was downloaded. Raises
-    `UserError`, and leaves what has arrived for the next call.
+    Parts that are there in full are used as they are; a place that holds something else is neither used nor
+    overwritten. `archive` is a file that the user has already: it is read, never changed. `keep` keeps what was
+    downloaded. Raises `UserError`, and leaves what has arrived for the next call.
     """
-    for finding in obtain(source, root, archive, keep=keep):
-        log.info("%s: %s is there, complete (%s)", source.name, finding.path, finding.details)
-
-
-def obtain(source: Source, root: Path, archive: Path | None = None, *, keep: bool = False) -> list[Finding]:
-    """As `fetch`, and what is there then; a place that holds something else is neither used nor overwritten."""
     if found := _all_there(source, root):
         return found
     work = root / WORK_FOLDER
@@ -148,7 +143,11 @@ def _place_parts(source: Source, path: Path, root: Path) -> None:
     try:
         unpack(path, staging, title=source.title)
         missing = [part for part in source.parts if inspect_folder(part, root / part.target).state == "absent"]
-        folders = [_checked(source, path, part, staging) for part in missing]
+        try:
+            folders = [locate(part, staging) for part in missing]
+        except UserError as error:
+            wrong = f"It is not the whole of {source.title}: delete it and get it from {source.page}"
+            raise UserError(f"{path}: {error}. {wrong}") from error
         os.sync()  # a power cut after the renames must not leave empty files
         for part, folder in zip(missing, folders, strict=True):
             target = root / part.target
@@ -157,17 +156,3 @@ def _place_parts(source: Source, path: Path, root: Path) -> None:
                 folder.rename(target)  # also onto an empty folder, never onto another
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _checked(source: Source, path: Path, part: Part, staging: Path) -> Path:
-    """The folder of a part in the unpacked archive, if it holds what it must."""
-    try:
-        folder = locate(part, staging)
-        finding = inspect_folder(part, folder)
-        if finding.state != "complete":
-            raise UserError(f"{part.target} in it has {finding.details or 'nothing'}")
-    except UserError as error:
-        raise UserError(
-            f"{path}: {error}. It is not the whole of {source.title}: delete it and get it from {source.page}"
-        ) from error
-    return folder

@@ -60,11 +60,11 @@ def find_weights(given: Path, known: Registry[Source] = WEIGHTS) -> Path:
         nearest = suggest(name, known)
         listed = "" if nearest.startswith("known:") else f" (known: {', '.join(sorted(known))})"
         raise UserError(f"{given}: no such file, nor official weights of that name; {nearest}{listed}")
-    from oneshot_vos.fetch.obtain import obtain  # which a start from a file need not wait for
+    from oneshot_vos.fetch.obtain import fetch  # which a start from a file need not wait for
     from oneshot_vos.fetch.pins import add_pin, read_pins, verified
 
     source, folder = known[name], cache_folder()
-    (found,) = obtain(source, folder)
+    (found,) = fetch(source, folder)
     if name not in read_pins(folder):  # a file that the user put there
         add_pin(folder, name, verified(source, found.path, folder, "a file of the user"))
     return found.path

@@ -25,7 +25,7 @@ from oneshot_vos.inference.prefetch import prefetched
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker
 from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.interface import Network
-from oneshot_vos.networks.common.tensor_files import UnreadableTensorsError, read_tensors
+from oneshot_vos.networks.common.weights import UnreadableTensorsError, read_tensors
 from oneshot_vos.videos.frames import FrameSource
 from oneshot_vos.videos.images import normalise
 

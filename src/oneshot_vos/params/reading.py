@@ -50,18 +50,14 @@ def load_profiles(path: Path, profile: str | None = None) -> dict[str, Params]:
 def _load(path: Path, profile: str | None) -> Iterator[Params]:
     """Every profile, that in force first; what is wrong with it is raised before it is given."""
     files = _Files(path)
-    profiles = files.profiles(profile)
-    while True:
-        try:
-            params = next(profiles, None)
-        except RecursionError as error:
-            raise UserError(
-                f"{path}: a value in it, or in a file beside it, contains itself; expected plain YAML"
-            ) from error
-        if params is None:
-            break
-        if not files.findings:
-            yield params
+    try:
+        for params in files.profiles(profile):
+            if not files.findings:
+                yield params
+    except RecursionError as error:
+        raise UserError(
+            f"{path}: a value in it, or in a file beside it, contains itself; expected plain YAML"
+        ) from error
     require_none(path, files.findings)
 
 
@@ -199,19 +195,8 @@ class _Files:
             infer={network: block and settings_of(block.model_dump()) for network, block in resolved["infer"].items()},
         )
         processes = {network: own.processes or recipe.processes for network, recipe in recipes.items()}
-        params = Params(
-            profile_name=Path(file).stem,
-            networks=choices.networks,
-            labels=choices.labels,
-            table1_strategy=choices.table1_strategy,
-            starts=choices.starts,
-            pseudo=choices.pseudo,
-            runs=choices.runs,
-            profile=profile,
-            trainings=trainings,
-            processes=processes,
-            layers=layers,
-        )
+        under = {"profile_name": Path(file).stem, "profile": profile, "trainings": trainings, "processes": processes}
+        params = Params.model_construct(**dict(choices) | under, layers=layers)
         self.findings += [f"{file}: {line}" for line in check_profile(params) + check_weight_files(profile, own)]
         self.findings += check_trainings(params) + check_trunks(params)
         return params

@@ -85,9 +85,7 @@ def _check_table1(params: Choices, network: str) -> list[str]:
     if not spec.one_shot:
         known = ", ".join(f"'{name}'" for name, each in STRATEGIES.items() if each.one_shot)
         return [f"{where}: '{strategy}' is no one-shot training from a first mask; expected one of {known}"]
-    if not spec.recurrent and network in NETWORKS and NETWORKS[network].recurrent:
-        return [f"{where}: {_not_recurrent(strategy, network)}"]
-    return []
+    return _check_recurrent(where, strategy, network)
 
 
 def _check_run(params: Choices, key: str, run: Run) -> list[str]:
@@ -103,8 +101,7 @@ def _check_run(params: Choices, key: str, run: Run) -> list[str]:
         lines.append(f"{where}.strategy: unknown '{run.strategy}'; {suggest(run.strategy, STRATEGIES)}")
         return lines
     spec = STRATEGIES[run.strategy]
-    if not spec.recurrent and run.network in NETWORKS and NETWORKS[run.network].recurrent:
-        lines.append(f"{where}.strategy: {_not_recurrent(run.strategy, run.network)}")
+    lines += _check_recurrent(f"{where}.strategy", run.strategy, run.network)
     lines += _check_init(params, where, run)
     fitting = [name for name, choice in params.labels.items() if (choice.frames == "every") == (spec.labels == "every")]
     fitting = list(params.pseudo) if spec.labels == "pseudo" else fitting
@@ -151,16 +148,13 @@ def check_starts(params: Choices, profile: str) -> list[str]:
         elif made:
             lines.append(f"{where}.weights: {start.weights}: no run of that name; {suggest(made[1], params.runs)}")
         elif not Path(start.weights).is_file():
+            # A word that `segment` knows; the pipelines follow a file.
+            shipped = f". The network that ships is {WEIGHTS}" if start.weights == "shipped" else ""
             lines.append(
                 f"{where}.weights: {start.weights}: no such file; expected weights, or those of a run of this profile, "
-                f"results/{profile}/train/RUN/weights.safetensors{_mended(start.weights)}"
+                f"results/{profile}/train/RUN/weights.safetensors{shipped}"
             )
     return lines
-
-
-def _mended(weights: str) -> str:
-    """What to write for words that `segment` knows: the pipelines follow a file."""
-    return f". The network that ships is {WEIGHTS}" if weights == "shipped" else ""
 
 
 def check_pseudo(params: Choices) -> list[str]:
@@ -189,11 +183,13 @@ def _spelled(key: str, run: Run) -> bool:
     return key.startswith(run.key) and (not rest or bool(re.fullmatch(f"-{_WORD}", rest)))
 
 
-def _not_recurrent(strategy: str, network: str) -> str:
-    return (
-        f"'{strategy}' cannot train the recurrent network '{network}', whose state needs two steps to fill; choose "
-        "'two_step' or 't_step'"
-    )
+def _check_recurrent(where: str, strategy: str, network: str) -> list[str]:
+    if STRATEGIES[strategy].recurrent or network not in NETWORKS or not NETWORKS[network].recurrent:
+        return []
+    return [
+        f"{where}: '{strategy}' cannot train the recurrent network '{network}', whose state needs two steps to fill; "
+        "choose 'two_step' or 't_step'"
+    ]
 
 
 def check_names(profile: ProfileFile, networks: Iterable[str]) -> list[str]:

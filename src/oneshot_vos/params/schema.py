@@ -4,7 +4,7 @@ A value that can change a result has no default here: it stands in a file, where
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 from pydantic import AfterValidator, Field, create_model, model_validator
@@ -31,7 +31,7 @@ class Init(Strict):
     """Where the weights of a new network come from."""
 
     backbone: Literal["imagenet", "random"]
-    files: dict[str, str | None]  # ImageNet weights by backbone of timm: networks/common/timm_weights.py
+    files: dict[str, str | None]  # ImageNet weights by backbone of timm: networks/common/imagenet.py
 
 
 class Optimiser(Strict):
@@ -327,17 +327,10 @@ class RecipeFile(Strict):
     infer: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Params:
+class Params(Choices):
     """All parameters under one profile, with the layers put together."""
 
     profile_name: str
-    networks: tuple[str, ...]
-    labels: dict[str, LabelChoice]
-    table1_strategy: dict[str, str]
-    starts: dict[str, Start]
-    pseudo: dict[str, PseudoLabels]
-    runs: dict[str, Run]
     profile: Profile
     trainings: dict[str, Training]  # of every run
     processes: dict[str, Literal["auto"] | int]  # how many train, by network

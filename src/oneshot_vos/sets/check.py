@@ -76,9 +76,8 @@ def check_videos(
     """
     report = CheckReport()
     for video in videos:
-        summary, log = _check_video(video, training, scored, thorough)
-        report.items.append(summary)
-        report.problems.extend(log.problems)
+        report.item = video.name
+        report.items.append(_check_video(video, training, scored, thorough, report))
     return report
 
 
@@ -96,29 +95,27 @@ def check_pairs(pairs: Iterable[ImagePair], *, thorough: bool = False) -> CheckR
     """Check still images and their masks, like `check_videos`; a mask without any object is an error."""
     report = CheckReport()
     for pair in pairs:
-        log = Problems(pair.name)
-        height, width = _check_frame(pair.image, thorough, log) or (0, 0)
+        report.item = pair.name
+        height, width = _check_frame(pair.image, thorough, report) or (0, 0)
         ids: list[int] = []
-        with log.catching(pair.mask):
+        with report.catching(pair.mask):
             ids = list(range(1, 1 + len(read_objects(pair.mask))))
             if height:
                 check_same_size(pair.image, pair.mask)
             if looks_like_ids(pair.mask):
-                log.warning(
+                report.warning(
                     pair.mask,
                     "grey map of few values",
                     "read as one object with soft edges, since it has the value 255, but looks like ids with a border "
                     "to ignore; expected one or the other. If they are ids, set 255 to 0",
                 )
             if not ids:
-                log.error(pair.mask, "no object in the mask; expected at least one. Take the pair out of the set")
+                report.error(pair.mask, "no object in the mask; expected at least one. Take the pair out of the set")
         report.items.append(Summary(pair.name, 1, 1, height, width, ids, ids, int(not ids)))
-        report.problems.extend(log.problems)
     return report
 
 
-def _check_video(video: Video, training: bool, scored: bool, thorough: bool) -> tuple[Summary, Problems]:
-    log = Problems(video.name)
+def _check_video(video: Video, training: bool, scored: bool, thorough: bool, log: Problems) -> Summary:
     if not video.frames:
         log.error(Path(video.name), "a video without frames; expected at least one image. Take it out of the list")
     sizes = {t: _check_frame(path, thorough or t == 0, log) for t, path in enumerate(video.frames)}
@@ -130,7 +127,7 @@ def _check_video(video: Video, training: bool, scored: bool, thorough: bool) -> 
     if scored and len(ids) == len(video.masks):  # masks that cannot be read have been reported
         with log.catching(Path(video.name)):
             require_scorable(video)
-    summary = Summary(
+    return Summary(
         name=video.name,
         frames=len(video.frames),
         masks=len(video.masks),
@@ -140,7 +137,6 @@ def _check_video(video: Video, training: bool, scored: bool, thorough: bool) -> 
         ids_in_first_mask=sorted(ids[0]) if ids else [],
         empty_masks=sum(not present for present in ids),
     )
-    return summary, log
 
 
 def _check_frame(path: Path, decode: bool, log: Problems) -> tuple[int, int] | None:
@@ -228,24 +224,14 @@ def _check_masks(
             if t in sizes:
                 check_same_size(video.frames[t], path)
     if colored:
-        log.warning(
-            colored[0][0],
-            "RGB masks",
-            f"RGB masks ({len(colored)} files), colours read as ids: {colored[0][1]}",
-        )
-    if found and len(found) == len(labelled):  # masks that cannot be read have been reported
-        _check_objects(video, found, training, log)
-    return found
-
-
-def _check_objects(video: Video, ids: list[set[int]], training: bool, log: Problems) -> None:
-    """Whether the first mask shows an object, or any later one; `ids`: those of every mask in time order."""
-    first = video.masks[video.stem(video.first_mask)]
-    if not any(ids) and training:
+        file, colors = colored[0]
+        log.warning(file, "RGB masks", f"RGB masks ({len(colored)} files), colours read as ids: {colors}")
+    if not found or found[0] or len(found) < len(labelled):  # masks that cannot be read have been reported
+        return found
+    first = video.masks[video.stem(labelled[0])]
+    if training and not any(found):
         log.error(first, "no object in any mask of the video; expected one. Draw it, or take the video out of the list")
-    elif not ids[0]:
-        log.warning(
-            first,
-            "first mask without an object",
-            "no object in the first mask; the first mask that shows one is used in its place",
-        )
+    else:
+        used = "no object in the first mask; the first mask that shows one is used in its place"
+        log.warning(first, "first mask without an object", used)
+    return found

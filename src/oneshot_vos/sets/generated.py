@@ -6,7 +6,6 @@ while it turns and changes size; the camera pans over a textured background. All
 number i of a split is the same whatever else is made.
 """
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,22 +120,16 @@ def _write_item(folder: Path, seed: int, frames: int, size: int, split: str, num
     rng = np.random.default_rng((seed, _SPLITS[split], number))
     if split == "static":
         images, masks = folder / STATIC, folder / STATIC
-        name, frames = f"{number:05d}", 1
+        first, frames = number, 1
     else:
         images, masks = (folder / part / f"{split}-{number:04d}" for part in (IMAGES, ANNOTATIONS))
-        name = ""
+        first = 0
         images.mkdir()
         masks.mkdir()
-    for t, (frame, ids) in enumerate(make_video(rng, frames, size, Difficulty())):
-        stem = name or f"{t:05d}"
-        (images / f"{stem}.jpg").write_bytes(_encode_jpeg(frame))
+    for t, (frame, ids) in enumerate(make_video(rng, frames, size, Difficulty()), first):
+        stem = f"{t:05d}"
+        Image.fromarray(frame).save(images / f"{stem}.jpg", "JPEG", quality=_JPEG_QUALITY, subsampling=0)
         (masks / f"{stem}.png").write_bytes(encode_mask(ids))
-
-
-def _encode_jpeg(frame: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(frame).save(stream, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-    return stream.getvalue()
 
 
 def make_video(

@@ -75,14 +75,10 @@ def keep_some(
             (folder / video.name).mkdir(parents=True)
             for stem in stems:
                 shutil.copyfile(video.masks[stem], folder / video.name / f"{stem}.png")
+    copies = [{stem: annotations / video.name / f"{stem}.png" for stem in sorted(stems)} for video, stems in chosen]
     kept = [
-        Video(
-            video.name,
-            video.frames,
-            {stem: annotations / video.name / f"{stem}.png" for stem in sorted(stems)},
-            video.single_object,
-        )
-        for video, stems in chosen
+        Video(video.name, video.frames, masks, video.single_object)
+        for (video, _), masks in zip(chosen, copies, strict=True)
     ]
     fewer = [video.name for video, stems in chosen if len(stems) < per_video]
     if fewer:
@@ -125,7 +121,10 @@ def _shown(video: Video, order: Order) -> Iterator[str]:
     first = video.masks[video.stem(video.first_mask)]
     tried, found = order(video), False
     for t in tried:
-        if inspect_mask(_existing(video.masks[video.stem(t)])).ids.any():
+        mask = video.masks[video.stem(t)]
+        if not mask.is_file():
+            raise UserError(f"{mask}: missing; expected a mask of its video. Restore it or run stage 'data' again")
+        if inspect_mask(mask).ids.any():
             found = True
             yield video.stem(t)
     if not found:
@@ -133,9 +132,3 @@ def _shown(video: Video, order: Order) -> Iterator[str]:
             f"{first}: none of the {len(tried)} masks of video '{video.name}' shows an object; expected at least "
             "one. Draw one, or take the video out of the list"
         )
-
-
-def _existing(mask: Path) -> Path:
-    if not mask.is_file():
-        raise UserError(f"{mask}: missing; expected a mask of its video. Restore it or run stage 'data' again")
-    return mask

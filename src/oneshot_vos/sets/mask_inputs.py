@@ -27,7 +27,7 @@ from oneshot_vos.videos.images import (
     frame_name,
     is_litter,
     natural_key,
-    require_unbroken,
+    visible_entries,
 )
 from oneshot_vos.videos.label_map import CVAT_OBJECTS
 from oneshot_vos.videos.masks import LARGEST_ID, Ids, inspect_mask, object_ids, write_mask
@@ -78,21 +78,19 @@ def read_mask_tree(path: Path, scratch: Path, known: Collection[str] = ()) -> di
     if not path.is_dir():
         raise UserError(f"{path}: no such folder; expected masks of videos, a folder or a .zip. Check the name")
     top = _below_top(path, known)
-    if (top / _CVAT_CLASSES).is_dir():
-        folders = _folders(top / _CVAT_CLASSES)
-        if folders:
-            return {video_name(folder): _read_cvat(top, scratch, folder.name) for folder in folders}
-    whole = [file for file in top.glob("*.json") if not _hidden(file)]
+    folders = _folders(top / _CVAT_CLASSES)  # none where there is no such folder
+    if folders:
+        return {video_name(folder): _read_cvat(top, scratch, folder.name) for folder in folders}
+    whole = _files(top, ".json")
     if len(whole) == 1 and not _folders(top) and is_coco(read_json(whole[0], ACCEPTED)):
         return _read_coco_tree(whole[0], scratch)
-    entries = _folders(top) + [file for file in sorted(top.glob("*.zip")) if not _hidden(file)]
+    entries = _folders(top) + _files(top, ".zip")
     if _holds_masks(top) or (top / _CVAT_CLASSES).is_dir():
         name = (top.parent if top.name in _INNER else top).name.removesuffix(".zip")
         return {name: _read_folder(top, scratch, name, ())}
     if not entries:
         raise UserError(f"{path}: no mask in it; expected one folder of masks per video, {ACCEPTED}")
-    names = [video_name(entry) for entry in entries]
-    return {name: read_masks(entry, scratch, name) for name, entry in zip(names, entries, strict=True)}
+    return {video_name(entry): read_masks(entry, scratch, video_name(entry)) for entry in entries}
 
 
 @contextmanager
@@ -122,7 +120,7 @@ def _read_folder(folder: Path, scratch: Path, video: str, frames: Collection[str
         top = _below_top(own, ())
     if (top / _CVAT_CLASSES).is_dir() or (top / CVAT_OBJECTS).is_dir():
         return _read_cvat(top, scratch, video)
-    jsons = sorted((file for file in top.glob("*.json") if not _hidden(file)), key=lambda file: natural_key(file.name))
+    jsons = sorted(_files(top, ".json"), key=lambda file: natural_key(file.name))
     files = frame_files(top)
     masks = [file for file in files if file.suffix.lower() == ".png"]
     if jsons and (not masks or is_labelme(read_json(jsons[0], ACCEPTED))):  # labelme writes beside the frames
@@ -157,14 +155,17 @@ def _merge_folders(objects: list[Path], out: Path) -> Frames:
     """One folder per object, named by its number, as SAM 2 and SA-V write them; counted from 0, all move up by one."""
     numbers: dict[int, Path] = {}
     for entry in objects:
-        _require_new(numbers, int(entry.name), entry)
+        number = int(entry.name)
+        other = numbers.setdefault(number, entry)
+        if other != entry:
+            raise UserError(f"{entry}: object {number}, as {other.name} is; expected each object once. Take one away")
     first = 1 if 0 in numbers else 0
     if first:
         _log.info("%s: objects are counted from 0; the ids are one higher, since 0 is background", objects[0].parent)
     by_frame: dict[str, dict[int, Path]] = {}
-    for entry in objects:
+    for number, entry in numbers.items():
         for frame, file in _by_frame(frame_files(entry)).items():
-            by_frame.setdefault(frame, {})[int(entry.name) + first] = file
+            by_frame.setdefault(frame, {})[number + first] = file
     return _write_merged(by_frame, out)
 
 
@@ -177,12 +178,6 @@ def _merge_named_by_object(top: Path, files: list[Path], scratch: Path, frames: 
             return {}
         by_frame.setdefault(frame, {})[int(number)] = file
     return _write_merged(by_frame, scratch / f"{top.name} merged")
-
-
-def _require_new(known: dict[int, Path], number: int, entry: Path) -> None:
-    other = known.setdefault(number, entry)
-    if other != entry:
-        raise UserError(f"{entry}: object {number}, as {other.name} is; expected each object once. Take one away")
 
 
 def _write_merged(by_frame: Mapping[str, Mapping[int, Path]], out: Path) -> Frames:
@@ -291,7 +286,7 @@ def _below_top(folder: Path, known: Collection[str]) -> Path:
     A folder of a known name is that of a video. Where none is known, one with masks is, or with objects by number.
     """
     while True:
-        entries = [entry for entry in folder.iterdir() if not _hidden(entry)]
+        entries = [entry for entry in folder.iterdir() if not is_litter(entry.name)]
         inner = [folder / name for name in _INNER if (folder / name).is_dir() and name not in known]
         if inner:
             folder = inner[0]
@@ -309,17 +304,15 @@ def _is_above_masks(folder: Path, known: Collection[str]) -> bool:
 
 
 def _holds_masks(folder: Path) -> bool:
-    return any(not _hidden(file) and file.suffix.lower() in (".png", ".json") for file in folder.iterdir())
+    return any(not is_litter(file.name) and file.suffix.lower() in (".png", ".json") for file in folder.iterdir())
+
+
+def _files(folder: Path, suffix: str) -> list[Path]:
+    return [file for file in sorted(folder.glob(f"*{suffix}")) if not is_litter(file.name)]
 
 
 def _folders(folder: Path) -> list[Path]:
-    entries = [entry for entry in folder.iterdir() if not _hidden(entry)]
-    require_unbroken(entries)
-    return sorted(entry for entry in entries if entry.is_dir())
-
-
-def _hidden(entry: Path) -> bool:
-    return is_litter(entry.name)
+    return [entry for entry in visible_entries(folder) if entry.is_dir()]
 
 
 def _unpack(archive: Path, out: Path) -> Path:

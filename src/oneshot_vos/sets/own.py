@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 from PIL import Image
 
 from oneshot_vos.errors import UserError
@@ -170,11 +169,10 @@ def named_masks(name: str, frames: FrameSource, masks: Frames, scratch: Path, pr
 
 def _copy(name: str, frames: FrameSource, masks: Frames, out: Path, quality: int) -> Imported:
     images, annotations = out / IMAGES / name, out / ANNOTATIONS / name
-    result = Imported(name, len(frames.names), len(masks), kept=False)
     made_of = fingerprint({"frames": content_of(frames), "quality": quality})
     record = _record(out)
     if record.get(name) == made_of and _is_there(frames, masks, images, annotations):
-        return Imported(name, result.frames, result.masks, kept=True)
+        return Imported(name, len(frames.names), len(masks), kept=True)
     annotations.parent.mkdir(parents=True, exist_ok=True)
     images.parent.mkdir(parents=True, exist_ok=True)
     with replacing_folder(images) as folder:
@@ -184,12 +182,13 @@ def _copy(name: str, frames: FrameSource, masks: Frames, out: Path, quality: int
         else:
             pictures = frames.read(range(len(frames.names)))
             for stem, picture in zip(frames.names, pictures, strict=True):
-                _write_jpeg(folder / f"{stem}.jpg", picture, quality)
+                # Full colour resolution: masks follow edges of colour.
+                Image.fromarray(picture).save(folder / f"{stem}.jpg", quality=quality, subsampling=0)
     with replacing_folder(annotations) as folder:
         for stem, mask in masks.items():
             shutil.copyfile(mask, folder / f"{stem}.png")
     write_json(out / _RECORD, {**record, name: made_of})
-    return result
+    return Imported(name, len(frames.names), len(masks), kept=False)
 
 
 def _record(out: Path) -> dict[str, str]:
@@ -207,8 +206,3 @@ def _is_there(frames: FrameSource, masks: Frames, images: Path, annotations: Pat
     found = {file.name: file.read_bytes() for file in frame_files(annotations)}
     same_masks = found == {f"{stem}.png": mask.read_bytes() for stem, mask in masks.items()}
     return same_masks and [frame_name(file) for file in frame_files(images)] == list(frames.names)
-
-
-def _write_jpeg(path: Path, picture: np.ndarray, quality: int) -> None:
-    # Full colour resolution: masks follow edges of colour.
-    Image.fromarray(picture).save(path, format="JPEG", quality=quality, subsampling=0)

@@ -20,18 +20,10 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json
 from oneshot_vos.registry import Registry, suggest
 from oneshot_vos.sets.davis import folder_names
-from oneshot_vos.sets.youtube_split import FAULTY_VIDEOS, TrainingSplit, split_training, without_faulty
+from oneshot_vos.sets.youtube_split import FAULTY_VIDEOS, split_training, without_faulty
 from oneshot_vos.videos.images import frame_files, natural_key, require_unbroken
 from oneshot_vos.videos.masks import LARGEST_ID
-from oneshot_vos.videos.objects import (
-    HELD_OUT,
-    TRAIN,
-    TRAIN_PART,
-    VALID,
-    ObjectVideo,
-    TrackedObject,
-    YouTubeSet,
-)
+from oneshot_vos.videos.objects import HELD_OUT, TRAIN, TRAIN_PART, VALID, ObjectVideo, TrackedObject, YouTubeSet
 from oneshot_vos.videos.problems import Problems, folder_problems
 from oneshot_vos.videos.video import Video
 
@@ -40,6 +32,8 @@ _FOLDERS: Registry[Path] = Registry(
     "split of YouTube-VOS",
     {TRAIN: Path("train"), TRAIN_PART: Path("train"), HELD_OUT: Path("train"), VALID: Path("valid")},
 )
+Objects = tuple[TrackedObject, ...]  # of one video, by rising id
+Files = Mapping[str, Path]  # by stem
 _MOST_NAMES_SHOWN = 3
 _NOWHERE = "object listed in no frame"
 
@@ -125,7 +119,7 @@ def require_unseen_videos(name: str, scored: YouTubeSet, trained: Iterable[Video
 # --- meta.json ------------------------------------------------------------------------------------------------------
 
 
-def _read_meta(path: Path, found: Problems) -> dict[str, tuple[TrackedObject, ...]]:
+def _read_meta(path: Path, found: Problems) -> dict[str, Objects]:
     """The objects of every video of `meta.json`, ids and frames in rising order; warnings go to `found`."""
     content = read_json(path, "meta.json of YouTube-VOS, which lists the objects of every video")
     videos = content.get("videos") if isinstance(content, dict) else None
@@ -177,9 +171,7 @@ def _read_object(key: str, entry: Any) -> TrackedObject | str:
     return TrackedObject(int(key), category, tuple(sorted(set(frames), key=natural_key)))
 
 
-def _names_of(
-    split: str, listed: Mapping[str, tuple[TrackedObject, ...]], meta_file: Path
-) -> tuple[list[str], frozenset[str]]:
+def _names_of(split: str, listed: Mapping[str, Objects], meta_file: Path) -> tuple[list[str], frozenset[str]]:
     """The videos of the split in alphabetical order, and the categories that its training part lacks."""
     if split == VALID:
         return sorted(listed), frozenset()
@@ -191,7 +183,7 @@ def _names_of(
             f"{meta_file}: objects without a category ({_some(nameless)}); expected one for every object, because the "
             f"split '{split}' is made by them. Take meta.json from the training package"
         )
-    parts: TrainingSplit = split_training({name: {item.category for item in listed[name]} for name in listed})
+    parts = split_training({name: {item.category for item in listed[name]} for name in listed})
     return list(parts.train if split == TRAIN_PART else parts.held_out), parts.unseen
 
 
@@ -220,17 +212,24 @@ class _Places:
     all_frames: Path | None
 
 
-def _read_video(name: str, objects: tuple[TrackedObject, ...], places: _Places, problems: Problems) -> ObjectVideo:
+def _read_video(name: str, objects: Objects, places: _Places, problems: Problems) -> ObjectVideo:
     """One video; a video with errors is not to be used."""
     image_folder, mask_folder = places.images / name, places.annotations / name
     images = frame_files(image_folder)
     originals = {path.stem: path for path in images}
     require_unbroken([mask_folder])
-    mask_files = _with_frames(frame_files(mask_folder) if mask_folder.is_dir() else [], originals, problems)
+    mask_files = []
+    for path in frame_files(mask_folder) if mask_folder.is_dir() else []:
+        if images and path.stem not in originals:
+            problems.warning(path, "mask without a frame", "no frame has this name; the mask is not used")
+        else:
+            mask_files.append(path)
     for finding in folder_problems(images, mask_files, image_folder, mask_folder):
         problems.add(finding, f"video '{name}'")
     masks = {path.stem: path for path in mask_files}
-    frames = images if places.all_frames is None else _every_frame(places.all_frames / name, image_folder, problems)
+    frames = images
+    if places.all_frames is not None:
+        frames = _every_frame(places.all_frames / name, originals, image_folder, problems)
     if places.split == VALID:
         _check_validation(objects, originals, masks, image_folder, mask_folder, problems)
     else:
@@ -246,31 +245,17 @@ def _read_video(name: str, objects: tuple[TrackedObject, ...], places: _Places, 
     )
 
 
-def _with_frames(masks: list[Path], images: Mapping[str, Path], problems: Problems) -> list[Path]:
-    """The masks that have a frame of their name, and a warning for each of the others."""
-    for path in masks:
-        if images and path.stem not in images:
-            problems.warning(path, "mask without a frame", "no frame has this name; the mask is not used")
-    return [path for path in masks if not images or path.stem in images]
-
-
-def _every_frame(folder: Path, image_folder: Path, problems: Problems) -> list[Path]:
+def _every_frame(folder: Path, images: Files, image_folder: Path, problems: Problems) -> list[Path]:
     """All frames of a video, those of `image_folder` among them."""
     frames = frame_files(folder) if folder.is_dir() else []
-    lacking = sorted(
-        {path.stem for path in frame_files(image_folder)} - {path.stem for path in frames}, key=natural_key
-    )
+    lacking = sorted(images.keys() - {path.stem for path in frames}, key=natural_key)
     if lacking:
-        problems.add(
-            f"{folder} lacks {_some(lacking)}; expected every frame of {image_folder} and more",
-            f"video '{folder.name}'",
-        )
+        wrong = f"{folder} lacks {_some(lacking)}; expected every frame of {image_folder} and more"
+        problems.add(wrong, f"video '{folder.name}'")
     return frames
 
 
-def _where_there_are(
-    objects: tuple[TrackedObject, ...], what: str, files: Mapping[str, Path], folder: Path, problems: Problems
-) -> tuple[TrackedObject, ...]:
+def _where_there_are(objects: Objects, what: str, files: Files, folder: Path, problems: Problems) -> Objects:
     """Objects of a training video, listed in the frames alone that are among `files`, of the kind `what`."""
     if not files:
         return objects  # already said of the folder
@@ -292,12 +277,7 @@ def _where_there_are(
 
 
 def _check_validation(
-    objects: tuple[TrackedObject, ...],
-    images: Mapping[str, Path],
-    masks: Mapping[str, Path],
-    image_folder: Path,
-    mask_folder: Path,
-    problems: Problems,
+    objects: Objects, images: Files, masks: Files, image_folder: Path, mask_folder: Path, problems: Problems
 ) -> None:
     """Frames to hand in without an image; masks that lie elsewhere than where `meta.json` lets objects begin."""
     for item in objects:

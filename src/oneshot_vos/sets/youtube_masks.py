@@ -37,9 +37,8 @@ def check_youtube(dataset: YouTubeSet, *, training: bool = False) -> CheckReport
         if not damaged.intersection(str(path) for path in shown_video.masks.values()):
             masks = {stem: shown_video.masks[stem] for stem in sorted(shown_video.masks, key=natural_key)}
             shown = {stem: set(object_ids(inspect_mask(path).ids)) for stem, path in masks.items()}
-            log = Problems(video.name)
-            _check_shown(video, masks, shown, dataset.split, log)
-            report.problems.extend(log.problems)
+            report.item = video.name
+            _check_shown(video, masks, shown, dataset.split, report)
     return report
 
 

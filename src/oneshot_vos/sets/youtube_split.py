@@ -13,15 +13,7 @@ from oneshot_vos.errors import UserError
 
 # Wrongly annotated videos, which STCN, XMem and Cutie leave out: they train on 3464 of the 3471 (util/yv_subset.txt of
 # the official STCN repository, all names but these).
-FAULTY_VIDEOS = (
-    "01e64dd36a",
-    "04259896e2",
-    "1336440745",
-    "5bc77844da",
-    "5ee23ca60e",
-    "738e5a0a14",
-    "f8af30d4b6",
-)
+FAULTY_VIDEOS = ("01e64dd36a", "04259896e2", "1336440745", "5bc77844da", "5ee23ca60e", "738e5a0a14", "f8af30d4b6")
 
 UNSEEN_CATEGORIES = 8  # one category in so many is held out altogether
 RARE_CATEGORY = 50  # such a category occurs in at most one video in so many

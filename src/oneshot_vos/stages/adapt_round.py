@@ -31,8 +31,7 @@ from oneshot_vos.stages.adapt_state import Kept, State
 from oneshot_vos.stages.segment import Segmenter
 from oneshot_vos.stages.train import clips_of_recipe
 from oneshot_vos.supervision.strategy import Strategy
-from oneshot_vos.training.allocator import keep_freed_memory
-from oneshot_vos.training.batches import Positions, load_batches
+from oneshot_vos.training.batches import keep_freed_memory, load_batches, positions
 from oneshot_vos.training.checkpoint import StateFolder
 from oneshot_vos.training.distributed import World
 from oneshot_vos.training.job import Job
@@ -276,9 +275,9 @@ class Round:
         strategy.to(self._device).train()
         world = World(0, 1, self._device)
         step = TrainingStep(strategy, recipe, self._seed, world)
-        positions = Positions(world, recipe.batch_size, recipe.accumulation, 0, _TIMED)
+        places = positions(world, recipe.batch_size, recipe.accumulation, 0, _TIMED)
         start = 0.0
-        for iteration, batch in enumerate(load_batches(self._clips(recipe), positions, 0, self._device)):
+        for iteration, batch in enumerate(load_batches(self._clips(recipe), places, 0, self._device)):
             step(iteration, [batch])
             step.terms.read()  # waits for the device
             start = time.perf_counter() if iteration == 0 else start

@@ -8,8 +8,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, read_json
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.official import load_strictly
-from oneshot_vos.networks.common.tensor_files import UnreadableTensorsError, read_tensors
-from oneshot_vos.networks.common.weights import save_weights
+from oneshot_vos.networks.common.weights import UnreadableTensorsError, read_tensors, save_weights
 from oneshot_vos.training.checkpoint import CHECKPOINT, RECORD
 
 _EXPECTED = f"a {CHECKPOINT} of a training, or its folder state/<profile>/<run>"

@@ -34,7 +34,8 @@ def run(
     problems = []
     for source in chosen(wanted, sources):
         try:
-            fetch(source, root, archive=archives.get(source.name), keep=keep)
+            for finding in fetch(source, root, archive=archives.get(source.name), keep=keep):
+                log.info("%s: %s is there, complete (%s)", source.name, finding.path, finding.details)
         except UserError as error:
             log.info("%s: failed", source.name)
             problems.append(str(error))

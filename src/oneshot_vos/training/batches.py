@@ -1,15 +1,18 @@
 """Batches in a fixed order: what comes at an iteration depends on the seed and the iteration alone."""
 
+import ctypes
 import signal
-from collections.abc import Iterator, Sized
+from collections.abc import Iterable, Iterator, Sized
 from typing import Protocol
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from oneshot_vos.clips.batch import ClipBatch, collate
-from oneshot_vos.training.allocator import keep_freed_memory
 from oneshot_vos.training.distributed import World
+
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # numbers of glibc's mallopt, from malloc.h
+_NEVER = 2**31 - 1  # bytes at the top of the heap that are kept: the largest number that mallopt takes
 
 
 class EndlessClips(Sized, Protocol):
@@ -18,35 +21,24 @@ class EndlessClips(Sized, Protocol):
     def __getitem__(self, position: int) -> object: ...
 
 
-class Positions(Sampler[list[int]]):
+def positions(world: World, batch_size: int, accumulation: int, start: int, stop: int) -> Iterator[list[int]]:
     """The positions of this process's micro-batches, from iteration `start` on."""
-
-    def __init__(self, world: World, batch_size: int, accumulation: int, start: int, stop: int) -> None:
-        self._iterations = range(start, stop)
-        self._share = world.share(batch_size)
-        self._batch_size = batch_size
-        self._accumulation = accumulation
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for iteration in self._iterations:
-            first = iteration * self._batch_size
-            mine = list(range(first, first + self._batch_size))[self._share]
-            size = len(mine) // self._accumulation
-            for micro in range(self._accumulation):
-                yield mine[micro * size : (micro + 1) * size]
-
-    def __len__(self) -> int:
-        return len(self._iterations) * self._accumulation
+    for iteration in range(start, stop):
+        first = iteration * batch_size
+        mine = range(first, first + batch_size)[world.share(batch_size)]
+        size = len(mine) // accumulation
+        for micro in range(accumulation):
+            yield list(mine[micro * size : (micro + 1) * size])
 
 
 def load_batches(
-    dataset: EndlessClips, positions: Positions, workers: int, device: torch.device
+    dataset: EndlessClips, batches: Iterable[list[int]], workers: int, device: torch.device
 ) -> Iterator[ClipBatch]:
-    """Micro-batches on `device`, prepared by `workers` processes ahead of their use."""
+    """The micro-batches of these positions on `device`, prepared by `workers` processes ahead of their use."""
     clips: Dataset[object] = dataset  # type: ignore[assignment]
     loader = DataLoader(
         clips,
-        batch_sampler=positions,
+        batch_sampler=batches,
         num_workers=workers,
         collate_fn=collate,
         pin_memory=device.type == "cuda",
@@ -66,3 +58,19 @@ def _prepare_worker(worker: int) -> None:
     keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def keep_freed_memory() -> bool:
+    """Let this process keep what it frees, which costs a few per cent of memory; False where there is no glibc.
+
+    A clip is made of arrays of a few megabytes that live for a moment. By default glibc asks the system for such a
+    block and gives it back at once, and the system clears every page of it anew, which costs a good part of the
+    loader's time and some of a training step's on a processor.
+
+    For processes that do nothing but train or load: it holds for all that the process does from now on.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):  # no such library, no such function, no handle to the process itself
+        return False
+    return bool(mallopt(_MMAP_MAX, 0)) and bool(mallopt(_TRIM_THRESHOLD, _NEVER))

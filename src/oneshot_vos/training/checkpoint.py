@@ -13,7 +13,7 @@ import torch
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, held, read_json, replacing, write_json
-from oneshot_vos.networks.common.tensor_files import UnreadableTensorsError, read_tensors
+from oneshot_vos.networks.common.weights import UnreadableTensorsError, read_tensors
 
 CHECKPOINT, RECORD = "checkpoint.pt", "made_from.json"  # the record: for people, and to say what differs
 _log = logging.getLogger(__name__)

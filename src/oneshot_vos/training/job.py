@@ -1,5 +1,6 @@
 """One training from its initial weights to its outputs: what `train` and `pretrain` share."""
 
+import csv
 import logging
 import os
 import platform
@@ -26,15 +27,14 @@ from oneshot_vos.params.schema import NEUTRAL
 from oneshot_vos.supervision.build import build_strategy
 from oneshot_vos.supervision.rollout import RolloutOptions
 from oneshot_vos.supervision.strategy import Strategy
-from oneshot_vos.training.allocator import keep_freed_memory
-from oneshot_vos.training.batches import EndlessClips
+from oneshot_vos.training.batches import EndlessClips, keep_freed_memory
 from oneshot_vos.training.checkpoint import StateFolder
-from oneshot_vos.training.curves import write_curves
 from oneshot_vos.training.distributed import World, joined_world
 from oneshot_vos.training.launch import Processes, company
 from oneshot_vos.training.loop import Finished, fit
 
 _log = logging.getLogger(__name__)
+_CURVES = "plots/metrics/train"  # below the folder of a training's curves, as `dvc plots` reads them
 _CHANNEL_SEED = 14159265  # of the published trainings; like all initial weights, shared by runs of every seed
 
 
@@ -53,13 +53,10 @@ class Snapshots:
     points: int
     figure6: int | None = None
 
-    def iterations(self, total: int) -> list[int]:
-        """After which iterations, for the curve."""
-        return sorted({total * part // self.points for part in range(1, self.points)} - {0})
-
-    def all_iterations(self, total: int) -> set[int]:
-        """The same and that of Figure 6."""
-        return {*self.iterations(total), *([] if self.figure6 is None else [self.figure6])}
+    def places(self, total: int) -> list[tuple[int, str]]:
+        """After which iterations of `total` weights are kept, and in which folder below `folder`."""
+        curve = sorted({total * part // self.points for part in range(1, self.points)} - {0})
+        return [(part, "") for part in curve] + ([] if self.figure6 is None else [(self.figure6, "figure6")])
 
     def copy(self, state: StateFolder, total: int) -> None:
         """Write `folder` from what a training of `total` iterations has kept in its state.
@@ -67,14 +64,11 @@ class Snapshots:
         An iteration that was asked for when the training had passed it is left out, with a warning.
         """
         with replacing_folder(self.folder) as folder:
-            wanted = [(iteration, folder) for iteration in self.iterations(total)]
-            if self.figure6 is not None:
-                (folder / "figure6").mkdir()
-                wanted.append((self.figure6, folder / "figure6"))
-            for iteration, target in wanted:
+            for iteration, place in self.places(total):
+                (folder / place).mkdir(exist_ok=True)
                 file = state.snapshot(iteration)
                 if file.is_file():
-                    shutil.copyfile(file, target / file.name)
+                    shutil.copyfile(file, folder / place / file.name)
                 else:
                     warnings.warn(f"no weights were kept at iteration {iteration}: asked for too late", stacklevel=2)
 
@@ -97,12 +91,11 @@ class Job:
 
         Values that change no number but by rounding, such as `accumulation` and `log_every`, are no part of it.
         """
-        own = dict(self.strategy_settings)
         recipe = {key: value for key, value in self.recipe.model_dump().items() if key not in _CHANGES_NO_RESULT}
         return {
             "network": self.network,
             "settings": dict(self.settings),
-            "strategy": {"name": self.strategy, **own},
+            "strategy": {"name": self.strategy, **self.strategy_settings},
             "recipe": recipe,
             "seed": self.seed,
             "weights": sha256_of(weights),
@@ -145,39 +138,28 @@ def train_network(
     used. `processes`: how many train; see `launch.company`.
     """
     with company(processes, job.recipe.batch_size // job.recipe.accumulation) as here:
-        if here:
-            _train(job, weights, dataset, data_files, state, outputs)
-
-
-def _train(
-    job: Job, weights: Path, dataset: EndlessClips, data_files: Sequence[Path], state: Path, outputs: Outputs
-) -> None:
-    """The part of one process."""
-    keep_freed_memory()
-    strategy = job.build(weights)
-    folder = StateFolder(state, job.made_from(weights, data_files))
-    snapshots, total = outputs.snapshots, job.recipe.iterations
-    kept = snapshots.all_iterations(total) if snapshots else set()
-    with joined_world() as world, folder.locked() if world.leads else nullcontext():
-        finished = fit(
-            strategy, dataset, job.recipe, seed=job.seed, state=folder, world=world, title=job.name, snapshots=kept
-        )
-        if not world.leads:
+        if not here:
             return
-        if snapshots:
-            snapshots.copy(folder, total)
-        _write_outputs(job, strategy.network, finished, world, outputs)
-        folder.discard()
+        keep_freed_memory()
+        strategy = job.build(weights)
+        folder = StateFolder(state, job.made_from(weights, data_files))
+        snapshots, total = outputs.snapshots, job.recipe.iterations
+        kept = {iteration for iteration, _ in snapshots.places(total)} if snapshots else set()
+        with joined_world() as world, folder.locked() if world.leads else nullcontext():
+            finished = fit(
+                strategy, dataset, job.recipe, seed=job.seed, state=folder, world=world, title=job.name, snapshots=kept
+            )
+            if not world.leads:
+                return
+            if snapshots:
+                snapshots.copy(folder, total)
+            _write_outputs(job, strategy.network, finished, world, outputs)
+            folder.discard()
 
 
 def _write_outputs(job: Job, network: nn.Module, finished: Finished, world: World, outputs: Outputs) -> None:
     recipe = job.recipe
-    metadata = {
-        "model": job.network,
-        "settings": dict(job.settings),
-        "run": job.name,
-        "iterations": recipe.iterations,
-    }
+    metadata = {"model": job.network, "settings": dict(job.settings), "run": job.name, "iterations": recipe.iterations}
     save_weights(outputs.weights, network, metadata)
     _log.info("%s: trained for %d iterations; weights in %s", job.name, recipe.iterations, outputs.weights)
     write_curves(outputs.curves, finished.curve)
@@ -198,6 +180,21 @@ def _write_outputs(job: Job, network: nn.Module, finished: Finished, world: Worl
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         },
     )
+
+
+def write_curves(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Write `folder/plots/metrics/train/<name>.tsv`, tab-separated `step` and `<name>`, for every value of `rows`.
+
+    A row is what was logged after one iteration, `row["iteration"]`. What was in `folder` before is replaced at once.
+    """
+    names = dict.fromkeys(name for row in rows for name in row if name != "iteration")
+    with replacing_folder(folder) as temporary:
+        (temporary / _CURVES).mkdir(parents=True)
+        for name in names:
+            with (temporary / _CURVES / f"{name}.tsv").open("w", newline="", encoding="utf-8") as stream:
+                writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+                writer.writerow(["step", name])
+                writer.writerows([int(row["iteration"]), row[name]] for row in rows if name in row)
 
 
 def _hardware(device: torch.device) -> str:

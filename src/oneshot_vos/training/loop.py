@@ -20,7 +20,7 @@ from oneshot_vos.networks.common.precision import choose_training_precision, tra
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Training
 from oneshot_vos.supervision.strategy import Strategy
-from oneshot_vos.training.batches import EndlessClips, Positions, load_batches
+from oneshot_vos.training.batches import EndlessClips, load_batches, positions
 from oneshot_vos.training.checkpoint import Progress, StateFolder
 from oneshot_vos.training.distributed import World
 from oneshot_vos.training.schedule import build_optimiser, learning_rate_factor, set_learning_rate
@@ -74,8 +74,8 @@ def fit(
             _log_resumed(title, resumed, world.size)
     start, seconds = (resumed.iteration, resumed.seconds) if resumed else (0, 0.0)
     curve = list(resumed.curve) if resumed else []
-    positions = Positions(world, recipe.batch_size, recipe.accumulation, start, end)
-    batches = load_batches(dataset, positions, recipe.workers, world.device)
+    mine = positions(world, recipe.batch_size, recipe.accumulation, start, end)
+    batches = load_batches(dataset, mine, recipe.workers, world.device)
     clock = Clock(seconds)
 
     # A bar for terminals; for files, which would show each of its states, a line from time to time.

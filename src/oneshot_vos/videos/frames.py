@@ -23,21 +23,10 @@ VIDEO_SUFFIXES = frozenset(
 class FrameSource(Protocol):
     """A video whose frames are read as they are needed."""
 
-    @property
-    def path(self) -> Path:
-        """The folder or file."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The name of every frame, in time order: masks are given and written under it."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of every frame."""
-
-    @property
-    def rate(self) -> float | None:
-        """Frames per second, if known."""
+    path: Path  # the folder or file
+    names: tuple[str, ...]  # of every frame, in time order: masks are given and written under them
+    size: tuple[int, int]  # height and width of every frame
+    rate: float | None  # frames per second, if known
 
     def files(self) -> list[Path]:
         """All files that the video consists of."""
@@ -91,12 +80,6 @@ def frame_named(places: Mapping[str, int], name: str) -> int | None:
     return places.get(number.lstrip("0").zfill(len(next(iter(places))))) if number else None
 
 
-def videos_in(folder: Path) -> list[str]:
-    """Names of the video files and folders in a folder, hidden ones apart; empty if there is none."""
-    entries = [entry for entry in folder.iterdir() if not is_litter(entry.name)] if folder.is_dir() else []
-    return [entry.name for entry in entries if entry.is_dir() or entry.suffix.lower() in VIDEO_SUFFIXES]
-
-
 def open_frames(path: Path, progress: Callable[[], None] | None = None) -> FrameSource:
     """The frames of a folder of images or of a video file; `progress` is called per frame as a file is indexed.
 
@@ -105,7 +88,9 @@ def open_frames(path: Path, progress: Callable[[], None] | None = None) -> Frame
     if path.is_dir():
         return _open_folder(path)
     if not path.exists():
-        near = suggest(path.name, videos_in(path.parent))
+        beside = [entry for entry in path.parent.glob("*") if not is_litter(entry.name)]
+        videos = [entry.name for entry in beside if entry.is_dir() or entry.suffix.lower() in VIDEO_SUFFIXES]
+        near = suggest(path.name, videos)
         raise UserError(f"{path}: no such video; expected a folder of frames or a video file; {near}")
     from oneshot_vos.videos.video_files import VideoFrames  # imports the decoder, which folders do not need
 

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from oneshot_vos.errors import UserError, refusal
-from oneshot_vos.videos.limit import require_pixels
 
+# A small file can claim a size that takes minutes and all memory to decode.
+PIXELS_VARIABLE = "ONESHOT_VOS_MAX_PIXELS"  # environment: raises the limit
+MOST_PIXELS = 2**26  # 8192 x 8192; twice a frame of 8K video
 # Pillow's names of what is opened at all, by content; whatever the files are called
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # ImageNet, RGB in [0, 1]
@@ -35,16 +37,7 @@ _UNFINISHED = re.compile(
 _LITTER = frozenset(("__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information"))
 
 # What Pillow raises for damaged files: UnidentifiedImageError is an OSError, broken PNG chunks are SyntaxErrors.
-_DECODING_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-)
+_DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error)
 _EXPECTED = f"a {IMAGE_KINDS} image with 8 or 16 bits per channel"
 ORIENTATION_TAG = 0x0112
 PNG_ORIENTATION_MARKS = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
@@ -54,6 +47,24 @@ _TIME_STAMP = re.compile(r"[0-9]{9,}\.([0-9]+)(?![0-9])")
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L"})
 _DEEPER_MODES = frozenset({"I", "F"})
 _TWELVE_BITS = 4096
+
+
+def most_pixels() -> int:
+    """Pixels that a frame may have at most."""
+    text = os.environ.get(PIXELS_VARIABLE, str(MOST_PIXELS))
+    if not text.isdecimal():
+        raise UserError(f"{PIXELS_VARIABLE} is '{text}'; expected a whole number of pixels. Mend it, or unset it")
+    return int(text)
+
+
+def require_pixels(path: Path, width: int, height: int) -> None:
+    """Raise `UserError` for a frame of more pixels; to be called before it is decoded."""
+    if width * height > most_pixels():
+        raise UserError(
+            f"{path}: {width}x{height} pixels, {width * height} in all; expected at most {most_pixels()} in a frame. "
+            f"Make it smaller, or, if it is meant to be so large, set the environment variable "
+            f"{PIXELS_VARIABLE}={width * height}"
+        )
 
 
 def open_image(file: Path | BinaryIO, path: Path) -> Image.Image:

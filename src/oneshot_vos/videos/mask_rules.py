@@ -12,7 +12,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.videos.images import decoding, open_image
 from oneshot_vos.videos.label_map import LABEL_MAP, Color, read_label_map
 from oneshot_vos.videos.masks import (
-    DAVIS_PALETTE,
+    DAVIS_COLORS,
     VOID,
     MaskReading,
     flat_ids,
@@ -23,7 +23,6 @@ from oneshot_vos.videos.masks import (
 )
 
 _BLACK = (0, 0, 0)
-_MEANINGS = {color: number for number, color in enumerate(map(tuple, DAVIS_PALETTE.tolist()))}
 
 
 @dataclass
@@ -70,7 +69,7 @@ class MaskRules:
     def _require_background(self, path: Path, reading: MaskReading) -> None:
         if bool((reading.ids == 0).any()):
             return
-        if reading.colors is not None and not set(reading.colors.values()) <= _MEANINGS.keys():
+        if reading.colors is not None and not set(reading.colors.values()) <= DAVIS_COLORS.keys():
             raise UserError(
                 f"{path}: no pixel is background: no colour of this RGB mask is black, so its background would become "
                 "an object; expected black around the objects. Make it black, or put the labelmap.txt of the export, "
@@ -101,7 +100,7 @@ class MaskRules:
         if reading.colors is None:
             telling = not colors and bool(reading.ids.any())
         else:
-            telling = len(colors) > 1 and not set(colors.values()) <= _MEANINGS.keys() and not read_label_map(path)
+            telling = len(colors) > 1 and not set(colors.values()) <= DAVIS_COLORS.keys() and not read_label_map(path)
         if telling:
             self._counted.setdefault(reading.colors is not None, path)
         if len(self._counted) > 1:
@@ -118,13 +117,8 @@ def _palette_colors(path: Path, ids: list[int]) -> dict[int, Color]:
         palette = image.getpalette("RGB") if image.mode == "P" else None
     if palette is None:
         return {}
-    table = np.array(palette, np.uint8).reshape(-1, 3)
-    return {number: _color(table[number]) for number in (0, *ids) if number < len(table)}
-
-
-def _color(row: np.ndarray) -> Color:
-    red, green, blue = row.tolist()
-    return red, green, blue
+    colors = list(zip(palette[::3], palette[1::3], palette[2::3], strict=True))
+    return {number: colors[number] for number in (0, *ids) if number < len(colors)}
 
 
 def _require_palette_in_order(path: Path, reading: MaskReading, colors: dict[int, Color]) -> None:
@@ -136,7 +130,7 @@ def _require_palette_in_order(path: Path, reading: MaskReading, colors: dict[int
             "has reordered the palette, and ids are its indices; expected black at index 0. Save the mask again with "
             "the palette it had, or as a grey PNG file of ids"
         )
-    standard = {number: _MEANINGS[color] for number, color in colors.items() if number and color in _MEANINGS}
+    standard = {number: DAVIS_COLORS[color] for number, color in colors.items() if number and color in DAVIS_COLORS}
     moved = {number: meant for number, meant in standard.items() if number != meant}
     if moved and len(standard) == len(object_ids(reading.ids)) and sorted(standard.values()) == sorted(standard):
         number, meant = next(iter(moved.items()))
@@ -162,7 +156,7 @@ def _require_palette_of_labels(path: Path, colors: Mapping[int, Color]) -> None:
 
 def _require_no_blends(path: Path, reading: MaskReading, colors: Mapping[int, Color]) -> None:
     """Refuse a palette of the colours at soft edges, as programs make it that reduce the colours of a picture."""
-    if all(_MEANINGS.get(color) == number for number, color in colors.items()):
+    if all(DAVIS_COLORS.get(color) == number for number, color in colors.items()):
         return  # a palette that means ids, of objects as thin as may be
     ids = np.array(sorted(colors))
     if mostly_thin(ids, ids[:1]) and mostly_thin(ids, flat_ids(reading.ids)):

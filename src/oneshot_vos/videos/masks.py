@@ -58,6 +58,7 @@ def davis_palette() -> np.ndarray:
 
 
 DAVIS_PALETTE = davis_palette()
+DAVIS_COLORS: dict[Color, int] = {(red, green, blue): k for k, (red, green, blue) in enumerate(DAVIS_PALETTE.tolist())}
 
 
 @dataclass(frozen=True)
@@ -343,17 +344,10 @@ def _ids_for(codes: np.ndarray, labels: Mapping[Color, int]) -> np.ndarray:
     """
     colors = _colors(codes)
     background = next((color for color, number in labels.items() if number == 0), (0, 0, 0))
-    palette = {color: index for index, color in enumerate(map(tuple, DAVIS_PALETTE.tolist()))}
-    for table in (labels, {**palette, background: 0}):
-        indices = [table.get(color) for color in colors]
-        if all(index is not None for index in indices):
-            return np.array(indices)
-    rank = 0
-    ids = []
-    for color in colors:
-        rank += color != background
-        ids.append(rank if color != background else 0)
-    return np.array(ids)
+    ranks = {color: rank for rank, color in enumerate((each for each in colors if each != background), 1)}
+    tables: tuple[Mapping[Color, int], ...] = (labels, {**DAVIS_COLORS, background: 0}, {**ranks, background: 0})
+    fitting = next(table for table in tables if all(color in table for color in colors))
+    return np.array([fitting[color] for color in colors])
 
 
 def _colors(codes: np.ndarray) -> list[Color]:

@@ -25,7 +25,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.videos.limit import most_pixels, require_pixels
+from oneshot_vos.videos.images import most_pixels, require_pixels
 
 # FFmpeg's names of the containers that hold pictures themselves, told by their content. Playlists, scripts, patterns
 # and devices, which name other files, are not among them; no protocol but that of plain files is open to any of them,
@@ -79,19 +79,10 @@ class VideoFrames:
     def __init__(self, path: Path, progress: Callable[[], None] | None = None) -> None:
         self.path = path
         self._index = _index_video(path, progress)
+        self.size, self.rate = self._index.size, self._index.rate
         digits = max(5, len(str(len(self._index.times) - 1)))
         self.names = tuple(f"{t:0{digits}}" for t in range(len(self._index.times)))
         self._warned = False
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
-        return self._index.size
-
-    @property
-    def rate(self) -> float | None:
-        """Frames per second, if the file says so."""
-        return self._index.rate
 
     def files(self) -> list[Path]:
         """The file."""
@@ -114,8 +105,13 @@ class VideoFrames:
         """Frames `start` to `stop` - 1, each checked."""
         index, t = self._index, start
         for attempt, origin in enumerate(index.seeks(start)):
-            if attempt and origin is None:
-                self._warn_of_seeking()
+            if attempt and origin is None and not self._warned:
+                self._warned = True
+                _warn(
+                    self.path,
+                    "seeking does not land on the frame asked for; it is decoded from the start of the file, which is "
+                    "slow. `oneshot-vos import-videos` makes a folder of frames, which is not",
+                )
             for frame in _frames_from(self.path, origin, t, index.times[t]):
                 if (frame.pts, _checksum(frame)) != (index.times[t], index.checksums[t]):
                     break
@@ -130,21 +126,13 @@ class VideoFrames:
             "writes to. Start again when it is complete"
         )
 
-    def _warn_of_seeking(self) -> None:
-        if not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"{self.path}: seeking does not land on the frame asked for; it is decoded from the start of the file, "
-                "which is slow. `oneshot-vos import-videos` makes a folder of frames, which is not",
-                stacklevel=3,
-            )
-
 
 def _index_video(path: Path, progress: Callable[[], None] | None) -> _Index:
     """Decode the whole of `path` once."""
     with _open(path) as container:
         stream = _stream(container)
-        index = _Index(_stamp(path), _plausible(stream.average_rate or stream.guessed_rate))
+        rate = stream.average_rate or stream.guessed_rate
+        index = _Index(_stamp(path), float(rate) if rate is not None and 0.1 <= rate <= 1000 else None)
         promised: list[int | None] = []
         concealed: list[int] = []
         damage = interlaced = False
@@ -172,7 +160,7 @@ def _index_video(path: Path, progress: Callable[[], None] | None) -> _Index:
         if not index.times:
             raise UserError(f"{path}: no frame in it; expected {_EXPECTED}. Restore the file or convert it")
         _warn_of_doubts(path, container, index, concealed)
-        _warn_of_an_early_end(path, container.format.name, len(index.times))
+        _warn_of_an_early_end(path, container.format.name, index)
     return index
 
 
@@ -181,21 +169,15 @@ def _without_leading(path: Path, promised: list[int | None], found: list[int | N
     first = found[0]
     kept = [time for time in promised if first is None or time is None or time >= first]
     if len(kept) < len(promised):
-        warnings.warn(
-            f"{path}: the first {len(promised) - len(kept)} frames lean on others that are not in the file; left out",
-            stacklevel=5,
-        )
+        _warn(path, f"the first {len(promised) - len(kept)} frames lean on others that are not in the file; left out")
     return kept
 
 
 def _warn_of_doubts(path: Path, container: InputContainer, index: _Index, concealed: list[int]) -> None:
     """Say which pictures a decoder had to mend, and where the file has none for so long that it may have been cut."""
     if concealed:
-        warnings.warn(
-            f"{path}: {len(concealed)} frames are damaged and only partly right, the first is {concealed[0]}; they are "
-            "used as the decoder mends them",
-            stacklevel=5,
-        )
+        damaged = f"{len(concealed)} frames are damaged and only partly right, the first is {concealed[0]}"
+        _warn(path, f"{damaged}; they are used as the decoder mends them")
     stream = _stream(container)
     if stream.time_base is None or not index.stamped:
         return
@@ -206,11 +188,8 @@ def _warn_of_doubts(path: Path, container: InputContainer, index: _Index, concea
         seconds.append(((container.start_time or 0) + container.duration) / av.time_base)
     gaps = np.diff(seconds)
     if len(gaps) and gaps.max() > max(_LONG_GAP, 10 * np.median(gaps)):
-        warnings.warn(
-            f"{path}: no frame for {gaps.max():.1f} s after frame {gaps.argmax()}, at {seconds[gaps.argmax()]:.1f} s; "
-            f"the {len(index.times)} frames found are used. If it should have more, restore it from its source",
-            stacklevel=5,
-        )
+        place = f"after frame {gaps.argmax()}, at {seconds[gaps.argmax()]:.1f} s"
+        _warn(path, f"no frame for {gaps.max():.1f} s {place}; {_are_used(index)}")
 
 
 def _add(path: Path, index: _Index, frame: VideoFrame) -> None:
@@ -296,18 +275,23 @@ def _stream(container: InputContainer) -> VideoStream:
     return next((stream for stream in moving if best is not None and stream.index == best.index), moving[0])
 
 
-def _warn_of_an_early_end(path: Path, container: str, found: int) -> None:
+def _warn_of_an_early_end(path: Path, container: str, index: _Index) -> None:
     """Say where a container tells by itself that it has been cut off, between two frames as well."""
     size = path.stat().st_size
     cut = container == "mpegts" and all(size % packet for packet in _TS_PACKETS)
     if container == "avi" or "mp4" in container:
         cut = _last_part_stop(path, riff=container == "avi") > size
     if cut:
-        warnings.warn(
-            f"{path}: the file ends in the middle of a part: it was cut off, in a copy or in the recording; the "
-            f"{found} frames found are used. If it should have more, restore it from its source",
-            stacklevel=5,
-        )
+        cause = "it was cut off, in a copy or in the recording"
+        _warn(path, f"the file ends in the middle of a part: {cause}; {_are_used(index)}")
+
+
+def _are_used(index: _Index) -> str:
+    return f"the {len(index.times)} frames found are used. If it should have more, restore it from its source"
+
+
+def _warn(path: Path, finding: str) -> None:
+    warnings.warn(f"{path}: {finding}", stacklevel=6)
 
 
 def _last_part_stop(path: Path, *, riff: bool) -> int:
@@ -379,7 +363,3 @@ def _size(frame: VideoFrame) -> tuple[int, int]:
 def _stamp(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_size, status.st_mtime_ns
-
-
-def _plausible(rate: Fraction | None) -> float | None:
-    return float(rate) if rate is not None and 0.1 <= rate <= 1000 else None

@@ -14,8 +14,7 @@ CPU = torch.device("cpu")
 def test_auto_takes_bfloat16_only_where_it_is_native(
     monkeypatch: pytest.MonkeyPatch, native: bool, expected: torch.dtype
 ) -> None:
-    for probe in precision._CPU_PROBES:
-        monkeypatch.setattr(torch.cpu, probe, lambda: native, raising=False)
+    monkeypatch.setattr(torch.cpu, precision._CPU_PROBE, lambda: native, raising=False)
     assert has_fast_bfloat16(CPU) is native
     assert choose_precision(CPU, "auto") is expected
 
@@ -27,8 +26,7 @@ def test_scalar_products_alone_do_not_count(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_version_of_torch_without_the_probes_counts_as_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    for probe in precision._CPU_PROBES:
-        monkeypatch.delattr(torch.cpu, probe, raising=False)
+    monkeypatch.delattr(torch.cpu, precision._CPU_PROBE, raising=False)
     assert choose_precision(CPU, "auto") is torch.float32
 
 

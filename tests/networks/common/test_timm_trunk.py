@@ -13,11 +13,10 @@ from torch import nn
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.build import build_network
-from oneshot_vos.networks.common.imagenet import load_imagenet
+from oneshot_vos.networks.common.imagenet import load_imagenet, locate
 from oneshot_vos.networks.common.memory import ClipMemory
 from oneshot_vos.networks.common.ready import fold_norms
 from oneshot_vos.networks.common.timm_trunk import TimmTrunk
-from oneshot_vos.networks.common.timm_weights import locate
 
 LITE = "tf_efficientnet_lite0"
 

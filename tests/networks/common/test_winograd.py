@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from oneshot_vos.networks.common.convolution import Conv3x3
+from oneshot_vos.networks.common.blocks import Conv3x3
 from oneshot_vos.networks.common.winograd import LEAST_CHANNELS, WinogradConv3x3, use_winograd
 
 WIDE = LEAST_CHANNELS

@@ -16,14 +16,7 @@ from torch import Tensor
 from oneshot_vos.networks.common.aggregation import aggregate
 from oneshot_vos.networks.common.interface import MemoryFrame, Prediction
 from oneshot_vos.networks.common.losses import BootstrappedCrossEntropy
-from oneshot_vos.networks.common.memory import (
-    ClipMemory,
-    as_maps,
-    memory_tokens,
-    query_tokens,
-    read_full,
-    value_tokens,
-)
+from oneshot_vos.networks.common.memory import ClipMemory, as_maps, memory_tokens, query_tokens, read_full, value_tokens
 from oneshot_vos.networks.stcn.network import STCN
 
 pytestmark = pytest.mark.golden

@@ -17,13 +17,7 @@ from oneshot_vos.networks.common.aggregation import aggregate, one_hot
 from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Prediction
 from oneshot_vos.networks.common.losses import BootstrappedDice
-from oneshot_vos.networks.common.memory import (
-    ClipMemory,
-    memory_tokens,
-    query_tokens,
-    read_full,
-    similarity,
-)
+from oneshot_vos.networks.common.memory import ClipMemory, memory_tokens, query_tokens, read_full, similarity
 from oneshot_vos.networks.common.official import load_official
 from oneshot_vos.networks.xmem.network import XMem
 from oneshot_vos.params import Optimiser

@@ -31,8 +31,6 @@ def one_hot(labels: Tensor, objects: int) -> Tensor:
 
 def sum_of_others(masks: Tensor) -> Tensor:
     """For every object the sum of the other objects' masks; [B, K, H, W] to the same shape."""
-    return masks.sum(1, keepdim=True) - masks if masks.shape[1] > 2 else _others_of_two(masks)
-
-
-def _others_of_two(masks: Tensor) -> Tensor:
+    if masks.shape[1] > 2:
+        return masks.sum(1, keepdim=True) - masks
     return masks.flip(1) if masks.shape[1] == 2 else torch.zeros_like(masks)

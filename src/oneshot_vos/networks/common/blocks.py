@@ -1,7 +1,10 @@
 """Building blocks that more than one network uses.
 
 Much of what a network computes per object depends on the image alone. Blocks here therefore take two inputs where the
-usual form concatenates: `own` [B*K, C, h, w] for every object and `shared` [B, C', h, w] for every image.
+usual form concatenates: `own` [B*K, C, h, w] for every object and `shared` [B, C', h, w] for every image. A convolution
+of a concatenation is the sum of two convolutions, so the shared one is computed once per image.
+
+Letters: B batch, K objects, N = B*K objects of all images, C input channels, D hidden channels, h w size.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,8 +13,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oneshot_vos.networks.common.convolution import Conv3x3, add_shared
-from oneshot_vos.networks.common.gated_update import gate_convolution, update_hidden
+
+def add_shared(own: Tensor, shared: Tensor) -> Tensor:
+    """Add a map of every image [B, ...] to the maps of its objects [B*K, ...]."""
+    if own.shape[0] == shared.shape[0]:
+        return own + shared
+    per_image = own.unflatten(0, (shared.shape[0], -1))
+    return (per_image + shared.unsqueeze(1)).flatten(0, 1)
+
+
+class Conv3x3(nn.Conv2d):
+    """3x3 convolution with padding 1 and bias; names and initialisation are those of `nn.Conv2d`.
+
+    shared_first: in the kernel, the channels of `shared` come before those of the objects' own input.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, shared_first: bool = False) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1)
+        self.shared_first = shared_first
+
+    def forward(self, x: Tensor, shared: Tensor | None = None) -> Tensor:
+        """Convolve [B*K, C, H, W]; with `shared` [B, C', H, W], convolve `cat([x, shared])` without building it.
+
+        With `shared_first` that is `cat([shared, x])`.
+        """
+        if shared is None:
+            return F.conv2d(x, self.weight, self.bias, padding=1)
+        first = shared.shape[1] if self.shared_first else x.shape[1]
+        parts = self.weight[:, :first], self.weight[:, first:]
+        of_shared, of_x = parts if self.shared_first else reversed(parts)
+        return add_shared(F.conv2d(x, of_x, padding=1), F.conv2d(shared, of_shared, self.bias, padding=1))
 
 
 class ResidualBlock(nn.Module):
@@ -130,6 +161,40 @@ class UpsampleBlock(nn.Module):
         """Shapes as in the class."""
         x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         return self.out_conv(add_shared(x, self.skip_conv(skip)))
+
+
+# --- the recurrent cell of networks with a sensory memory: a gated recurrent unit, but for the reset of its input -----
+
+
+def gate_convolution(in_channels: int, hidden_channels: int) -> Conv3x3:
+    """The convolution that computes the gates of `update_hidden` from `cat([input, hidden])`."""
+    convolution = Conv3x3(in_channels + hidden_channels, 3 * hidden_channels)
+    nn.init.xavier_normal_(convolution.weight)
+    return convolution
+
+
+def update_hidden(transform: Conv3x3, x: Tensor, hidden: Tensor) -> Tensor:
+    """One step of the cell in float32: x [N, C, h, w] and hidden h [N, D, h, w] to the next hidden state.
+
+    h' = sigmoid(f) h (1 - sigmoid(u)) + sigmoid(u) tanh(n), with the gates forget f, update u and new n that
+    `transform` computes. Float32 under autocast too, because rounding adds up from frame to frame.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        hidden = hidden.float()
+        forget, update, new = transform(torch.cat([x.float(), hidden], 1)).chunk(3, 1)
+        return torch.lerp(forget.sigmoid() * hidden, new.tanh(), update.sigmoid())
+
+
+class GatedUpdate(nn.Module):
+    """The cell as a module: `transform` holds its one convolution."""
+
+    def __init__(self, in_channels: int, hidden_channels: int) -> None:
+        super().__init__()
+        self.transform = gate_convolution(in_channels, hidden_channels)
+
+    def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """Input [N, C, h, w] and hidden [N, D, h, w] to the next hidden state, float32."""
+        return update_hidden(self.transform, x, hidden)
 
 
 class DecoderUpdate(nn.Module):

@@ -44,6 +44,11 @@ class Prediction(NamedTuple):
     auxiliary: dict[str, Tensor]  # outputs that only the network's own loss reads
 
 
+# What a loss is given of a clip: the frames that have a target, and their classes [B, H, W], 0 background.
+Predictions = Sequence[Prediction]
+Targets = Sequence[Tensor]
+
+
 class MemoryFrame(NamedTuple):
     """One frame as it enters a space-time memory, which reads it for the network."""
 

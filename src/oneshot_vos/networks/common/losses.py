@@ -1,7 +1,5 @@
 """Losses over all pixels: bootstrapped cross-entropy, alone (STCN) or with a Dice loss (XMem)."""
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,7 +7,7 @@ from torch import Tensor, nn
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common.aggregation import one_hot
 from oneshot_vos.networks.common.generators import Generators
-from oneshot_vos.networks.common.interface import Prediction
+from oneshot_vos.networks.common.interface import Predictions, Targets
 
 
 class BootstrappedCrossEntropy(nn.Module):
@@ -36,12 +34,7 @@ class BootstrappedCrossEntropy(nn.Module):
         return self.top_p + (1 - self.top_p) * remaining
 
     def forward(
-        self,
-        predictions: Sequence[Prediction],
-        targets: Sequence[Tensor],
-        present: Tensor,
-        iteration: int,
-        generators: Generators,
+        self, predictions: Predictions, targets: Targets, present: Tensor, iteration: int, generators: Generators
     ) -> dict[str, Tensor]:
         """Loss of a clip.
 
@@ -70,12 +63,7 @@ class BootstrappedDice(BootstrappedCrossEntropy):
     """Bootstrapped cross-entropy plus a soft Dice loss over all pixels, as XMem is trained with."""
 
     def forward(
-        self,
-        predictions: Sequence[Prediction],
-        targets: Sequence[Tensor],
-        present: Tensor,
-        iteration: int,
-        generators: Generators,
+        self, predictions: Predictions, targets: Targets, present: Tensor, iteration: int, generators: Generators
     ) -> dict[str, Tensor]:
         """Loss of a clip; arguments as in the base class.
 

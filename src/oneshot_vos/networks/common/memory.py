@@ -141,7 +141,7 @@ class ClipMemory:
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
         self._frames: list[TokenFrame] = []
-        self._summary: Tensor | None = None
+        self.summary: Tensor | None = None  # the sum of all summaries [B, K, ...]; None without any
 
     @property
     def keys(self) -> Tensor:
@@ -153,11 +153,6 @@ class ClipMemory:
         """Values [B, K, N, CV], frame after frame."""
         return torch.cat(self._values, 2)
 
-    @property
-    def summary(self) -> Tensor | None:
-        """The sum of all summaries [B, K, ...]; None without any."""
-        return self._summary
-
     def add(self, frame: MemoryFrame | TokenFrame) -> None:
         """Append one frame."""
         if isinstance(frame, TokenFrame):
@@ -166,7 +161,7 @@ class ClipMemory:
         self._keys.append(memory_tokens(frame.key, frame.shrinkage))
         self._values.append(value_tokens(frame))
         if frame.summary is not None:
-            self._summary = frame.summary if self._summary is None else self._summary + frame.summary
+            self.summary = frame.summary if self.summary is None else self.summary + frame.summary
 
     @property
     def frames(self) -> list[TokenFrame]:

@@ -103,10 +103,7 @@ def _finding(kind: str, names: list[str]) -> list[str]:
 def _plain(state_dict: Mapping[str, Any], source: str) -> dict[str, Tensor]:
     """The flat table of tensors inside an official weight or resume file."""
     inner = state_dict.get("network", state_dict.get("weights", state_dict))
-    if not isinstance(inner, Mapping) or not inner or not _is_table(inner):
+    named = inner.items() if isinstance(inner, Mapping) else ()
+    if not named or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in named):
         raise UserError(f"{source}: not a table from names to tensors; expected an official weight or resume file")
-    return {name.removeprefix("module."): tensor for name, tensor in inner.items()}
-
-
-def _is_table(inner: Mapping[Any, Any]) -> bool:
-    return all(isinstance(name, str) and isinstance(value, Tensor) for name, value in inner.items())
+    return {name.removeprefix("module."): tensor for name, tensor in named}

@@ -10,7 +10,7 @@ _CHOICES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": tor
 # What makes bfloat16 faster than float32 on a CPU: matrix instructions. Without any help it is emulated and many times
 # slower. The scalar products of AVX512-BF16 alone may be slower as well (benchmarks/precision.py: 1.3 to 1.9 times on a
 # Xeon without AMX). Timing would tell, but the same run should have the same precision every time.
-_CPU_PROBES = ("_is_amx_tile_supported",)
+_CPU_PROBE = "_is_amx_tile_supported"
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
@@ -18,8 +18,8 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_available() and torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
-        probes = (getattr(torch.cpu, name, None) for name in _CPU_PROBES)
-        return any(bool(probe()) for probe in probes if probe is not None)
+        probe = getattr(torch.cpu, _CPU_PROBE, None)
+        return probe is not None and bool(probe())
     return False
 
 

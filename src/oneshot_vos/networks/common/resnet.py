@@ -31,13 +31,6 @@ def group_norm(channels: int) -> nn.Module:
 NORMS: dict[str, NormLayer] = {"frozen_batch": FrozenBatchNorm, "group": group_norm}
 
 
-def norm_layer(name: str) -> NormLayer:
-    """The normalisation of this name; an unknown one raises `UserError`."""
-    if name not in NORMS:
-        raise UserError(f"unknown normalisation '{name}'; known: {', '.join(NORMS)}")
-    return NORMS[name]
-
-
 def _shortcut(in_channels: int, out_channels: int, stride: int, norm: NormLayer, bias: bool) -> nn.Sequential | None:
     if stride == 1 and in_channels == out_channels:
         return None
@@ -117,7 +110,9 @@ class ResNet(nn.Module):
             raise UserError(f"unknown residual block '{block}'; known: {', '.join(BLOCKS)}")
         if len(widths) != 3 or len(depths) != 3:
             raise UserError(f"a trunk has three stages; got widths {list(widths)} and depths {list(depths)}")
-        normalise = norm_layer(norm)
+        if norm not in NORMS:
+            raise UserError(f"unknown normalisation '{norm}'; known: {', '.join(NORMS)}")
+        normalise = NORMS[norm]
         self.block = block
         self.stages = (first_stage, "layer2", "layer3")
         self.channels = tuple(width * BLOCKS[block].expansion for width in widths)

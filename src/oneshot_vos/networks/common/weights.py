@@ -16,7 +16,6 @@ from oneshot_vos.files import replacing
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.networks.common.official import fit_objects, load_official, load_strictly
-from oneshot_vos.networks.common.tensor_files import UnreadableTensorsError, read_tensors
 
 # All metadata go under one name: with several, the order in the file, and so its checksum, would change between runs.
 _METADATA = "oneshot_vos"
@@ -143,3 +142,29 @@ def _unreadable(path: Path, error: Exception, expected: str) -> UserError:
         f"{path}: not readable as weights ({reason}); expected {expected}. It is truncated, or a file of another kind: "
         "name another file, or make or download it again"
     )
+
+
+# --- what `torch.save` wrote: the one place where such files are opened --------------------------------------------
+
+
+class UnreadableTensorsError(Exception):
+    """Says in one line why a file is not one of tensors and plain values."""
+
+
+def read_tensors(path: Path, device: torch.device | str = "cpu") -> Any:
+    """The content of a file, with its tensors on `device`; no code of the file is run, and no class of it is made.
+
+    A missing file raises `FileNotFoundError`, any other that cannot be read `UnreadableTensorsError`.
+    """
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # torch trusts the order of what it reads, so that a damaged file can raise anything
+        raise UnreadableTensorsError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    if type(error).__name__ == "UnpicklingError":  # torch's words on it are an advice to switch its protection off
+        return "no file of tensors, or one that wants to run code"
+    return str(error).strip().partition("\n")[0].partition(". ")[0] or type(error).__name__

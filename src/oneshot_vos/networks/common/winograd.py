@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from oneshot_vos.networks.common.convolution import Conv3x3, add_shared
+from oneshot_vos.networks.common.blocks import Conv3x3, add_shared
 
 LEAST_CHANNELS = 256  # below, the transforms cost more than the multiplications that they save
 _BAND = 1 << 17  # tiles times channels worked on at a time: 16 numbers each, so 8 MB

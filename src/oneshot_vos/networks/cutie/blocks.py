@@ -11,8 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from oneshot_vos.networks.common.blocks import ResidualBlock
-from oneshot_vos.networks.common.convolution import Conv3x3, add_shared
+from oneshot_vos.networks.common.blocks import Conv3x3, ResidualBlock, add_shared
 
 
 class ChannelAttentionBlock(nn.Module):

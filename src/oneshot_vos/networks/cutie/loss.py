@@ -3,7 +3,7 @@
 Letters: T frames, K object slots, n objects of a clip (its first n slots), H W size of a map, P points.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common.generators import Generators
-from oneshot_vos.networks.common.interface import Prediction
+from oneshot_vos.networks.common.interface import Predictions, Targets
 
 
 class PointLoss(nn.Module):
@@ -40,12 +40,7 @@ class PointLoss(nn.Module):
         self.sensory_weight, self.query_weight = sensory_weight, query_weight
 
     def forward(
-        self,
-        predictions: Sequence[Prediction],
-        targets: Sequence[Tensor],
-        present: Tensor,
-        iteration: int,
-        generators: Generators,
+        self, predictions: Predictions, targets: Targets, present: Tensor, iteration: int, generators: Generators
     ) -> dict[str, Tensor]:
         """Loss of a batch of clips; the same at every iteration.
 
@@ -68,7 +63,7 @@ class PointLoss(nn.Module):
         means = {name: torch.stack(values).mean() for name, values in terms.items()}
         return {"total": torch.stack(list(means.values())).sum(), **means}
 
-    def _maps(self, predictions: Sequence[Prediction], clip: int, objects: int) -> Iterator[tuple[str, float, Tensor]]:
+    def _maps(self, predictions: Predictions, clip: int, objects: int) -> Iterator[tuple[str, float, Tensor]]:
         """Everything of a clip that is scored: a pattern of its terms' names, its weight, logits [T, n+1, H, W]."""
         classes = objects + 1
         yield "{}", 1.0, torch.stack([p.logits[clip, :classes] for p in predictions])

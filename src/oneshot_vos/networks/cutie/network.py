@@ -19,17 +19,8 @@ from torch import Tensor, nn
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common import trunks
 from oneshot_vos.networks.common.aggregation import sum_of_others
-from oneshot_vos.networks.common.blocks import DecoderUpdate
-from oneshot_vos.networks.common.gated_update import GatedUpdate
-from oneshot_vos.networks.common.interface import (
-    Decoded,
-    Memory,
-    MemoryFrame,
-    Network,
-    ParameterGroup,
-    State,
-    by_rate,
-)
+from oneshot_vos.networks.common.blocks import DecoderUpdate, GatedUpdate
+from oneshot_vos.networks.common.interface import Decoded, Memory, MemoryFrame, Network, ParameterGroup, State, by_rate
 from oneshot_vos.networks.common.resnet import BlockName, NormName
 from oneshot_vos.networks.common.timm_trunk import backbone_rates
 from oneshot_vos.networks.cutie.blocks import ObjectFusion, SkipUpsampleBlock
@@ -201,10 +192,7 @@ class Cutie(Network[CutieFeatures]):
         self.mask_encoder = trunks.value_trunk(masks, value_trunk, widths=mask_widths, depths=mask_depths, norm=norm)
         self.mask_encoder.fuser = ObjectFusion(value_dim, self.mask_encoder.channels[-1], value_dim)
         self.mask_encoder.sensory_update = GatedUpdate(value_dim, value_dim)  # takes a value up into the memory
-        self.others_channels = (
-            f"mask_encoder.{self.mask_encoder.first_weight}",
-            "pixel_fuser.sensory_compress.weight",
-        )
+        self.others_channels = (f"mask_encoder.{self.mask_encoder.first_weight}", "pixel_fuser.sensory_compress.weight")
         self.mask_decoder = MaskDecoder(decoder_dims, f8_dim, f4_dim, value_dim)
         self.pixel_fuser = PixelFuser(masks, value_dim)
         self.object_transformer = ObjectTransformer(
@@ -263,7 +251,10 @@ class Cutie(Network[CutieFeatures]):
         p16, levels = self.object_transformer(fused.unflatten(0, sensory.shape[:2]), summary, present)
         p16 = p16.flatten(0, 1)
         p8, p4, logits = self.mask_decoder(p16, features.skip8, features.skip4)
-        auxiliary = self._auxiliary(features, sensory, levels, present) if self.training else {}
+        auxiliary = {}
+        if self.training:
+            of_sensory = self.aux_computer["sensory_aux"](sensory, features.pixels)
+            auxiliary = {"sensory": aggregate_present(of_sensory, present), "query": torch.stack(levels, 2)}
         if update:
             moved = self.mask_decoder.sensory_update(p16, p8, p4, logits, sensory.flatten(0, 1))
             sensory = moved.unflatten(0, sensory.shape[:2])
@@ -303,9 +294,3 @@ class Cutie(Network[CutieFeatures]):
     def _reduced(self, masks: Tensor) -> Tensor:
         """Masks [B, K, H, W] averaged over squares, [B, K, h, w]."""
         return F.avg_pool2d(masks, self.stride)
-
-    def _auxiliary(
-        self, features: CutieFeatures, sensory: Tensor, levels: Sequence[Tensor], present: Tensor | None
-    ) -> dict[str, Tensor]:
-        logits = self.aux_computer["sensory_aux"](sensory, features.pixels)
-        return {"sensory": aggregate_present(logits, present), "query": torch.stack(list(levels), 2)}

@@ -172,17 +172,13 @@ class TransformerBlock(nn.Module):
         return self.pixel_ffn(to_maps(pixels, *maps.shape[-2:])), queries
 
 
-def foreground_of(logits: Tensor) -> Tensor:
-    """Where an object is more likely than everything else: aggregated logits [B, K+1, h, w] to bool [B, K, h, w]."""
-    return logits[:, 1:] >= logits.amax(1, keepdim=True)
-
-
 def attention_mask(logits: Tensor) -> Tensor:
     """Where both halves of the queries may look: aggregated logits [B, K+1, h, w] to bool [B, K, 2, h, w].
 
-    The first half sees the object and the second what surrounds it; a half without any position sees everything.
+    The first half sees the object, that is where it is more likely than everything else, and the second what surrounds
+    it; a half without any position sees everything.
     """
-    foreground = foreground_of(logits)
+    foreground = logits[:, 1:] >= logits.amax(1, keepdim=True)
     allowed = torch.stack([foreground, ~foreground], 2)
     return allowed | ~allowed.flatten(3).any(3)[..., None, None]
 

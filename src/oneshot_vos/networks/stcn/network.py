@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from oneshot_vos.networks.common import trunks
 from oneshot_vos.networks.common.aggregation import sum_of_others
-from oneshot_vos.networks.common.blocks import FeatureFusion, SplitResidualBlock, UpsampleBlock
-from oneshot_vos.networks.common.convolution import Conv3x3
+from oneshot_vos.networks.common.blocks import Conv3x3, FeatureFusion, SplitResidualBlock, UpsampleBlock
 from oneshot_vos.networks.common.interface import Decoded, Memory, MemoryFrame, Network, State
 from oneshot_vos.networks.common.resnet import BlockName, NormName
 

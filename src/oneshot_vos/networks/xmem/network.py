@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common import trunks
 from oneshot_vos.networks.common.aggregation import sum_of_others
-from oneshot_vos.networks.common.blocks import DecoderUpdate, FeatureFusion, UpsampleBlock
-from oneshot_vos.networks.common.gated_update import GatedUpdate
+from oneshot_vos.networks.common.blocks import DecoderUpdate, FeatureFusion, GatedUpdate, UpsampleBlock
 from oneshot_vos.networks.common.interface import Decoded, Memory, MemoryFrame, Network, State
 from oneshot_vos.networks.common.resnet import BlockName, NormName
 

@@ -5,14 +5,14 @@ import sys
 
 import pytest
 
-from oneshot_vos.training.allocator import keep_freed_memory
+from oneshot_vos.training.batches import keep_freed_memory
 
 # 40 MB is above the largest block that glibc keeps by itself. Prints the pages that the system had to hand out.
 PROGRAM = """
 import ctypes
 import resource
 import numpy as np
-from oneshot_vos.training.allocator import keep_freed_memory
+from oneshot_vos.training.batches import keep_freed_memory
 
 ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: pages of one size, that they can be counted
 if {kept}:
@@ -36,5 +36,5 @@ def test_blocks_are_used_again() -> None:
 
 
 def test_another_c_library_is_left_alone(monkeypatch) -> None:
-    monkeypatch.setattr("oneshot_vos.training.allocator.ctypes.CDLL", lambda _: object())
+    monkeypatch.setattr("oneshot_vos.training.batches.ctypes.CDLL", lambda _: object())
     assert keep_freed_memory() is False

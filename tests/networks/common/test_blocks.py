@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from oneshot_vos.networks.common.convolution import Conv3x3
+from oneshot_vos.networks.common.blocks import Conv3x3
 
 
 @pytest.mark.parametrize("shared_first", [False, True])

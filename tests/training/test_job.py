@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from oneshot_vos.training.curves import write_curves
+from oneshot_vos.training.job import write_curves
 
 
 def test_every_value_has_a_file_that_dvc_plots_reads(tmp_path: Path) -> None:
