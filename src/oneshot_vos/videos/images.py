@@ -53,6 +53,7 @@ _NEGATIVE = re.compile(r"-(\d+)")
 _TIME_STAMP = re.compile(r"[0-9]{9,}\.([0-9]+)(?![0-9])")
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L"})
 _DEEPER_MODES = frozenset({"I", "F"})
+_SEVERAL_PICTURES = ("TIFF", "WEBP", "PNG")  # formats whose further pictures are no copies of the first
 _TWELVE_BITS = 4096
 
 
@@ -118,7 +119,7 @@ def read_frame(path: Path) -> np.ndarray:
 
 
 def _require_one_picture(path: Path, image: Image.Image) -> None:
-    pictures = getattr(image, "n_frames", 1) if image.format in ("TIFF", "WEBP") else 1
+    pictures = getattr(image, "n_frames", 1) if image.format in _SEVERAL_PICTURES else 1
     if pictures > 1:
         raise UserError(
             f"{path}: {pictures} pictures in one file; expected one per frame. Split the file, or convert it to a "
