@@ -127,6 +127,11 @@ def leads_to_itself(clip: Clip) -> None:
     (clip.frames / "00001.jpg").symlink_to("00001.jpg")
 
 
+def moving(path: Path, *pictures: np.ndarray) -> None:
+    first, *rest = map(Image.fromarray, pictures)
+    first.save(path, save_all=True, append_images=rest)
+
+
 def in_one_file(clip: Clip) -> None:
     (clip.frames / "00001.jpg").unlink()
     Image.fromarray(picture(1)).save(
@@ -274,6 +279,37 @@ REFUSED = {
         "expected one per frame",
         "Split the file",
     ),
+    "moving picture as frame": Refused(
+        lambda clip: [(clip.frames / "00001.jpg").unlink(), moving(clip.frames / "00001.png", picture(1), picture(2))],
+        (check, train, segment),
+        r"00001\.png",
+        "2 pictures in one file",
+        "expected one per frame",
+        "Split the file",
+    ),
+    "moving picture as mask": Refused(
+        lambda clip: moving(clip.masks / "00000.png", TWO, np.roll(TWO, 9, 1)),
+        (check, train, score, segment, mask),
+        r"00000\.png",
+        "2 pictures in one file",
+        "expected one per frame",
+        "Split the file",
+    ),
+    **{
+        f"truncated frame.{suffix}": Refused(
+            lambda clip, suffix=suffix: [  # type: ignore[misc]
+                (clip.frames / "00001.jpg").unlink(),
+                clip.put_frame(f"00001.{suffix}", 1),
+                clip.cut(clip.frames / f"00001.{suffix}", 0.8),
+            ],
+            (check, train, segment),
+            rf"00001\.{suffix}",
+            "damaged or truncated",
+            "expected a JPEG, PNG, BMP, TIFF or WebP image",
+            "Restore the file",
+        )
+        for suffix in ("png", "bmp", "tif", "webp")
+    },
     "one number twice": Refused(
         renamed("0001", "1", "2"),
         (check, train, score, segment),

@@ -54,6 +54,8 @@ _TIME_STAMP = re.compile(r"[0-9]{9,}\.([0-9]+)(?![0-9])")
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L"})
 _DEEPER_MODES = frozenset({"I", "F"})
 _SEVERAL_PICTURES = ("TIFF", "WEBP", "PNG")  # formats whose further pictures are no copies of the first
+_ENDS = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND"}  # marks at the end, by suffix
+_TAIL_BYTES = 1024  # some cameras append padding or a preview behind the end marker
 _TWELVE_BITS = 4096
 
 
@@ -102,7 +104,7 @@ def read_frame(path: Path) -> np.ndarray:
     """
     image: Image.Image
     with decoding(path, _EXPECTED), open_image(path, path) as image:
-        _require_one_picture(path, image)
+        require_one_picture(path, image)
         image.load()
         if image.mode in _DEEPER_MODES:
             raise UserError(
@@ -118,7 +120,8 @@ def read_frame(path: Path) -> np.ndarray:
         return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _require_one_picture(path: Path, image: Image.Image) -> None:
+def require_one_picture(path: Path, image: Image.Image) -> None:
+    """Raise `UserError` for a file of several pictures, of which a program would show one or play all."""
     pictures = getattr(image, "n_frames", 1) if image.format in _SEVERAL_PICTURES else 1
     if pictures > 1:
         raise UserError(
@@ -147,10 +150,19 @@ def normalise(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 def frame_size(path: Path) -> tuple[int, int]:
     """(height, width) in pixels of the upright frame, from the file's header alone (nothing is decoded)."""
     with decoding(path, _EXPECTED), open_image(path, path) as image:
-        _require_one_picture(path, image)
+        require_one_picture(path, image)
         width, height = image.size
         lies_on_its_side = _may_be_turned(path, image) and image.getexif().get(ORIENTATION_TAG) in (5, 6, 7, 8)
     return (width, height) if lies_on_its_side else (height, width)
+
+
+def has_end(path: Path) -> bool:
+    """Whether a frame of a form that has a mark at its end has it: else it was cut off, or cannot tell."""
+    mark = _ENDS.get(path.suffix.lower())
+    with path.open("rb") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(max(0, size - _TAIL_BYTES))
+        return mark is not None and mark in stream.read()
 
 
 def shorter_side_to(height: int, width: int, size: int) -> tuple[int, int]:
