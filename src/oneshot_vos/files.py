@@ -126,9 +126,17 @@ def _owner(folder: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` atomically."""
+    """Write `text` atomically; raises `UserError` if it has a path that is not UTF-8."""
+    try:
+        content = text.encode()
+    except UnicodeEncodeError as error:
+        odd = text[max(0, error.start - 40) : error.end]
+        raise UserError(
+            f"{path}: cannot be written, since it names a path that is not UTF-8 (…{odd!r}); expected names that can "
+            "be written into files. Rename that file or folder"
+        ) from error
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:

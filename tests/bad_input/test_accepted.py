@@ -142,6 +142,24 @@ ACCEPTED = {
         frames=("-2", "-1", "0"),
         warning="not zero-padded; read in numeric order",
     ),
+    "copies of a file manager": Accepted(
+        renamed("shot", "shot (1)", "shot (2)"),
+        {"shot": TWO},
+        frames=("shot", "shot (1)", "shot (2)"),
+        warning="read in numeric order",
+    ),
+    "time stamp without a fraction": Accepted(
+        renamed("1403636579", "1403636579.5", "1403636580"),
+        {"1403636579": TWO},
+        frames=("1403636579", "1403636579.5", "1403636580"),
+        warning="read in numeric order",
+    ),
+    "two cameras in one folder": Accepted(
+        renamed("left_0", "left_1", "right_0"),
+        {"left_0": TWO},
+        frames=("left_0", "left_1", "right_0"),
+        warning="'left_0' and 'right_0' in one folder, .*give each a folder",
+    ),
     "digits of another script": Accepted(
         renamed("٨", "٩", "١٠"), {"٨": TWO}, frames=("٨", "٩", "١٠"), warning="not zero-padded; read in numeric order"
     ),

@@ -1,5 +1,6 @@
 """Input that cannot be used: one row per case, and every message names file, finding, expectation and remedy."""
 
+import os
 import re
 import struct
 import tracemalloc
@@ -325,6 +326,22 @@ REFUSED = {
         r"as decimal numbers t0\.25 comes before t0\.5",
         "expected as many digits",
         "Rename the frames",
+    ),
+    "decimal numbers with a comma": Refused(
+        renamed("0,9", "0,10", "1,0"),
+        (check, train, score, segment),
+        NAME,
+        "as decimal numbers 0,10 comes before 0,9",
+        "expected as many digits",
+        "Rename the frames",
+    ),
+    "name that is no text": Refused(
+        lambda clip: clip.rename({"00001.jpg": os.fsdecode(b"0000\xff.jpg")}),
+        (check, train, score, segment),
+        NAME,
+        r"'0000\\udcff\.jpg' is not UTF-8",
+        "expected names that can be written",
+        "Rename it",
     ),
     "anti-aliased RGB mask": Refused(
         anti_aliased,

@@ -165,7 +165,8 @@ def _check_equal_sizes(video: Video, sizes: dict[int, tuple[int, int]], log: Pro
 def _check_gaps(video: Video, log: Problems) -> None:
     """Warn where frame numbers jump further than usual in this video (YouTube-VOS counts in fives)."""
     numbers = [re.search(r"(^-[0-9]+|[0-9]+)$", video.stem(t)) for t in range(len(video))]
-    if len(numbers) < 3 or not all(numbers):
+    words = {number and number.string[: number.start()] for number in numbers}
+    if len(numbers) < 3 or not all(numbers) or len(words) > 1:
         return
     values = np.array([int(number[1]) for number in numbers if number], dtype=object)
     steps = np.diff(values).tolist()

@@ -48,7 +48,8 @@ _DECODING_ERRORS = (
 _EXPECTED = f"a {IMAGE_KINDS} image with 8 or 16 bits per channel"
 ORIENTATION_TAG = 0x0112
 PNG_ORIENTATION_MARKS = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
-_DECIMAL = re.compile(r"(.*[^0-9.])?([0-9]+\.[0-9]+)")
+_DECIMAL = re.compile(r"(.*[^0-9.,])?([0-9]+[.,][0-9]+)")
+_SERIES = re.compile(r"([^0-9]+)([0-9]+)\.[^.]+$")
 _NEGATIVE = re.compile(r"-(\d+)")
 _TIME_STAMP = re.compile(r"[0-9]{9,}\.([0-9]+)(?![0-9])")
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L"})
@@ -197,6 +198,7 @@ def frame_files(folder: Path) -> list[Path]:
         with os.scandir(folder) as entries:
             found = [entry for entry in entries if not is_litter(entry.name)]
         require_unbroken(Path(entry.path) for entry in found if entry.is_symlink())
+        _require_text(folder, (entry.name for entry in found))
         files = [entry.name for entry in found if entry.is_file()]
         folders = [Path(entry.path) for entry in found if entry.is_dir()]
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -206,14 +208,29 @@ def frame_files(folder: Path) -> list[Path]:
     if names:
         _look_into_folders(folders)
     require_one_order(names, folder)
-    names.sort(key=natural_key)
+    names.sort(key=lambda name: natural_key(PurePath(name).stem))
     if names != sorted(names):
         warnings.warn(
             f"{folder}: frame names are not zero-padded; read in numeric order ({names[0]} … {names[-1]}), "
             "which differs from the alphabetical order of other tools",
             stacklevel=2,
         )
+    _warn_of_two_series(folder, names)
     return [folder / name for name in names]
+
+
+def _warn_of_two_series(folder: Path, names: Iterable[str]) -> None:
+    """Say where numbers stand behind several words, as of two cameras: the frames of one follow those of the other."""
+    known: dict[str, str] = {}
+    for word, number in (match.groups() for name in names if (match := _SERIES.match(name))):
+        other = known.setdefault(number, word)
+        if other != word:
+            warnings.warn(
+                f"{folder}: '{other}{number}' and '{word}{number}' in one folder, all of one video, one word after the "
+                "other; if they are recordings of their own, give each a folder",
+                stacklevel=3,
+            )
+            return
 
 
 def visible_entries(folder: Path) -> list[Path]:
@@ -240,6 +257,17 @@ def _look_into_folders(folders: Iterable[Path]) -> None:
                 "one folder. Move them, or take the folder away",
                 stacklevel=4,
             )
+
+
+def _require_text(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"{folder}: the name {name!r} is not UTF-8, as of an archive from another system; expected names that "
+                "can be written into files. Rename it, with convmv say"
+            ) from error
 
 
 def require_unbroken(entries: Iterable[Path]) -> None:
@@ -300,7 +328,7 @@ def require_one_order(names: Iterable[str], folder: Path) -> None:
                 "number once. Take one away, or rename the frames of one to other numbers"
             )
     points = {stem: _DECIMAL.fullmatch(stem) for stem in stems if not _TIME_STAMP.match(stem)}
-    values = {stem: Fraction(point[2]) for stem, point in points.items() if point}
+    values = {stem: Fraction(point[2].replace(",", ".")) for stem, point in points.items() if point}
     if len(values) < len(numbers) or len({point[1] for point in points.values() if point}) > 1:
         return
     natural = sorted(stems, key=natural_key)
