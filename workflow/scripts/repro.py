@@ -34,6 +34,7 @@ from dvc.stage.cache import RunCacheNotFoundError
 from dvc.utils import serialize
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.linked import refuse_links
 from oneshot_vos.params import Params, load_params
 from oneshot_vos.stages.data import files_changed
 
@@ -68,20 +69,6 @@ def logger(options: list[str]) -> list[str]:
     """A line per job instead of Snakemake's forty, unless its own output is asked for or shaped."""
     own = ("-n", "--dry-run", "--dryrun", "-q", "--quiet", "--verbose", "-p", "--printshellcmds", "--logger")
     return [] if any(option.partition("=")[0] in own for option in options) else ["--logger=lines"]
-
-
-def refuse_links(profile: str) -> None:
-    """Raise `UserError` if a folder above outputs is a link: DVC refuses what lies behind one, once it is made."""
-    data, results = Path("data"), Path("results")
-    above = [data, data / profile, data / profile / "sets", results, results / profile]
-    link = next((folder for folder in [*above, *sorted(above[-1].glob("*"))] if folder.is_symlink()), None)
-    if link is not None:
-        raise UserError(
-            f"{link}: a link to {link.readlink()}; expected a folder of this checkout: DVC refuses what lies behind a "
-            "link, after it was made. Take the link away. To have outputs on another disk, clone the project there, or "
-            "keep DVC's cache there with links into it: dvc config --local cache.dir /other/disk/cache, and also "
-            "dvc config --local cache.type symlink"
-        )
 
 
 def look_at_sets(params: Params) -> None:
