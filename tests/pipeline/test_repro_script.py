@@ -66,10 +66,27 @@ def script(repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     return repro
 
 
-def test_locks_of_a_killed_run_are_removed(script: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("content", ["", '{"write": {"/x": {"pid": 1, "cmd": "dvc repro"}}}'])
+def test_locks_of_a_killed_run_are_removed(
+    script: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    """Also those of DVC: a list that a power cut left empty, or whose process was followed by another of its number."""
+    (tmp_path / ".dvc/tmp").mkdir(parents=True)
+    (tmp_path / ".dvc/tmp/rwlock").write_text(content, encoding="utf-8")
     script.clear_locks()
     assert not list((tmp_path / ".snakemake/locks").iterdir())
-    assert "that was killed" in capsys.readouterr().out
+    assert not (tmp_path / ".dvc/tmp/rwlock").exists()
+    said = capsys.readouterr().out
+    assert "of a snakemake run that was killed" in said
+    assert "of a dvc run that was killed" in said
+
+
+@pytest.mark.parametrize(("content", "left"), [("", False), ("\0" * 99, False), ("schema: '2.0'\n", True)])
+def test_a_record_that_was_cut_to_nothing_is_put_aside(script: Any, tmp_path: Path, content: str, left: bool) -> None:
+    (tmp_path / "dvc.lock").write_text(content, encoding="utf-8")
+    script.put_damage_aside()
+    assert (tmp_path / "dvc.lock").exists() == left
+    assert (tmp_path / "dvc.lock.damaged").exists() != left
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="asks Linux's /proc who works in a folder")
@@ -79,7 +96,7 @@ def test_a_run_that_is_at_work_is_named(script: Any, tmp_path: Path) -> None:
         try:
             assert other.stdout is not None
             other.stdout.readline()  # it is there
-            with pytest.raises(UserError, match="another Snakemake is at work"):
+            with pytest.raises(UserError, match="another snakemake is at work"):
                 script.clear_locks()
         finally:
             other.kill()

@@ -41,6 +41,7 @@ from oneshot_vos.stages.data import files_changed
 # Lies there while steps 2 and 3 are under way, so that a start after an interruption goes on.
 BEGAN = Path(".dvc/tmp/repro-began")
 PLUGINS = Path(__file__).resolve().parent.parent / "plugins"  # where Snakemake finds its logger
+FREE = ("{}", '{"read": {}, "write": {}}', '{"read": {}}', '{"write": {}}')  # what DVC writes when nobody works
 PATIENCE = 8.0  # seconds that an engine and its jobs have to end
 
 
@@ -49,6 +50,7 @@ def main(options: list[str]) -> None:
     params = load_params(Path("params.yaml"))  # every problem in it is named before anything is asked of an engine
     refuse_links(params.profile_name)
     clear_locks()
+    put_damage_aside()
     look_at_sets(params)
     since = interrupted_start() or time.time()
     stale, done = take_stock()
@@ -80,18 +82,31 @@ def look_at_sets(params: Params) -> None:
 
 
 def clear_locks() -> None:
-    """Remove what a killed Snakemake has left locked; raise `UserError` if one may still be at work here."""
-    locks = sorted(Path(".snakemake/locks").glob("*.lock"))
-    if not locks:
-        return
-    if at_work("snakemake"):
-        raise UserError(
-            f"{locks[0].parent}: another Snakemake is at work in this folder; expected none. Wait for it, or end it, "
-            "then rerun to resume"
-        )
-    for lock in locks:
-        lock.unlink()
-    print("removed the locks of a Snakemake run that was killed")
+    """Remove what killed engines have left locked; raise `UserError` if one may still be at work here.
+
+    DVC's list of who works on what may be cut to nothing, or name a process whose number another one has by now.
+    """
+    for engine, locks in (
+        ("snakemake", sorted(Path(".snakemake/locks").glob("*.lock"))),
+        ("dvc", [path for path in [Path(".dvc/tmp/rwlock")] if path.exists() and path.read_text("utf-8") not in FREE]),
+    ):
+        if locks and at_work(engine):
+            raise UserError(
+                f"{locks[0].parent}: another {engine} is at work in this folder; expected none. Wait for it, or end "
+                "it, then rerun to resume"
+            )
+        for lock in locks:
+            lock.unlink()
+        if locks:
+            print(f"removed the locks of a {engine} run that was killed")
+
+
+def put_damage_aside() -> None:
+    """Take a dvc.lock away that a power cut has left without what it records: the cache knows what was made."""
+    lock = Path("dvc.lock")
+    if lock.is_file() and b"schema:" not in lock.read_bytes():
+        lock.replace("dvc.lock.damaged")
+        print("dvc.lock was damaged, and is dvc.lock.damaged now; what DVC's cache has is recorded anew")
 
 
 def at_work(program: str) -> bool:
