@@ -209,6 +209,12 @@ ACCEPTED = {
     "0/255 mask": Accepted(
         lambda clip: clip.draw("00000.png", (BINARY * 255).astype(np.uint8)), {"00000": BINARY * 255}
     ),
+    "black object on white": Accepted(
+        lambda clip: clip.draw("00000.png", ((1 - BINARY) * 255).astype(np.uint8)),
+        {"00000": (1 - BINARY) * 255},
+        warning=r"00000\.png: object 255 has all four corners and \d\d% of the frame: if the mask is inverted",
+        doors=(segment,),
+    ),
     "1-bit mask": Accepted(lambda clip: clip.draw("00000.png", BINARY > 0), {"00000": BINARY}),
     "16-bit mask": Accepted(lambda clip: clip.draw("00000.png", DEEP[TWO].astype(np.uint16)), {"00000": DEEP[TWO]}),
     "more than 255 objects": Accepted(

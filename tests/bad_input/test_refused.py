@@ -359,6 +359,14 @@ REFUSED = {
         "expected one value per object",
         r"Export the mask without anti-aliasing, or snap",
     ),
+    "black objects on a transparent background": Refused(
+        lambda clip: clip.draw("00000.png", np.dstack([np.zeros_like(TWO), np.where(TWO, 255, 0).astype(np.uint8)])),
+        (check, train, score, segment, mask),
+        r"00000\.png",
+        "all that is not transparent is black",
+        "expected objects in a colour",
+        "Draw them so",
+    ),
     "half-transparent RGBA mask": Refused(
         half_transparent,
         (check, train, score, segment),

@@ -405,6 +405,12 @@ def text(folder: Path, name: str, content: str) -> Path:
             lambda folder: per_object(folder / "given", "00000_1.png", "00000_01.png"),
             "'00000_01' and '00000_1' are the same number",
         ),
+        (
+            lambda folder: [binary(folder / f"given/{name}/00000.png", ONE).parent.parent for name in ("cat", "dog")][
+                0
+            ],
+            r"given: masks in the folder\(s\) cat, dog; .* named by its number",
+        ),
     ],
 )
 def test_what_cannot_be_read_without_guessing_is_named(

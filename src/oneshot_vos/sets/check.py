@@ -15,7 +15,7 @@ from oneshot_vos.videos.mask_rules import MaskRules
 from oneshot_vos.videos.masks import check_same_size, object_ids
 from oneshot_vos.videos.pairs import ImagePair, looks_like_ids, read_objects
 from oneshot_vos.videos.problems import Problems
-from oneshot_vos.videos.scorable import require_scorable
+from oneshot_vos.videos.scorable import doubtful_ids, require_scorable
 from oneshot_vos.videos.video import Video
 
 
@@ -126,6 +126,9 @@ def _check_video(video: Video, training: bool, scored: bool, thorough: bool) -> 
     if scored and len(ids) == len(video.masks):  # masks that cannot be read have been reported
         with log.catching(Path(video.name)):
             require_scorable(video)
+        doubts = None if video.single_object else doubtful_ids(ids)
+        if doubts:
+            log.warning(video.masks[video.stem(video.first_mask)], "ids that scores count in another way", doubts)
     summary = Summary(
         name=video.name,
         frames=len(video.frames),

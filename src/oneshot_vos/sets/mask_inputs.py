@@ -139,6 +139,12 @@ def _read_folder(folder: Path, scratch: Path, video: str, frames: Collection[str
     for entry in sorted(top.iterdir()):
         if entry.suffix.lower() in _NO_MASKS:
             _require_png(entry)
+    named = [entry for entry in objects if _holds_masks(entry)]
+    if named:
+        raise UserError(
+            f"{folder}: masks in the folder(s) {', '.join(entry.name for entry in named)}; expected them in one "
+            f"folder, or a folder per object named by its number. Rename them, '{named[0].name}' to 1 say"
+        )
     raise UserError(f"{folder}: no mask in it; expected {ACCEPTED}, named like their frames. Draw one")
 
 

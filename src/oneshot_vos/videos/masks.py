@@ -259,6 +259,10 @@ def _drop_transparency(path: Path, pixels: np.ndarray) -> np.ndarray:
             f"{path}: {partial} half-transparent pixels in a mask; expected alpha 0 (background) or 255. "
             "Export the mask without anti-aliasing"
         )
+    if 0 < np.count_nonzero(alpha) < alpha.size and not pixels[:, :, :-1][alpha > 0].any():
+        raise UserError(
+            f"{path}: all that is not transparent is black, like background; expected objects in a colour. Draw them so"
+        )
     return np.where(alpha[:, :, None] == 0, 0, pixels[:, :, :-1])
 
 
