@@ -406,9 +406,7 @@ def text(folder: Path, name: str, content: str) -> Path:
             "'00000_01' and '00000_1' are the same number",
         ),
         (
-            lambda folder: [binary(folder / f"given/{name}/00000.png", ONE).parent.parent for name in ("cat", "dog")][
-                0
-            ],
+            lambda folder: per_object(folder / "given", "cat/00000.png", "dog/00000.png"),
             r"given: masks in the folder\(s\) cat, dog; .* named by its number",
         ),
     ],
