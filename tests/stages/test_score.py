@@ -86,6 +86,13 @@ def test_zips_and_trees_of_objects_give_the_same(truth: Path, masks: Path, tmp_p
     assert rows(score(truth, tmp_path / "objects")) == expected
 
 
+def test_a_report_beside_the_results_is_no_sequence(truth: Path, masks: Path) -> None:
+    expected = rows(score(truth, masks))
+    (masks / "report").mkdir()
+    (masks / "report/index.html").touch()
+    assert rows(score(truth, masks)) == expected
+
+
 def test_one_sequence_may_have_another_name(truth: Path, masks: Path, tmp_path: Path) -> None:
     (tmp_path / "segmented/clip").mkdir(parents=True)
     shutil.copytree(masks / "bad", tmp_path / "segmented/clip/masks")

@@ -85,7 +85,8 @@ def read_mask_tree(path: Path, scratch: Path, known: Collection[str] = ()) -> di
     whole = [file for file in top.glob("*.json") if not _hidden(file)]
     if len(whole) == 1 and not _folders(top) and is_coco(read_json(whole[0], ACCEPTED)):
         return _read_coco_tree(whole[0], scratch)
-    entries = _folders(top) + [file for file in sorted(top.glob("*.zip")) if not _hidden(file)]
+    folders = [entry for entry in _folders(top) if not (entry / "index.html").is_file()]  # the report on results
+    entries = folders + [file for file in sorted(top.glob("*.zip")) if not _hidden(file)]
     if _holds_masks(top) or (top / _CVAT_CLASSES).is_dir():
         name = (top.parent if top.name in _INNER else top).name.removesuffix(".zip")
         return {name: _read_folder(top, scratch, name, ())}
