@@ -156,7 +156,7 @@ def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[object
 def read_json(path: Path, expected: str) -> Any:
     """Read JSON; `expected` says in a few words what the file should be, for the error message."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except IsADirectoryError as error:
         raise UserError(f"{path}: is a folder; expected {expected}. Name the file in it") from error
     except FileNotFoundError as error:
