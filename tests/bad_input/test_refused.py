@@ -530,6 +530,17 @@ REFUSED = {
         "expected a mask as PNG file",
         "Restore the file",
     ),
+    "frames in a folder of their own": Refused(
+        lambda clip: [
+            (clip.frames / "img").mkdir(),
+            clip.rename({f"{t:05}.jpg": f"img/{t:05}.jpg" for t in range(3)}),
+        ],
+        (segment,),
+        NAME,
+        "no image in it but in folders, img first",
+        "expected the frames of one video in one folder",
+        "Give .*img, or move",
+    ),
     "frames of another kind": Refused(
         lambda clip: [path.rename(path.with_suffix(".heic")) for path in list(clip.frames.iterdir())],
         (check, train, score, segment),
