@@ -530,6 +530,30 @@ REFUSED = {
         "expected a mask as PNG file",
         "Restore the file",
     ),
+    "mask saved as an array": Refused(
+        lambda clip: np.save(clip.masks / "00001.npy", TWO),
+        (check, train, score),
+        r"00001\.npy",
+        r"a mask saved as \.npy|not an image",
+        "expected (a mask as )?PNG",
+        "Complete the folders|Restore the file",
+    ),
+    "video file beside the folders of frames": Refused(
+        lambda clip: (clip.frames.parent / "run.mp4").touch(),
+        (check, train, score),
+        r"run\.mp4",
+        "a video file beside the folders of videos",
+        "left out",
+        "make frames of it: oneshot-vos import-videos",
+    ),
+    "mask beside the folders of masks": Refused(
+        lambda clip: write_mask(clip.masks.parent / "run.png", TWO),
+        (check, train, score),
+        r"run\.png",
+        "a mask beside the folders of videos",
+        "left out",
+        "put it into the folder of its video",
+    ),
     "frames in a folder of their own": Refused(
         lambda clip: [
             (clip.frames / "img").mkdir(),
