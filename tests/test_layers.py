@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src/oneshot_vos"
 RANKS = {
     "errors": 0,
     "files": 1,
+    "linked": 2,
     "interrupts": 1,
     "registry": 1,
     "shipped": 1,  # the weights in the package: a place and a number

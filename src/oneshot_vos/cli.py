@@ -78,7 +78,14 @@ class _Commands(TyperGroup):
                 formatter.write_dl([(f"{name:<{width}}", text) for name, text in zip(names, helps, strict=True)])
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """With the home directory in the place of `~`, which a shell leaves in `--out=~/results` and in quotes."""
+        """With the home directory in the place of `~`, which a shell leaves in `--out=~/results` and in quotes.
+
+        Words that are no text end the command: they could not be written into any record.
+        """
+        odd = next((word for word in args if word != word.encode(errors="replace").decode()), None)
+        if odd is not None:
+            typer.echo(f"error: {odd!r}: not UTF-8; expected names that can be written into files. Rename it", err=True)
+            raise typer.Exit(2)
         return super().parse_args(ctx, [_at_home(word) for word in args])
 
     def invoke(self, ctx: Any) -> Any:

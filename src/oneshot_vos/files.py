@@ -126,9 +126,17 @@ def _owner(folder: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` atomically."""
+    """Write `text` atomically; raises `UserError` if it has a path that is not UTF-8."""
+    try:
+        content = text.encode()
+    except UnicodeEncodeError as error:
+        odd = text[max(0, error.start - 40) : error.end]
+        raise UserError(
+            f"{path}: cannot be written, since it names a path that is not UTF-8 (…{odd!r}); expected names that can "
+            "be written into files. Rename that file or folder"
+        ) from error
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -148,7 +156,7 @@ def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[object
 def read_json(path: Path, expected: str) -> Any:
     """Read JSON; `expected` says in a few words what the file should be, for the error message."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except IsADirectoryError as error:
         raise UserError(f"{path}: is a folder; expected {expected}. Name the file in it") from error
     except FileNotFoundError as error:

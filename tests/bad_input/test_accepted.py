@@ -142,6 +142,24 @@ ACCEPTED = {
         frames=("-2", "-1", "0"),
         warning="not zero-padded; read in numeric order",
     ),
+    "copies of a file manager": Accepted(
+        renamed("shot", "shot (1)", "shot (2)"),
+        {"shot": TWO},
+        frames=("shot", "shot (1)", "shot (2)"),
+        warning="read in numeric order",
+    ),
+    "time stamp without a fraction": Accepted(
+        renamed("1403636579", "1403636579.5", "1403636580"),
+        {"1403636579": TWO},
+        frames=("1403636579", "1403636579.5", "1403636580"),
+        warning="read in numeric order",
+    ),
+    "two cameras in one folder": Accepted(
+        renamed("left_0", "left_1", "right_0"),
+        {"left_0": TWO},
+        frames=("left_0", "left_1", "right_0"),
+        warning="'left_0' and 'right_0' in one folder, .*give each a folder",
+    ),
     "digits of another script": Accepted(
         renamed("٨", "٩", "١٠"), {"٨": TWO}, frames=("٨", "٩", "١٠"), warning="not zero-padded; read in numeric order"
     ),
@@ -190,6 +208,12 @@ ACCEPTED = {
     "RGBA mask": Accepted(transparent, {"00000": RANK[TWO]}, warning="colours read as object ids", report="RGB masks"),
     "0/255 mask": Accepted(
         lambda clip: clip.draw("00000.png", (BINARY * 255).astype(np.uint8)), {"00000": BINARY * 255}
+    ),
+    "black object on white": Accepted(
+        lambda clip: clip.draw("00000.png", ((1 - BINARY) * 255).astype(np.uint8)),
+        {"00000": (1 - BINARY) * 255},
+        warning=r"00000\.png: object 255 has all four corners and \d\d% of the frame: if the mask is inverted",
+        doors=(segment,),
     ),
     "1-bit mask": Accepted(lambda clip: clip.draw("00000.png", BINARY > 0), {"00000": BINARY}),
     "16-bit mask": Accepted(lambda clip: clip.draw("00000.png", DEEP[TWO].astype(np.uint16)), {"00000": DEEP[TWO]}),

@@ -1,5 +1,6 @@
 """Input that cannot be used: one row per case, and every message names file, finding, expectation and remedy."""
 
+import os
 import re
 import struct
 import tracemalloc
@@ -125,6 +126,11 @@ def folder_named_like(clip: Clip, folder: Path) -> None:
 def leads_to_itself(clip: Clip) -> None:
     (clip.frames / "00001.jpg").unlink()
     (clip.frames / "00001.jpg").symlink_to("00001.jpg")
+
+
+def moving(path: Path, *pictures: np.ndarray) -> None:
+    first, *rest = map(Image.fromarray, pictures)
+    first.save(path, save_all=True, append_images=rest)
 
 
 def in_one_file(clip: Clip) -> None:
@@ -274,6 +280,37 @@ REFUSED = {
         "expected one per frame",
         "Split the file",
     ),
+    "moving picture as frame": Refused(
+        lambda clip: [(clip.frames / "00001.jpg").unlink(), moving(clip.frames / "00001.png", picture(1), picture(2))],
+        (check, train, segment),
+        r"00001\.png",
+        "2 pictures in one file",
+        "expected one per frame",
+        "Split the file",
+    ),
+    "moving picture as mask": Refused(
+        lambda clip: moving(clip.masks / "00000.png", TWO, np.roll(TWO, 9, 1)),
+        (check, train, score, segment, mask),
+        r"00000\.png",
+        "2 pictures in one file",
+        "expected one per frame",
+        "Split the file",
+    ),
+    **{
+        f"truncated frame.{suffix}": Refused(
+            lambda clip, suffix=suffix: [  # type: ignore[misc]
+                (clip.frames / "00001.jpg").unlink(),
+                clip.put_frame(f"00001.{suffix}", 1),
+                clip.cut(clip.frames / f"00001.{suffix}", 0.8),
+            ],
+            (check, train, segment),
+            rf"00001\.{suffix}",
+            "damaged or truncated",
+            "expected a JPEG, PNG, BMP, TIFF or WebP image",
+            "Restore the file",
+        )
+        for suffix in ("png", "bmp", "tif", "webp")
+    },
     "one number twice": Refused(
         renamed("0001", "1", "2"),
         (check, train, score, segment),
@@ -290,6 +327,22 @@ REFUSED = {
         "expected as many digits",
         "Rename the frames",
     ),
+    "decimal numbers with a comma": Refused(
+        renamed("0,9", "0,10", "1,0"),
+        (check, train, score, segment),
+        NAME,
+        "as decimal numbers 0,10 comes before 0,9",
+        "expected as many digits",
+        "Rename the frames",
+    ),
+    "name that is no text": Refused(
+        lambda clip: clip.rename({"00001.jpg": os.fsdecode(b"0000\xff.jpg")}),
+        (check, train, score, segment),
+        NAME,
+        r"'0000\\udcff\.jpg' is not UTF-8",
+        "expected names that can be written",
+        "Rename it",
+    ),
     "anti-aliased RGB mask": Refused(
         anti_aliased,
         (check, train, score, segment),
@@ -305,6 +358,14 @@ REFUSED = {
         r"soft \(anti-aliased\) edges",
         "expected one value per object",
         r"Export the mask without anti-aliasing, or snap",
+    ),
+    "black objects on a transparent background": Refused(
+        lambda clip: clip.draw("00000.png", np.dstack([np.zeros_like(TWO), np.where(TWO, 255, 0).astype(np.uint8)])),
+        (check, train, score, segment, mask),
+        r"00000\.png",
+        "all that is not transparent is black",
+        "expected objects in a colour",
+        "Draw them so",
     ),
     "half-transparent RGBA mask": Refused(
         half_transparent,
@@ -468,6 +529,41 @@ REFUSED = {
         r"empty \(0 bytes\)",
         "expected a mask as PNG file",
         "Restore the file",
+    ),
+    "mask saved as an array": Refused(
+        lambda clip: np.save(clip.masks / "00001.npy", TWO),
+        (check, train, score),
+        r"00001\.npy",
+        r"a mask saved as \.npy|not an image",
+        "expected (a mask as )?PNG",
+        "Complete the folders|Restore the file",
+    ),
+    "video file beside the folders of frames": Refused(
+        lambda clip: (clip.frames.parent / "run.mp4").touch(),
+        (check, train, score),
+        r"run\.mp4",
+        "a video file beside the folders of videos",
+        "left out",
+        "make frames of it: oneshot-vos import-videos",
+    ),
+    "mask beside the folders of masks": Refused(
+        lambda clip: write_mask(clip.masks.parent / "run.png", TWO),
+        (check, train, score),
+        r"run\.png",
+        "a mask beside the folders of videos",
+        "left out",
+        "put it into the folder of its video",
+    ),
+    "frames in a folder of their own": Refused(
+        lambda clip: [
+            (clip.frames / "img").mkdir(),
+            clip.rename({f"{t:05}.jpg": f"img/{t:05}.jpg" for t in range(3)}),
+        ],
+        (segment,),
+        NAME,
+        "no image in it but in folders, img first",
+        "expected the frames of one video in one folder",
+        "Give .*img, or move",
     ),
     "frames of another kind": Refused(
         lambda clip: [path.rename(path.with_suffix(".heic")) for path in list(clip.frames.iterdir())],

@@ -398,6 +398,18 @@ def text(folder: Path, name: str, content: str) -> Path:
             lambda folder: per_object(folder / "given", "00000_1.png", "00000_01.png"),
             "'00000_01' and '00000_1' are the same number",
         ),
+        (
+            lambda folder: per_object(folder / "given", "cat/00000.png", "dog/00000.png"),
+            r"given: masks in the folder\(s\) cat, dog; .* named by its number",
+        ),
+        (
+            lambda folder: labelme(folder / "m.json", shape("Dog", SQUARE), shape("dog ", SQUARE)),
+            "the labels 'Dog' and 'dog ' would be two objects",
+        ),
+        (
+            lambda folder: labelme(folder / "m.json", shape("cat", [[900, 900], [950, 900], [950, 950]])),
+            "a shape labelled cat has no pixel in the image",
+        ),
     ],
 )
 def test_what_cannot_be_read_without_guessing_is_named(

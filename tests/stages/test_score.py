@@ -3,10 +3,12 @@
 import csv
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.stages.clips import ids, write_masks
 from tests.stages.segmenting import refused
 from typer.testing import CliRunner, Result
@@ -84,6 +86,13 @@ def test_zips_and_trees_of_objects_give_the_same(truth: Path, masks: Path, tmp_p
     assert rows(score(truth, tmp_path / "objects")) == expected
 
 
+def test_a_report_beside_the_results_is_no_sequence(truth: Path, masks: Path) -> None:
+    expected = rows(score(truth, masks))
+    (masks / "report").mkdir()
+    (masks / "report/index.html").touch()
+    assert rows(score(truth, masks)) == expected
+
+
 def test_one_sequence_may_have_another_name(truth: Path, masks: Path, tmp_path: Path) -> None:
     (tmp_path / "segmented/clip").mkdir(parents=True)
     shutil.copytree(masks / "bad", tmp_path / "segmented/clip/masks")
@@ -110,6 +119,49 @@ def test_frames_and_sequences_that_do_not_fit_are_named(truth: Path, masks: Path
     refused(score(truth, masks), f"{truth}: 1 sequence(s) that {masks} has no masks for: good")
     shutil.copytree(truth / "good", masks / "good")
     refused(score(truth, masks), f"{masks}: 1 sequence(s) that {truth} has no masks for: worse")
+
+
+COLORS = np.array([(0, 0, 0), (250, 20, 40), (10, 200, 250)], np.uint8)
+
+
+def change(folder: Path, values: tuple[int, ...], *frames: int) -> None:
+    for t in frames or FRAMES:
+        write_mask(folder / f"good/{t:05}.png", np.array(values)[ids(t, 2)])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "told"),
+    [
+        (
+            lambda truth, masks: [change(folder, (0, 1, 7)) for folder in (truth, masks)],
+            0,
+            "good: ids go up to 7, and 5 of them are in no mask, the first is 2",
+        ),
+        (lambda truth, masks: change(truth, (0, 1, 3), 2), 0, "good: id 3 is in a later mask and not in the first"),
+        (
+            lambda truth, masks: [Image.fromarray(COLORS[ids(t, 2)]).save(masks / f"good/{t:05}.png") for t in FRAMES],
+            2,
+            "good/00001.png: a mask of colours, and",
+        ),
+        (
+            lambda truth, masks: [
+                (masks / f"good/{t:05}.png").rename(masks / f"good/{t + 1:05}.png") for t in reversed(FRAMES)
+            ],
+            2,
+            "good: as many masks as true ones, 5, but their frames are 00005 and others, not 00000 to 00004",
+        ),
+        (lambda truth, masks: change(masks, (0, 1, 255), 2), 2, "If 255 is a border to ignore, set it to 0"),
+        (lambda truth, masks: change(masks, (0, 255, 255), 2), 2, "For binary 0/255 masks (DAVIS 2016) give --single"),
+    ],
+    ids=["ids with gaps", "a late object", "colours against ids", "counted from 1", "a border", "binary masks"],
+)
+def test_masks_that_would_be_scored_as_they_are_not_meant(
+    truth: Path, masks: Path, spoil: Callable[[Path, Path], object], code: int, told: str
+) -> None:
+    spoil(truth, masks)
+    result = score(truth, masks)
+    assert result.exit_code == code
+    assert told in result.output
 
 
 def test_two_masks_of_one_frame_are_named(truth: Path, masks: Path) -> None:

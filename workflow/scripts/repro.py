@@ -34,12 +34,14 @@ from dvc.stage.cache import RunCacheNotFoundError
 from dvc.utils import serialize
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.linked import refuse_links
 from oneshot_vos.params import Params, load_params
 from oneshot_vos.stages.data import files_changed
 
 # Lies there while steps 2 and 3 are under way, so that a start after an interruption goes on.
 BEGAN = Path(".dvc/tmp/repro-began")
 PLUGINS = Path(__file__).resolve().parent.parent / "plugins"  # where Snakemake finds its logger
+FREE = ("{}", '{"read": {}, "write": {}}', '{"read": {}}', '{"write": {}}')  # what DVC writes when nobody works
 PATIENCE = 8.0  # seconds that an engine and its jobs have to end
 
 
@@ -48,6 +50,7 @@ def main(options: list[str]) -> None:
     params = load_params(Path("params.yaml"))  # every problem in it is named before anything is asked of an engine
     refuse_links(params.profile_name)
     clear_locks()
+    put_damage_aside()
     look_at_sets(params)
     since = interrupted_start() or time.time()
     stale, done = take_stock()
@@ -70,20 +73,6 @@ def logger(options: list[str]) -> list[str]:
     return [] if any(option.partition("=")[0] in own for option in options) else ["--logger=lines"]
 
 
-def refuse_links(profile: str) -> None:
-    """Raise `UserError` if a folder above outputs is a link: DVC refuses what lies behind one, once it is made."""
-    data, results = Path("data"), Path("results")
-    above = [data, data / profile, data / profile / "sets", results, results / profile]
-    link = next((folder for folder in [*above, *sorted(above[-1].glob("*"))] if folder.is_symlink()), None)
-    if link is not None:
-        raise UserError(
-            f"{link}: a link to {link.readlink()}; expected a folder of this checkout: DVC refuses what lies behind a "
-            "link, after it was made. Take the link away. To have outputs on another disk, clone the project there, or "
-            "keep DVC's cache there with links into it: dvc config --local cache.dir /other/disk/cache, and also "
-            "dvc config --local cache.type symlink"
-        )
-
-
 def look_at_sets(params: Params) -> None:
     """Repeat the stage `data` if files of its sets have changed since it last looked at them."""
     report = Path(f"data/{params.profile_name}/sets/report.json")
@@ -93,18 +82,31 @@ def look_at_sets(params: Params) -> None:
 
 
 def clear_locks() -> None:
-    """Remove what a killed Snakemake has left locked; raise `UserError` if one may still be at work here."""
-    locks = sorted(Path(".snakemake/locks").glob("*.lock"))
-    if not locks:
-        return
-    if at_work("snakemake"):
-        raise UserError(
-            f"{locks[0].parent}: another Snakemake is at work in this folder; expected none. Wait for it, or end it, "
-            "then rerun to resume"
-        )
-    for lock in locks:
-        lock.unlink()
-    print("removed the locks of a Snakemake run that was killed")
+    """Remove what killed engines have left locked; raise `UserError` if one may still be at work here.
+
+    DVC's list of who works on what may be cut to nothing, or name a process whose number another one has by now.
+    """
+    for engine, locks in (
+        ("snakemake", sorted(Path(".snakemake/locks").glob("*.lock"))),
+        ("dvc", [path for path in [Path(".dvc/tmp/rwlock")] if path.exists() and path.read_text("utf-8") not in FREE]),
+    ):
+        if locks and at_work(engine):
+            raise UserError(
+                f"{locks[0].parent}: another {engine} is at work in this folder; expected none. Wait for it, or end "
+                "it, then rerun to resume"
+            )
+        for lock in locks:
+            lock.unlink()
+        if locks:
+            print(f"removed the locks of a {engine} run that was killed")
+
+
+def put_damage_aside() -> None:
+    """Take a dvc.lock away that a power cut has left without what it records: the cache knows what was made."""
+    lock = Path("dvc.lock")
+    if lock.is_file() and b"schema:" not in lock.read_bytes():
+        lock.replace("dvc.lock.damaged")
+        print("dvc.lock was damaged, and is dvc.lock.damaged now; what DVC's cache has is recorded anew")
 
 
 def at_work(program: str) -> bool:

@@ -5,12 +5,15 @@ command runs: help and wrong parameters answer at once, without torch.
 """
 
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from oneshot_vos.linked import refuse_links
 
 if TYPE_CHECKING:
     from oneshot_vos.params import Params
@@ -44,7 +47,10 @@ def load_params(path: Path, profile: str | None) -> "Params":
     with _without_collecting():
         from oneshot_vos import params
 
-    return params.load_params(path, profile)
+    chosen = params.load_params(path, profile)
+    if "DVC_STAGE" in os.environ:  # DVC runs this command, and would throw away what it makes
+        refuse_links(chosen.profile_name)
+    return chosen
 
 
 def data(out: FolderOut, profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS) -> None:

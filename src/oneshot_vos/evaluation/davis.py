@@ -18,9 +18,13 @@ from oneshot_vos.evaluation.parallel import score_videos
 from oneshot_vos.evaluation.predictions import Predictions, require_same_size, size_text
 from oneshot_vos.evaluation.results import ObjectScores, SequenceScores, SetResult
 from oneshot_vos.videos.label_map import Color
-from oneshot_vos.videos.masks import VOID, Ids, MaskReading, inspect_mask, require_same_colors
+from oneshot_vos.videos.mask_rules import counts_colors
+from oneshot_vos.videos.masks import VOID, Ids, MaskReading, inspect_mask, object_ids, require_same_colors
 from oneshot_vos.videos.scorable import annotated_stems, count_objects
 from oneshot_vos.videos.video import Video
+
+_SINGLE = "set `single_object: true` for this set"
+_FORMS = {True: "a mask of colours", False: "one of ids"}
 
 
 def evaluate_set(
@@ -74,13 +78,17 @@ def _score(video: Video, predictions: Predictions, *, tolerance: float, left_out
             require_same_colors(colors, reading.colors or {}, file)
         return reading.ids
 
-    first = checked(inspect_mask(given), given)
+    start_mask = inspect_mask(given)
+    first = checked(start_mask, given)
     count = count_objects(first, given, single_object=single)
     frames = []
     for stem in scored:
         path, origin = video.masks[stem], predictions.origin(video.name, stem)
         truth = checked(inspect_mask(path), path)
-        predicted = checked(predictions.read_mask(video.name, stem), origin)
+        found = predictions.read_mask(video.name, stem)
+        if not single:
+            _require_one_count(start_mask, found, origin, given)
+        predicted = checked(found, origin)
         if truth.shape != first.shape:
             raise UserError(
                 f"{path}: annotation of {size_text(truth)} pixels, but {given} of the same video has "
@@ -102,15 +110,26 @@ def _score(video: Video, predictions: Predictions, *, tolerance: float, left_out
     return SequenceScores(video.name, scored, tuple(objects))
 
 
+def _require_one_count(truth: MaskReading, predicted: MaskReading, origin: Path, given: Path) -> None:
+    """Refuse several colours, numbered in their own order, against ids or the other way round: nothing relates them."""
+    ranked = [counts_colors(reading, file) for reading, file in ((truth, given), (predicted, origin))]
+    if ranked[0] != ranked[1] and len(object_ids(truth.ids)) > 1 and predicted.ids.any():
+        raise UserError(
+            f"{origin}: {_FORMS[ranked[1]]}, and {given} is {_FORMS[ranked[0]]}: which colour is which id is not said; "
+            "expected one form. Save the masks with one palette, or as grey PNG files of ids"
+        )
+
+
 def _check_ids(predicted: Ids, count: int, origin: Path, name: str, given: Path) -> None:
     largest = int(predicted.max())
     if largest <= count:
         return
-    hint = (
-        "For binary 0/255 masks (DAVIS 2016) set `single_object: true` for this set"
-        if largest == VOID
-        else "Predict with the ids of the first annotation, or correct that annotation"
-    )
+    hint = "Predict with the ids of the first annotation, or correct that annotation"
+    if largest == VOID:
+        binary = object_ids(predicted) == [VOID]
+        hint = (
+            f"For binary 0/255 masks (DAVIS 2016) {_SINGLE}" if binary else "If 255 is a border to ignore, set it to 0"
+        )
     raise UserError(
         f"{origin}: object id {largest} is predicted, but the first annotation of video '{name}' "
         f"({given}) has {count} object(s); expected ids 0 to {count}. {hint}"

@@ -40,6 +40,8 @@ class Predictions:
             if self._archive:
                 return self._archive.read(f"{video}/{stem}.png")
             return self.origin(video, stem).read_bytes()
+        except PermissionError:
+            raise
         except (OSError, zipfile.BadZipFile, KeyError) as error:
             raise UserError(f"{self.origin(video, stem)}: not readable ({error}); run `infer` again") from error
 

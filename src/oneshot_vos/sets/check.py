@@ -10,17 +10,13 @@ from typing import Any
 import numpy as np
 
 from oneshot_vos.sets.davis import list_videos
-from oneshot_vos.videos.images import frame_size, read_frame
+from oneshot_vos.videos.images import frame_size, has_end, read_frame
 from oneshot_vos.videos.mask_rules import MaskRules
 from oneshot_vos.videos.masks import check_same_size, object_ids
 from oneshot_vos.videos.pairs import ImagePair, looks_like_ids, read_objects
 from oneshot_vos.videos.problems import Problems
-from oneshot_vos.videos.scorable import require_scorable
+from oneshot_vos.videos.scorable import doubtful_ids, require_scorable
 from oneshot_vos.videos.video import Video
-
-_JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
-_JPEG_END = b"\xff\xd9"
-_TAIL_BYTES = 1024  # some cameras append padding or a preview behind the end marker
 
 
 @dataclass(frozen=True)
@@ -69,10 +65,10 @@ def check_videos(
 ) -> CheckReport:
     """Check every file of the videos, without ever stopping at the first problem.
 
-    Of every frame: presence, size, and for JPEGs the end of the file; frames that look cut off, and the first of each
-    video, are decoded in full (all frames with `thorough`). Every mask is decoded. A first mask without an object is a
-    warning: the first one that shows an object takes its place. `training` makes a video without any object an error,
-    because it teaches nothing. `scored` asks of masks what the protocol of DAVIS does.
+    Of every frame: presence, size, and the end of the file; frames that look cut off or have no mark at their end, and
+    the first of each video, are decoded in full (all frames with `thorough`). Every mask is decoded. A first mask
+    without an object is a warning: the first one that shows an object takes its place. `training` makes a video without
+    any object an error, because it teaches nothing. `scored` asks of masks what the protocol of DAVIS does.
     """
     report = CheckReport()
     for video in videos:
@@ -127,6 +123,9 @@ def _check_video(video: Video, training: bool, scored: bool, thorough: bool, log
     if scored and len(ids) == len(video.masks):  # masks that cannot be read have been reported
         with log.catching(Path(video.name)):
             require_scorable(video)
+        doubts = None if video.single_object else doubtful_ids(ids)
+        if doubts:
+            log.warning(video.masks[video.stem(video.first_mask)], "ids that scores count in another way", doubts)
     return Summary(
         name=video.name,
         frames=len(video.frames),
@@ -144,18 +143,10 @@ def _check_frame(path: Path, decode: bool, log: Problems) -> tuple[int, int] | N
     sizes: list[tuple[int, int]] = []
     with log.catching(path):
         size = frame_size(path)
-        if decode or (path.suffix.lower() in _JPEG_SUFFIXES and not _has_jpeg_end(path)):
+        if decode or not has_end(path):
             read_frame(path)
         sizes.append(size)
     return sizes[0] if sizes else None
-
-
-def _has_jpeg_end(path: Path) -> bool:
-    """Whether the end marker is near the end of the file: where it is missing, the file was cut off."""
-    with path.open("rb") as stream:
-        size = stream.seek(0, 2)
-        stream.seek(max(0, size - _TAIL_BYTES))
-        return _JPEG_END in stream.read()
 
 
 def _check_equal_sizes(video: Video, sizes: dict[int, tuple[int, int]], log: Problems) -> None:
@@ -173,7 +164,8 @@ def _check_equal_sizes(video: Video, sizes: dict[int, tuple[int, int]], log: Pro
 def _check_gaps(video: Video, log: Problems) -> None:
     """Warn where frame numbers jump further than usual in this video (YouTube-VOS counts in fives)."""
     numbers = [re.search(r"(^-[0-9]+|[0-9]+)$", video.stem(t)) for t in range(len(video))]
-    if len(numbers) < 3 or not all(numbers):
+    words = {number and number.string[: number.start()] for number in numbers}
+    if len(numbers) < 3 or not all(numbers) or len(words) > 1:
         return
     values = np.array([int(number[1]) for number in numbers if number], dtype=object)
     steps = np.diff(values).tolist()

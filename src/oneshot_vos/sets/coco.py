@@ -60,14 +60,18 @@ def _masks(
         key_of = _objects_by(file, found)
         keys = sorted({key_of(each) for annotations in found.values() for each in annotations})
         numbers = {key: number for number, key in enumerate(keys, 1)}
-        listed = ", ".join(f"{kind} {names.get(value, value)} = {number}" for (kind, value), number in numbers.items())
+        listed = ", ".join(
+            f"{kind} {names.get(value, value) if kind == 'category' else value} = {number}"
+            for (kind, value), number in numbers.items()
+        )
         _log.info("%s: objects by %s", file, listed)
         for image_id, annotations in sorted(found.items(), key=lambda item: images[item[0]]["file_name"]):
             image = images[image_id]
             ids = np.asarray(blank(file, int(image["height"]), int(image["width"]))).astype(np.uint16)
             for annotation in sorted(annotations, key=lambda each: -numbers[key_of(each)]):
-                inside = _decode(file, annotation["segmentation"], ids.shape)
-                if not inside.any() and not isinstance(annotation["segmentation"], Mapping):  # runs say so themselves
+                segmentation = annotation.get("segmentation") or []
+                inside = _decode(file, segmentation, ids.shape)
+                if not inside.any() and not isinstance(segmentation, Mapping):  # runs say so themselves
                     raise UserError(
                         f"{file}: annotation {annotation['id']} of image {image['file_name']} has no pixel in the "
                         "image; expected a mask. Draw it, or delete it: a box alone is none"

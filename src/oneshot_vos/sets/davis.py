@@ -1,8 +1,10 @@
 """Data sets in the layout of DAVIS: one folder of frames and one of masks per video, and lists of video names."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.videos.frames import VIDEO_SUFFIXES
 from oneshot_vos.videos.images import (
     IMAGE_SUFFIXES,
     entry_named,
@@ -13,6 +15,8 @@ from oneshot_vos.videos.images import (
 )
 from oneshot_vos.videos.problems import Problem, Problems, folder_problems, repeated
 from oneshot_vos.videos.video import Video
+
+_NO_IMAGES = frozenset({".json", ".mat", ".npy", ".npz"})  # what other programs save masks as
 
 
 def read_davis(
@@ -85,20 +89,35 @@ def _masks_without_frames(root: Path, images: str, annotations: str) -> list[Pro
     """Where no list says which videos there are: folders of masks whose frames are not there."""
     masks, frames = root / annotations, root / images
     names = [entry.name for entry in visible_entries(masks) if entry.is_dir()]
-    return [
+    missing = [
         Problem("error", name, str(masks / name), f"{_no_folder(name, frames / name)}, since {masks / name} has masks")
         for name in names
         if not entry_named(frames, name).is_dir()
+    ]
+    return missing + [
+        Problem("error", entry.stem, str(entry), f"{entry}: {kind} beside the folders of videos, left out; {remedy}")
+        for folder, suffixes, kind, remedy in (
+            (frames, VIDEO_SUFFIXES - {".gif"}, "a video file", "make frames of it: oneshot-vos import-videos"),
+            (masks, {".png"}, "a mask", "put it into the folder of its video, named like its frame"),
+        )
+        for entry in visible_entries(folder)
+        if entry.suffix.lower() in suffixes and entry.is_file() and not entry.with_suffix("").is_dir()
     ]
 
 
 def _video(name: str, frame_folder: Path, mask_folder: Path, single_object: bool) -> tuple[Video, list[Path]]:
     """A video, and all its mask files, of which the video holds one per stem."""
     require_unbroken([mask_folder])
+    frames = tuple(frame_files(frame_folder))
     masks = frame_files(mask_folder) if mask_folder.is_dir() else []
-    return Video(
-        name, tuple(frame_files(frame_folder)), {frame_name(path): path for path in masks}, single_object
-    ), masks
+    masks += _of_other_kinds(mask_folder, {*map(frame_name, frames)} - {*map(frame_name, masks)})
+    return Video(name, frames, {frame_name(path): path for path in masks}, single_object), masks
+
+
+def _of_other_kinds(folder: Path, unlabelled: Collection[str]) -> list[Path]:
+    """Files that are masks of frames which have no image of one: to be refused by name, rather than left out."""
+    found = visible_entries(folder)
+    return [path for path in found if path.suffix.lower() in _NO_IMAGES and frame_name(path) in unlabelled]
 
 
 def folder_names(folder: Path) -> list[str]:

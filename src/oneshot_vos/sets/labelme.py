@@ -38,6 +38,7 @@ def read_labelme(contents: Mapping[Path, Any]) -> Iterator[tuple[str, Ids]]:
         raise UserError(
             f"{next(iter(contents))}: shapes without a label ({error!r}); expected a file of labelme"
         ) from error
+    _require_one_spelling(next(iter(contents)).parent, keys)
     numbers = _numbers(keys)
     if any(label != str(number) for (label, _), number in numbers.items()):
         listed = ", ".join(f"{_shown(key)} = {number}" for key, number in numbers.items())
@@ -49,6 +50,18 @@ def read_labelme(contents: Mapping[Path, Any]) -> Iterator[tuple[str, Ids]]:
             raise UserError(
                 f"{file}: incomplete ({error!r}); expected a file of labelme. Save it there again"
             ) from error
+
+
+def _require_one_spelling(folder: Path, keys: list[Key]) -> None:
+    """Refuse labels that differ in case or blanks alone: of one object, it seems, and they would become two."""
+    known: dict[Key, str] = {}
+    for label, group in keys:
+        other = known.setdefault((label.strip().casefold(), group), label)
+        if other != label:
+            raise UserError(
+                f"{folder}: the labels '{other}' and '{label}' would be two objects; expected one spelling of each. "
+                "Rename one of the two in labelme, to another word if they are two"
+            )
 
 
 def _objects(content: Any) -> list[Any]:
@@ -74,6 +87,11 @@ def _draw(file: Path, content: Any, numbers: Mapping[Key, int]) -> Ids:
     canvas = blank(file, height, width)
     for shape in _objects(content):
         _fill(file, canvas, shape, numbers[_key(shape)])
+        if not (np.asarray(canvas) == numbers[_key(shape)]).any():
+            raise UserError(
+                f"{file}: a shape labelled {shape['label']} has no pixel in the image of {width}x{height}; expected a "
+                "mask. Draw it, or delete it"
+            )
     return np.asarray(canvas).astype(np.uint16)
 
 

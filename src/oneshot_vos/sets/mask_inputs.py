@@ -84,7 +84,8 @@ def read_mask_tree(path: Path, scratch: Path, known: Collection[str] = ()) -> di
     whole = _files(top, ".json")
     if len(whole) == 1 and not _folders(top) and is_coco(read_json(whole[0], ACCEPTED)):
         return _read_coco_tree(whole[0], scratch)
-    entries = _folders(top) + _files(top, ".zip")
+    folders = [entry for entry in _folders(top) if not (entry / "index.html").is_file()]  # the report on results
+    entries = folders + _files(top, ".zip")
     if _holds_masks(top) or (top / _CVAT_CLASSES).is_dir():
         name = (top.parent if top.name in _INNER else top).name.removesuffix(".zip")
         return {name: _read_folder(top, scratch, name, ())}
@@ -137,6 +138,12 @@ def _read_folder(folder: Path, scratch: Path, video: str, frames: Collection[str
     for entry in sorted(top.iterdir()):
         if entry.suffix.lower() in _NO_MASKS:
             _require_png(entry)
+    named = [entry for entry in objects if _holds_masks(entry)]
+    if named:
+        raise UserError(
+            f"{folder}: masks in the folder(s) {', '.join(entry.name for entry in named)}; expected them in one "
+            f"folder, or a folder per object named by its number. Rename them, '{named[0].name}' to 1 say"
+        )
     raise UserError(f"{folder}: no mask in it; expected {ACCEPTED}, named like their frames. Draw one")
 
 

@@ -11,6 +11,7 @@ or masks in any other form that `mask_inputs` reads, per video or of all in `mas
 """
 
 import shutil
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from oneshot_vos.files import fingerprint, read_json, replacing_folder, write_js
 from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree, read_masks, told_as, video_name
 from oneshot_vos.videos.frames import VIDEO_SUFFIXES, FrameSource, content_of, frame_named, open_frames
 from oneshot_vos.videos.images import frame_files, frame_name, visible_entries
-from oneshot_vos.videos.label_map import LABEL_MAP
+from oneshot_vos.videos.label_map import LABEL_MAP, Color
 from oneshot_vos.videos.mask_rules import MaskRules
 from oneshot_vos.videos.masks import mask_size, write_mask
 from oneshot_vos.videos.problems import Problems
@@ -107,6 +108,8 @@ def find_masks(source: Path, scratch: Path, places: Mapping[str, Path], problems
     folder, archive = source / "masks", source / "masks.zip"
     if archive.is_file() and not folder.is_dir():
         return _of_videos(read_mask_tree(archive, scratch, places), places, archive, problems)
+    if archive.is_file():
+        problems.add(f"{archive}: masks are in {folder} already; expected one of the two. Take one away")
     names = {entry: video_name(entry) for entry in visible_entries(folder)}
     if names and not any(name in places for name in names.values()):
         with problems.catching(folder):
@@ -144,6 +147,7 @@ def named_masks(name: str, frames: FrameSource, masks: Frames, scratch: Path, pr
     places = {stem: t for t, stem in enumerate(frames.names)}
     named: Frames = {}
     rules = MaskRules()
+    colors: dict[Color, int] = {}
     for given, mask in masks.items():
         frame = frame_named(places, given)
         if frame is None:
@@ -162,8 +166,12 @@ def named_masks(name: str, frames: FrameSource, masks: Frames, scratch: Path, pr
                     )
                 reading = rules.read(mask)
                 if reading.colors is not None:
+                    colors |= {color: number for number, color in reading.colors.items()}
                     named[stem] = scratch / f"{stem}.png"
                     write_mask(named[stem], reading.ids)
+    if colors:
+        listed = ", ".join(f"{color} = {number}" for color, number in sorted(colors.items(), key=lambda each: each[1]))
+        warnings.warn(f"{video}: colours of its masks are read as object ids: {listed}", stacklevel=2)
     return named
 
 

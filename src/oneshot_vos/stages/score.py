@@ -13,9 +13,11 @@ from oneshot_vos.evaluation.results import GLOBAL_NAMES, SetResult, summarise
 from oneshot_vos.files import write_csv
 from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree, told_as
 from oneshot_vos.videos.frames import frame_named
+from oneshot_vos.videos.images import natural_key
 from oneshot_vos.videos.label_map import read_label_map
 from oneshot_vos.videos.mask_rules import MaskRules
-from oneshot_vos.videos.masks import write_mask
+from oneshot_vos.videos.masks import object_ids, write_mask
+from oneshot_vos.videos.scorable import doubtful_ids
 from oneshot_vos.videos.video import Video
 
 _MOST_NAMED = 5
@@ -49,10 +51,12 @@ def run(
         ):
             true = read_mask_tree(truth, own["truth"])
             found = _same_sequences(true, read_mask_tree(masks, own["masks"], true), truth, masks)
-            for files in true.values():
+            for name, files in true.items():
                 rules = MaskRules(single_object, "all")
-                for file in files.values():
-                    rules.read(file)
+                ids = [object_ids(rules.read(files[stem]).ids) for stem in sorted(files, key=natural_key)]
+                doubts = None if single_object else doubtful_ids(ids)
+                if doubts:
+                    _log.warning("warning: %s: %s", name, doubts)
             for name, files in found.items():
                 _lay_out(true[name], files, own["predictions"] / name)
             videos = [Video(name, (), files, single_object) for name, files in sorted(true.items())]
@@ -103,6 +107,12 @@ def _lay_out(true: Frames, files: Frames, folder: Path) -> None:
             write_mask(folder / f"{stems[place]}.png", rules.read(file).ids)
         else:
             (folder / f"{stems[place]}.png").symlink_to(file.absolute())
+    if others and len(files) == len(true) and not taken.keys() >= {0, len(stems) - 1}:
+        raise UserError(
+            f"{folder.name}: as many masks as true ones, {len(files)}, but their frames are {others[0]} and others, "
+            f"not {stems[0]} to {stems[-1]}: counted from another number, so that each would be compared with a "
+            "neighbour; expected the names of the true masks. Rename them"
+        )
     if others:
         _log.info("%s: %d frame(s) have no true mask and are not scored: %s", folder.name, len(others), _some(others))
 

@@ -9,7 +9,16 @@ import numpy as np
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, sha256_of
 from oneshot_vos.registry import suggest
-from oneshot_vos.videos.images import IMAGE_KINDS, frame_files, frame_name, frame_size, is_litter, read_frame
+from oneshot_vos.videos.images import (
+    IMAGE_KINDS,
+    frame_files,
+    frame_name,
+    frame_size,
+    has_end,
+    is_litter,
+    read_frame,
+    visible_entries,
+)
 from oneshot_vos.videos.problems import Problems, repeated
 
 VIDEO_SUFFIXES = frozenset(
@@ -100,12 +109,20 @@ def open_frames(path: Path, progress: Callable[[], None] | None = None) -> Frame
 def _open_folder(path: Path) -> FrameFiles:
     files = frame_files(path)
     if not files:
+        inner = [entry for entry in visible_entries(path) if entry.is_dir() and frame_files(entry)]
+        if inner:
+            raise UserError(
+                f"{path}: no image in it but in folders, {inner[0].name} first; expected the frames of one video in "
+                f"one folder. Give {inner[0]}, or move its images up"
+            )
         raise UserError(f"{path}: no image in it; expected the frames of a video, {IMAGE_KINDS}. Convert them")
     if len({frame_name(file) for file in files}) < len(files):
         raise UserError(f"{path}: {repeated(files)}; expected one per frame. Take one away")
     problems = Problems()
-    for file in files:  # by their heads: what is no image is told before an hour is spent on those before it
+    for file in files:  # by both ends: what cannot be read is told before an hour is spent on those before it
         with problems.catching(file):
             frame_size(file)
+            if not has_end(file):
+                read_frame(file)
     problems.raise_errors(path, remedy="")
     return FrameFiles(files)

@@ -41,11 +41,15 @@ _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, Over
 _EXPECTED = f"a {IMAGE_KINDS} image with 8 or 16 bits per channel"
 ORIENTATION_TAG = 0x0112
 PNG_ORIENTATION_MARKS = (b"eXIf", b"Raw profile type exif", b"tiff:Orientation")
-_DECIMAL = re.compile(r"(.*[^0-9.])?([0-9]+\.[0-9]+)")
+_DECIMAL = re.compile(r"(.*[^0-9.,])?([0-9]+[.,][0-9]+)")
+_SERIES = re.compile(r"([^0-9]+)([0-9]+)\.[^.]+$")
 _NEGATIVE = re.compile(r"-(\d+)")
 _TIME_STAMP = re.compile(r"[0-9]{9,}\.([0-9]+)(?![0-9])")
 _SIXTEEN_BIT_MODES = frozenset({"I;16", "I;16B", "I;16L"})
 _DEEPER_MODES = frozenset({"I", "F"})
+_SEVERAL_PICTURES = ("TIFF", "WEBP", "PNG")  # formats whose further pictures are no copies of the first
+_ENDS = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND"}  # marks at the end, by suffix
+_TAIL_BYTES = 1024  # some cameras append padding or a preview behind the end marker
 _TWELVE_BITS = 4096
 
 
@@ -112,7 +116,7 @@ def read_frame(path: Path) -> np.ndarray:
     """
     image: Image.Image
     with decoding(path, _EXPECTED), open_image(path, path) as image:
-        _require_one_picture(path, image)
+        require_one_picture(path, image)
         image.load()
         if image.mode in _DEEPER_MODES:
             raise UserError(
@@ -128,8 +132,9 @@ def read_frame(path: Path) -> np.ndarray:
         return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _require_one_picture(path: Path, image: Image.Image) -> None:
-    pictures = getattr(image, "n_frames", 1) if image.format in ("TIFF", "WEBP") else 1
+def require_one_picture(path: Path, image: Image.Image) -> None:
+    """Raise `UserError` for a file of several pictures, of which a program would show one or play all."""
+    pictures = getattr(image, "n_frames", 1) if image.format in _SEVERAL_PICTURES else 1
     if pictures > 1:
         raise UserError(
             f"{path}: {pictures} pictures in one file; expected one per frame. Split the file, or convert it to a "
@@ -157,10 +162,19 @@ def normalise(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 def frame_size(path: Path) -> tuple[int, int]:
     """(height, width) in pixels of the upright frame, from the file's header alone (nothing is decoded)."""
     with decoding(path, _EXPECTED), open_image(path, path) as image:
-        _require_one_picture(path, image)
+        require_one_picture(path, image)
         width, height = image.size
         lies_on_its_side = _may_be_turned(path, image) and image.getexif().get(ORIENTATION_TAG) in (5, 6, 7, 8)
     return (width, height) if lies_on_its_side else (height, width)
+
+
+def has_end(path: Path) -> bool:
+    """Whether a frame of a form that has a mark at its end has it: else it was cut off, or cannot tell."""
+    mark = _ENDS.get(path.suffix.lower())
+    with path.open("rb") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(max(0, size - _TAIL_BYTES))
+        return mark is not None and mark in stream.read()
 
 
 def shorter_side_to(height: int, width: int, size: int) -> tuple[int, int]:
@@ -195,6 +209,7 @@ def frame_files(folder: Path) -> list[Path]:
         with os.scandir(folder) as entries:
             found = [entry for entry in entries if not is_litter(entry.name)]
         require_unbroken(Path(entry.path) for entry in found if entry.is_symlink())
+        _require_text(folder, (entry.name for entry in found))
         files = [entry.name for entry in found if entry.is_file()]
         folders = [Path(entry.path) for entry in found if entry.is_dir()]
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -204,14 +219,29 @@ def frame_files(folder: Path) -> list[Path]:
     if names:
         _look_into_folders(folders)
     require_one_order(names, folder)
-    names.sort(key=natural_key)
+    names.sort(key=lambda name: natural_key(PurePath(name).stem))
     if names != sorted(names):
         warnings.warn(
             f"{folder}: frame names are not zero-padded; read in numeric order ({names[0]} … {names[-1]}), "
             "which differs from the alphabetical order of other tools",
             stacklevel=2,
         )
+    _warn_of_two_series(folder, names)
     return [folder / name for name in names]
+
+
+def _warn_of_two_series(folder: Path, names: Iterable[str]) -> None:
+    """Say where numbers stand behind several words, as of two cameras: the frames of one follow those of the other."""
+    known: dict[str, str] = {}
+    for word, number in (match.groups() for name in names if (match := _SERIES.match(name))):
+        other = known.setdefault(number, word)
+        if other != word:
+            warnings.warn(
+                f"{folder}: '{other}{number}' and '{word}{number}' in one folder, all of one video, one word after the "
+                "other; if they are recordings of their own, give each a folder",
+                stacklevel=3,
+            )
+            return
 
 
 def visible_entries(folder: Path) -> list[Path]:
@@ -238,6 +268,17 @@ def _look_into_folders(folders: Iterable[Path]) -> None:
                 "one folder. Move them, or take the folder away",
                 stacklevel=4,
             )
+
+
+def _require_text(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"{folder}: the name {name!r} is not UTF-8, as of an archive from another system; expected names that "
+                "can be written into files. Rename it, with convmv say"
+            ) from error
 
 
 def require_unbroken(entries: Iterable[Path]) -> None:
@@ -298,7 +339,7 @@ def require_one_order(names: Iterable[str], folder: Path) -> None:
                 "number once. Take one away, or rename the frames of one to other numbers"
             )
     points = {stem: _DECIMAL.fullmatch(stem) for stem in stems if not _TIME_STAMP.match(stem)}
-    values = {stem: Fraction(point[2]) for stem, point in points.items() if point}
+    values = {stem: Fraction(point[2].replace(",", ".")) for stem, point in points.items() if point}
     if len(values) < len(numbers) or len({point[1] for point in points.values() if point}) > 1:
         return
     natural = sorted(stems, key=natural_key)

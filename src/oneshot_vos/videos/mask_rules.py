@@ -54,6 +54,8 @@ class MaskRules:
         ids = object_ids(reading.ids)
         colors = reading.colors if reading.colors is not None else _palette_colors(path, ids)
         self._require_background(path, reading)
+        if self._first is None:
+            _warn_of_inverted(path, reading, ids)
         if self.border == "none" or (self.border == "later" and self._first is None):
             self._require_no_border(path, ids)
         if reading.colors is None:
@@ -85,7 +87,8 @@ class MaskRules:
         if VOID in ids and len(ids) > 1:
             raise UserError(
                 f"{path}: value {VOID} beside the ids {[number for number in ids if number != VOID]}: a border to "
-                "ignore, which would become an object; expected ids counted from 1. Set it to 0"
+                "ignore, which would become an object; expected ids counted from 1. Set it to 0, or give an object "
+                "another number"
             )
         self._shows_255.setdefault(VOID in ids, path)
         if len(self._shows_255) > 1:
@@ -97,11 +100,8 @@ class MaskRules:
 
     def _require_one_count(self, path: Path, reading: MaskReading, colors: Mapping[int, Color]) -> None:
         """Refuse colours that were numbered in their own order beside masks of ids, which no colour tells apart."""
-        if reading.colors is None:
-            telling = not colors and bool(reading.ids.any())
-        else:
-            telling = len(colors) > 1 and not set(colors.values()) <= DAVIS_COLORS.keys() and not read_label_map(path)
-        if telling:
+        counted_ids = reading.colors is None and not colors and bool(reading.ids.any())
+        if counted_ids or counts_colors(reading, path):
             self._counted.setdefault(reading.colors is not None, path)
         if len(self._counted) > 1:
             raise UserError(
@@ -109,6 +109,24 @@ class MaskRules:
                 "which id is not said; expected one form for all masks of a video. Save them with one palette, or as "
                 "grey PNG files of ids"
             )
+
+
+def counts_colors(reading: MaskReading, path: Path) -> bool:
+    """Whether a mask has several colours, numbered in their own order since neither DAVIS nor a label map has them."""
+    colors = reading.colors or {}
+    return len(colors) > 1 and not set(colors.values()) <= DAVIS_COLORS.keys() and not read_label_map(path)
+
+
+def _warn_of_inverted(path: Path, reading: MaskReading, ids: list[int]) -> None:
+    """Say where the only object is all around the background, as where black is drawn on white."""
+    corners = reading.ids[:: max(1, reading.ids.shape[0] - 1), :: max(1, reading.ids.shape[1] - 1)]
+    share = np.count_nonzero(reading.ids) / reading.ids.size
+    if len(ids) == 1 and 0.5 < share < 1 and corners.all():
+        warnings.warn(
+            f"{path}: object {ids[0]} has all four corners and {share:.0%} of the frame: if the mask is inverted, with "
+            "black objects on white, invert it, since black is background",
+            stacklevel=4,
+        )
 
 
 def _palette_colors(path: Path, ids: list[int]) -> dict[int, Color]:

@@ -26,6 +26,7 @@ from oneshot_vos.videos.images import (
     frame_size,
     image_kind,
     open_image,
+    require_one_picture,
 )
 from oneshot_vos.videos.label_map import Color, read_label_map, require_labelled
 from oneshot_vos.videos.png import GREY, PALETTE, SIGNATURE, decode_plain_png
@@ -190,9 +191,9 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _needs_a_look(content: bytes) -> bool:
-    """Whether a PNG says before its pixels that some are transparent, or anywhere that it is to be shown turned."""
+    """Whether a PNG says before its pixels that it is partly transparent or moves, or anywhere that it is turned."""
     head = content[: content.find(b"IDAT")]
-    return b"tRNS" in head or any(mark in content for mark in PNG_ORIENTATION_MARKS)
+    return b"tRNS" in head or b"acTL" in head or any(mark in content for mark in PNG_ORIENTATION_MARKS)
 
 
 def _read_any_png(path: Path, content: bytes, snap_colors: bool) -> MaskReading:
@@ -204,6 +205,7 @@ def _read_any_png(path: Path, content: bytes, snap_colors: bool) -> MaskReading:
             "Export the masks again as PNG: converting a lossy file does not bring the exact ids back"
         )
     with open_image(io.BytesIO(content), path) as image:
+        require_one_picture(path, image)
         depth = content[_BIT_DEPTH]
         image.load()
         if depth == 16 and image.mode not in ("I;16", "I;16B", "I"):
@@ -257,6 +259,10 @@ def _drop_transparency(path: Path, pixels: np.ndarray) -> np.ndarray:
         raise UserError(
             f"{path}: {partial} half-transparent pixels in a mask; expected alpha 0 (background) or 255. "
             "Export the mask without anti-aliasing"
+        )
+    if 0 < np.count_nonzero(alpha) < alpha.size and not pixels[:, :, :-1][alpha > 0].any():
+        raise UserError(
+            f"{path}: all that is not transparent is black, like background; expected objects in a colour. Draw them so"
         )
     return np.where(alpha[:, :, None] == 0, 0, pixels[:, :, :-1])
 

@@ -1,5 +1,6 @@
 """What the protocol of DAVIS asks of the masks of a video: known before anything is trained, and used to score."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from oneshot_vos.errors import UserError
@@ -42,6 +43,30 @@ def count_objects(first: Ids, file: Path, *, single_object: bool) -> int:
             "true` for this set"
         )
     return count
+
+
+def doubtful_ids(masks: Sequence[Collection[int]]) -> str | None:
+    """What the protocol does with ids as few would expect it: `masks` holds those above 0 of each mask, in time order.
+
+    It counts objects up to the largest id of the first mask, and nothing else.
+    """
+    largest = max((number for number in masks[0] if number != VOID), default=0) if masks else 0
+    found = {number for ids in masks for number in ids} - {VOID}
+    absent = [number for number in range(1, largest + 1) if number not in found]
+    late = sorted(number for number in found if number > largest)
+    if absent:
+        return (
+            f"ids go up to {largest}, and {len(absent)} of them are in no mask, the first is {absent[0]}: as in the "
+            "protocol of DAVIS each counts as an object that was found in full, so that the mean is too high; expected "
+            "ids without gaps. Renumber them, in the masks to score as well"
+        )
+    if late and largest:
+        return (
+            f"id {late[0]} is in a later mask and not in the first, whose ids go up to {largest}: as in the protocol "
+            "of DAVIS it is not scored; expected all objects in the first mask. Give it there, or score what follows "
+            "apart"
+        )
+    return None
 
 
 def require_scorable(video: Video) -> None:

@@ -20,11 +20,13 @@ import av
 import av.logging
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.videos.containers import is_cut_off, lacks_its_table
 from oneshot_vos.videos.images import most_pixels, require_pixels
 
 # FFmpeg's names of the containers that hold pictures themselves, told by their content. Playlists, scripts, patterns
@@ -35,7 +37,8 @@ _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS, "enable_
 _HELD_BYTES = 192 * 2**20  # of decoded frames, when they are wanted backwards
 _MOST_HELD = 32  # frames
 _LONG_GAP = 0.5  # seconds without a frame
-_TS_PACKETS = (188, 192, 204)  # bytes of a packet of a transport stream
+_JITTER, _EVEN = 0.02, 0.9  # of a gap; of all gaps
+_ROUNDING = 0.0011  # seconds, in containers that count milliseconds
 _EXPECTED = "a video file such as .mp4, .mov, .mkv or .webm"
 
 
@@ -133,11 +136,12 @@ def _index_video(path: Path, progress: Callable[[], None] | None) -> _Index:
         stream = _stream(container)
         rate = stream.average_rate or stream.guessed_rate
         index = _Index(_stamp(path), float(rate) if rate is not None and 0.1 <= rate <= 1000 else None)
+        codec = stream.codec_context.name
         promised: list[int | None] = []
         concealed: list[int] = []
         damage = interlaced = False
         for packet in container.demux(stream):
-            if packet.size and not packet.is_discard:
+            if packet.size and not packet.is_discard and not (codec == "vp8" and _is_hidden(packet)):
                 promised.append(packet.pts)
             try:
                 frames = packet.decode()
@@ -153,9 +157,7 @@ def _index_video(path: Path, progress: Callable[[], None] | None) -> _Index:
                     progress()
         if not damage and index.times:
             promised = _without_leading(path, promised, index.times)
-        codec = stream.codec_context.name
-        # Fields may come in packets of their own, and VP8 has pictures that are never shown: no use counting there.
-        if damage or (len(index.times) < len(promised) and not interlaced and codec != "vp8"):
+        if damage or (len(index.times) < len(promised) and not interlaced):  # fields may come in packets of their own
             raise UserError(_damage(path, promised, index.times, stream.time_base, codec))
         if not index.times:
             raise UserError(f"{path}: no frame in it; expected {_EXPECTED}. Restore the file or convert it")
@@ -181,15 +183,29 @@ def _warn_of_doubts(path: Path, container: InputContainer, index: _Index, concea
     stream = _stream(container)
     if stream.time_base is None or not index.stamped:
         return
+    last = index.times[-1] or 0
+    if container.format.name == "avi" and stream.frames > last + 1:  # time stamps count the frames that were left out
+        counts = f"its head counts {stream.frames} frames, and the last one found is {last}, from 0"
+        _warn(path, f"{counts}: some were lost, in a copy or in the recording; {_are_used(index)}")
     seconds = [float(time * stream.time_base) for time in index.times if time is not None]
     if stream.duration is not None:
         seconds.append(float(((stream.start_time or 0) + stream.duration) * stream.time_base))
     elif container.duration is not None:
         seconds.append(((container.start_time or 0) + container.duration) / av.time_base)
     gaps = np.diff(seconds)
-    if len(gaps) and gaps.max() > max(_LONG_GAP, 10 * np.median(gaps)):
+    inner, usual = gaps[: len(index.times) - 1], np.median(gaps) if len(gaps) else 0.0
+    # Nearly all alike: a recording of one rate, in which a missing frame shows.
+    even = len(inner) >= 10 and np.mean(np.abs(inner - usual) <= _JITTER * usual + _ROUNDING) >= _EVEN
+    lost = even and inner.max() > 1.5 * usual + _ROUNDING
+    if len(gaps) and (lost or gaps.max() > max(_LONG_GAP, 10 * usual)):
         place = f"after frame {gaps.argmax()}, at {seconds[gaps.argmax()]:.1f} s"
         _warn(path, f"no frame for {gaps.max():.1f} s {place}; {_are_used(index)}")
+
+
+def _is_hidden(packet: "Packet[VideoStream]") -> bool:
+    """Whether a packet of VP8 holds a picture that others lean on and that is never shown; no key frame is one."""
+    head = memoryview(packet)[0]  # RFC 6386, 9.1
+    return bool(head & 1) and not head & 0x10
 
 
 def _add(path: Path, index: _Index, frame: VideoFrame) -> None:
@@ -235,6 +251,7 @@ def _open(path: Path) -> InputContainer:
     try:
         container = av.open(f"file:{path}", options=_OPTIONS)
     except (av.error.FFmpegError, OSError) as error:
+        _require_table(path)
         refused = _refused_container(path)
         found = f"its content is of the kind '{refused}', which is not opened" if refused else "not readable as a video"
         raise UserError(
@@ -248,6 +265,7 @@ def _open(path: Path) -> InputContainer:
     stream = _stream(container)
     if not stream.codec_context:  # the stubs do not know that it may be missing
         container.close()
+        _require_table(path)
         raise UserError(
             f"{path}: no decoder here for its codec; expected H.264 or another common one. Convert it: {_convert(path)}"
         )
@@ -260,6 +278,15 @@ def _open(path: Path) -> InputContainer:
     context.options = {"max_pixels": str(most_pixels())}  # for frames that are larger than the file says
     stream.thread_type = "AUTO"
     return container
+
+
+def _require_table(path: Path) -> None:
+    if lacks_its_table(path):
+        raise UserError(
+            f"{path}: the table of its frames, which an .mp4 or .mov has at its end, is missing: the copy or the "
+            f"recording broke off; expected {_EXPECTED} that is whole. Copy it again, or repair a recording with a "
+            "tool such as untrunc"
+        )
 
 
 def _moving(container: InputContainer) -> list[VideoStream]:
@@ -277,12 +304,8 @@ def _stream(container: InputContainer) -> VideoStream:
 
 def _warn_of_an_early_end(path: Path, container: str, index: _Index) -> None:
     """Say where a container tells by itself that it has been cut off, between two frames as well."""
-    size = path.stat().st_size
-    cut = container == "mpegts" and all(size % packet for packet in _TS_PACKETS)
-    if container == "avi" or "mp4" in container:
-        cut = _last_part_stop(path, riff=container == "avi") > size
-    if cut:
-        cause = "it was cut off, in a copy or in the recording"
+    if is_cut_off(path, container):
+        cause = "it was cut off or damaged, in a copy or in the recording"
         _warn(path, f"the file ends in the middle of a part: {cause}; {_are_used(index)}")
 
 
@@ -292,22 +315,6 @@ def _are_used(index: _Index) -> str:
 
 def _warn(path: Path, finding: str) -> None:
     warnings.warn(f"{path}: {finding}", stacklevel=6)
-
-
-def _last_part_stop(path: Path, *, riff: bool) -> int:
-    """Where the last of the parts that an .avi (`riff`) or an .mp4 consists of says that it ends."""
-    size, place = path.stat().st_size, 0
-    with path.open("rb") as stream:
-        while place + 8 <= size:
-            stream.seek(place)
-            head = stream.read(16)
-            length = int.from_bytes(head[4:8], "little") + 8 if riff else int.from_bytes(head[:4])
-            if length == 1:  # a longer number follows
-                length = int.from_bytes(head[8:])
-            if length <= 8:  # 0: to the end of the file, or a recording whose length was never written
-                return size
-            place += length + (length % 2 if riff else 0)
-    return place
 
 
 def _refused_container(path: Path) -> str | None:
