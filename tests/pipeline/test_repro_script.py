@@ -90,6 +90,16 @@ def test_a_record_that_was_cut_to_nothing_is_put_aside(script: Any, tmp_path: Pa
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="asks Linux's /proc who works in a folder")
+def test_outputs_with_an_emptied_file_are_told_from_whole_ones(script: Any, tmp_path: Path) -> None:
+    folder, weights = tmp_path / "out", tmp_path / "out/weights.safetensors"
+    folder.mkdir()
+    weights.write_bytes(b"whole")
+    (folder / ".snakemake_timestamp").touch()
+    assert not any(script.is_emptied(path) for path in (folder, weights, tmp_path / "missing"))
+    weights.write_bytes(b"")
+    assert all(script.is_emptied(path) for path in (folder, weights))
+
+
 def test_a_run_that_is_at_work_is_named(script: Any, tmp_path: Path) -> None:
     (tmp_path / "snakemake").write_text("import time\nprint(flush=True)\ntime.sleep(60)\n", encoding="utf-8")
     with subprocess.Popen([sys.executable, tmp_path / "snakemake"], cwd=tmp_path, stdout=subprocess.PIPE) as other:

@@ -55,7 +55,7 @@ def main(options: list[str]) -> None:
     since = interrupted_start() or time.time()
     stale, done = take_stock()
     BEGAN.write_text(json.dumps({"since": since, "lock": lock_checksum()}), encoding="utf-8")
-    again = [out for out in stale if youngest(Path(out)) < since]
+    again = [out for out in stale if youngest(Path(out)) < since or is_emptied(Path(out))]
     if again and done:
         run("snakemake", *done, "--touch", "--cores", "1", "--quiet", "rules", "progress", "reason", "host")
     if stale:
@@ -191,6 +191,12 @@ def restored(stage: Stage) -> bool:
 def youngest(path: Path) -> float:
     """When the file, or anything in the folder, was last changed; 0 if it is not there."""
     return max((file.stat().st_mtime for file in (path, *path.rglob("*")) if file.exists()), default=0.0)
+
+
+def is_emptied(path: Path) -> bool:
+    """Whether a file of an output holds nothing, as a power cut may leave it; Snakemake's own marks never do."""
+    files = (file for file in (path, *path.rglob("*")) if file.is_file() and file.name != ".snakemake_timestamp")
+    return any(file.stat().st_size == 0 for file in files)
 
 
 def run(*command: str) -> None:
