@@ -44,9 +44,6 @@ def load_imagenet(
             loaded.append((trunk, _matched(trunk, _fetch(weights), name.replace("_", " "), title)))
     for trunk, state in loaded:
         trunk.load_state_dict(_with_mask_channels(trunk, state, generator), strict=False)
-        for name, parameter in trunk.named_parameters():
-            if isinstance(trunk, ResNet) and name not in state and name.endswith("bias") and _of_trunk(name, trunk):
-                nn.init.zeros_(parameter)
 
 
 def _of_trunk(name: str, trunk: ResNet) -> bool:
