@@ -30,22 +30,20 @@ from oneshot_vos.videos.masks import Ids
 
 Interpolation = Literal["bicubic", "bilinear"]
 
-_ASPECT = (3 / 4, 4 / 3)
+_AREA, _ASPECT = (0.36, 1.0), (3 / 4, 4 / 3)  # of the part of an image that a clip shows
 
 
 @dataclass(frozen=True)
 class ClipTransform:
     """Augmentation of video clips.
 
-    For the whole clip: mirror (probability 0.5), random part of the image (`area` of it, aspect 3/4 to 4/3) resized to
-    `crop` × `crop`, colours. For each frame, or once for all of them if `alike`: rotation within ±`rotation`° and shear
-    within ±`shear`° (of the crop, or of the whole image if `affine_first`), brightness, contrast and saturation within
-    ±`jitter`.
+    For the whole clip: mirror (probability 0.5), random part of the image (see `draw_box`) resized to `crop` × `crop`,
+    colours. For each frame, or once for all of them if `alike`: rotation within ±`rotation`° and shear within ±`shear`°
+    (of the crop, or of the whole image if `affine_first`), brightness, contrast and saturation within ±`jitter`.
     """
 
     crop: int
     exact: bool = False
-    area: tuple[float, float] = (0.36, 1.0)
     rotation: float = 15.0
     shear: float = 10.0
     jitter: tuple[float, float, float] = (0.01, 0.01, 0.01)
@@ -60,7 +58,7 @@ class ClipTransform:
     def draw(self, rng: np.random.Generator, height: int, width: int, frames: int) -> ClipDraw:
         """Draw everything for a clip of `frames` frames of `height` × `width` pixels."""
         flip = bool(rng.random() < 0.5)
-        box = draw_box(rng, height, width, self.area)
+        box = draw_box(rng, height, width)
         colours = draw_jitter(rng, 0.1, 0.03, 0.03) + draw_gray(rng, 0.05)
         different = tuple(self._draw_frame(rng) for _ in range(1 if self.alike else frames))
         return ClipDraw(
@@ -160,13 +158,13 @@ STATIC_RECIPES: Registry[Callable[..., StaticTransform]] = Registry(
 )
 
 
-def draw_box(rng: np.random.Generator, height: int, width: int, area: tuple[float, float]) -> Box:
-    """Draw a part of an image: its share of the area uniform in `area`, its aspect log-uniform in 3/4 to 4/3.
+def draw_box(rng: np.random.Generator, height: int, width: int) -> Box:
+    """Draw a part of an image: its share of the area uniform in 0.36 to 1, its aspect log-uniform in 3/4 to 4/3.
 
     After ten boxes that do not fit, the largest central one of an allowed aspect.
     """
     for _ in range(10):
-        target = height * width * rng.uniform(*area)
+        target = height * width * rng.uniform(*_AREA)
         aspect = exp(rng.uniform(log(_ASPECT[0]), log(_ASPECT[1])))
         box_width, box_height = round(sqrt(target * aspect)), round(sqrt(target / aspect))
         if 0 < box_width <= width and 0 < box_height <= height:
