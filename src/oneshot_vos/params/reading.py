@@ -23,7 +23,7 @@ from oneshot_vos.params.rules import (
     check_weight_files,
 )
 from oneshot_vos.params.schema import Choices, InferBlock, Params, Profile, ProfileFile, RecipeFile, Training
-from oneshot_vos.registry import suggest
+from oneshot_vos.registry import Registry, suggest
 from oneshot_vos.strict_yaml import explain, read_yaml
 
 M = TypeVar("M", bound=BaseModel)
@@ -71,7 +71,7 @@ def require_none(path: Path, findings: Iterable[str]) -> None:
 
 def show_run(params: Params, key: str) -> list[str]:
     """The values that a run is trained and segmented with, as YAML; behind each, the file and the place it is from."""
-    run = params.run(key)
+    run = params.runs[key]
     blocks = {
         "run": params.layers[f"runs.{key}"],
         "network": params.layers[f"networks.{run.network}"],
@@ -195,8 +195,19 @@ class _Files:
             infer={network: block and settings_of(block.model_dump()) for network, block in resolved["infer"].items()},
         )
         processes = {network: own.processes or recipe.processes for network, recipe in recipes.items()}
-        under = {"profile_name": Path(file).stem, "profile": profile, "trainings": trainings, "processes": processes}
-        params = Params.model_construct(**dict(choices) | under, layers=layers)
+        params = Params.model_construct(
+            profile_name=Path(file).stem,
+            profile=profile,
+            networks=choices.networks,
+            table1_strategy=choices.table1_strategy,
+            labels=Registry("labels", choices.labels),
+            starts=Registry("start", choices.starts),
+            pseudo=Registry("pseudo labels", choices.pseudo),
+            runs=Registry("run", choices.runs),
+            trainings=Registry("run", trainings),
+            processes=processes,
+            layers=layers,
+        )
         self.findings += [f"{file}: {line}" for line in check_profile(params) + check_weight_files(profile, own)]
         self.findings += check_trainings(params) + check_trunks(params)
         return params

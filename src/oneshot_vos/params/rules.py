@@ -216,7 +216,7 @@ def check_names(profile: ProfileFile, networks: Iterable[str]) -> list[str]:
 def check_profile(params: Params) -> list[str]:
     """Findings about a profile's sets and initial weights."""
     profile = params.profile
-    lines = _check_data(profile.data, "data") + _check_shown(profile)
+    lines = _check_data(profile.data) + _check_shown(profile)
     pretrained = [key for key, run in params.runs.items() if run.init == "static"]
     if pretrained and not profile.data.pretrain:
         lines.append(
@@ -328,30 +328,30 @@ def check_weight_files(profile: Profile, own: ProfileFile) -> list[str]:
     ]
 
 
-def _check_data(data: Data, where: str) -> list[str]:
+def _check_data(data: Data) -> list[str]:
     lines = []
     named = [(stage, stage, name) for stage in _USES for name in getattr(data, stage)]
     named += [("train", f"train_of.{network}", name) for network, sets in data.train_of.items() for name in sets]
     for stage, place, name in named:
         (kinds, splits), chosen = _USES[stage], data.sets.get(name)
         if chosen is None:
-            lines.append(f"{where}.{place}: the set '{name}' is not among sets; {suggest(name, list(data.sets))}")
+            lines.append(f"data.{place}: the set '{name}' is not among sets; {suggest(name, list(data.sets))}")
         elif chosen.kind not in kinds:
             expected = " or ".join(f"'{kind}'" for kind in kinds)
-            lines.append(f"{where}.{place}: the set '{name}' is of kind '{chosen.kind}', not {expected}")
+            lines.append(f"data.{place}: the set '{name}' is of kind '{chosen.kind}', not {expected}")
         elif isinstance(chosen, YouTubeVideos) and chosen.split not in splits:
             expected = " or ".join(f"'{split}'" for split in splits)
-            lines.append(f"{where}.{place}: the set '{name}' is the split '{chosen.split}', not {expected}")
+            lines.append(f"data.{place}: the set '{name}' is the split '{chosen.split}', not {expected}")
     lines += [
-        f"{where}.train_of: unknown network '{network}'; {suggest(network, NETWORKS)}"
+        f"data.train_of: unknown network '{network}'; {suggest(network, NETWORKS)}"
         for network in data.train_of
         if network not in NETWORKS
     ]
     if len(set(data.evaluate)) != len(data.evaluate):
-        lines.append(f"{where}.evaluate: a set is named twice")
+        lines.append("data.evaluate: a set is named twice")
     # Names of sets become names of files.
     lines += [
-        f"{where}.sets.{name}: a set's name may hold letters, digits, '_', '.' and '-' only"
+        f"data.sets.{name}: a set's name may hold letters, digits, '_', '.' and '-' only"
         for name in data.sets
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name)
     ]
