@@ -3,8 +3,8 @@
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,11 +47,9 @@ class StateFolder:
         self._checkpoint = folder / CHECKPOINT
         self._unfit: int | None = None  # iteration of a checkpoint that was made from other values
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Hold the folder; a second training of the same run is refused instead of mixing its state with ours."""
-        with held(self.folder, "training this run"):
-            yield
+        return held(self.folder, "training this run")
 
     def save(self, progress: Progress) -> None:
         """Write the checkpoint in place of the last one, atomically."""
