@@ -38,12 +38,12 @@ class ClipBatch:
     def __len__(self) -> int:
         return len(self.names)
 
-    def to(self, device: torch.device | str, *, non_blocking: bool = True) -> "ClipBatch":
+    def to(self, device: torch.device | str) -> "ClipBatch":
         """The same batch on `device`, but `present`; copies from pinned memory overlap with computation.
 
         `present` stays on the processor, where a loss can count objects without waiting for a GPU.
         """
-        moved = self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        moved = self._each(lambda tensor: tensor.to(device, non_blocking=True))
         return replace(moved, present=self.present)
 
     def pin_memory(self) -> "ClipBatch":

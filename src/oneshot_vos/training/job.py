@@ -16,8 +16,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import Dataset
 
 from oneshot_vos import __version__
+from oneshot_vos.clips.batch import Clip
 from oneshot_vos.files import replacing_folder, sha256_of, write_json
 from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.precision import choose_training_precision
@@ -27,7 +29,7 @@ from oneshot_vos.params.schema import NEUTRAL
 from oneshot_vos.supervision.build import build_strategy
 from oneshot_vos.supervision.rollout import RolloutOptions
 from oneshot_vos.supervision.strategy import Strategy
-from oneshot_vos.training.batches import EndlessClips, keep_freed_memory
+from oneshot_vos.training.batches import keep_freed_memory
 from oneshot_vos.training.checkpoint import StateFolder
 from oneshot_vos.training.distributed import World, joined_world
 from oneshot_vos.training.launch import Processes, company
@@ -126,7 +128,7 @@ class Outputs:
 def train_network(
     job: Job,
     weights: Path,
-    dataset: EndlessClips,
+    dataset: Dataset[Clip],
     data_files: Sequence[Path],
     state: Path,
     outputs: Outputs,
