@@ -58,7 +58,7 @@ def still_masks(planes: list[NDArray[np.uint8]], draw: StillDraw) -> NDArray[np.
 
 
 class _Canvas:
-    """The part of a still image (or mask) that the shared scaling leaves on the canvas, and the way on from there."""
+    """The part of a still image (or mask) that the shared scaling leaves on the canvas, and its way into each copy."""
 
     def __init__(self, image: NDArray[np.uint8], draw: StillDraw) -> None:
         self._height, self._width = image.shape[:2]

@@ -105,7 +105,7 @@ class Training(Strict):
     schedule: Schedule
     loss: dict[str, Any]  # keyword arguments of the network's loss
     max_skip: MaxSkip | None  # null: single images, no frame distance
-    handover: Literal["soft", "hard"]  # form of the prediction that starts the way back
+    handover: Literal["soft", "hard"]  # form of the prediction that starts the backward walk
     memory_frames: Positive | None  # earlier frames that a frame of a clip is predicted from, at most; null: all
     deep_update: Annotated[float, Field(ge=0.0, le=1.0)]  # how often a recurrent state takes up a memorised frame
     checkpoint_every: Positive  # iterations
@@ -265,7 +265,7 @@ class Run(Strict):
 
     @property
     def key(self) -> str:
-        """The name that the fields spell; a run's name may go on after it, with `-` and a word of its own."""
+        """The name that the fields spell; a run's name may add `-` and a word of its own."""
         return self._start + ("" if self.labels in PAPER_LABELS else f"-{self.labels}")
 
     @property

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Progress:
-    """What a training needs to go on as if it had never stopped.
+    """What a training needs to continue as if it had never stopped.
 
     Everything random is drawn from generators made of the seed and the iteration, so the iteration number stands for
     the sampler position and the random state as well.

@@ -46,7 +46,7 @@ _CHANGES_NO_RESULT = NEUTRAL | {"accumulation"}
 
 @dataclass(frozen=True)
 class Snapshots:
-    """Weights that are kept on the way: after each of `points` equal parts of a training, but the last.
+    """Weights that are kept in between: after each of `points` equal parts of a training, but the last.
 
     `figure6`: an iteration after which those for Figure 6 are kept too, in a folder of that name.
     """
@@ -118,7 +118,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where a training leaves its weights, its curves and, if asked for, weights on the way."""
+    """Where a training leaves its weights, its curves and, if asked for, weights of iterations in between."""
 
     weights: Path
     curves: Path
