@@ -17,7 +17,8 @@ from tests.parameters import read_document, write_document
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks import NETWORKS
-from oneshot_vos.params import load_params, load_profiles, require_arguments, show_run
+from oneshot_vos.params import load_params, load_profiles, show_run
+from oneshot_vos.registry import require_arguments
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHIPPED = REPOSITORY / "params.yaml"
