@@ -1,14 +1,12 @@
 """Augmentations of training clips: what is drawn at random, kept apart from how it is carried out.
 
 `draw` takes an explicit generator and returns plain numbers; carrying out is deterministic and is given the same
-numbers for an image and its mask, so that the two cannot come apart. There are two ways to carry out:
+numbers for an image and its mask, so that the two cannot come apart. Two modules carry out, `exact` says which:
 
 - exact: one PIL operation after another, interpolating each time, as the official programs do;
 - composed: all geometry of a frame in one matrix and one OpenCV warp, all colours in one matrix after the crop.
 
 Composed keeps the borders of every step (what exact cuts off or fills, it does too) and differs by interpolation only.
-
-Letters: T frames, K objects, C crop size in pixels.
 """
 
 from collections.abc import Callable
@@ -18,15 +16,12 @@ from math import exp, log, sqrt
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from oneshot_vos.clips import composed, exact
 from oneshot_vos.clips.colours import Colours, draw_gray, draw_jitter
 from oneshot_vos.clips.draws import ClipDraw, FrameDraw, StillDraw, StillFrameDraw
 from oneshot_vos.clips.warps import Box, draw_spline
 from oneshot_vos.registry import Registry
 from oneshot_vos.videos.images import shorter_side_to
-from oneshot_vos.videos.masks import Ids
 
 Interpolation = Literal["bicubic", "bilinear"]
 
@@ -78,14 +73,6 @@ class ClipTransform:
             colours=draw_jitter(rng, *self.jitter),
         )
 
-    def image(self, image: NDArray[np.uint8], draw: ClipDraw, t: int, out: NDArray[np.float32]) -> None:
-        """Write frame `t` of the clip, RGB [H, W, 3], ImageNet-normalised into `out` [3, C, C]."""
-        (exact if self.exact else composed).clip_image(image, draw, t, out)
-
-    def ids(self, ids: Ids, draw: ClipDraw, t: int) -> Ids:
-        """Object ids [H, W] of frame `t` as [C, C]; 0 beyond the image."""
-        return (exact if self.exact else composed).clip_ids(ids, draw, t)
-
 
 @dataclass(frozen=True)
 class StaticTransform:
@@ -128,14 +115,6 @@ class StaticTransform:
             colours=colours,
             spline=draw_spline(rng, self.crop) if rng.random() < self.bend else None,
         )
-
-    def images(self, image: NDArray[np.uint8], draw: StillDraw) -> NDArray[np.float32]:
-        """The copies of an RGB image [H, W, 3], ImageNet-normalised [T, 3, C, C]."""
-        return (exact if self.exact else composed).still_images(image, draw)
-
-    def masks(self, planes: list[NDArray[np.uint8]], draw: StillDraw) -> NDArray[np.float32]:
-        """The copies of K masks [H, W] of 0..255, soft [T, K, C, C] in [0, 1]; 0 beyond the image."""
-        return (exact if self.exact else composed).still_masks(planes, draw)
 
 
 # What the networks' own recipes augment by; order and interpolation are values of the recipe. Cutie varies nothing from
