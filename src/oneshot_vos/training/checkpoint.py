@@ -56,6 +56,7 @@ class StateFolder:
         write_json(self._record, self._made_from)
         with replacing(self._checkpoint) as temporary:
             content = {"fingerprint": fingerprint(self._made_from), **vars(progress)}
+            # Defaults are left out: the file of a training that uses none of these is what it was before they came.
             for name, usual in (("strategy", {}), ("scaler", {}), ("processes", 1)):
                 if content[name] == usual:
                     del content[name]
