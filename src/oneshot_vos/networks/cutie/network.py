@@ -142,7 +142,6 @@ class Cutie(Network[CutieFeatures]):
 
     recurrent = True
     reads_first_frame = False
-    updates_memory_frames = True
     black_border = True
 
     def __init__(
