@@ -177,13 +177,11 @@ class _Files:
         for key, run in choices.runs.items():
             if run.network not in recipes:
                 continue  # found above
-            shared = layers[f"train.{run.network}"]
             values = run.model_dump(by_alias=True, exclude={"train"})
             layers[f"runs.{key}"] = put_together(Layer(str(self.path), f"runs.{key}", values))
-            own_layer = Layer(str(self.path), f"runs.{key}.train", run.train)
-            layers[f"train.{key}"] = put_together(*shared.layers, own_layer) if run.train else shared
-            base = resolved["train"][run.network]
-            trainings[key] = self._resolved(layers[f"train.{key}"], Training) if run.train else base
+            of_run = Layer(str(self.path), f"runs.{key}.train", run.train)
+            layers[f"train.{key}"] = put_together(*layers[f"train.{run.network}"].layers, of_run)
+            trainings[key] = self._resolved(layers[f"train.{key}"], Training)
         profile = Profile.model_construct(
             data=own.data,
             init=own.init,
