@@ -150,7 +150,7 @@ class Trained:
 
     def __init__(self, bench: Bench, network: str, strategy: str, *, compiled: bool = False) -> None:
         self.run = f"{network}-{strategy}-static"
-        recipe = bench.params.training(self.run)
+        recipe = bench.params.trainings[self.run]
         self.recipe: Training = recipe.model_copy(update={"batch_size": recipe.batch_size // bench.processes})
         settings = bench.params.profile.networks[network]
         job = Job(self.run, network, settings, strategy, {}, self.recipe, 0)

@@ -122,8 +122,8 @@ def rank(params: Params, stage: str, item: str) -> tuple[float, float]:
     place = next((number for number, pattern in enumerate(ORDER) if re.match(pattern, item)), len(ORDER))
     if stage == "pretrain":
         return (place, 0.0)
-    run = params.run(item)
-    return (place, -COST.get(run.network, {}).get(run.strategy, 1.0) * params.training(item).iterations)
+    run = params.runs[item]
+    return (place, -COST.get(run.network, {}).get(run.strategy, 1.0) * params.trainings[item].iterations)
 
 
 def plan(jobs: list[Job], only: str) -> list[Job]:

@@ -14,6 +14,8 @@ T = TypeVar("T")
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return `did you mean 'x'?` for the nearest known name, or the list of all when none is near."""
     names = sorted(known)
+    if not names:
+        return "there is none"
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
 

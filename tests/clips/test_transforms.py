@@ -47,15 +47,15 @@ def _iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     return float((a & b).sum() / max((a | b).sum(), 1))
 
 
-@pytest.mark.parametrize("is_exact", [True, False])
+@pytest.mark.parametrize("way", [exact, composed])
 @pytest.mark.parametrize("crop", [32, 96, 160])
-def test_video_image_and_mask_stay_aligned(ids, is_exact, crop):
-    transform = ClipTransform(crop, is_exact)
+def test_video_image_and_mask_stay_aligned(ids, way, crop):
+    transform = ClipTransform(crop)
     for seed in range(6):
         draw = transform.draw(np.random.default_rng(seed), HEIGHT, WIDTH, frames=2)
         for t in range(2):
-            image = _rgb(carried_out(transform.image, _painted(ids), draw, t))
-            warped = transform.ids(ids, draw, t)
+            image = _rgb(carried_out(way.clip_image, _painted(ids), draw, t))
+            warped = way.clip_ids(ids, draw, t)
             assert set(np.unique(warped)) <= {0, 1, 2, 300}
             painted = image > 0.62  # above the fill colour, and grey-scale images are skipped below
             if any(name == "gray" for name, _ in draw.colours):
@@ -65,15 +65,15 @@ def test_video_image_and_mask_stay_aligned(ids, is_exact, crop):
                     assert _iou(painted[channel], warped == each) > 0.85
 
 
-@pytest.mark.parametrize("is_exact", [True, False])
-def test_still_image_and_masks_stay_aligned(ids, is_exact):
-    transform = StaticTransform(96, frames=3, exact=is_exact, bend=1.0)
+@pytest.mark.parametrize("way", [exact, composed])
+def test_still_image_and_masks_stay_aligned(ids, way):
+    transform = StaticTransform(96, frames=3, bend=1.0)
     planes = [((ids == each) * 255).astype(np.uint8) for each in (1, 2)]
     for seed in range(6):
         draw = transform.draw(np.random.default_rng(seed), HEIGHT, WIDTH)
         if any(name == "gray" for name, _ in draw.colours):
             continue
-        images, masks = transform.images(_painted(ids), draw), transform.masks(planes, draw)
+        images, masks = way.still_images(_painted(ids), draw), way.still_masks(planes, draw)
         assert images.shape == (3, 3, 96, 96)
         assert masks.shape == (3, 2, 96, 96)
         assert masks.min() >= 0
@@ -138,17 +138,17 @@ def test_share_of_a_crop_that_is_filled(affine_first, share):
     assert abs(np.mean(filled) - share) < 0.005
 
 
-@pytest.mark.parametrize("is_exact", [True, False])
-def test_bilinear_takes_other_pixels_than_bicubic_and_hardly_softens_still_masks(ids, is_exact):
+@pytest.mark.parametrize("way", [exact, composed])
+def test_bilinear_takes_other_pixels_than_bicubic_and_hardly_softens_still_masks(ids, way):
     plane = ((ids == 1) * 255).astype(np.uint8)
     soft = []
     for interpolation in ("bicubic", "bilinear"):
-        clip = ClipTransform(96, is_exact, interpolation=interpolation)
+        clip = ClipTransform(96, interpolation=interpolation)
         drawn = clip.draw(np.random.default_rng(5), HEIGHT, WIDTH, 1)
-        still = StaticTransform(96, exact=is_exact, bend=0.0, interpolation=interpolation)
-        masks = still.masks([plane], still.draw(np.random.default_rng(5), HEIGHT, WIDTH))
+        still = StaticTransform(96, bend=0.0, interpolation=interpolation)
+        masks = way.still_masks([plane], still.draw(np.random.default_rng(5), HEIGHT, WIDTH))
         soft.append(float(((masks > 0) & (masks < 1)).mean()))
-        bright = _rgb(carried_out(clip.image, _painted(ids), drawn, 0))
+        bright = _rgb(carried_out(way.clip_image, _painted(ids), drawn, 0))
         assert bright.shape == (3, 96, 96)
         soft.append(bright)
     assert not np.array_equal(soft[1], soft[3])
@@ -223,11 +223,11 @@ def test_quick_spline_is_near_the_full_one():
 def test_box_keeps_area_and_aspect_and_lies_inside():
     rng = np.random.default_rng(0)
     for _ in range(300):
-        top, left, height, width = draw_box(rng, 480, 854, (0.36, 1.0))
+        top, left, height, width = draw_box(rng, 480, 854)
         assert 0 <= top <= 480 - height
         assert 0 <= left <= 854 - width
         assert 0.74 <= width / height <= 1.35
-    assert draw_box(rng, 10, 1000, (0.36, 1.0)) == (0, 493, 10, 13), "too flat: the central box of the largest aspect"
+    assert draw_box(rng, 10, 1000) == (0, 493, 10, 13), "too flat: the central box of the largest aspect"
 
 
 def test_drawing_depends_on_the_generator_alone():

@@ -17,7 +17,8 @@ from tests.parameters import read_document, write_document
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks import NETWORKS
-from oneshot_vos.params import load_params, load_profiles, require_arguments, show_run
+from oneshot_vos.params import load_params, load_profiles, show_run
+from oneshot_vos.registry import require_arguments
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHIPPED = REPOSITORY / "params.yaml"
@@ -343,11 +344,11 @@ def test_a_run_may_differ_and_is_named_so(tmp_path: Path) -> None:
     run = {**document["runs"]["stcn-two_step-static"], "train": {"iterations": 700, "optimiser": {"clip": 1.0}}}
     document["runs"]["stcn-two_step-static-long"] = run
     params = load_params(write(tmp_path, document))
-    changed, usual = params.training("stcn-two_step-static-long"), params.training("stcn-two_step-static")
+    changed, usual = params.trainings["stcn-two_step-static-long"], params.trainings["stcn-two_step-static"]
     assert (changed.iterations, changed.optimiser.clip) == (700, 1.0)
     assert changed.optimiser.learning_rate == usual.optimiser.learning_rate
-    assert usual == load_params(SHIPPED).training("stcn-two_step-static")
-    described = params.run("stcn-two_step-static-long").described("stcn-two_step-static-long")
+    assert usual == load_params(SHIPPED).trainings["stcn-two_step-static"]
+    described = params.runs["stcn-two_step-static-long"].described("stcn-two_step-static-long")
     assert described["strategy"] == "two_step-long"  # no repetition of the other one in the tables
 
 
@@ -367,7 +368,7 @@ def test_a_strategy_may_have_settings(tmp_path: Path) -> None:
     document = deepcopy(DOCUMENT)
     entry = {"name": "two_step", "steps": 3}
     document["runs"]["stcn-two_step-static-3"] = {**document["runs"]["stcn-two_step-static"], "strategy": entry}
-    run = load_params(write(tmp_path, document)).run("stcn-two_step-static-3")
+    run = load_params(write(tmp_path, document)).runs["stcn-two_step-static-3"]
     assert (run.strategy, run.strategy_settings) == ("two_step", {"steps": 3})
 
 
@@ -477,7 +478,7 @@ def test_a_run_starts_from_what_another_one_makes(tmp_path: Path) -> None:
     document = deepcopy(DOCUMENT)
     document["starts"] = {"mine": {"network": "stcn", "weights": MADE.format("stcn-two_step-static")}}
     document["runs"]["stcn-full-mine"] = {**document["runs"]["stcn-full-static"], "init": "mine"}
-    assert load_params(write(tmp_path, document)).start("mine").network == "stcn"
+    assert load_params(write(tmp_path, document)).starts["mine"].network == "stcn"
     assert "runs.stcn-full-mine.init: neither static nor backbone, nor one of starts: 'mine'" in message_after(
         tmp_path, put("runs.stcn-full-mine", document["runs"]["stcn-full-mine"])
     )
@@ -487,13 +488,13 @@ def test_seed_is_part_of_a_run_name(tmp_path: Path) -> None:
     document = deepcopy(DOCUMENT)
     document["runs"]["stcn-full-static-s2"] = {**document["runs"]["stcn-full-static"], "seed": 2}
     params = load_params(write(tmp_path, document))
-    assert params.run("stcn-full-static-s2").seed == 2
+    assert params.runs["stcn-full-static-s2"].seed == 2
 
 
 def test_unknown_names_get_the_nearest(tmp_path: Path) -> None:
     params = load_params(SHIPPED)
     with pytest.raises(UserError, match="did you mean 'stcn-full-static'"):
-        params.run("stcn-ful-static")
+        params.runs["stcn-ful-static"]
     with pytest.raises(UserError, match="did you mean 'stcn'"):
         params.require_network("sctn")
     with pytest.raises(UserError, match="did you mean 'small'"):

@@ -6,7 +6,7 @@ import pytest
 from oneshot_vos.files import sha256_of
 from oneshot_vos.sets.check import check_pairs, check_videos
 from oneshot_vos.sets.davis import read_davis
-from oneshot_vos.sets.generated import Difficulty, draw_scene, generate, make_video
+from oneshot_vos.sets.generated import VISIBLE, generate, make_video
 from oneshot_vos.sets.pairs import read_pairs
 from oneshot_vos.videos.images import read_frame
 from oneshot_vos.videos.masks import object_ids, read_mask
@@ -61,15 +61,14 @@ def test_generating_replaces_what_was_there(folder, tmp_path):
 
 
 def test_every_object_is_in_the_first_mask_and_large_enough():
-    difficulty = Difficulty()
     counts = set()
     for seed in range(25):
-        video = list(make_video(np.random.default_rng(seed), 3, 64, difficulty))
+        video = list(make_video(np.random.default_rng(seed), 3, 64))
         first = video[0][1]
         ids = object_ids(first)
         counts.add(len(ids))
         assert ids == list(range(1, len(ids) + 1))
-        assert min(np.mean(first == k) for k in ids) >= difficulty.visible
+        assert min(np.mean(first == k) for k in ids) >= VISIBLE
         assert all(set(object_ids(mask)) <= set(ids) for _, mask in video)
     assert counts == {1, 2, 3}
 
@@ -77,7 +76,7 @@ def test_every_object_is_in_the_first_mask_and_large_enough():
 def test_repeating_the_first_mask_is_a_bad_answer():
     overlaps = []
     for seed in range(20):
-        masks = [ids for _, ids in make_video(np.random.default_rng((5, seed)), 12, 64, Difficulty())]
+        masks = [ids for _, ids in make_video(np.random.default_rng((5, seed)), 12, 64)]
         for k in object_ids(masks[0]):
             first = masks[0] == k
             overlaps.append(np.mean([np.sum(first & (m == k)) / np.sum(first | (m == k)) for m in masks[1:-1]]))
@@ -88,7 +87,7 @@ def test_objects_differ_from_background_but_not_by_one_colour():
     """Within an object and between videos colours vary widely; object and background means keep their distance."""
     means = []
     for seed in range(10):
-        frame, ids = next(make_video(np.random.default_rng(seed), 2, 64, Difficulty()))
+        frame, ids = next(make_video(np.random.default_rng(seed), 2, 64))
         background = frame[ids == 0].mean(axis=0)
         for k in object_ids(ids):
             pixels = frame[ids == k].astype(float)
@@ -96,29 +95,6 @@ def test_objects_differ_from_background_but_not_by_one_colour():
             assert pixels.std(axis=0).max() > 8
             means.append(pixels.mean(axis=0))
     assert np.std(means, axis=0).min() > 30
-
-
-def test_difficulty_is_felt():
-    calm = Difficulty(distractors=(0, 0), object_counts=(1.0,), travel=(0.0, 0.05), turn=0.0, wobble=0.0, growth=0.0)
-    scene = draw_scene(np.random.default_rng(0), 64, calm)
-    assert len(scene.layers) == 1
-    start, end = scene.layers[0].outline(0.0), scene.layers[0].outline(1.0)
-    assert np.linalg.norm(end.mean(axis=0) - start.mean(axis=0)) <= 0.06
-
-
-@pytest.mark.parametrize("wrong", [{"frames": 1}, {"size": 16}])
-def test_impossible_requests(tmp_path, wrong):
-    with pytest.raises(ValueError, match="at least 2 frames"):
-        generate(tmp_path / "sets", seed=3, **{**SMALL, **wrong})
-
-
-def test_arrangement_that_does_not_exist():
-    with pytest.raises(ValueError, match="no arrangement"):
-        draw_scene(np.random.default_rng(0), 32, Difficulty(object_counts=(1.0,), distractors=(0, 0), visible=0.9))
-    with pytest.raises(ValueError, match="colours"):
-        draw_scene(np.random.default_rng(0), 32, Difficulty(color_distance=400.0))
-    with pytest.raises(ValueError, match="path"):
-        draw_scene(np.random.default_rng(0), 32, Difficulty(travel=(3.0, 4.0)))
 
 
 def test_static_masks_hold_the_ids_of_their_picture(folder):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,20 +97,22 @@ def _kept(videos: list[Video], out: Path, *options: Any) -> list[list[str]]:
 def test_masks_from_a_position_on(tmp_path):
     videos = _tree(tmp_path / "set", [6, 4], empty=1)
     assert _kept(videos, tmp_path / "out", 2) == [["00001", "00002"]] * 2
-    assert _kept(videos, tmp_path / "out", 1, in_time(3)) == [["00003"]] * 2
-    assert _kept(videos, tmp_path / "out", 2, in_time(3)) == [["00003", "00004"], ["00003"]]
+    assert _kept(videos, tmp_path / "out", 1, partial(in_time, start=3)) == [["00003"]] * 2
+    assert _kept(videos, tmp_path / "out", 2, partial(in_time, start=3)) == [["00003", "00004"], ["00003"]]
     with pytest.raises(UserError, match=r"'v0001' .*: 4 masks; expected one at position 4, counted from 0"):
-        _kept(videos, tmp_path / "out", 1, in_time(4))
+        _kept(videos, tmp_path / "out", 1, partial(in_time, start=4))
 
 
 def test_random_masks_follow_from_seed_and_name(tmp_path):
     videos = _tree(tmp_path / "set", [9] * 12, empty=2)
-    drawn = _kept(videos, tmp_path / "out", 2, at_random(0))
+    drawn = _kept(videos, tmp_path / "out", 2, partial(at_random, seed=0))
     assert all(len(stems) == 2 and stems == sorted(stems) and stems[0] >= "00002" for stems in drawn)
     assert len({tuple(stems) for stems in drawn}) > 6
-    assert _kept(videos[5:], tmp_path / "again", 2, at_random(0)) == drawn[5:], "other videos change nothing"
-    assert _kept(videos, tmp_path / "other", 2, at_random(1)) != drawn
-    one = _kept(videos, tmp_path / "one", 1, at_random(0))
+    assert _kept(videos[5:], tmp_path / "again", 2, partial(at_random, seed=0)) == drawn[5:], (
+        "other videos change nothing"
+    )
+    assert _kept(videos, tmp_path / "other", 2, partial(at_random, seed=1)) != drawn
+    one = _kept(videos, tmp_path / "one", 1, partial(at_random, seed=0))
     assert all(first[0] in both for first, both in zip(one, drawn, strict=True)), "more masks keep those of fewer"
 
 

@@ -356,7 +356,7 @@ def test_the_parameter_file_trains_the_same_weights_in_the_pipeline(
     trained, kept = read_weights(tmp_path / "trained.safetensors"), read_weights(out / "weights.safetensors")
     assert trained.keys() == kept.keys()
     assert all(torch.equal(trained[name], value) for name, value in kept.items())
-    assert load_params(out / "params.yaml").training(run).iterations == 2
+    assert load_params(out / "params.yaml").trainings[run].iterations == 2
 
 
 def test_confidence_and_a_page_come_with_the_masks(recordings: Path, weights: Path) -> None:

@@ -104,14 +104,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory, raw: Path, repository: Pa
         pretrain.run(params, "stcn", start, root / "sets/pretrain", pretrained, root / "curves/pretrain-stcn")
         sets = root / "sets/evaluate"
         for run in (RUN, FULL, EMPTY):
-            network, weights = params.run(run).network, root / f"{run}.safetensors"
+            network, weights = params.runs[run].network, root / f"{run}.safetensors"
             snapshots, curves = root / "snapshots" / run, root / "curves" / run
             if run == EMPTY:
                 (snapshots / "figure6").mkdir(parents=True)
                 save_weights(weights, build_network(network, params.profile.networks[network]), {"model": network})
                 shutil.copyfile(weights, snapshots / "figure6/0000002.safetensors")
             else:
-                given = root / "labels" / params.run(run).labels
+                given = root / "labels" / params.runs[run].labels
                 train.run(params, run, pretrained, given, weights, snapshots, curves)
             infer.run(params, run, weights, snapshots, sets, root / "masks" / run)
             evaluate.run(params, run, root / "masks" / run, sets, root / "metrics" / run, root / f"scores/{run}.json")

@@ -38,21 +38,21 @@ class ClipBatch:
     def __len__(self) -> int:
         return len(self.names)
 
-    def to(self, device: torch.device | str, *, non_blocking: bool = True) -> "ClipBatch":
+    def to(self, device: torch.device | str) -> "ClipBatch":
         """The same batch on `device`, but `present`; copies from pinned memory overlap with computation.
 
         `present` stays on the processor, where a loss can count objects without waiting for a GPU.
         """
-        moved = self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
-        return replace(moved, present=self.present)
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "ClipBatch":
         """The same batch in page-locked memory; `torch.utils.data.DataLoader` calls this when asked to pin."""
-        return self._each(Tensor.pin_memory)
+        return replace(self._each(Tensor.pin_memory), present=self.present.pin_memory())
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "ClipBatch":
+        """Every tensor changed, but `present`."""
         frames, first_masks, targets = change(self.frames), change(self.first_masks), change(self.targets)
-        return ClipBatch(frames, first_masks, targets, change(self.labelled), change(self.present), self.names)
+        return replace(self, frames=frames, first_masks=first_masks, targets=targets, labelled=change(self.labelled))
 
 
 def collate(clips: Sequence[Clip]) -> ClipBatch:

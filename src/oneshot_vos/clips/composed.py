@@ -1,4 +1,7 @@
-"""Augmentations carried out with one warp per frame and one colour matrix after the crop."""
+"""Augmentations carried out with one warp per frame and one colour matrix after the crop.
+
+Letters: T frames, K objects, C crop size in pixels.
+"""
 
 from typing import TypeVar
 
@@ -30,7 +33,7 @@ def clip_image(image: NDArray[np.uint8], draw: ClipDraw, t: int, out: NDArray[np
 
 
 def clip_ids(ids: Ids, draw: ClipDraw, t: int) -> Ids:
-    """Object ids [H, W] of frame `t` as [C, C]."""
+    """Object ids [H, W] of frame `t` as [C, C]; 0 beyond the image."""
     matrix, (rows, columns) = _clip_warp(draw, t, *ids.shape)
     return warp_ids(ids[rows, columns], matrix, draw.crop)
 
@@ -58,7 +61,7 @@ def still_masks(planes: list[NDArray[np.uint8]], draw: StillDraw) -> NDArray[np.
 
 
 class _Canvas:
-    """The part of a still image (or mask) that the shared scaling leaves on the canvas, and the way on from there."""
+    """The part of a still image (or mask) that the shared scaling leaves on the canvas, and its way into each copy."""
 
     def __init__(self, image: NDArray[np.uint8], draw: StillDraw) -> None:
         self._height, self._width = image.shape[:2]

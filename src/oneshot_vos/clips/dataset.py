@@ -11,6 +11,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 import cv2
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from oneshot_vos.clips import composed, exact
 from oneshot_vos.clips.batch import VOID_TARGET, Clip
 from oneshot_vos.clips.merging import Cut, paste
 from oneshot_vos.clips.sampling import ClipSampler
@@ -116,6 +118,7 @@ class StaticDataset(Dataset[Clip]):
         cv2.setNumThreads(0)  # one clip, one core: the workers are the parallelism
         rng = np.random.default_rng((self._seed, _STILL_TAG, position))
         source, pair = self._entries[position]
+        way = _way(self._transform)
         image, planes = self._read_frame(pair.image), read_objects(pair.mask)
         height, width = image.shape[:2]
         if planes:
@@ -123,13 +126,18 @@ class StaticDataset(Dataset[Clip]):
         for _ in range(_TRIALS):
             chosen = rng.permutation(len(planes))[: self._objects]
             draw = self._transform.draw(rng, height, width)
-            masks = self._transform.masks([planes[i] for i in chosen], draw)
+            masks = way.still_masks([planes[i] for i in chosen], draw)
             seen = (masks[0] > 0.5).mean(axis=(1, 2)) >= _VISIBLE
             if seen.all() and len(seen):
                 break
         if self._hard:
             masks = (masks > 0.5).astype(np.float32)
-        return _still_clip(self._transform.images(image, draw), masks[:, seen], self._objects, f"{source}/{pair.name}")
+        return _still_clip(way.still_images(image, draw), masks[:, seen], self._objects, f"{source}/{pair.name}")
+
+
+def _way(transform: StaticTransform | ClipTransform) -> ModuleType:
+    """What carries out the draws of a transform."""
+    return exact if transform.exact else composed
 
 
 def _frame_reader(transform: StaticTransform | ClipTransform) -> FrameReader:
@@ -265,14 +273,14 @@ class ClipDataset(Dataset[Clip]):
         video = item.video
         files = _VideoReader(video, self._read_frame)
         max_skip = max(1, self._max_skip(position) // item.source.skip_divisor)
-        transform, start = self._transform, item.start
+        transform, way, start = self._transform, _way(self._transform), item.start
         if self._upright_from is not None and position >= self._upright_from:
             transform = transform.upright()
         for _ in range(_TRIALS):
             chosen = self._sampler.sample(len(video.frames), video.labelled, self._frames, max_skip, rng, start)
             height, width = files.image(chosen[0]).shape[:2]
             draw = transform.draw(rng, height, width, self._frames)
-            first = transform.ids(files.ids(chosen[0]), draw, 0)
+            first = way.clip_ids(files.ids(chosen[0]), draw, 0)
             if first.any():
                 break
             start = self._start(video)
@@ -281,10 +289,10 @@ class ClipDataset(Dataset[Clip]):
         images = np.empty((len(chosen), 3, transform.crop, transform.crop), np.float32)
         ids: list[Ids | None] = [first]
         for t, frame in enumerate(chosen):
-            transform.image(files.image(frame), draw, t, images[t])
+            way.clip_image(files.image(frame), draw, t, images[t])
             if t:
                 hidden = self._sampler.first_only or video.mask_path(frame) is None
-                ids.append(None if hidden else transform.ids(files.ids(frame), draw, t))
+                ids.append(None if hidden else way.clip_ids(files.ids(frame), draw, t))
         name = f"{item.source.name}/{video.name}@{','.join(video.stem(frame) for frame in chosen)}"
         return Cut(images, ids, name, void=video.anchor is not None)
 

@@ -1,4 +1,7 @@
-"""Augmentations carried out step by step with PIL, in the order and with the interpolations of the official code."""
+"""Augmentations carried out step by step with PIL, in the order and with the interpolations of the official code.
+
+Letters: T frames, K objects, C crop size in pixels.
+"""
 
 import math
 
@@ -24,7 +27,7 @@ def clip_image(image: NDArray[np.uint8], draw: ClipDraw, t: int, out: NDArray[np
 
 
 def clip_ids(ids: Ids, draw: ClipDraw, t: int) -> Ids:
-    """Object ids [H, W] of frame `t` as [C, C]."""
+    """Object ids [H, W] of frame `t` as [C, C]; 0 beyond the image."""
     picture = _frame(Image.fromarray(ids.astype(np.int32)), draw, t, _NEAREST, _MASK_FILL, ())
     return np.asarray(picture).astype(ids.dtype)
 

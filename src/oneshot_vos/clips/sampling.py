@@ -83,7 +83,7 @@ def _offsets(reach: int, length: int, max_skip: int, rng: Rng) -> list[int]:
 class FullSampler(ClipSampler):
     """STCN's rule for fully labelled videos, over the frames that have masks, for clips of any length.
 
-    Distances are counted in labelled frames. Starting anywhere, each step goes on by 1 to max_skip + 1, kept below a
+    Distances are counted in labelled frames. Starting anywhere, each step advances by 1 to max_skip + 1, kept below a
     bound that leaves room towards the end; half of the clips are reversed in time. For three frames this is the
     official rule, short videos (which repeat frames) included.
     """

@@ -1,14 +1,12 @@
 """Augmentations of training clips: what is drawn at random, kept apart from how it is carried out.
 
 `draw` takes an explicit generator and returns plain numbers; carrying out is deterministic and is given the same
-numbers for an image and its mask, so that the two cannot come apart. There are two ways to carry out:
+numbers for an image and its mask, so that the two cannot come apart. Two modules carry out, `exact` says which:
 
 - exact: one PIL operation after another, interpolating each time, as the official programs do;
 - composed: all geometry of a frame in one matrix and one OpenCV warp, all colours in one matrix after the crop.
 
 Composed keeps the borders of every step (what exact cuts off or fills, it does too) and differs by interpolation only.
-
-Letters: T frames, K objects, C crop size in pixels.
 """
 
 from collections.abc import Callable
@@ -18,34 +16,29 @@ from math import exp, log, sqrt
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from oneshot_vos.clips import composed, exact
 from oneshot_vos.clips.colours import Colours, draw_gray, draw_jitter
 from oneshot_vos.clips.draws import ClipDraw, FrameDraw, StillDraw, StillFrameDraw
 from oneshot_vos.clips.warps import Box, draw_spline
 from oneshot_vos.registry import Registry
 from oneshot_vos.videos.images import shorter_side_to
-from oneshot_vos.videos.masks import Ids
 
 Interpolation = Literal["bicubic", "bilinear"]
 
-_ASPECT = (3 / 4, 4 / 3)
+_AREA, _ASPECT = (0.36, 1.0), (3 / 4, 4 / 3)  # of the part of an image that a clip shows
 
 
 @dataclass(frozen=True)
 class ClipTransform:
     """Augmentation of video clips.
 
-    For the whole clip: mirror (probability 0.5), random part of the image (`area` of it, aspect 3/4 to 4/3) resized to
-    `crop` × `crop`, colours. For each frame, or once for all of them if `alike`: rotation within ±`rotation`° and shear
-    within ±`shear`° (of the crop, or of the whole image if `affine_first`), brightness, contrast and saturation within
-    ±`jitter`.
+    For the whole clip: mirror (probability 0.5), random part of the image (see `draw_box`) resized to `crop` × `crop`,
+    colours. For each frame, or once for all of them if `alike`: rotation within ±`rotation`° and shear within ±`shear`°
+    (of the crop, or of the whole image if `affine_first`), brightness, contrast and saturation within ±`jitter`.
     """
 
     crop: int
     exact: bool = False
-    area: tuple[float, float] = (0.36, 1.0)
     rotation: float = 15.0
     shear: float = 10.0
     jitter: tuple[float, float, float] = (0.01, 0.01, 0.01)
@@ -60,7 +53,7 @@ class ClipTransform:
     def draw(self, rng: np.random.Generator, height: int, width: int, frames: int) -> ClipDraw:
         """Draw everything for a clip of `frames` frames of `height` × `width` pixels."""
         flip = bool(rng.random() < 0.5)
-        box = draw_box(rng, height, width, self.area)
+        box = draw_box(rng, height, width)
         colours = draw_jitter(rng, 0.1, 0.03, 0.03) + draw_gray(rng, 0.05)
         different = tuple(self._draw_frame(rng) for _ in range(1 if self.alike else frames))
         return ClipDraw(
@@ -79,14 +72,6 @@ class ClipTransform:
             shear=float(rng.uniform(-self.shear, self.shear)),
             colours=draw_jitter(rng, *self.jitter),
         )
-
-    def image(self, image: NDArray[np.uint8], draw: ClipDraw, t: int, out: NDArray[np.float32]) -> None:
-        """Write frame `t` of the clip, RGB [H, W, 3], ImageNet-normalised into `out` [3, C, C]."""
-        (exact if self.exact else composed).clip_image(image, draw, t, out)
-
-    def ids(self, ids: Ids, draw: ClipDraw, t: int) -> Ids:
-        """Object ids [H, W] of frame `t` as [C, C]; 0 beyond the image."""
-        return (exact if self.exact else composed).clip_ids(ids, draw, t)
 
 
 @dataclass(frozen=True)
@@ -131,14 +116,6 @@ class StaticTransform:
             spline=draw_spline(rng, self.crop) if rng.random() < self.bend else None,
         )
 
-    def images(self, image: NDArray[np.uint8], draw: StillDraw) -> NDArray[np.float32]:
-        """The copies of an RGB image [H, W, 3], ImageNet-normalised [T, 3, C, C]."""
-        return (exact if self.exact else composed).still_images(image, draw)
-
-    def masks(self, planes: list[NDArray[np.uint8]], draw: StillDraw) -> NDArray[np.float32]:
-        """The copies of K masks [H, W] of 0..255, soft [T, K, C, C] in [0, 1]; 0 beyond the image."""
-        return (exact if self.exact else composed).still_masks(planes, draw)
-
 
 # What the networks' own recipes augment by; order and interpolation are values of the recipe. Cutie varies nothing from
 # frame to frame of a video (its code means to, but seeds its generator anew for every frame).
@@ -160,13 +137,13 @@ STATIC_RECIPES: Registry[Callable[..., StaticTransform]] = Registry(
 )
 
 
-def draw_box(rng: np.random.Generator, height: int, width: int, area: tuple[float, float]) -> Box:
-    """Draw a part of an image: its share of the area uniform in `area`, its aspect log-uniform in 3/4 to 4/3.
+def draw_box(rng: np.random.Generator, height: int, width: int) -> Box:
+    """Draw a part of an image: its share of the area uniform in 0.36 to 1, its aspect log-uniform in 3/4 to 4/3.
 
     After ten boxes that do not fit, the largest central one of an allowed aspect.
     """
     for _ in range(10):
-        target = height * width * rng.uniform(*area)
+        target = height * width * rng.uniform(*_AREA)
         aspect = exp(rng.uniform(log(_ASPECT[0]), log(_ASPECT[1])))
         box_width, box_height = round(sqrt(target * aspect)), round(sqrt(target / aspect))
         if 0 < box_width <= width and 0 < box_height <= height:

@@ -123,10 +123,10 @@ class Spline:
         return _to_maps([_enlarge(field.astype(np.float32), self.size) for field in fields], self.size)
 
 
-def draw_spline(rng: np.random.Generator, size: int, points: int = 12, deviation: float = 0.02) -> Spline:
-    """Draw control points on a square image of `size` pixels and move each by N(0, `deviation`) along both axes."""
-    source = np.stack([rng.choice(size, points, replace=False) for _ in range(2)], axis=1) / size
-    return Spline(source, source + rng.normal(0, deviation, source.shape), size)
+def draw_spline(rng: np.random.Generator, size: int) -> Spline:
+    """Draw 12 control points on a square image of `size` pixels and move each by N(0, 0.02) along both axes."""
+    source = np.stack([rng.choice(size, 12, replace=False) for _ in range(2)], axis=1) / size
+    return Spline(source, source + rng.normal(0, 0.02, source.shape), size)
 
 
 def _to_maps(displacement: Sequence[NDArray[np.floating]], size: int) -> Maps:

@@ -70,7 +70,7 @@ def labels(
 ) -> None:
     """Hand masks to training, and count them."""
     chosen = load_params(params, profile)
-    chosen.label_choice(kind)
+    chosen.labels[kind]
     with _without_collecting():
         from oneshot_vos.stages import labels as stage
     stage.run(chosen, kind, sets, out)
@@ -111,7 +111,7 @@ def start(
 ) -> None:
     """Take over weights that runs start from."""
     chosen = load_params(params, profile)
-    chosen.start(name)
+    chosen.starts[name]
     with _without_collecting():
         from oneshot_vos.stages import start as stage
     stage.run(chosen, name, weights, out)
@@ -129,7 +129,7 @@ def train(
 ) -> None:
     """Train a network on videos, with full or one-shot supervision."""
     chosen = load_params(params, profile)
-    chosen.run(run)
+    chosen.runs[run]
     with _without_collecting():
         from oneshot_vos.stages import train as stage
     stage.run(chosen, run, weights, labels, out, snapshots, curves)
@@ -145,7 +145,7 @@ def pseudo(
 ) -> None:
     """Label every frame of the training videos with a trained network."""
     chosen = load_params(params, profile)
-    chosen.pseudo_labels(name)
+    chosen.pseudo[name]
     with _without_collecting():
         from oneshot_vos.stages import pseudo as stage
     stage.run(chosen, name, weights, labels, out)
@@ -162,7 +162,7 @@ def infer(
 ) -> None:
     """Segment the evaluation sets with a trained network: one archive of masks per set."""
     chosen = load_params(params, profile)
-    chosen.run(run)
+    chosen.runs[run]
     from oneshot_vos.fetch.weights import find_weights
 
     with _without_collecting():
@@ -181,7 +181,7 @@ def probe(
 ) -> None:
     """Ask how much a network looks at its references, over the course of its training."""
     chosen = load_params(params, profile)
-    chosen.run(run)
+    chosen.runs[run]
     with _without_collecting():
         from oneshot_vos.stages import probe as stage
     stage.run(chosen, run, weights, snapshots, sets, out)
@@ -212,7 +212,7 @@ def evaluate(
 ) -> None:
     """Score the masks of a run: J and F per frame, object, sequence and set."""
     chosen = load_params(params, profile)
-    chosen.run(run)
+    chosen.runs[run]
     with _without_collecting():
         from oneshot_vos.stages import evaluate as stage
     stage.run(chosen, run, masks, sets, out, summary)

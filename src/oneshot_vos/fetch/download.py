@@ -5,7 +5,6 @@ server is asked before each attempt what it has: a part of a file that was repla
 """
 
 import errno
-import importlib
 import json
 import time
 from pathlib import Path
@@ -37,11 +36,12 @@ def download(url: str, target: Path, *, size: int | None, title: str) -> None:
     `UserError` when the disk cannot take it; what has arrived stays for the next call.
     """
     try:
-        gdown = importlib.import_module("gdown")
+        import gdown
     except ImportError as error:
         need = "needs the package gdown, which is not installed; run pip install 'oneshot-vos[fetch]'"
         raise MirrorError(f"{url}: {need}") from error
     best, failures, arrived = 0, 0, 0
+    drive = url.startswith(DRIVE)
 
     def progress(so_far: int, total: int | None) -> None:
         """Move the bar; look at size and room once the server has named the size."""
@@ -60,10 +60,17 @@ def download(url: str, target: Path, *, size: int | None, title: str) -> None:
         while not target.is_file():
             arrived = 0
             try:
-                if not url.startswith(DRIVE):
+                if not drive:
                     _discard_if_replaced(url, target)
-                options = {"quiet": True, "resume": True, "timeout": TIMEOUT, "use_cookies": url.startswith(DRIVE)}
-                gdown.download(url=url, output=str(target), progress=progress, **options)
+                gdown.download(
+                    url=url,
+                    output=str(target),
+                    progress=progress,
+                    quiet=True,
+                    resume=True,
+                    timeout=TIMEOUT,
+                    use_cookies=drive,
+                )
                 if not target.is_file():
                     raise MirrorError(f"{url}: gdown ended without an error and without a file; expected {target}")
             except gdown.exceptions.FileURLRetrievalError as error:
@@ -92,8 +99,10 @@ def _discard_if_replaced(url: str, target: Path) -> None:
 
     Refusals are left to the download itself, since some servers answer no HEAD.
     """
-    options = {"headers": {"Accept-Encoding": "identity"}, "hooks": {"response": _refuse_downgrade}}
-    response = importlib.import_module("requests").head(url, allow_redirects=True, timeout=TIMEOUT, **options)
+    import requests  # comes with gdown
+
+    as_it_is, hooks = {"Accept-Encoding": "identity"}, {"response": _refuse_downgrade}
+    response = requests.head(url, allow_redirects=True, timeout=TIMEOUT, headers=as_it_is, hooks=hooks)
     now = json.dumps([response.headers.get(name) for name in ("ETag", "Last-Modified", "Content-Length")])
     record = _record(target)
     if response.ok and not (record.is_file() and record.read_text(encoding="utf-8") == now):

@@ -11,5 +11,3 @@ NETWORKS: Registry[NetworkSpec] = Registry(
         "cutie": "oneshot_vos.networks.cutie.spec:SPEC",
     },
 )
-
-__all__ = ["NETWORKS", "NetworkSpec"]

@@ -18,13 +18,11 @@ from oneshot_vos.params.schema import (
     LabelChoice,
     Optimiser,
     Params,
-    Profile,
     PseudoLabels,
     Run,
     Schedule,
     Training,
 )
-from oneshot_vos.registry import require_arguments
 
 __all__ = [
     "PAPER_LABELS",
@@ -35,7 +33,6 @@ __all__ = [
     "Optimiser",
     "PairsSet",
     "Params",
-    "Profile",
     "PseudoLabels",
     "Run",
     "Schedule",
@@ -45,7 +42,6 @@ __all__ = [
     "YouTubeVideos",
     "load_params",
     "load_profiles",
-    "require_arguments",
     "require_none",
     "show_run",
 ]

@@ -63,13 +63,12 @@ def _merge(
     for key, value in values.items():
         parts = [*above, str(key)]
         own = ".".join(parts)
-        if isinstance(value, Mapping) and value and key not in WHOLE:
-            if not isinstance(into.get(key), dict):
+        there = isinstance(into.get(key), dict)
+        if isinstance(value, Mapping) and key not in WHOLE and (value or there):
+            if not there:
                 into[key] = {}
                 origins.pop(own, None)
             _merge(into[key], value, layer, parts, origins)
-        elif isinstance(value, Mapping) and key not in WHOLE and isinstance(into.get(key), dict):
-            continue  # nothing to merge
         else:
             for former in [each for each in origins if each.startswith(f"{own}.")]:
                 del origins[former]

@@ -1,7 +1,7 @@
 """Reading the parameter files, and checking all of them together."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ from oneshot_vos.params.rules import (
     check_weight_files,
 )
 from oneshot_vos.params.schema import Choices, InferBlock, Params, Profile, ProfileFile, RecipeFile, Training
-from oneshot_vos.registry import suggest
+from oneshot_vos.registry import Registry, suggest
 from oneshot_vos.strict_yaml import explain, read_yaml
 
 M = TypeVar("M", bound=BaseModel)
@@ -71,7 +71,7 @@ def require_none(path: Path, findings: Iterable[str]) -> None:
 
 def show_run(params: Params, key: str) -> list[str]:
     """The values that a run is trained and segmented with, as YAML; behind each, the file and the place it is from."""
-    run = params.run(key)
+    run = params.runs[key]
     blocks = {
         "run": params.layers[f"runs.{key}"],
         "network": params.layers[f"networks.{run.network}"],
@@ -96,13 +96,13 @@ class _Files:
 
     def profiles(self, wanted: str | None) -> Iterator[Params]:
         """Every profile, checked, that in force first; incomplete where there are findings."""
-        choices = self._model(self.path, read_yaml(self.path), Choices)
+        choices = self._content(self.path, Choices)
         if choices is None:
             return
         recipes = dict(self._recipes(choices))
         found = {file.stem: file for file in sorted(self._config("profiles").glob("*.yaml"))}
         first = choices.profile_name if wanted is None else wanted
-        lines = check_runs(choices) + check_starts(choices, first) + check_pseudo(choices)
+        lines = [*check_runs(choices), *check_starts(choices, first), *check_pseudo(choices)]
         self.findings[:0] = [f"{self.path}: {line}" for line in lines]
         if first not in found:
             known = suggest(first, found) if found else "there is none. Copy the folder config beside it"
@@ -120,16 +120,21 @@ class _Files:
 
     def _file(self, file: Path, model: type[M]) -> M | None:
         try:
-            return self._model(file, read_yaml(file), model)
+            return self._content(file, model)
         except UserError as error:
             self.findings.append(str(error))
             return None
 
-    def _model(self, file: Path, content: object, model: type[M]) -> M | None:
+    def _content(self, file: Path, model: type[M]) -> M | None:
+        """What a file holds; raises `UserError` if it cannot be read."""
+        return self._validated(read_yaml(file), model, lambda where: f"{file}: {where or 'the file'}")
+
+    def _validated(self, values: object, model: type[M], place: Callable[[str], str]) -> M | None:
+        """The values as a `model`; None if something is wrong, which is found at the `place` of its dotted path."""
         try:
-            return model.model_validate(content)
+            return model.model_validate(values)
         except ValidationError as error:
-            self.findings += [f"{file}: {where or 'the file'}: {message}" for where, message in explain(error, model)]
+            self.findings += [f"{place(where)}: {message}" for where, message in explain(error, model)]
             return None
 
     def _recipes(self, choices: Choices) -> Iterator[tuple[str, RecipeFile]]:
@@ -150,11 +155,7 @@ class _Files:
 
     def _resolved(self, layered: Layered, model: type[M]) -> M | None:
         """The values as a `model`; what is wrong is named in the words of the file that says it."""
-        try:
-            return model.model_validate(layered.values)
-        except ValidationError as error:
-            self.findings += [f"{layered.place(where)}: {message}" for where, message in explain(error, model)]
-            return None
+        return self._validated(layered.values, model, layered.place)
 
     def _params(self, choices: Choices, recipes: dict[str, RecipeFile], file: str, own: ProfileFile) -> Params:
         """The parameters under one profile."""
@@ -176,13 +177,11 @@ class _Files:
         for key, run in choices.runs.items():
             if run.network not in recipes:
                 continue  # found above
-            shared = layers[f"train.{run.network}"]
             values = run.model_dump(by_alias=True, exclude={"train"})
             layers[f"runs.{key}"] = put_together(Layer(str(self.path), f"runs.{key}", values))
-            own_layer = Layer(str(self.path), f"runs.{key}.train", run.train)
-            layers[f"train.{key}"] = put_together(*shared.layers, own_layer) if run.train else shared
-            base = resolved["train"][run.network]
-            trainings[key] = self._resolved(layers[f"train.{key}"], Training) if run.train else base
+            of_run = Layer(str(self.path), f"runs.{key}.train", run.train)
+            layers[f"train.{key}"] = put_together(*layers[f"train.{run.network}"].layers, of_run)
+            trainings[key] = self._resolved(layers[f"train.{key}"], Training)
         profile = Profile.model_construct(
             data=own.data,
             init=own.init,
@@ -195,10 +194,21 @@ class _Files:
             infer={network: block and settings_of(block.model_dump()) for network, block in resolved["infer"].items()},
         )
         processes = {network: own.processes or recipe.processes for network, recipe in recipes.items()}
-        under = {"profile_name": Path(file).stem, "profile": profile, "trainings": trainings, "processes": processes}
-        params = Params.model_construct(**dict(choices) | under, layers=layers)
-        self.findings += [f"{file}: {line}" for line in check_profile(params) + check_weight_files(profile, own)]
-        self.findings += check_trainings(params) + check_trunks(params)
+        params = Params.model_construct(
+            profile_name=Path(file).stem,
+            profile=profile,
+            networks=choices.networks,
+            table1_strategy=choices.table1_strategy,
+            labels=Registry("labels", choices.labels),
+            starts=Registry("start", choices.starts),
+            pseudo=Registry("pseudo labels", choices.pseudo),
+            runs=Registry("run", choices.runs),
+            trainings=Registry("run", trainings),
+            processes=processes,
+            layers=layers,
+        )
+        self.findings += [f"{file}: {line}" for line in (*check_profile(params), *check_weight_files(profile, own))]
+        self.findings += [*check_trainings(params), *check_trunks(params)]
         return params
 
 

@@ -1,4 +1,4 @@
-"""Rules that tie several parts of `params.yaml` together. Each function returns one line per finding."""
+"""Rules that tie several parts of `params.yaml` together. Each function yields one line per finding."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,37 +27,34 @@ _WORD = "(?!s[0-9]+$)[A-Za-z0-9_.]+"  # what tells names apart: no path, and not
 _BY_NETWORK = ("networks", "pretrain", "train", "infer")  # sections of a profile with an entry per network
 
 
-def check_runs(params: Choices) -> list[str]:
+def check_runs(params: Choices) -> Iterator[str]:
     """Findings about the networks and the runs: names, and which goes with which."""
-    lines = [
-        f"networks: unknown network '{name}'; {suggest(name, NETWORKS)}"
-        for name in dict.fromkeys(params.networks)
-        if name not in NETWORKS
-    ]
-    if len(set(params.networks)) != len(params.networks):
-        lines.append("networks: a network is named twice")
-    for network in dict.fromkeys(params.networks):
-        lines += _check_table1(params, network)
+    networks = dict.fromkeys(params.networks)
+    for name in networks:
+        if name not in NETWORKS:
+            yield f"networks: unknown network '{name}'; {suggest(name, NETWORKS)}"
+    if len(networks) != len(params.networks):
+        yield "networks: a network is named twice"
+    for network in networks:
+        yield from _check_table1(params, network)
     for name, choice in params.labels.items():
-        lines += _check_labels(name, choice)
+        yield from _check_labels(name, choice)
     for key, run in params.runs.items():
-        lines += _check_run(params, key, run)
-    return lines + list(_check_seeds(params))
+        yield from _check_run(params, key, run)
+    yield from _check_seeds(params)
 
 
 # What the paper's own labels are; the tables rely on their names.
 _AS_PUBLISHED = {"first": LabelChoice(frames="first", per_video=1), "every": LabelChoice(frames="every")}
 
 
-def _check_labels(name: str, choice: LabelChoice) -> list[str]:
+def _check_labels(name: str, choice: LabelChoice) -> Iterator[str]:
     if not re.fullmatch(_WORD, name):
-        return [f"labels.{name}: a name may hold letters, digits, '_' and '.' only, and not look like a seed"]
-    if name in PAPER_LABELS and choice != _AS_PUBLISHED[name]:
-        values = ", ".join(
-            f"{key}: {value}" for key, value in _AS_PUBLISHED[name].model_dump(exclude_none=True).items()
-        )
-        return [f"labels.{name}: must be {{{values}}}, as its name says; give others a name of their own"]
-    return []
+        yield f"labels.{name}: a name may hold letters, digits, '_' and '.' only, and not look like a seed"
+    elif name in PAPER_LABELS and choice != _AS_PUBLISHED[name]:
+        published = _AS_PUBLISHED[name].model_dump(exclude_none=True)
+        values = ", ".join(f"{key}: {value}" for key, value in published.items())
+        yield f"labels.{name}: must be {{{values}}}, as its name says; give others a name of their own"
 
 
 def _check_seeds(params: Choices) -> Iterator[str]:
@@ -75,106 +72,100 @@ def _check_seeds(params: Choices) -> Iterator[str]:
                 )
 
 
-def _check_table1(params: Choices, network: str) -> list[str]:
+def _check_table1(params: Choices, network: str) -> Iterator[str]:
     strategy, where = params.table1_strategy.get(network), f"table1_strategy.{network}"
     if strategy is None:
-        return [f"table1_strategy: no entry for the network '{network}', which networks names"]
-    if strategy not in STRATEGIES:
-        return [f"{where}: unknown '{strategy}'; {suggest(strategy, STRATEGIES)}"]
-    spec = STRATEGIES[strategy]
-    if not spec.one_shot:
+        yield f"table1_strategy: no entry for the network '{network}', which networks names"
+    elif strategy not in STRATEGIES:
+        yield f"{where}: unknown '{strategy}'; {suggest(strategy, STRATEGIES)}"
+    elif not STRATEGIES[strategy].one_shot:
         known = ", ".join(f"'{name}'" for name, each in STRATEGIES.items() if each.one_shot)
-        return [f"{where}: '{strategy}' is no one-shot training from a first mask; expected one of {known}"]
-    return _check_recurrent(where, strategy, network)
+        yield f"{where}: '{strategy}' is no one-shot training from a first mask; expected one of {known}"
+    else:
+        yield from _check_recurrent(where, strategy, network)
 
 
-def _check_run(params: Choices, key: str, run: Run) -> list[str]:
-    where, lines = f"runs.{key}", []
+def _check_run(params: Choices, key: str, run: Run) -> Iterator[str]:
+    where = f"runs.{key}"
     if run.network not in params.networks:
-        lines.append(f"{where}.network: '{run.network}' is not in networks; {suggest(run.network, params.networks)}")
+        yield f"{where}.network: '{run.network}' is not in networks; {suggest(run.network, params.networks)}"
     if not _spelled(key, run):
-        lines.append(
+        yield (
             f"{where}: its fields spell the name '{run.key}'; rename it, to '{run.key}-WORD' for a variant, or change "
             "the fields"
         )
     if run.strategy not in STRATEGIES:
-        lines.append(f"{where}.strategy: unknown '{run.strategy}'; {suggest(run.strategy, STRATEGIES)}")
-        return lines
+        yield f"{where}.strategy: unknown '{run.strategy}'; {suggest(run.strategy, STRATEGIES)}"
+        return
     spec = STRATEGIES[run.strategy]
-    lines += _check_recurrent(f"{where}.strategy", run.strategy, run.network)
-    lines += _check_init(params, where, run)
+    yield from _check_recurrent(f"{where}.strategy", run.strategy, run.network)
+    yield from _check_init(params, where, run)
     fitting = [name for name, choice in params.labels.items() if (choice.frames == "every") == (spec.labels == "every")]
     fitting = list(params.pseudo) if spec.labels == "pseudo" else fitting
     for field, needed in (("labels", fitting), ("given", [spec.given])):
         value = getattr(run, field)
         if field == "labels" and value not in {**params.labels, **params.pseudo}:
-            lines.append(f"{where}.labels: unknown '{value}'; {suggest(value, [*params.labels, *params.pseudo])}")
+            yield f"{where}.labels: unknown '{value}'; {suggest(value, [*params.labels, *params.pseudo])}"
         elif value not in needed:
             place = "pseudo" if spec.labels == "pseudo" else "labels"
             known = " or ".join(f"'{name}'" for name in needed) or f"other than {value}, which {place} has to name"
-            lines.append(f"{where}.{field}: strategy '{run.strategy}' goes with {field} {known}, not '{value}'")
-    return lines
+            yield f"{where}.{field}: strategy '{run.strategy}' goes with {field} {known}, not '{value}'"
 
 
-def _check_init(params: Choices, where: str, run: Run) -> list[str]:
+def _check_init(params: Choices, where: str, run: Run) -> Iterator[str]:
     if run.init in INITS:
-        return []
+        return
     if run.init not in params.starts:
         known = suggest(run.init, [*INITS, *params.starts])
-        return [f"{where}.init: neither {' nor '.join(INITS)}, nor one of starts: '{run.init}'; {known}"]
-    network = params.starts[run.init].network
-    if network == run.network:
-        return []
-    return [f"{where}.init: '{run.init}' are weights of '{network}', the run trains '{run.network}'"]
+        yield f"{where}.init: neither {' nor '.join(INITS)}, nor one of starts: '{run.init}'; {known}"
+    elif params.starts[run.init].network != run.network:
+        network = params.starts[run.init].network
+        yield f"{where}.init: '{run.init}' are weights of '{network}', the run trains '{run.network}'"
 
 
-def check_starts(params: Choices, profile: str) -> list[str]:
+def check_starts(params: Choices, profile: str) -> Iterator[str]:
     """Findings about the starting weights: names, networks, and files that are not there and that no run makes."""
-    lines = []
     for name, start in params.starts.items():
         where = f"starts.{name}"
         if name in INITS or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.]*", name):
-            lines.append(f"{where}: a name may hold letters, digits, '_' and '.', and is none of {', '.join(INITS)}")
+            yield f"{where}: a name may hold letters, digits, '_' and '.', and is none of {', '.join(INITS)}"
         if start.network not in params.networks:
             known = suggest(start.network, params.networks)
-            lines.append(f"{where}.network: '{start.network}' is not in networks; {known}")
+            yield f"{where}.network: '{start.network}' is not in networks; {known}"
         made = re.fullmatch(rf"results/{re.escape(profile)}/train/([^/]+)/weights\.safetensors", start.weights)
         if made and made[1] in params.runs:
             run = params.runs[made[1]]
             if run.init == name:
-                lines.append(f"{where}.weights: the run {made[1]} itself starts from them")
+                yield f"{where}.weights: the run {made[1]} itself starts from them"
             if run.network != start.network:
-                lines.append(f"{where}.weights: the run {made[1]} trains '{run.network}', not '{start.network}'")
+                yield f"{where}.weights: the run {made[1]} trains '{run.network}', not '{start.network}'"
         elif made:
-            lines.append(f"{where}.weights: {start.weights}: no run of that name; {suggest(made[1], params.runs)}")
+            yield f"{where}.weights: {start.weights}: no run of that name; {suggest(made[1], params.runs)}"
         elif not Path(start.weights).is_file():
             # A word that `segment` knows; the pipelines follow a file.
             shipped = f". The network that ships is {WEIGHTS}" if start.weights == "shipped" else ""
-            lines.append(
+            yield (
                 f"{where}.weights: {start.weights}: no such file; expected weights, or those of a run of this profile, "
                 f"results/{profile}/train/RUN/weights.safetensors{shipped}"
             )
-    return lines
 
 
-def check_pseudo(params: Choices) -> list[str]:
+def check_pseudo(params: Choices) -> Iterator[str]:
     """Findings about pseudo labels: names, and the runs whose networks make them."""
-    lines = []
     for name, choice in params.pseudo.items():
         where, run = f"pseudo.{name}", params.runs.get(choice.run)
         if name in params.labels or not re.fullmatch(_WORD, name):
-            lines.append(f"{where}: a name may hold letters, digits, '_' and '.', and is none of labels")
+            yield f"{where}: a name may hold letters, digits, '_' and '.', and is none of labels"
         if "first" not in params.labels:
-            lines.append(f"{where}: needs the labels 'first'; add first: {{frames: first, per_video: 1}} to labels")
+            yield f"{where}: needs the labels 'first'; add first: {{frames: first, per_video: 1}} to labels"
         if run is None:
-            lines.append(f"{where}.run: no run '{choice.run}'; {suggest(choice.run, params.runs)}")
+            yield f"{where}.run: no run '{choice.run}'; {suggest(choice.run, params.runs)}"
         elif run.network != choice.network:
-            lines.append(f"{where}.network: the run {choice.run} trains '{run.network}', not '{choice.network}'")
+            yield f"{where}.network: the run {choice.run} trains '{run.network}', not '{choice.network}'"
         elif run.labels == name:
-            lines.append(f"{where}.run: {choice.run} is trained on these labels itself")
+            yield f"{where}.run: {choice.run} is trained on these labels itself"
         elif run.given == "empty":
-            lines.append(f"{where}.run: {choice.run} is shown no object; expected a run that inference gives a mask")
-    return lines
+            yield f"{where}.run: {choice.run} is shown no object; expected a run that inference gives a mask"
 
 
 def _spelled(key: str, run: Run) -> bool:
@@ -183,65 +174,58 @@ def _spelled(key: str, run: Run) -> bool:
     return key.startswith(run.key) and (not rest or bool(re.fullmatch(f"-{_WORD}", rest)))
 
 
-def _check_recurrent(where: str, strategy: str, network: str) -> list[str]:
-    if STRATEGIES[strategy].recurrent or network not in NETWORKS or not NETWORKS[network].recurrent:
-        return []
-    return [
-        f"{where}: '{strategy}' cannot train the recurrent network '{network}', whose state needs two steps to fill; "
-        "choose 'two_step' or 't_step'"
-    ]
+def _check_recurrent(where: str, strategy: str, network: str) -> Iterator[str]:
+    if network in NETWORKS and NETWORKS[network].recurrent and not STRATEGIES[strategy].recurrent:
+        yield (
+            f"{where}: '{strategy}' cannot train the recurrent network '{network}', whose state needs two steps to "
+            "fill; choose 'two_step' or 't_step'"
+        )
 
 
-def check_names(profile: ProfileFile, networks: Iterable[str]) -> list[str]:
+def check_names(profile: ProfileFile, networks: Iterable[str]) -> Iterator[str]:
     """Findings about the names below the sections of a profile's file, in which every one of `networks` has to stand.
 
     An empty entry says that nothing differs from the recipe; the engines refuse to depend on a place that is not there.
     """
-    unknown = [
-        f"{section}.{name}: unknown network; {suggest(name, [*NETWORKS, 'all'])}"
-        for section in _BY_NETWORK
-        for name in getattr(profile, section)
-        if name not in NETWORKS and (name != "all" or section == "networks")
-    ]
+    for section in _BY_NETWORK:
+        for name in getattr(profile, section):
+            if name not in NETWORKS and (name != "all" or section == "networks"):
+                yield f"{section}.{name}: unknown network; {suggest(name, [*NETWORKS, 'all'])}"
     needed = [(section, name) for name in dict.fromkeys(networks) if name in NETWORKS for section in _BY_NETWORK]
     needed += [(section, "all") for section in _BY_NETWORK[1:]]
-    missing = [
-        f"{section}.{name}: missing; write `{name}: {{}}` there if nothing differs from the recipe"
-        for section, name in needed
-        if name not in getattr(profile, section)
-    ]
-    return unknown + missing
+    for section, name in needed:
+        if name not in getattr(profile, section):
+            yield f"{section}.{name}: missing; write `{name}: {{}}` there if nothing differs from the recipe"
 
 
-def check_profile(params: Params) -> list[str]:
+def check_profile(params: Params) -> Iterator[str]:
     """Findings about a profile's sets and initial weights."""
     profile = params.profile
-    lines = _check_data(profile.data, "data") + _check_shown(profile)
+    yield from _check_data(profile.data)
+    yield from _check_shown(profile)
     pretrained = [key for key, run in params.runs.items() if run.init == "static"]
     if pretrained and not profile.data.pretrain:
-        lines.append(
+        yield (
             f"data.pretrain: empty, but {_named(pretrained, 'start')} from static pretraining; name a set, or choose "
             "init 'backbone'"
         )
-    if profile.init.backbone == "imagenet":
-        lines += [
-            f"init.backbone: 'imagenet' fits the official architecture and backbones of timm only; empty "
-            f"networks.{network}, give it trunk and value_trunk, or choose 'random'"
-            for network, settings in profile.networks.items()
-            if settings and not {"trunk", "value_trunk"} <= settings.keys()
-        ]
+    for network, settings in profile.networks.items():
+        if profile.init.backbone == "imagenet" and settings and not {"trunk", "value_trunk"} <= settings.keys():
+            yield (
+                f"init.backbone: 'imagenet' fits the official architecture and backbones of timm only; empty "
+                f"networks.{network}, give it trunk and value_trunk, or choose 'random'"
+            )
     early = profile.figures.figure6.iteration
     trainings: Mapping[str, Training | None] = params.trainings
     for key, recipe in trainings.items():
         if early is not None and recipe and params.runs[key].given == "empty" and early >= recipe.iterations:
-            lines.append(
+            yield (
                 f"figures.figure6.iteration: {early}, but the run {key} ends after {recipe.iterations}; name an "
                 "earlier one, or null for the finished weights"
             )
-    return lines
 
 
-def check_trainings(params: Params) -> list[str]:
+def check_trainings(params: Params) -> Iterator[str]:
     """Findings, each with its file, about what the runs need of their trainings."""
     endless: dict[str, None] = {}
     short: dict[tuple[str, int, int], list[str]] = {}
@@ -255,10 +239,10 @@ def check_trainings(params: Params) -> list[str]:
         if strategy in STRATEGIES and recipe.frames < STRATEGIES[strategy].shortest_clip:
             place = layered.place("frames")
             short.setdefault((place, STRATEGIES[strategy].shortest_clip, recipe.frames), []).append(key)
-    return [f"{place}: training on videos needs values, not null" for place in endless] + [
-        f"{place}: {_named(keys, 'need')} at least {needed} frames per clip, not {frames}"
-        for (place, needed, frames), keys in short.items()
-    ]
+    for place in endless:
+        yield f"{place}: training on videos needs values, not null"
+    for (place, needed, frames), keys in short.items():
+        yield f"{place}: {_named(keys, 'need')} at least {needed} frames per clip, not {frames}"
 
 
 # Arguments of residual trunks, by what takes their place.
@@ -268,41 +252,36 @@ _RESIDUAL = {
 }
 
 
-def check_trunks(params: Params) -> list[str]:
+def check_trunks(params: Params) -> Iterator[str]:
     """Findings, each with its file, about arguments of a trunk in whose place there is another: they change nothing."""
-    lines = []
-    for network in params.networks:
-        layered = params.layers.get(f"networks.{network}")
+    layered_networks = [params.layers.get(f"networks.{network}") for network in params.networks]
+    for layered in filter(None, layered_networks):
         for trunk, residual in _RESIDUAL.items():
-            if layered and layered.values.get(trunk):
-                lines += [
-                    f"{layered.place(name)}: describes the trunk that {trunk} ({layered.place(trunk)}) takes the place "
-                    "of; leave one of the two out"
-                    for name in residual
-                    if name in layered.values
-                ]
-    return lines
+            for name in residual:
+                if layered.values.get(trunk) and name in layered.values:
+                    yield (
+                        f"{layered.place(name)}: describes the trunk that {trunk} ({layered.place(trunk)}) takes the "
+                        "place of; leave one of the two out"
+                    )
 
 
 def _named(keys: list[str], verb: str) -> str:
     return f"the run {keys[0]} {verb}s" if len(keys) == 1 else f"the run {keys[0]} and {len(keys) - 1} more {verb}"
 
 
-def _check_shown(profile: Profile) -> list[str]:
+def _check_shown(profile: Profile) -> Iterator[str]:
     """Sets of the curve and of the figures: which are evaluated, and of a kind that the place can use."""
     data = profile.data
     shown = {"curve": profile.curve.set} | {
         f"figures.{figure}": choice.set for figure, choice in profile.figures if isinstance(choice, FigureChoice)
     }
-    lines = []
     for place, name in shown.items():
         wanted = "youtube" if place == "figures.figure5" else "davis"
         if name not in data.evaluate:
             known = suggest(name, list(data.evaluate))
-            lines.append(f"{place}.set: '{name}' is not among data.evaluate; {known}")
+            yield f"{place}.set: '{name}' is not among data.evaluate; {known}"
         elif name in data.sets and data.sets[name].kind != wanted:
-            lines.append(f"{place}.set: '{name}' is of kind '{data.sets[name].kind}', not '{wanted}'")
-    return lines
+            yield f"{place}.set: '{name}' is of kind '{data.sets[name].kind}', not '{wanted}'"
 
 
 # What a stage can read: kinds of sets, and splits of YouTube-VOS.
@@ -313,7 +292,7 @@ _USES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-def check_weight_files(profile: Profile, own: ProfileFile) -> list[str]:
+def check_weight_files(profile: Profile, own: ProfileFile) -> Iterator[str]:
     """Findings about weights for a trunk that no network has: they would be passed over, and others taken.
 
     A network that the profile describes counts, also where `networks` leaves it out.
@@ -321,38 +300,30 @@ def check_weight_files(profile: Profile, own: ProfileFile) -> list[str]:
     networks = [*own.networks.values(), *profile.networks.values()]
     named = [settings[key] for settings in networks for key in ("trunk", "value_trunk") if settings.get(key)]
     trunks = {trunk["name"] for trunk in named if isinstance(trunk, Mapping) and "name" in trunk}
-    return [
-        f"init.files.{name}: no network has this trunk; {suggest(name, trunks) if trunks else 'none has one of timm'}"
-        for name in profile.init.files
-        if name not in trunks
-    ]
+    for name in profile.init.files:
+        if name not in trunks:
+            known = suggest(name, trunks) if trunks else "none has one of timm"
+            yield f"init.files.{name}: no network has this trunk; {known}"
 
 
-def _check_data(data: Data, where: str) -> list[str]:
-    lines = []
+def _check_data(data: Data) -> Iterator[str]:
     named = [(stage, stage, name) for stage in _USES for name in getattr(data, stage)]
     named += [("train", f"train_of.{network}", name) for network, sets in data.train_of.items() for name in sets]
     for stage, place, name in named:
         (kinds, splits), chosen = _USES[stage], data.sets.get(name)
         if chosen is None:
-            lines.append(f"{where}.{place}: the set '{name}' is not among sets; {suggest(name, list(data.sets))}")
+            yield f"data.{place}: the set '{name}' is not among sets; {suggest(name, list(data.sets))}"
         elif chosen.kind not in kinds:
             expected = " or ".join(f"'{kind}'" for kind in kinds)
-            lines.append(f"{where}.{place}: the set '{name}' is of kind '{chosen.kind}', not {expected}")
+            yield f"data.{place}: the set '{name}' is of kind '{chosen.kind}', not {expected}"
         elif isinstance(chosen, YouTubeVideos) and chosen.split not in splits:
             expected = " or ".join(f"'{split}'" for split in splits)
-            lines.append(f"{where}.{place}: the set '{name}' is the split '{chosen.split}', not {expected}")
-    lines += [
-        f"{where}.train_of: unknown network '{network}'; {suggest(network, NETWORKS)}"
-        for network in data.train_of
-        if network not in NETWORKS
-    ]
+            yield f"data.{place}: the set '{name}' is the split '{chosen.split}', not {expected}"
+    for network in data.train_of:
+        if network not in NETWORKS:
+            yield f"data.train_of: unknown network '{network}'; {suggest(network, NETWORKS)}"
     if len(set(data.evaluate)) != len(data.evaluate):
-        lines.append(f"{where}.evaluate: a set is named twice")
-    # Names of sets become names of files.
-    lines += [
-        f"{where}.sets.{name}: a set's name may hold letters, digits, '_', '.' and '-' only"
-        for name in data.sets
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name)
-    ]
-    return lines
+        yield "data.evaluate: a set is named twice"
+    for name in data.sets:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):  # names of sets become names of files
+            yield f"data.sets.{name}: a set's name may hold letters, digits, '_', '.' and '-' only"

@@ -5,7 +5,7 @@ A value that can change a result has no default here: it stands in a file, where
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import AfterValidator, Field, create_model, model_validator
 
@@ -14,8 +14,6 @@ from oneshot_vos.inference_settings import InferenceSettings, LongTerm, settings
 from oneshot_vos.params.data import Data, NonNegative, Positive, Strict
 from oneshot_vos.params.layers import Layered
 from oneshot_vos.registry import suggest
-
-T = TypeVar("T")
 
 PAPER_LABELS = ("first", "every")  # the labels of the paper's own runs, which a run's name does not spell
 Processes = Literal["auto"] | Positive
@@ -107,7 +105,7 @@ class Training(Strict):
     schedule: Schedule
     loss: dict[str, Any]  # keyword arguments of the network's loss
     max_skip: MaxSkip | None  # null: single images, no frame distance
-    handover: Literal["soft", "hard"]  # form of the prediction that starts the way back
+    handover: Literal["soft", "hard"]  # form of the prediction that starts the backward walk
     memory_frames: Positive | None  # earlier frames that a frame of a clip is predicted from, at most; null: all
     deep_update: Annotated[float, Field(ge=0.0, le=1.0)]  # how often a recurrent state takes up a memorised frame
     checkpoint_every: Positive  # iterations
@@ -267,7 +265,7 @@ class Run(Strict):
 
     @property
     def key(self) -> str:
-        """The name that the fields spell; a run's name may go on after it, with `-` and a word of its own."""
+        """The name that the fields spell; a run's name may add `-` and a word of its own."""
         return self._start + ("" if self.labels in PAPER_LABELS else f"-{self.labels}")
 
     @property
@@ -291,11 +289,11 @@ class Choices(Strict):
 
     profile_name: str = Field(alias="profile")
     networks: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-    labels: Annotated[dict[str, LabelChoice], Field(min_length=1)]
+    labels: Annotated[Mapping[str, LabelChoice], Field(min_length=1)]
     table1_strategy: dict[str, str]
-    starts: dict[str, Start]
-    pseudo: dict[str, PseudoLabels]
-    runs: dict[str, Run]
+    starts: Mapping[str, Start]
+    pseudo: Mapping[str, PseudoLabels]
+    runs: Mapping[str, Run]
 
 
 class ProfileFile(Strict):
@@ -328,40 +326,15 @@ class RecipeFile(Strict):
 
 
 class Params(Choices):
-    """All parameters under one profile, with the layers put together."""
+    """All parameters under one profile, with the layers put together; looking an unknown name up raises `UserError`."""
 
     profile_name: str
     profile: Profile
-    trainings: dict[str, Training]  # of every run
+    trainings: Mapping[str, Training]  # of every run
     processes: dict[str, Literal["auto"] | int]  # how many train, by network
     layers: dict[str, Layered]  # where values are from: networks.<n>, pretrain.<n>, infer.<n>, runs.<run>, train.<run>
 
-    def run(self, key: str) -> Run:
-        """The run of this name; like the methods below, raises `UserError` with the nearest name if there is none."""
-        return _named("run", key, self.runs)
-
-    def start(self, name: str) -> Start:
-        """The starting weights of this name."""
-        return _named("start", name, self.starts)
-
-    def pseudo_labels(self, name: str) -> PseudoLabels:
-        """The pseudo labels of this name."""
-        return _named("pseudo labels", name, self.pseudo)
-
-    def training(self, key: str) -> Training:
-        """How the run of this name is trained."""
-        return _named("run", key, self.trainings)
-
-    def label_choice(self, name: str) -> LabelChoice:
-        """The labels of this name."""
-        return _named("labels", name, self.labels)
-
-    def require_network(self, name: str) -> str:
-        """`name`, which is among `networks`."""
-        return _named("network", name, dict(zip(self.networks, self.networks, strict=True)))
-
-
-def _named(kind: str, name: str, known: Mapping[str, T]) -> T:
-    if name not in known:
-        raise UserError(f"unknown {kind} '{name}': {suggest(name, known) if known else 'there is none'}")
-    return known[name]
+    def require_network(self, name: str) -> None:
+        """Raise `UserError` with the nearest name unless this is one of `networks`."""
+        if name not in self.networks:
+            raise UserError(f"unknown network '{name}': {suggest(name, self.networks)}")

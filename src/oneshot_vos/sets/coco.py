@@ -1,7 +1,7 @@
 """Masks in COCO's .json: polygons and run lengths per object and image, read and written.
 
 Run lengths are counted down the columns, beginning with background; the compressed form packs each, less the one two
-before it from the fourth on, into characters of five bits and a sign to go on, from `0` (48).
+before it from the fourth on, into characters of five bits and a flag for more, from `0` (48).
 """
 
 import logging

@@ -24,29 +24,24 @@ _SPLITS = {"train": 0, "val": 1, "static": 2}
 _JPEG_QUALITY = 95
 _SUPERSAMPLING = 2  # scenes are drawn twice as large and averaged down: soft edges in frames, hard masks
 _OUTLINE_POINTS = 72
-_MOST_ATTEMPTS = 1_000
 
-
-@dataclass(frozen=True)
-class Difficulty:
-    """What makes the videos hard. Lengths are shares of the frame's side, times are per clip, colours 0..255."""
-
-    object_counts: tuple[float, ...] = (0.40, 0.45, 0.15)  # probability of one, two, three objects
-    distractors: tuple[int, int] = (1, 1)  # fewest and most
-    radius: Range = (0.16, 0.24)
-    visible: float = 0.03  # least share of the first frame that each object covers
-    travel: Range = (0.12, 0.36)  # distance between the two ends of a path
-    bend: float = 0.20  # how far the middle of a path lies off the straight line, at most
-    turn: float = 0.9  # rotation over the clip in radians, at most
-    growth: float = 0.20  # change of size over the clip, at most
-    wobble: float = 0.12  # depth of the bays of an outline, as a share of the radius
-    wobble_cycles: float = 0.8  # how often an outline goes through its shapes, at most
-    pan: float = 0.25  # travel of the camera, at most
-    zoom: float = 0.15  # change of the background's size, at most
-    color_distance: float = 90.0  # least distance between the mean colours of an object and any other layer
-    distractor_distance: float = 45.0  # the same between distractors and the background
-    contrast: Range = (25.0, 50.0)  # amplitude of a texture's pattern
-    noise: float = 2.0  # standard deviation of the sensor noise
+# What makes the videos hard. Lengths are shares of the frame's side, times are per clip, colours 0..255.
+OBJECT_COUNTS = (0.40, 0.45, 0.15)  # probability of one, two, three objects
+DISTRACTORS = 1
+RADIUS = (0.16, 0.24)
+VISIBLE = 0.03  # least share of the first frame that each object covers
+TRAVEL = (0.12, 0.36)  # distance between the two ends of a path
+BEND = 0.20  # how far the middle of a path lies off the straight line, at most
+TURN = 0.9  # rotation over the clip in radians, at most
+GROWTH = 0.20  # change of size over the clip, at most
+WOBBLE = 0.12  # depth of the bays of an outline, as a share of the radius
+WOBBLE_CYCLES = 0.8  # how often an outline goes through its shapes, at most
+PAN = 0.25  # travel of the camera, at most
+ZOOM = 0.15  # change of the background's size, at most
+COLOR_DISTANCE = 90.0  # least distance between the mean colours of an object and any other layer
+DISTRACTOR_DISTANCE = 45.0  # the same between distractors and the background
+CONTRAST = (25.0, 50.0)  # amplitude of a texture's pattern
+NOISE = 2.0  # standard deviation of the sensor noise
 
 
 @dataclass(frozen=True)
@@ -98,12 +93,10 @@ class Scene:
 def generate(out: Path, *, seed: int, train: int, val: int, static: int, frames: int, size: int) -> None:
     """Write `train` + `val` videos in DAVIS layout and `static` image–mask pairs to the folder `out`, atomically.
 
-    `frames` per video (at least 2), `size` pixels square (at least 32). Videos are `train-0000`, … and `val-0000`, …,
+    `frames` per video, `size` pixels square. Videos are `train-0000`, … and `val-0000`, …,
     with lists in ImageSets/2017; pairs are `static/00000.jpg` and `.png`. Every frame has a mask; every object of a
     video is in its first mask.
     """
-    if frames < 2 or size < 32:
-        raise ValueError(f"a mini video has at least 2 frames of at least 32 pixels, not {frames} of {size}")
     counts = {"train": train, "val": val, "static": static}
     jobs = [(split, number) for split, count in counts.items() for number in range(count)]
     with replacing_folder(out) as folder:
@@ -126,20 +119,18 @@ def _write_item(folder: Path, seed: int, frames: int, size: int, split: str, num
         first = 0
         images.mkdir()
         masks.mkdir()
-    for t, (frame, ids) in enumerate(make_video(rng, frames, size, Difficulty()), first):
+    for t, (frame, ids) in enumerate(make_video(rng, frames, size), first):
         stem = f"{t:05d}"
         Image.fromarray(frame).save(images / f"{stem}.jpg", "JPEG", quality=_JPEG_QUALITY, subsampling=0)
         (masks / f"{stem}.png").write_bytes(encode_mask(ids))
 
 
-def make_video(
-    rng: np.random.Generator, frames: int, size: int, difficulty: Difficulty
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def make_video(rng: np.random.Generator, frames: int, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the frames (uint8, size x size x 3, RGB) and masks (uint8 ids, size x size) of one random video."""
-    scene = draw_scene(rng, size, difficulty)
+    scene = draw_scene(rng, size)
     for t in range(frames):
         frame, ids = render(scene, t / max(1, frames - 1), size)
-        noise = rng.standard_normal(frame.shape, np.float32) * difficulty.noise
+        noise = rng.standard_normal(frame.shape, np.float32) * NOISE
         yield np.clip(frame + noise + 0.5, 0, 255).astype(np.uint8), ids
 
 
@@ -201,54 +192,51 @@ def _place(
 # --- drawing lots ---------------------------------------------------------------------------------------------------
 
 
-def draw_scene(rng: np.random.Generator, size: int, difficulty: Difficulty) -> Scene:
-    """A random scene in which every object covers at least `difficulty.visible` of the first frame."""
+def draw_scene(rng: np.random.Generator, size: int) -> Scene:
+    """A random scene in which every object covers at least `VISIBLE` of the first frame."""
     side = size * _SUPERSAMPLING
-    layers = _draw_layers(rng, size, difficulty)
-    means = _draw_colors(rng, [layer.object_id > 0 for layer in layers], difficulty)
+    layers = _draw_layers(rng, size)
+    means = _draw_colors(rng, [layer.object_id > 0 for layer in layers])
     textures = []
     for layer, mean in zip(layers, means[1:], strict=True):
         # The scale of a pattern must not give the layer's kind away: objects and distractors draw from one range.
         extent = int(np.ceil(2.8 * layer.radius * side))
-        textures.append(draw_texture(rng, extent, mean, side * rng.uniform(0.05, 0.16), difficulty))
-    background = draw_texture(rng, int(1.5 * side), means[0], side * rng.uniform(0.08, 0.30), difficulty)
+        textures.append(draw_texture(rng, extent, mean, side * rng.uniform(0.05, 0.16)))
+    background = draw_texture(rng, int(1.5 * side), means[0], side * rng.uniform(0.08, 0.30))
     start = np.array([0.5, 0.5])
-    points = start + rng.uniform(-difficulty.pan, difficulty.pan, (3, 2))
-    camera = Motion(points, _turn(rng, 0.15), rng.uniform(-difficulty.zoom, difficulty.zoom))
+    points = start + rng.uniform(-PAN, PAN, (3, 2))
+    camera = Motion(points, _turn(rng, 0.15), rng.uniform(-ZOOM, ZOOM))
     return Scene(layers, tuple(textures), background, camera)
 
 
-def _draw_layers(rng: np.random.Generator, size: int, difficulty: Difficulty) -> tuple[Layer, ...]:
-    count = 1 + int(rng.choice(len(difficulty.object_counts), p=difficulty.object_counts))
-    distractors = int(rng.integers(difficulty.distractors[0], difficulty.distractors[1], endpoint=True))
-    for _ in range(_MOST_ATTEMPTS):
-        ids = rng.permutation([*range(1, count + 1), *[0] * distractors])
-        layers = tuple(_draw_layer(rng, int(object_id), difficulty) for object_id in ids)
+def _draw_layers(rng: np.random.Generator, size: int) -> tuple[Layer, ...]:
+    count = 1 + int(rng.choice(len(OBJECT_COUNTS), p=OBJECT_COUNTS))
+    while True:
+        ids = rng.permutation([*range(1, count + 1), *[0] * DISTRACTORS])
+        layers = tuple(_draw_layer(rng, int(object_id)) for object_id in ids)
         shares = np.bincount(draw_ids(layers, 0.0, size).ravel(), minlength=count + 1) / size**2
-        if shares[1:].min() >= difficulty.visible:
+        if shares[1:].min() >= VISIBLE:
             return layers
-    raise ValueError(f"no arrangement of {count} objects covers {difficulty.visible} of the frame each: {difficulty}")
 
 
-def _draw_layer(rng: np.random.Generator, object_id: int, difficulty: Difficulty) -> Layer:
+def _draw_layer(rng: np.random.Generator, object_id: int) -> Layer:
     decay = np.array([1.0, 0.8, 0.5, 0.3])  # finer bays are shallower
-    amplitude = difficulty.wobble * decay * rng.uniform(0.3, 1.0, 4) / decay.sum() * 1.6
+    amplitude = WOBBLE * decay * rng.uniform(0.3, 1.0, 4) / decay.sum() * 1.6
     phase = rng.uniform(0, 2 * np.pi, 4)
-    cycles = rng.uniform(-difficulty.wobble_cycles, difficulty.wobble_cycles, 4)
-    growth = rng.uniform(-difficulty.growth, difficulty.growth)
-    motion = Motion(_draw_path(rng, difficulty), _turn(rng, difficulty.turn), growth)
-    return Layer(object_id, rng.uniform(*difficulty.radius), np.stack([amplitude, phase, cycles]), motion)
+    cycles = rng.uniform(-WOBBLE_CYCLES, WOBBLE_CYCLES, 4)
+    growth = rng.uniform(-GROWTH, GROWTH)
+    motion = Motion(_draw_path(rng), _turn(rng, TURN), growth)
+    return Layer(object_id, rng.uniform(*RADIUS), np.stack([amplitude, phase, cycles]), motion)
 
 
-def _draw_path(rng: np.random.Generator, difficulty: Difficulty) -> np.ndarray:
+def _draw_path(rng: np.random.Generator) -> np.ndarray:
     """Start, control point and end of a path that starts well inside the frame and may leave it half way."""
-    for _ in range(_MOST_ATTEMPTS):
+    while True:
         start, end = rng.uniform(0.12, 0.88, 2), rng.uniform(0.0, 1.0, 2)
-        if difficulty.travel[0] <= np.linalg.norm(end - start) <= difficulty.travel[1]:
+        if TRAVEL[0] <= np.linalg.norm(end - start) <= TRAVEL[1]:
             across = np.array([start[1] - end[1], end[0] - start[0]])
-            control = (start + end) / 2 + across * rng.uniform(-2, 2) * difficulty.bend
+            control = (start + end) / 2 + across * rng.uniform(-2, 2) * BEND
             return np.stack([start, control, end])
-    raise ValueError(f"no path of length {difficulty.travel} fits into the frame")
 
 
 def _turn(rng: np.random.Generator, most: float) -> Range:
@@ -256,22 +244,19 @@ def _turn(rng: np.random.Generator, most: float) -> Range:
     return start, start + rng.uniform(-most, most)
 
 
-def _draw_colors(rng: np.random.Generator, is_object: list[bool], difficulty: Difficulty) -> np.ndarray:
+def _draw_colors(rng: np.random.Generator, is_object: list[bool]) -> np.ndarray:
     """Mean colours (N + 1, 3) of the background and the layers; objects keep their distance from all others."""
-    for _ in range(_MOST_ATTEMPTS):
+    while True:
         colors = rng.uniform(40, 215, (1 + len(is_object), 3))
         distances = np.linalg.norm(colors[:, None] - colors[None], axis=2)
         objects = np.array([False, *is_object])
         involves_object = objects[:, None] | objects[None]
-        least = np.where(involves_object, difficulty.color_distance, difficulty.distractor_distance)
+        least = np.where(involves_object, COLOR_DISTANCE, DISTRACTOR_DISTANCE)
         if np.all(distances[np.triu_indices(len(colors), 1)] >= least[np.triu_indices(len(colors), 1)]):
             return colors
-    raise ValueError(f"no {1 + len(is_object)} colours are {difficulty.color_distance} apart")
 
 
-def draw_texture(
-    rng: np.random.Generator, extent: int, mean: np.ndarray, wavelength: float, difficulty: Difficulty
-) -> np.ndarray:
+def draw_texture(rng: np.random.Generator, extent: int, mean: np.ndarray, wavelength: float) -> np.ndarray:
     """A random pattern (uint8, extent x extent x 3) around the colour `mean`: stripes plus blobs of two other hues.
 
     `wavelength` in pixels is the scale of the stripes and, roughly, of the blobs.
@@ -286,7 +271,7 @@ def draw_texture(
     lattice = rng.uniform(-1, 1, (cells, cells)).astype(np.float32)
     blobs = cv2.resize(lattice, (extent, extent), interpolation=cv2.INTER_CUBIC)
     share = rng.uniform(0.2, 0.8)  # of the stripes
-    first, second = (_hue(rng) * rng.uniform(*difficulty.contrast) for _ in range(2))
+    first, second = (_hue(rng) * rng.uniform(*CONTRAST) for _ in range(2))
     pattern = share * stripes[:, :, None] * first + (1 - share) * 1.5 * blobs[:, :, None] * second
     return np.clip(mean + pattern, 0, 255).astype(np.uint8)
 

@@ -31,44 +31,36 @@ class LabelRatio(TypedDict):
     ratio: float
 
 
-def in_time(start: int = 0) -> Order:
+def in_time(video: Video, start: int = 0) -> Sequence[int]:
     """Frames with masks in time order, from the `start`-th on; `UserError` for a video that has no such mask."""
-
-    def order(video: Video) -> Sequence[int]:
-        if start and start >= len(video.labelled):
-            raise UserError(
-                f"video '{video.name}' ({video.frames[0].parent}): {len(video.labelled)} masks; expected one at "
-                f"position {start}, counted from 0, as `frames` of the labels says. Name a smaller one"
-            )
-        return video.labelled[start:]
-
-    return order
+    if start and start >= len(video.labelled):
+        raise UserError(
+            f"video '{video.name}' ({video.frames[0].parent}): {len(video.labelled)} masks; expected one at "
+            f"position {start}, counted from 0, as `frames` of the labels says. Name a smaller one"
+        )
+    return video.labelled[start:]
 
 
-def at_random(seed: int) -> Order:
+def at_random(video: Video, seed: int) -> Sequence[int]:
     """Frames with masks in random order, which follows from `seed` and the video's name alone."""
-
-    def order(video: Video) -> Sequence[int]:
-        name = int.from_bytes(hashlib.sha256(video.name.encode()).digest()[:8], "big")
-        places = np.random.default_rng((seed, name)).permutation(len(video.labelled))
-        return [video.labelled[place] for place in places]
-
-    return order
+    name = int.from_bytes(hashlib.sha256(video.name.encode()).digest()[:8], "big")
+    places = np.random.default_rng((seed, name)).permutation(len(video.labelled))
+    return [video.labelled[place] for place in places]
 
 
 def keep_some(
-    videos: Sequence[Video], out_dir: Path, name: str, per_video: int = 1, order: Order | None = None
+    videos: Sequence[Video], out_dir: Path, name: str, per_video: int = 1, order: Order = in_time
 ) -> LabelRatio:
     """Copy masks of every video to `out_dir/Annotations/NAME/VIDEO/` and index the set as `out_dir/NAME.json`.
 
     The index names the frames where they lie, the copies of the masks, and no other mask. A video's masks are the first
-    `per_video` in `order` (None: in time) that show an object; how many videos have fewer is logged. A video without
+    `per_video` in `order` that show an object; how many videos have fewer is logged. A video without
     masks, or without an object in any that is tried, raises `UserError`. What an earlier call left under the same name
     is replaced.
     """
     _require_videos(videos, name)
     annotations = out_dir / "Annotations" / name
-    chosen = [(video, list(islice(_shown(video, order or in_time()), per_video))) for video in videos]
+    chosen = [(video, list(islice(_shown(video, order), per_video))) for video in videos]
     annotations.parent.mkdir(parents=True, exist_ok=True)
     with replacing_folder(annotations) as folder:
         for video, stems in chosen:
@@ -98,7 +90,7 @@ def keep_every(videos: Sequence[Video], out_dir: Path, name: str) -> LabelRatio:
 
 def first_shown(video: Video) -> str:
     """Stem of the first mask that shows an object, which one-shot training gets; `UserError` if there is none."""
-    return next(_shown(video, in_time()))
+    return next(_shown(video, in_time))
 
 
 def label_ratio(kept: Sequence[Video], videos: Sequence[Video]) -> LabelRatio:

@@ -79,9 +79,8 @@ def _find(source: Path, scratch: Path, problems: Problems) -> dict[str, tuple[Fr
             if name not in given:
                 expected = f"{source / 'masks' / name}; expected at least one, named like its frame"
                 problems.add(f"no mask in {expected}", f"video '{name}'")
-            with problems.catching(place):
-                masks = masks_of(name, given.get(name), scratch, frames)
-                videos[name] = (frames, named_masks(name, frames, masks, scratch / f"{name} ids", problems))
+            masks = masks_of(name, given.get(name), scratch, frames)
+            videos[name] = (frames, named_masks(name, frames, masks, scratch / f"{name} ids", problems))
     return videos
 
 

@@ -119,8 +119,8 @@ def require_unseen_videos(name: str, scored: YouTubeSet, trained: Iterable[Video
 # --- meta.json ------------------------------------------------------------------------------------------------------
 
 
-def _read_meta(path: Path, found: Problems) -> dict[str, Objects]:
-    """The objects of every video of `meta.json`, ids and frames in rising order; warnings go to `found`."""
+def _read_meta(path: Path, problems: Problems) -> dict[str, Objects]:
+    """The objects of every video of `meta.json`, ids and frames in rising order; warnings go to `problems`."""
     content = read_json(path, "meta.json of YouTube-VOS, which lists the objects of every video")
     videos = content.get("videos") if isinstance(content, dict) else None
     if not isinstance(videos, dict) or not videos:
@@ -128,31 +128,28 @@ def _read_meta(path: Path, found: Problems) -> dict[str, Objects]:
             f'{path}: no videos in it; expected {{"videos": {{<name>: {{"objects": …}}}}}}. Take meta.json from the '
             "package of this split"
         )
-    problems, listed = Problems(), {}
+    listed = {}
     for name in sorted(videos):
-        problems.item = f"video '{name}'"
-        found.item = name
+        problems.item, video = name, f"video '{name}'"
         objects = videos[name].get("objects") if isinstance(videos[name], dict) else None
         if not isinstance(objects, dict):
-            problems.add("no objects; expected at least one")
+            problems.add("no objects; expected at least one", video)
             continue
         if not objects:
-            found.warning(path, "video without objects in meta.json", f"video '{name}' has no objects")
+            problems.warning(path, "video without objects in meta.json", f"{video} has no objects")
         kept = []
         for key, entry in objects.items():
             item = _read_object(key, entry)
             if isinstance(item, str):
-                problems.add(item)
+                problems.add(item, video)
                 continue
             kept.append(item)
             if not item.frames:
-                found.warning(path, _NOWHERE, f"object {key} of video '{name}' is listed in no frame and left out")
+                problems.warning(path, _NOWHERE, f"object {key} of {video} is listed in no frame and left out")
             elif len(item.frames) < len(entry["frames"]):
-                found.warning(
-                    path, "object listed twice in a frame", f"object {key} of video '{name}' lists a frame twice"
-                )
+                problems.warning(path, "object listed twice in a frame", f"object {key} of {video} lists a frame twice")
         if len({item.id for item in kept}) < len(kept):
-            problems.add("an object id is listed twice; expected each once")
+            problems.add("an object id is listed twice; expected each once", video)
         listed[name] = tuple(sorted((item for item in kept if item.frames), key=lambda item: item.id))
     problems.raise_errors(path)
     return listed

@@ -27,7 +27,7 @@ def run(params: Params, run_key: str, masks: Path, sets: Path, out: Path, summar
     `out/curve.json` has the scores of the earlier states, from `masks/curve/<iteration>.zip`, and of the last one.
     `summary` has the scores of every set in percent, for `dvc metrics diff`; a table per set is logged, then these.
     """
-    profile, chosen = params.profile, params.run(run_key)
+    profile, chosen = params.profile, params.runs[run_key]
     given = chosen.given
     with replacing_folder(out) as folder:
         results = score_sets(params, masks, sets, folder, given)
@@ -41,7 +41,7 @@ def run(params: Params, run_key: str, masks: Path, sets: Path, out: Path, summar
         states = {int(file.stem): evaluate_set(videos, file, **how).summary for file in files}
         names = {video.name for video in videos}
         last = [entry for entry in results[curve.set].sequences if entry.name in names]
-        states[params.training(run_key).iterations] = SetResult(tuple(last), profile.evaluate.tolerance).summary
+        states[params.trainings[run_key].iterations] = SetResult(tuple(last), profile.evaluate.tolerance).summary
         scores = [percent(states[iteration]) for iteration in sorted(states)]  # in the order of the iterations
         over_training = {short: [each[short] for each in scores] for short in SHORT_NAMES}
         about = {"set": curve.set, "videos": len(videos), "iterations": sorted(states)}

@@ -53,7 +53,7 @@ class _Segmenter:
     """The network of a run, and where its finished videos are kept until the stage ends."""
 
     def __init__(self, params: Params, run_key: str) -> None:
-        self._run, self._key = params.run(run_key), run_key
+        self._run, self._key = params.runs[run_key], run_key
         self._arguments = params.profile.networks[self._run.network]
         self._infer = params.profile.infer[self._run.network]
         self._given = self._run.given

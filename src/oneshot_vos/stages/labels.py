@@ -1,6 +1,7 @@
 """Stage `labels`: which masks training may use, and how many of all that is."""
 
 import logging
+from functools import partial
 from pathlib import Path
 
 from oneshot_vos.files import write_json
@@ -17,7 +18,7 @@ def run(params: Params, kind: str, sets: Path, out: Path) -> None:
 
     Masks are counted over the sets of `data.train`: those that a network has in their place may show the same videos.
     """
-    choice, data = params.label_choice(kind), params.profile.data
+    choice, data = params.labels[kind], params.profile.data
     every = {name: _keep(choice, read_index(sets / f"{name}.json"), out, name) for name in data.training_sets}
     ratios = {name: every[name] for name in data.train}
     labelled = sum(ratio["labelled"] for ratio in ratios.values())
@@ -39,7 +40,6 @@ def _keep(choice: LabelChoice, videos: list[Video], out: Path, name: str) -> Lab
     if choice.frames == "every" or choice.per_video is None:
         return keep_every(videos, out, name)
     if choice.seed is not None:
-        return keep_some(videos, out, name, choice.per_video, at_random(choice.seed))
-    return keep_some(
-        videos, out, name, choice.per_video, in_time(0 if isinstance(choice.frames, str) else choice.frames)
-    )
+        return keep_some(videos, out, name, choice.per_video, partial(at_random, seed=choice.seed))
+    start = 0 if isinstance(choice.frames, str) else choice.frames
+    return keep_some(videos, out, name, choice.per_video, partial(in_time, start=start))

@@ -48,7 +48,7 @@ def run(params: Params, run_key: str, weights: Path, snapshots: Path, sets: Path
     objects of one clip of each of the curve's videos. A clip has as many frames as in the run's training, the largest
     distance of its curriculum apart.
     """
-    profile, chosen, recipe = params.profile, params.run(run_key), params.training(run_key)
+    profile, chosen, recipe = params.profile, params.runs[run_key], params.trainings[run_key]
     distance = max(recipe.max_skip.values) if recipe.max_skip else 1
     videos = evaluation_videos(read_index(sets / f"{profile.curve.set}.json"), chosen.given, profile.curve.videos)
     short_side = profile.infer[chosen.network].short_side

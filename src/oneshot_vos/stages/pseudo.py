@@ -35,7 +35,7 @@ def run(params: Params, name: str, weights: Path, labels: Path, out: Path) -> No
     `out/label_ratio.json` only given masks count as labels. An interrupted stage goes on with the first unfinished
     video.
     """
-    choice = params.pseudo_labels(name)
+    choice = params.pseudo[name]
     made_from = {
         "choice": choice.model_dump(),
         "weights": sha256_of(weights),

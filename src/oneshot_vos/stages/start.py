@@ -25,7 +25,7 @@ def run(params: Params, name: str, weights: Path, out: Path) -> None:
 
     Raises `UserError`, with all that differs, for weights of another network, or of other arguments or shapes.
     """
-    network = params.start(name).network
+    network = params.starts[name].network
     settings = params.profile.networks[network]
     findings = find_mismatch(params, name, weights)
     if findings:
@@ -39,7 +39,7 @@ def run(params: Params, name: str, weights: Path, out: Path) -> None:
 
 def find_mismatch(params: Params, name: str, weights: Path) -> list[str]:
     """What a weight file says of itself that is not so for the network of the start `name`; nothing is built."""
-    network = params.start(name).network
+    network = params.starts[name].network
     found, arguments = recognise(weights)
     if found is not None and found != network:
         return [f"starts.{name}: {weights}: these are weights of '{found}', not of '{network}'"]

@@ -24,7 +24,7 @@ def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, sn
     last (`<iteration>.safetensors`), and the folder `curves`. Of a run that is shown no object,
     `snapshots/figure6` has the weights that Figure 6 asks for.
     """
-    profile, chosen, recipe = params.profile, params.run(run_key), params.training(run_key)
+    profile, chosen, recipe = params.profile, params.runs[run_key], params.trainings[run_key]
     used = profile.data.train_sources(chosen.network)
     files = {name: labels / f"{name}.json" for name in used}
     sources = [
@@ -52,7 +52,7 @@ def run(params: Params, run_key: str, weights: Path, labels: Path, out: Path, sn
 
 def clips_of_run(params: Params, run_key: str, sources: Sequence[ClipSource]) -> ClipDataset:
     """The clips that a run is trained on, cut from these sets as its recipe says."""
-    chosen, recipe = params.run(run_key), params.training(run_key)
+    chosen, recipe = params.runs[run_key], params.trainings[run_key]
     if recipe.max_skip is None:
         raise UserError(f"profile '{params.profile_name}': train.{chosen.network}.max_skip is null; videos need values")
     sampler = _SAMPLERS.get(STRATEGIES[chosen.strategy].labels, FULL_SAMPLERS[recipe.sampler])()

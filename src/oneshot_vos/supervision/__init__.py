@@ -42,5 +42,3 @@ STRATEGIES: Registry[StrategySpec] = Registry(
         "empty": StrategySpec("oneshot_vos.supervision.empty:EmptyReference", shortest_clip=3, given="empty"),
     },
 )
-
-__all__ = ["STRATEGIES", "StrategySpec"]

@@ -1,4 +1,4 @@
-"""The ways back of section 3.4: from the last frame T of a clip to the labelled frame 0."""
+"""The backward walks of section 3.4: from the last frame T of a clip to the labelled frame 0."""
 
 import torch
 

@@ -32,7 +32,7 @@ def hard(prediction: Prediction) -> Tensor:
     return nn.functional.one_hot(winner, objects + 1).movedim(-1, 1)[:, 1:].to(prediction.masks.dtype)
 
 
-# How the prediction of the last frame becomes the masks that the way back starts from, [B, K, H, W] in [0, 1].
+# How the prediction of the last frame becomes the masks that the backward walk starts from, [B, K, H, W] in [0, 1].
 HANDOVERS: Registry[Callable[[Prediction], Tensor]] = Registry("handover", {"soft": soft, "hard": hard})
 
 
@@ -57,7 +57,7 @@ class OneShot(Strategy):
 
     @abstractmethod
     def path_back(self, last: int, generator: torch.Generator) -> list[int]:
-        """The frames of the way back, which all clips share, in the order of the walk: from frame `last` to frame 0."""
+        """The frames of the backward walk, which all clips share, in its order: from frame `last` to frame 0."""
 
     def walk_ahead(self, clip: ClipBatch, features: Sequence[Any], generators: Generators) -> list[Prediction]:
         """Predict frames 1 to T from the given masks; runs without gradient."""
@@ -73,10 +73,10 @@ class OneShot(Strategy):
         iteration: int,
         generators: Generators,
     ) -> dict[str, Tensor]:
-        """The loss terms: how well the way back found the masks of frame 0.
+        """The loss terms: how well the backward walk found the masks of frame 0.
 
-        `ahead[t - 1]` is the prediction of frame t on the way there, `back[i - 1]` that of frame `path[i]` on the way
-        back.
+        `ahead[t - 1]` is the prediction of frame t in the forward walk, `back[i - 1]` that of frame `path[i]` in the
+        backward walk.
         """
         terms: dict[str, Tensor] = self.loss(back[-1:], [clip.targets[:, 0]], clip.present, iteration, generators)
         return terms

@@ -50,7 +50,7 @@ class RolloutOptions:
     memory_frames: most frames that are read at once, see `ClipMemory`; None for all.
     deep_update: probability that a recurrent state takes up a predicted frame that enters the memory. It always takes
         up the reference frame. One draw for all clips of an iteration.
-    handover: form in which one-shot training hands its last prediction over to the way back, see `one_shot.HANDOVERS`.
+    handover: form in which the last prediction is handed over to the backward walk, see `one_shot.HANDOVERS`.
     """
 
     memory_frames: int | None = None

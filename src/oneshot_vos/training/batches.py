@@ -2,23 +2,16 @@
 
 import ctypes
 import signal
-from collections.abc import Iterable, Iterator, Sized
-from typing import Protocol
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from oneshot_vos.clips.batch import ClipBatch, collate
+from oneshot_vos.clips.batch import Clip, ClipBatch, collate
 from oneshot_vos.training.distributed import World
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # numbers of glibc's mallopt, from malloc.h
 _NEVER = 2**31 - 1  # bytes at the top of the heap that are kept: the largest number that mallopt takes
-
-
-class EndlessClips(Sized, Protocol):
-    """A data set that answers any position from 0 on: it shuffles itself, epoch after epoch."""
-
-    def __getitem__(self, position: int) -> object: ...
 
 
 def positions(world: World, batch_size: int, accumulation: int, start: int, stop: int) -> Iterator[list[int]]:
@@ -32,12 +25,14 @@ def positions(world: World, batch_size: int, accumulation: int, start: int, stop
 
 
 def load_batches(
-    dataset: EndlessClips, batches: Iterable[list[int]], workers: int, device: torch.device
+    dataset: Dataset[Clip], batches: Iterable[list[int]], workers: int, device: torch.device
 ) -> Iterator[ClipBatch]:
-    """The micro-batches of these positions on `device`, prepared by `workers` processes ahead of their use."""
-    clips: Dataset[object] = dataset  # type: ignore[assignment]
+    """The micro-batches of these positions on `device`, prepared by `workers` processes ahead of their use.
+
+    dataset: answers any position from 0 on, epoch after epoch.
+    """
     loader = DataLoader(
-        clips,
+        dataset,
         batch_sampler=batches,
         num_workers=workers,
         collate_fn=collate,

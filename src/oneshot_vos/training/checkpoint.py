@@ -3,8 +3,8 @@
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Progress:
-    """What a training needs to go on as if it had never stopped.
+    """What a training needs to continue as if it had never stopped.
 
     Everything random is drawn from generators made of the seed and the iteration, so the iteration number stands for
     the sampler position and the random state as well.
@@ -47,17 +47,16 @@ class StateFolder:
         self._checkpoint = folder / CHECKPOINT
         self._unfit: int | None = None  # iteration of a checkpoint that was made from other values
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Hold the folder; a second training of the same run is refused instead of mixing its state with ours."""
-        with held(self.folder, "training this run"):
-            yield
+        return held(self.folder, "training this run")
 
     def save(self, progress: Progress) -> None:
         """Write the checkpoint in place of the last one, atomically."""
         write_json(self._record, self._made_from)
         with replacing(self._checkpoint) as temporary:
             content = {"fingerprint": fingerprint(self._made_from), **vars(progress)}
+            # Defaults are left out: the file of a training that uses none of these is what it was before they came.
             for name, usual in (("strategy", {}), ("scaler", {}), ("processes", 1)):
                 if content[name] == usual:
                     del content[name]

@@ -16,8 +16,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import Dataset
 
 from oneshot_vos import __version__
+from oneshot_vos.clips.batch import Clip
 from oneshot_vos.files import replacing_folder, sha256_of, write_json
 from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.precision import choose_training_precision
@@ -27,7 +29,7 @@ from oneshot_vos.params.schema import NEUTRAL
 from oneshot_vos.supervision.build import build_strategy
 from oneshot_vos.supervision.rollout import RolloutOptions
 from oneshot_vos.supervision.strategy import Strategy
-from oneshot_vos.training.batches import EndlessClips, keep_freed_memory
+from oneshot_vos.training.batches import keep_freed_memory
 from oneshot_vos.training.checkpoint import StateFolder
 from oneshot_vos.training.distributed import World, joined_world
 from oneshot_vos.training.launch import Processes, company
@@ -44,7 +46,7 @@ _CHANGES_NO_RESULT = NEUTRAL | {"accumulation"}
 
 @dataclass(frozen=True)
 class Snapshots:
-    """Weights that are kept on the way: after each of `points` equal parts of a training, but the last.
+    """Weights that are kept in between: after each of `points` equal parts of a training, but the last.
 
     `figure6`: an iteration after which those for Figure 6 are kept too, in a folder of that name.
     """
@@ -116,7 +118,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where a training leaves its weights, its curves and, if asked for, weights on the way."""
+    """Where a training leaves its weights, its curves and, if asked for, weights of iterations in between."""
 
     weights: Path
     curves: Path
@@ -126,7 +128,7 @@ class Outputs:
 def train_network(
     job: Job,
     weights: Path,
-    dataset: EndlessClips,
+    dataset: Dataset[Clip],
     data_files: Sequence[Path],
     state: Path,
     outputs: Outputs,

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from oneshot_vos.clips.batch import ClipBatch
+from oneshot_vos.clips.batch import Clip, ClipBatch
 from oneshot_vos.errors import UserError
 from oneshot_vos.interrupts import stop_requests
 from oneshot_vos.networks.common.generators import Generators
@@ -20,7 +21,7 @@ from oneshot_vos.networks.common.precision import choose_training_precision, tra
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Training
 from oneshot_vos.supervision.strategy import Strategy
-from oneshot_vos.training.batches import EndlessClips, load_batches, positions
+from oneshot_vos.training.batches import load_batches, positions
 from oneshot_vos.training.checkpoint import Progress, StateFolder
 from oneshot_vos.training.distributed import World
 from oneshot_vos.training.schedule import build_optimiser, learning_rate_factor, set_learning_rate
@@ -39,7 +40,7 @@ class Finished:
 
 def fit(
     strategy: Strategy,
-    dataset: EndlessClips,
+    dataset: Dataset[Clip],
     recipe: Training,
     *,
     seed: int,

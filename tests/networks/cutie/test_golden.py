@@ -346,7 +346,7 @@ def test_parts(cases):
     for case in cases("parts"):
         widths = {array.shape[-1] for name, array in case.arrays.items() if name.startswith("pe.") and "x" in name}
         for width in widths:
-            encoding = PositionalEncoding(width, 32, 128)
+            encoding = PositionalEncoding(width)
             case.check("pe.inv_freq", encoding.inv_freq, 1e-6)
             for name, array in case.arrays.items():
                 if name.startswith("pe.") and array.ndim == 3:

@@ -119,7 +119,7 @@ def test_attention_of_foreground_and_background_queries():
 
 
 def test_the_frequencies_come_from_the_weights_and_a_single_row_has_position_zero():
-    encoding = PositionalEncoding(8, 32.0, 128.0)
+    encoding = PositionalEncoding(8)
     assert encoding(1, 3)[:, 4:].tolist() == [[0.0, 1.0, 0.0, 1.0]] * 3
     before = encoding(2, 3)
     encoding.load_state_dict({"inv_freq": torch.tensor([0.5, 0.25])})

@@ -23,6 +23,12 @@ def aggregate(probabilities: Tensor) -> Tensor:
     return torch.logit(torch.cat([background.unsqueeze(1), probabilities], 1).clamp(_EPSILON, 1 - _EPSILON))
 
 
+def aggregate_logits(logits: Tensor, present: Tensor | None = None) -> Tensor:
+    """Logits [B, K, H, W] of objects to aggregated ones [B, K+1, H, W] in float32; `present` [B, K] or None for all."""
+    probabilities = logits.float().sigmoid()
+    return aggregate(probabilities if present is None else probabilities * present[:, :, None, None])
+
+
 def one_hot(labels: Tensor, objects: int) -> Tensor:
     """Class labels [B, H, W] (0 is background) to float32 object masks [B, K, H, W]; classes above K are dropped."""
     ids = torch.arange(1, objects + 1, device=labels.device).view(1, -1, 1, 1)

@@ -87,9 +87,9 @@ class SplitResidualBlock(nn.Module):
 class ChannelGate(nn.Module):
     """One weight in (0, 1) per channel, from average- and max-pooled maps through the same two-layer perceptron."""
 
-    def __init__(self, channels: int, reduction: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        hidden = max(channels // reduction, 1)
+        hidden = max(channels // 16, 1)
         self.mlp = nn.Sequential(nn.Flatten(), nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -115,9 +115,9 @@ class SpatialGate(nn.Module):
 class CBAM(nn.Module):
     """Convolutional block attention module: channel gate, then spatial gate; [B, C, h, w] to the same shape."""
 
-    def __init__(self, channels: int, reduction: int = 16) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.ChannelGate = ChannelGate(channels, reduction)
+        self.ChannelGate = ChannelGate(channels)
         self.SpatialGate = SpatialGate()
 
     def forward(self, x: Tensor) -> Tensor:

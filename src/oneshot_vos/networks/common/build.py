@@ -24,7 +24,7 @@ def build_network(name: str, settings: Mapping[str, Any]) -> Network[Any]:
 def build_loss(name: str, settings: Mapping[str, Any]) -> nn.Module:
     """Build the loss of the network `name` with keyword arguments; an unknown name or keyword raises `UserError`.
 
-    A loss is called with `(predictions, targets, present, iteration, generator)`: predictions of the frames that have
+    A loss is called with `(predictions, targets, present, iteration, generators)`: predictions of the frames that have
     a target, targets as classes [B, H, W] in 0..K, present [B, K] in {0, 1} (in training on the CPU), and the
     generators of all its random draws. It returns `total`, which is minimised, and further terms to be shown.
     """

@@ -44,9 +44,6 @@ def load_imagenet(
             loaded.append((trunk, _matched(trunk, _fetch(weights), name.replace("_", " "), title)))
     for trunk, state in loaded:
         trunk.load_state_dict(_with_mask_channels(trunk, state, generator), strict=False)
-        for name, parameter in trunk.named_parameters():
-            if isinstance(trunk, ResNet) and name not in state and name.endswith("bias") and _of_trunk(name, trunk):
-                nn.init.zeros_(parameter)
 
 
 def _of_trunk(name: str, trunk: ResNet) -> bool:
@@ -76,9 +73,9 @@ def _matched(trunk: ResNet, imagenet: Mapping[str, Tensor], role: str, model: st
         for name, tensor in imagenet.items()
         if not name.startswith(("layer4.", "fc."))
     }
-    own = trunk.state_dict()
-    wrong = [name for name, tensor in renamed.items() if not _fits(name, tensor, own)]
-    own_weights = {name for name in own if name.endswith("weight") and _of_trunk(name, trunk)}
+    shapes = _shapes(trunk)
+    wrong = [name for name, tensor in renamed.items() if shapes.get(name) != list(tensor.shape)]
+    own_weights = {name for name in shapes if name.endswith("weight") and _of_trunk(name, trunk)}
     wrong += sorted(own_weights - set(renamed))
     if wrong:
         raise UserError(
@@ -89,12 +86,11 @@ def _matched(trunk: ResNet, imagenet: Mapping[str, Tensor], role: str, model: st
     return renamed
 
 
-def _fits(name: str, tensor: Tensor, own: Mapping[str, Tensor]) -> bool:
-    if name not in own:
-        return False
-    if name == "conv1.weight":  # may take masks besides RGB
-        return own[name].shape[0] == tensor.shape[0] and own[name].shape[2:] == tensor.shape[2:]
-    return own[name].shape == tensor.shape
+def _shapes(trunk: ResNet | TimmTrunk) -> dict[str, list[int]]:
+    """What ImageNet weights have to look like: as the trunk's entries, but the first convolution has RGB alone."""
+    shapes = {name: list(tensor.shape) for name, tensor in trunk.state_dict().items()}
+    shapes[trunk.first_weight][1] = 3
+    return shapes
 
 
 def _with_mask_channels(
@@ -152,21 +148,17 @@ def _downloaded(name: str) -> dict[str, Tensor]:
 
 
 def _matched_timm(trunk: TimmTrunk, weights: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    own = trunk.backbone.model.state_dict()
-    names = list(own)
+    names, shapes = list(trunk.backbone.model.state_dict()), _shapes(trunk)
     given = {name: weights[name] for name in names} if set(names) <= set(weights) else dict(weights)
-    first = trunk.first_weight.removeprefix("backbone.model.")
     if len(given) < len(names):
         raise UserError(f"{source}: {len(given)} tensors; the backbone {trunk.name} has {len(names)}")
     matched = {}
     for name, (theirs, tensor) in zip(names, given.items(), strict=False):
-        expected = list(own[name].shape)
-        if name == first:
-            expected[1] = 3
-        if list(tensor.shape) != expected:
+        entry = f"backbone.model.{name}"
+        if list(tensor.shape) != shapes[entry]:
             raise UserError(
-                f"{source}: {theirs} is {list(tensor.shape)} where the backbone {trunk.name} has {name} {expected}; "
-                "expected weights of this backbone, with timm's names or in timm's order"
+                f"{source}: {theirs} is {list(tensor.shape)} where the backbone {trunk.name} has {name} "
+                f"{shapes[entry]}; expected weights of this backbone, with timm's names or in timm's order"
             )
-        matched[f"backbone.model.{name}"] = tensor
+        matched[entry] = tensor
     return matched

@@ -20,7 +20,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from oneshot_vos.networks.common.aggregation import aggregate
+from oneshot_vos.networks.common.aggregation import aggregate_logits
 from oneshot_vos.networks.common.timm_trunk import backbone_rates
 
 # Recurrent state: tensors [B, K, ...]; empty for networks without one.
@@ -187,10 +187,7 @@ class Network(nn.Module, ABC, Generic[F]):
 
     def combine(self, logits: Tensor, present: Tensor | None = None) -> Tensor:
         """Weigh decoded objects [B, K, h', w'] against each other: float32 logits [B, K+1, H, W], background first."""
-        probabilities = logits.float().sigmoid()
-        if present is not None:
-            probabilities = probabilities * present[:, :, None, None]
-        return aggregate(probabilities)
+        return aggregate_logits(logits, present)
 
     def segment(
         self,

@@ -38,9 +38,9 @@ class BootstrappedCrossEntropy(nn.Module):
     ) -> dict[str, Tensor]:
         """Loss of a clip.
 
-        predictions: of the frames that have a target, with logits [B, K+1, H, W]; targets: classes [B, H, W] in 0..K;
-        or -100 for void, which adds nothing; present [B, K] in {0, 1}, on any device: channels of absent objects
-        take no part.
+        predictions: of the frames that have a target, with logits [B, K+1, H, W]; targets: classes [B, H, W] in 0..K,
+        or -100 for void, which adds nothing; present [B, K] in {0, 1}, on any device: channels of absent objects take
+        no part.
         Nothing random is drawn here. Returns `total` (the sum over frames), `frame_1`, `frame_2`, … (means over the
         batch) and `p`, the share.
         """

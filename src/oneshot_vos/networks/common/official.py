@@ -31,7 +31,7 @@ def load_official(
     The channel of the other objects is added or taken away as `fit_objects` does. `source` names the weights in error
     messages.
     """
-    state = fit_objects(network, _plain(state_dict, source), generator)
+    state = fit_objects(network, plain_table(state_dict, source), generator)
     for name, tensor in network.state_dict().items():
         if name.startswith(network.optional_weights) or name.endswith("num_batches_tracked"):
             state.setdefault(name, tensor)
@@ -100,7 +100,7 @@ def _finding(kind: str, names: list[str]) -> list[str]:
     return [f"{len(names)} {kind}: {', '.join(names[:_SHOWN])}{more}"]
 
 
-def _plain(state_dict: Mapping[str, Any], source: str) -> dict[str, Tensor]:
+def plain_table(state_dict: Mapping[str, Any], source: str) -> dict[str, Tensor]:
     """The flat table of tensors inside an official weight or resume file."""
     inner = state_dict.get("network", state_dict.get("weights", state_dict))
     named = inner.items() if isinstance(inner, Mapping) else ()

@@ -61,7 +61,7 @@ def choose_precision(device: torch.device, requested: str) -> torch.dtype:
 def training_precision(device: torch.device, dtype: torch.dtype) -> torch.autocast:
     """The context in which a training step computes in `dtype`.
 
-    Autocast keeps its copies of the weights by default. In torch 2.10, a copy made without gradient, as on the way
-    there of one-shot training, serves the way back as well and cuts the gradient of its weight off, silently.
+    Autocast keeps its copies of the weights by default. In torch 2.10, a copy made without gradient, as in the
+    forward walk of one-shot training, serves the backward walk as well and silently cuts off its weight's gradient.
     """
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False)

@@ -61,7 +61,7 @@ def fold_norms(network: nn.Module) -> None:
         folded = deepcopy(trunk)
         _fold(folded, nn.BatchNorm2d)
         with torch.no_grad():
-            maps = zip(trunk.features(noise), folded.features(noise), strict=True)
+            maps = zip(TimmTrunk.forward(trunk, noise), TimmTrunk.forward(folded, noise), strict=True)
             same = [torch.allclose(*pair, rtol=1e-3, atol=1e-3) for pair in maps]
         if all(same):
             trunk.backbone = folded.backbone

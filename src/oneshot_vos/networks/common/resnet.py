@@ -134,12 +134,8 @@ class ResNet(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def features(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images [B, C, H, W] to features at strides 4, 8 and 16."""
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x)), inplace=True), 3, 2, 1)
         f4, f8, f16 = (x := self.get_submodule(name)(x) for name in self.stages)
         return f4, f8, f16
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same."""
-        return self.features(x)

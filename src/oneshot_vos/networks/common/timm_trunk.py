@@ -49,15 +49,11 @@ class TimmTrunk(nn.Module):
                 module.eval()
         return self
 
-    def features(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images [B, C, H, W] to features at strides 4, 8 and 16."""
         maps = self.backbone(x * self.scale + self.shift)
         f4, f8, f16 = (norm(each) for norm, each in zip(self.norms, maps, strict=True))
         return f4, f8, f16
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same."""
-        return self.features(x)
 
 
 def backbone_rates(network: nn.Module) -> dict[nn.Parameter, float]:

@@ -1,6 +1,6 @@
 """The trunks of encoders: what turns an image, or an image and masks of its objects, into maps at stride 16."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,10 +11,9 @@ from oneshot_vos.networks.common.timm_trunk import TimmTrunk
 
 
 class ValueTrunk(nn.Module):
-    """Image and masks of its objects to values: a trunk, and the `fuser` that the network registers behind it."""
+    """Image and masks of its objects to values: before a trunk's class, and the `fuser` that the network registers."""
 
     fuser: nn.Module
-    features: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
     channels: tuple[int, ...]
     first_weight: str
 
@@ -22,7 +21,7 @@ class ValueTrunk(nn.Module):
         """Image [B, 3, H, W], mask channels [B*K, 1 or 2, H, W], map of the image [B, C, h, w] to [B*K, CV, h, w]."""
         objects = masks.shape[0] // image.shape[0]
         image = image.repeat_interleave(objects, 0) if objects > 1 else image
-        values: Tensor = self.fuser(self.features(torch.cat([image, masks], 1))[-1], of_image)
+        values: Tensor = self.fuser(super().forward(torch.cat([image, masks], 1))[-1], of_image)
         return values
 
 

@@ -15,7 +15,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.networks.common.interface import Network
-from oneshot_vos.networks.common.official import fit_objects, load_official, load_strictly
+from oneshot_vos.networks.common.official import fit_objects, load_official, load_strictly, plain_table
 
 # All metadata go under one name: with several, the order in the file, and so its checksum, would change between runs.
 _METADATA = "oneshot_vos"
@@ -76,9 +76,7 @@ def recognise(path: Path) -> tuple[str | None, dict[str, Any] | None]:
             return told.get("model"), told.get("settings")
         names = set(_read_safetensors(path))
     else:
-        content = _read_official(path)
-        inner = content.get("network", content.get("weights", content))
-        names = {str(name).removeprefix("module.") for name in inner} if isinstance(inner, dict) else set()
+        names = set(plain_table(_read_official(path), str(path)))
     for name, spec in NETWORKS.items():
         if spec.owns(names):
             return name, spec.arguments(names)

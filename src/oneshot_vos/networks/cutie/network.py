@@ -18,18 +18,13 @@ from torch import Tensor, nn
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common import trunks
-from oneshot_vos.networks.common.aggregation import sum_of_others
+from oneshot_vos.networks.common.aggregation import aggregate_logits, sum_of_others
 from oneshot_vos.networks.common.blocks import DecoderUpdate, GatedUpdate
 from oneshot_vos.networks.common.interface import Decoded, Memory, MemoryFrame, Network, ParameterGroup, State, by_rate
 from oneshot_vos.networks.common.resnet import BlockName, NormName
 from oneshot_vos.networks.common.timm_trunk import backbone_rates
 from oneshot_vos.networks.cutie.blocks import ObjectFusion, SkipUpsampleBlock
-from oneshot_vos.networks.cutie.object_transformer import (
-    Attention,
-    ObjectSummarizer,
-    ObjectTransformer,
-    aggregate_present,
-)
+from oneshot_vos.networks.cutie.object_transformer import Attention, ObjectSummarizer, ObjectTransformer
 
 # Ends of the names of parameters that are not decayed. The layers that turn summaries into queries are among them, as
 # in the official recipe, which chooses by these ends too.
@@ -140,7 +135,6 @@ class Cutie(Network[CutieFeatures]):
     queries: queries and summaries of an object, half of them for its surroundings.
     transformer_blocks, heads, feedforward: of the object transformer.
     decoder_dims: channels of the decoder at strides 16, 8 and 4; the first is value_dim.
-    position_scale, position_temperature: of the positional encoding, see there.
     norm: `frozen_batch` for weights that come with statistics, `group` for training from random weights.
     single_object: no channel for the other objects' masks (static pre-training of the publication).
     trunk, value_trunk: a backbone of timm in the place of the residual trunk: arguments of `TimmTrunk`.
@@ -148,7 +142,6 @@ class Cutie(Network[CutieFeatures]):
 
     recurrent = True
     reads_first_frame = False
-    updates_memory_frames = True
     black_border = True
 
     def __init__(
@@ -166,8 +159,6 @@ class Cutie(Network[CutieFeatures]):
         heads: int = 8,
         feedforward: int = 2048,
         decoder_dims: Sequence[int] = (256, 128, 128),
-        position_scale: float = 32.0,
-        position_temperature: float = 128.0,
         norm: NormName = "frozen_batch",
         single_object: bool = False,
         trunk: Mapping[str, Any] | None = None,
@@ -182,7 +173,6 @@ class Cutie(Network[CutieFeatures]):
         self.single_object = single_object
         self.optional_weights = ("aux_computer.", f"object_transformer.mask_pred.{transformer_blocks}.")
         masks = 1 if single_object else 2
-        position = position_scale, position_temperature
         self.pixel_encoder = trunks.image_trunk(
             trunk, block=pixel_block, widths=pixel_widths, depths=pixel_depths, norm=norm
         )
@@ -195,10 +185,8 @@ class Cutie(Network[CutieFeatures]):
         self.others_channels = (f"mask_encoder.{self.mask_encoder.first_weight}", "pixel_fuser.sensory_compress.weight")
         self.mask_decoder = MaskDecoder(decoder_dims, f8_dim, f4_dim, value_dim)
         self.pixel_fuser = PixelFuser(masks, value_dim)
-        self.object_transformer = ObjectTransformer(
-            value_dim, queries, transformer_blocks, heads, feedforward, *position
-        )
-        self.object_summarizer = ObjectSummarizer(value_dim, queries, *position)
+        self.object_transformer = ObjectTransformer(value_dim, queries, transformer_blocks, heads, feedforward)
+        self.object_summarizer = ObjectSummarizer(value_dim, queries)
         self.aux_computer = nn.ModuleDict({"sensory_aux": SensoryHead(value_dim)})
 
     def encode(self, image: Tensor) -> CutieFeatures:
@@ -254,7 +242,7 @@ class Cutie(Network[CutieFeatures]):
         auxiliary = {}
         if self.training:
             of_sensory = self.aux_computer["sensory_aux"](sensory, features.pixels)
-            auxiliary = {"sensory": aggregate_present(of_sensory, present), "query": torch.stack(levels, 2)}
+            auxiliary = {"sensory": aggregate_logits(of_sensory, present), "query": torch.stack(levels, 2)}
         if update:
             moved = self.mask_decoder.sensory_update(p16, p8, p4, logits, sensory.flatten(0, 1))
             sensory = moved.unflatten(0, sensory.shape[:2])
@@ -262,7 +250,7 @@ class Cutie(Network[CutieFeatures]):
 
     def combine(self, logits: Tensor, present: Tensor | None = None) -> Tensor:
         """Aggregate decoded objects [B, K, H/4, W/4], then enlarge: float32 logits [B, K+1, H, W]."""
-        aggregated = aggregate_present(logits, present)
+        aggregated = aggregate_logits(logits, present)
         return F.interpolate(aggregated, scale_factor=4, mode="bilinear", align_corners=False)
 
     def start_as_published(self, generator: torch.Generator) -> None:

@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.networks.common.aggregation import aggregate
+from oneshot_vos.networks.common.aggregation import aggregate_logits
 from oneshot_vos.networks.cutie.blocks import ChannelAttentionBlock
+
+_SCALE, _TEMPERATURE = 32.0, 128.0  # of the positional encoding
 
 
 def to_tokens(maps: Tensor) -> Tensor:
@@ -27,18 +29,17 @@ class PositionalEncoding(nn.Module):
     """Sines and cosines of the position, relative to the size of the map.
 
     The first half of the channels belongs to the column, the second to the row; in each, sine and cosine alternate
-    over frequencies temperature^(-2i / (D/2)). Positions run from 0 to `scale`. The frequencies are part of the
-    weights; the encoding is computed anew at each call, since a kept one would have the device, the precision and the
-    autograd mode of whoever came first.
+    over frequencies 128^(-2i / (D/2)). Positions run from 0 to 32. The frequencies are part of the weights; the
+    encoding is computed anew at each call, since a kept one would have the device, the precision and the autograd mode
+    of whoever came first.
     """
 
     inv_freq: Tensor
 
-    def __init__(self, width: int, scale: float, temperature: float) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.scale = scale
         exponents = torch.arange(0, width // 2, 2).float() / (width // 2)
-        self.register_buffer("inv_freq", 1.0 / temperature**exponents)
+        self.register_buffer("inv_freq", 1.0 / _TEMPERATURE**exponents)
 
     def forward(self, height: int, width: int) -> Tensor:
         """The encoding [P, D] in float32."""
@@ -49,7 +50,7 @@ class PositionalEncoding(nn.Module):
     def _axis(self, length: int) -> Tensor:
         """[length, D/2]."""
         positions = torch.arange(length, device=self.inv_freq.device, dtype=torch.float32)
-        angles = torch.outer(positions / (length - 1 + 1e-6) * self.scale, self.inv_freq.float())
+        angles = torch.outer(positions / (length - 1 + 1e-6) * _SCALE, self.inv_freq.float())
         return torch.stack([angles.sin(), angles.cos()], -1).flatten(1)
 
 
@@ -189,9 +190,7 @@ class ObjectTransformer(nn.Module):
     width D, queries Q, feedforward: hidden width of the queries' perceptron.
     """
 
-    def __init__(
-        self, width: int, queries: int, blocks: int, heads: int, feedforward: int, scale: float, temperature: float
-    ) -> None:
+    def __init__(self, width: int, queries: int, blocks: int, heads: int, feedforward: int) -> None:
         super().__init__()
         if blocks < 1 or heads < 1 or width % heads:
             raise UserError(
@@ -204,7 +203,7 @@ class ObjectTransformer(nn.Module):
         self.summary_to_query_emb = nn.Linear(width, width)
         self.pixel_init_proj = nn.Conv2d(width, width, 1)
         self.pixel_emb_proj = nn.Conv2d(width, width, 1)
-        self.spatial_pe = PositionalEncoding(width, scale, temperature)
+        self.spatial_pe = PositionalEncoding(width)
         self.blocks = nn.ModuleList(TransformerBlock(width, heads, feedforward) for _ in range(blocks))
         self.mask_pred = nn.ModuleList(nn.Sequential(nn.ReLU(), nn.Conv2d(width, 1, 1)) for _ in range(blocks + 1))
 
@@ -235,13 +234,7 @@ class ObjectTransformer(nn.Module):
 
     def _masks(self, logits: Tensor, batch: int, present: Tensor | None) -> Tensor:
         """Logits of every object by itself, [N, 1, h, w], to aggregated ones."""
-        return aggregate_present(logits.squeeze(1).unflatten(0, (batch, -1)), present)
-
-
-def aggregate_present(logits: Tensor, present: Tensor | None) -> Tensor:
-    """Logits [B, K, h, w] of objects to aggregated ones [B, K+1, h, w] in float32; `present` [B, K] or None for all."""
-    probabilities = logits.float().sigmoid()
-    return aggregate(probabilities if present is None else probabilities * present[:, :, None, None])
+        return aggregate_logits(logits.squeeze(1).unflatten(0, (batch, -1)), present)
 
 
 class ObjectSummarizer(nn.Module):
@@ -250,14 +243,14 @@ class ObjectSummarizer(nn.Module):
     Sums and total weights are kept apart, so that frames can be added up.
     """
 
-    def __init__(self, width: int, summaries: int, scale: float, temperature: float) -> None:
+    def __init__(self, width: int, summaries: int) -> None:
         super().__init__()
         if summaries < 2 or summaries % 2 or width % 4:
             raise UserError(
                 f"queries {summaries} and value_dim {width} do not fit the object memory; expected an even number of "
                 "queries, half for the object and half for its surroundings, and value_dim a multiple of 4"
             )
-        self.pos_enc = PositionalEncoding(width, scale, temperature)
+        self.pos_enc = PositionalEncoding(width)
         self.input_proj = nn.Linear(width, width)
         self.feature_pred = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
         self.weights_pred = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, summaries))
