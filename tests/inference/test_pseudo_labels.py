@@ -44,7 +44,7 @@ class Seeing:
 
     def __call__(self, walk: Walk) -> list[Segmented]:
         results = []
-        for t in walk._route.order:
+        for t in (step.index for step in walk._steps):
             ids = np.zeros(SIZE, np.int32)
             ids[:, self._edge(t) : self._edge(t) + 10] = 1
             probability = torch.from_numpy((ids == 1).astype(np.float32))
@@ -63,7 +63,7 @@ def test_what_was_lost_on_the_way_is_trusted_from_there_on_no_more(
     true, wrong = Seeing(lambda t: 5 if t < lost else 25), Seeing(lambda t: 25)
 
     def frames(walk: Walk) -> list[Segmented]:
-        return wrong(walk) if walk._route.name == "back" and walk._route.order[0] >= lost else true(walk)
+        return wrong(walk) if walk.direction == "backwards" and walk._steps[0].index >= lost else true(walk)
 
     monkeypatch.setattr(Walk, "frames", frames)
     ids = np.zeros(SIZE, np.int32)

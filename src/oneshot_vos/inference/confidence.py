@@ -82,7 +82,7 @@ class Look(NamedTuple):
 
 
 def plan_looks(length: int, labelled: Sequence[int], reach: int = REACH) -> list[Look]:
-    """The looks at a video whose masks were made by `plan_both_ways` from those of the frames `labelled`.
+    """The looks at a video whose masks were made both ways from those of the frames `labelled`.
 
     Each comes after those that lie between it and its given mask. Before the first given mask and after the last one
     they are at most `reach` frames long, and evenly so.

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from oneshot_vos.inference.confidence import Look, iou
 from oneshot_vos.inference.given import GivenMasks, find_given
-from oneshot_vos.inference.walk import Segmented, Walk, plan_route
+from oneshot_vos.inference.walk import Segmented, Walk
 from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.videos.frames import FrameFiles
@@ -54,9 +54,9 @@ class Labeller:
         """Every frame but the one whose mask is given, the first that shows an object; scratch: a folder for files."""
         given, source = find_given(video), FrameFiles(video.frames)
         start = min(given.files)
-        for name, order in (("forwards", range(start, len(video))), ("backwards", range(start, -1, -1))):
+        for order in (range(start, len(video)), range(start, -1, -1)):
             trust, stretch = 1.0, list[Segmented]()
-            for found in self._walk(source, given, name, order) if len(order) > 1 else ():
+            for found in self._walk(source, given, order) if len(order) > 1 else ():
                 stretch.append(found)
                 if len(stretch) <= REACH and found.frame != order[-1]:
                     continue
@@ -67,9 +67,8 @@ class Labeller:
                     yield PseudoLabel(ahead.frame, ahead.ids, _confidence(ahead, behind), agreement)
                 stretch = [found]
 
-    def _walk(self, source: FrameFiles, given: GivenMasks, name: str, order: range) -> Iterator[Segmented]:
-        route = plan_route(name, order, given.files.keys(), order, self.settings, self.network)
-        job = (self.network, source, given, route, self.settings)
+    def _walk(self, source: FrameFiles, given: GivenMasks, order: range) -> Iterator[Segmented]:
+        job = (self.network, source, given, order, self.settings)
         return Walk(*job, device=self.device, dtype=self.dtype, probabilities=True).frames()
 
     def _back(
@@ -83,7 +82,7 @@ class Labeller:
         mask = scratch / "last.png"
         write_mask(mask, last.ids)
         order = Look(last.frame, stretch[0].frame).order
-        walked = list(self._walk(source, GivenMasks({last.frame: mask}, {last.frame: shown}), "back", order))
+        walked = list(self._walk(source, GivenMasks({last.frame: mask}, {last.frame: shown}), order))
         return [each._replace(probabilities=_of_all(each, shown, ids)) for each in reversed(walked)]
 
 

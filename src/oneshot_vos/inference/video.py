@@ -8,7 +8,7 @@ import torch
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.given import Given, find_given
-from oneshot_vos.inference.walk import Walk, plan_route
+from oneshot_vos.inference.walk import Walk
 from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.registry import suggest
@@ -52,9 +52,8 @@ def walk_forwards(
     network.eval()
     wanted = _indices(video, required)
     masks = find_given(video, given, before=max(wanted, default=-1) + 1)
-    route = plan_route("forwards", range(len(video)), masks.files.keys(), wanted, settings, network)
-    source = FrameFiles(video.frames, sized_like=min(route.order, default=0))
-    return Walk(network, source, masks, route, settings, device=device, dtype=dtype)
+    source = FrameFiles(video.frames, sized_like=min([*wanted, *masks.files], default=0))
+    return Walk(network, source, masks, range(len(video)), settings, device=device, dtype=dtype, output=wanted)
 
 
 def _indices(video: Video, stems: Collection[str] | None) -> Collection[int]:

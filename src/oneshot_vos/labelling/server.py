@@ -23,7 +23,6 @@ from oneshot_vos.labelling.session import Session, Video
 from oneshot_vos.reporting.overlay import COLOURS
 from oneshot_vos.reporting.own_results import Suggestion
 from oneshot_vos.stages.segment import Segmenter
-from oneshot_vos.stages.segment_options import Options
 from oneshot_vos.videos.masks import Ids, decode_mask, object_ids
 from oneshot_vos.videos.png import SIGNATURE
 
@@ -151,7 +150,7 @@ class Server:
             if self._propagation is not None and self._propagation.state == "running":
                 busy = self._propagation.video.entry.name
                 raise HTTPException(409, f"the network is at work on the video '{busy}'; wait, or cancel it there")
-            self._propagation = Propagation(self._segmenter, video, Options())
+            self._propagation = Propagation(self._segmenter, video)
             self._propagation.start()
         return JSONResponse(self._propagation.status(0))
 

@@ -207,14 +207,14 @@ def _segment(state: State, videos: Sequence[Video], out: Path, device: torch.dev
             shutil.rmtree(left)
     number = 0
     for weights in dict.fromkeys(state.weights_of(video.name) for video in videos):
-        segmenter = Segmenter(weights, state.network, options.device)
+        segmenter = Segmenter(weights, state.network, options)
         for video in (each for each in videos if state.weights_of(each.name) == weights):
             number += 1
             source = open_frames(video.frames[0].parent)
             shown = [file for file in map(video.mask_path, video.labelled) if file and read_small_mask(file).any()]
             given = find_masks([str(file) for file in shown], source, out)  # PNG files, which are not converted
-            results = segmenter.output(source, given, out / video.name, options)
-            if not results.complete:
+            output = segmenter.output(source, given, out / video.name)
+            if not output.complete:
                 _log.info("segmenting %s (video %d of %d)", video.name, number, len(videos))
-            segmenter.segment(source, given, results, options)
+            segmenter.segment(output)
     write_next(out)

@@ -243,12 +243,12 @@ class Round:
 
     def _expected(self, weights: Path, video: Video) -> float:
         """The IoU that a network expects of its masks, a mean over frames without a given mask and over objects."""
-        segmenter = Segmenter(weights, self._state.network, str(self._device))
+        segmenter = Segmenter(weights, self._state.network, self._state.options(self._device))
         source = open_frames(video.frames[0].parent)
         given = find_given(video, "all")
         found = [
             doubt.expected if doubt else 0.0
-            for frame in segmenter.frames(source, given, self._state.options(self._device))
+            for frame in segmenter.frames(source, given)
             if frame.frame not in given.files and frame.probabilities is not None
             for doubt in doubts_of(frame.probabilities, frame.ids, given.ids)
         ]
