@@ -249,7 +249,6 @@ def infer(bench: Bench, network: str, objects: int, *, compiled: bool = False) -
             bench.folder / "masks.zip",
             state=bench.folder / "state",
             fingerprint="benchmark",
-            device=bench.device,
             dtype=choose_precision(bench.device, "auto"),
         )
         reports.append(report)

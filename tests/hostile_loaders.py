@@ -70,7 +70,7 @@ def segment_on(report: Path) -> None:
     (report.parent / "fingerprint.json").write_text('"f"', encoding="utf-8")
     video = Video("v", (Path("00000.jpg"),), {})
     out = report.parent / "out.zip"
-    segment_set(NETWORK, [video], InferenceSettings(), out, state=report.parent, fingerprint="f", device=CPU)
+    segment_set(NETWORK, [video], InferenceSettings(), out, state=report.parent, fingerprint="f")
 
 
 def careless(file: Path) -> None:

@@ -86,7 +86,7 @@ def train(root: Path) -> None:
 
 def score(root: Path) -> Masks:
     """The stage `infer`: the first mask is given."""
-    return dict(segment_video(network(), the_video(root), InferenceSettings(), device=torch.device("cpu")))
+    return dict(segment_video(network(), the_video(root), InferenceSettings()))
 
 
 def segment(root: Path) -> Masks:
@@ -96,7 +96,7 @@ def segment(root: Path) -> Masks:
     settings, tiny = InferenceSettings(), network()
     found: Masks = {}
     for order, wanted in both_ways(len(source.names), given):
-        walk = Walk(tiny, source, given, order, settings, device=torch.device("cpu"), output=wanted)
+        walk = Walk(tiny, source, given, order, settings, output=wanted)
         found |= {source.names[result.frame]: result.ids for result in walk.frames()}
     return {name: found[name] for name in source.names}
 

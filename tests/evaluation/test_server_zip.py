@@ -239,7 +239,6 @@ def segment(network: Network[Any], index: Path, out: Path) -> YouTubeSet:
         out,
         state=out.with_suffix(".state"),
         fingerprint="test",
-        device=torch.device("cpu"),
         required=chosen.required,
         given="all",
     )

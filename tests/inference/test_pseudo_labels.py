@@ -14,11 +14,11 @@ from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.videos.video import Video
 
-CPU, SIZE = torch.device("cpu"), (32, 48)
+SIZE = (32, 48)
 
 
 def label(network: STCN, video: Video, scratch: Path) -> list[PseudoLabel]:
-    return list(Labeller(network, InferenceSettings(), CPU, torch.float32).label(video, scratch))
+    return list(Labeller(network, InferenceSettings(), torch.float32).label(video, scratch))
 
 
 def test_every_other_frame_has_one_in_both_directions(
@@ -27,7 +27,7 @@ def test_every_other_frame_has_one_in_both_directions(
     video = make_video("v", 2 * REACH + 4, SIZE, {3: squares(SIZE, 4, 9)})
     found = label(tiny, video, tmp_path)
     assert [each.frame for each in found] == [*range(4, len(video)), 2, 1, 0]
-    segmented = dict(segment_video(tiny, video, InferenceSettings(), device=CPU))
+    segmented = dict(segment_video(tiny, video, InferenceSettings()))
     for each in found:
         assert 0 <= each.agreement <= 1
         assert each.confidence.shape == each.ids.shape == SIZE

@@ -49,7 +49,7 @@ def test_every_frame_is_output_once_and_in_the_order_of_its_walk(tmp_path: Path,
     built, first = network("stcn"), labelled[0]
     job = (built, source, given)
     ways = both_ways(FRAMES, given)
-    walks = [Walk(*job, order, InferenceSettings(), device=CPU, output=wanted) for order, wanted in ways]
+    walks = [Walk(*job, order, InferenceSettings(), output=wanted) for order, wanted in ways]
     steps = {walk.direction: walk._steps for walk in walks}
     output = {name: [step.index for step in each if step.output] for name, each in steps.items()}
     assert output["forwards"] == list(range(first, FRAMES))
@@ -80,7 +80,7 @@ def test_a_walk_that_is_saved_and_restored_goes_on_bit_by_bit(
     built = network(model)
 
     def walk() -> Walk:
-        return Walk(built, source, given, range(3, FRAMES), settings, device=CPU, probabilities=True)
+        return Walk(built, source, given, range(3, FRAMES), settings, probabilities=True)
 
     straight = {result.frame: result for result in walk().frames()}
     broken = {}
@@ -108,7 +108,7 @@ def test_a_scene_cut_forgets_the_last_moments_wherever_a_walk_is_resumed(
     built = network(model)
 
     def walk(scene_cuts: bool) -> Walk:
-        return Walk(built, source, given, range(11), settings, device=CPU, probabilities=True, scene_cuts=scene_cuts)
+        return Walk(built, source, given, range(11), settings, probabilities=True, scene_cuts=scene_cuts)
 
     with caplog.at_level("INFO"):
         plain = [result.probabilities for result in walk(False).frames()]
@@ -133,7 +133,7 @@ def test_a_snapshot_whose_tensors_fit_no_frame_of_the_video_is_refused(tmp_path:
     given = given_masks(source, {0: write_masks(tmp_path / "a", 0)[0]})
 
     def walk() -> Walk:
-        return Walk(built, source, given, range(FRAMES), InferenceSettings(), device=CPU)
+        return Walk(built, source, given, range(FRAMES), InferenceSettings())
 
     part, file = walk(), tmp_path / "snapshot.pt"
     for _ in zip(range(2), part.frames(), strict=False):

@@ -34,7 +34,7 @@ def videos(make_video: MakeVideo, squares: Squares) -> list[Video]:
 
 
 def segment(network: STCN, videos: list[Video], out: Path, **rest) -> Report:
-    options = {"state": out.parent / f"{out.stem}-state", "fingerprint": "f", "device": torch.device("cpu")} | rest
+    options = {"state": out.parent / f"{out.stem}-state", "fingerprint": "f"} | rest
     return segment_set(network, videos, InferenceSettings(), out, **options)
 
 
@@ -125,8 +125,7 @@ videos = [
     for name, paths, masks in job["videos"]
 ]
 segment_set(
-    network, videos, InferenceSettings(), Path(job["out"]), state=Path(job["state"]), fingerprint="f",
-    device=torch.device("cpu"),
+    network, videos, InferenceSettings(), Path(job["out"]), state=Path(job["state"]), fingerprint="f"
 )
 """
 

@@ -43,11 +43,10 @@ class PseudoLabel(NamedTuple):
 
 @dataclass(frozen=True)
 class Labeller:
-    """A network that labels videos; it must be on `device` and in evaluation mode."""
+    """A network that labels videos; it must be in evaluation mode."""
 
     network: Network[Any]
     settings: InferenceSettings
-    device: torch.device
     dtype: torch.dtype
 
     def label(self, video: Video, scratch: Path) -> Iterator[PseudoLabel]:
@@ -69,7 +68,7 @@ class Labeller:
 
     def _walk(self, source: FrameFiles, given: GivenMasks, order: range) -> Iterator[Segmented]:
         job = (self.network, source, given, order, self.settings)
-        return Walk(*job, device=self.device, dtype=self.dtype, probabilities=True).frames()
+        return Walk(*job, dtype=self.dtype, probabilities=True).frames()
 
     def _back(
         self, source: FrameFiles, stretch: Sequence[Segmented], scratch: Path, ids: tuple[int, ...]

@@ -21,13 +21,12 @@ def segment_video(
     video: Video,
     settings: InferenceSettings,
     *,
-    device: torch.device,
     dtype: torch.dtype = torch.float32,
     required: Collection[str] | None = None,
     given: Given = "first",
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (stem, object ids int32 [H, W] at the frame's own resolution) in time order; see `walk_forwards`."""
-    walk = walk_forwards(network, video, settings, device=device, dtype=dtype, required=required, given=given)
+    walk = walk_forwards(network, video, settings, dtype=dtype, required=required, given=given)
     yield from ((video.stem(result.frame), result.ids) for result in walk.frames())
 
 
@@ -36,14 +35,13 @@ def walk_forwards(
     video: Video,
     settings: InferenceSettings,
     *,
-    device: torch.device,
     dtype: torch.dtype = torch.float32,
     required: Collection[str] | None = None,
     given: Given = "first",
 ) -> Walk:
     """A walk through a video in time order.
 
-    The network must be on `device`; it is put in evaluation mode. `required`: stems of the frames wanted, None for
+    The network is put in evaluation mode. `required`: stems of the frames wanted, None for
     all; a frame that none of them depends on is not read. `given`: which of the video's masks the network is shown;
     the default is the semi-supervised protocol. Frames before the first given mask are background.
 
@@ -53,7 +51,7 @@ def walk_forwards(
     wanted = _indices(video, required)
     masks = find_given(video, given, before=max(wanted, default=-1) + 1)
     source = FrameFiles(video.frames, sized_like=min([*wanted, *masks.files], default=0))
-    return Walk(network, source, masks, range(len(video)), settings, device=device, dtype=dtype, output=wanted)
+    return Walk(network, source, masks, range(len(video)), settings, dtype=dtype, output=wanted)
 
 
 def _indices(video: Video, stems: Collection[str] | None) -> Collection[int]:

@@ -54,7 +54,7 @@ class Segmented(NamedTuple):
 class Walk:
     """One way through a video, from its start or from where it was saved.
 
-    The network must be on `device` and in evaluation mode. order: frames by their numbers; given: masks, of which those
+    The network must be in evaluation mode. order: frames by their numbers; given: masks, of which those
     on the way are shown to the network; output: the frames that are handed out, None for all. A frame that none of
     these depends on is not read. probabilities: hand them out as well. scene_cuts: where a scene certainly ends, forget
     the frames just before; one line in the log for each.
@@ -68,7 +68,6 @@ class Walk:
         order: range,
         settings: InferenceSettings,
         *,
-        device: torch.device,
         output: Collection[int] | None = None,
         dtype: torch.dtype = torch.float32,
         probabilities: bool = False,
@@ -87,7 +86,7 @@ class Walk:
             recurrent=network.recurrent,
             updates_memory_frames=network.updates_memory_frames,
         )
-        self._device = device
+        self._device = next(network.parameters()).device
         self._probabilities = probabilities
         self._scene_cuts = scene_cuts
         self._inner = short_side_size(*source.size, settings.short_side)

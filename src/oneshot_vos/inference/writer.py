@@ -44,7 +44,6 @@ def segment_set(
     *,
     state: Path,
     fingerprint: str,
-    device: torch.device,
     dtype: torch.dtype = torch.float32,
     required: Mapping[str, Collection[str]] | None = None,
     given: Given = "first",
@@ -57,7 +56,7 @@ def segment_set(
     complete: a run that was stopped and is started again with the same `fingerprint` goes on with the first
     unfinished video; with another fingerprint it starts anew. `required`: per video name the stems to write, None
     for every frame. `progress`: the title of a progress bar, None for none. `keep_state`: leave `state` in place, for a
-    caller that can still lose the zip; `clear_state` removes it then. The network must be on `device`.
+    caller that can still lose the zip; `clear_state` removes it then.
     """
     ordered = in_order(videos)
     wanted = _wanted(ordered, required)
@@ -77,7 +76,6 @@ def segment_set(
                     network,
                     video,
                     settings,
-                    device=device,
                     dtype=dtype,
                     required=wanted[video.name],
                     given=given,

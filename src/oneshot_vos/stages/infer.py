@@ -89,7 +89,6 @@ class _Segmenter:
             out,
             state=self._used[-1],
             fingerprint=fingerprint(made_from),
-            device=self._device,
             dtype=self._dtype,
             required=youtube.required if youtube is not None else None,
             given=self._given if youtube is None else "all",

@@ -49,7 +49,7 @@ def run(params: Params, name: str, weights: Path, labels: Path, out: Path) -> No
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         built = load_for_inference(choice.network, params.profile.networks[choice.network], weights, device)
         settings = params.profile.infer[choice.network]
-        labeller = Labeller(built, settings, device, choose_precision(device, "auto"))
+        labeller = Labeller(built, settings, choose_precision(device, "auto"))
         sets = {each: read_index(labels / f"{each}.json") for each in params.profile.data.training_sets}
         with replacing_folder(out) as folder:
             counts = {}

@@ -187,7 +187,6 @@ class Segmenter:
             order,
             self._settings(source),
             output=wanted,
-            device=self._device,
             dtype=self._dtype,
             probabilities=options.probabilities or options.confidence,
             scene_cuts=options.scene_cuts if scene_cuts is None else scene_cuts,
