@@ -141,7 +141,7 @@ def by_hand(network: Attention) -> Tensor:
 
 
 def test_the_oldest_frame_without_annotation_goes_first() -> None:
-    bank = FrameBank(2, temporary=True)
+    bank = FrameBank(2)
     for t in range(4):
         frame = TokenFrame((torch.full((1, 1), float(t)),), (torch.full((1, 1, 1), float(t)),))
         bank.add(frame, annotated=t == 0)

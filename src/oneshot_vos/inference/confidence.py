@@ -32,7 +32,7 @@ _LEFT = 0.25  # trust in a mask that is empty or collapsed: more objects are los
 _POWER = 0.25  # of the reconstruction in the confidence
 
 Values = NDArray[np.float64]
-Walk = Callable[[GivenMasks, range], Iterable[Segmented]]
+SecondLook = Callable[[GivenMasks, range], Iterable[Segmented]]  # from masks of some of the frames
 
 
 class Row(NamedTuple):
@@ -81,19 +81,19 @@ class Look(NamedTuple):
         return range(self.start, self.stop + step, step)
 
 
-def plan_looks(length: int, labelled: Sequence[int], reach: int = REACH) -> list[Look]:
+def plan_looks(length: int, labelled: Sequence[int]) -> list[Look]:
     """The looks at a video whose masks were made both ways from those of the frames `labelled`.
 
     Each comes after those that lie between it and its given mask. Before the first given mask and after the last one
-    they are at most `reach` frames long, and evenly so.
+    they are at most `REACH` frames long, and evenly so.
     """
     ordered = sorted(labelled)
     between = [Look(later, earlier) for earlier, later in pairwise(ordered)]
-    return [*_open_looks(ordered[0], 0, reach), *between, *_open_looks(ordered[-1], length - 1, reach)]
+    return [*_open_looks(ordered[0], 0), *between, *_open_looks(ordered[-1], length - 1)]
 
 
-def _open_looks(near: int, far: int, reach: int) -> list[Look]:
-    count = -(-abs(far - near) // reach)
+def _open_looks(near: int, far: int) -> list[Look]:
+    count = -(-abs(far - near) // REACH)
     ends = [near + round((far - near) * number / count) for number in range(count + 1)] if count else []
     return [Look(start, stop) for stop, start in pairwise(ends)]
 
@@ -118,18 +118,18 @@ def measure_confidence(
     length: int,
     given: GivenMasks,
     mask: Callable[[int], Path],
-    walk: Walk,
+    second_look: SecondLook,
     doubts: Values,
 ) -> list[Row]:
-    """Rows of all frames in time order: of each object from where it is first given on (see `Walk`), then of all.
+    """Rows of all frames in time order: of all objects together, then of each from where it is first given on.
 
     length: of the video. given: the masks that its masks were made from. mask: where the mask of a frame is, ids as
-    `GivenMasks` knows them. walk: walks through frames from masks of some of them. doubts: [length, K, 2], what
+    `GivenMasks` knows them. second_look: walks through frames from masks of some of them. doubts: [length, K, 2], what
     `doubts_of` tells of each object of `given`, NaN where it tells nothing.
     """
     measured = _Measured(length, given, mask)
     for look in plan_looks(length, list(given.files)):
-        measured.take(look, walk)
+        measured.take(look, second_look)
     return measured.rows(doubts)
 
 
@@ -146,12 +146,12 @@ class _Measured:
         self._agreement = np.full(self._labelled.shape, np.nan)
         self._trust = np.ones(self._labelled.shape)
 
-    def take(self, look: Look, walk: Walk) -> None:
+    def take(self, look: Look, second_look: SecondLook) -> None:
         """Take up what a look finds; those nearer to the given mask come before it."""
         areas = np.array([self._areas(t) for t in look.order])
         visible = areas >= np.maximum(1, _COLLAPSED * areas[:-1].max(0))
         visible[0] |= self._labelled[look.start]
-        found = self._found(look, visible, walk)
+        found = self._found(look, visible, second_look)
         order = list(look.order)
         self._agreement[order] = np.where(np.isnan(found), self._agreement[order], found)
         near = np.where(self._labelled[look.stop], 1.0, self._trust[look.stop])
@@ -186,7 +186,7 @@ class _Measured:
     def _read(self, t: int) -> NDArray[np.unsignedinteger[Any]]:
         return read_small_mask(self._mask(t))
 
-    def _found(self, look: Look, visible: NDArray[np.bool_], walk: Walk) -> Values:
+    def _found(self, look: Look, visible: NDArray[np.bool_], second_look: SecondLook) -> Values:
         """The agreement [frames of the look, K] of objects that were there before, after the frames they start from."""
         order = look.order
         found = np.full(visible.shape, np.nan)
@@ -198,7 +198,7 @@ class _Measured:
             objects[order[place]] = (*objects.get(order[place], ()), int(self._ids[k]))
         given = GivenMasks({t: self._mask(t) for t in objects}, objects)
         compared = [k for k in starts if self._exists[look.stop, k]]
-        for second in walk(given, order[min(starts.values()) :]):
+        for second in second_look(given, order[min(starts.values()) :]):
             place, first = order.index(second.frame), self._read(second.frame)
             for k in compared:
                 if place > starts[k]:

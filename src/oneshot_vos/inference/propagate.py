@@ -72,7 +72,7 @@ def new_bank(network: Network[Any], settings: InferenceSettings, frames: int | N
                 f"inference setting long_term: {type(network).__name__} reads whole frames, which cannot be condensed; "
                 "expected null. Bound the memory by max_frames"
             )
-        return FrameBank(most, temporary=settings.include_last)
+        return FrameBank(most)
     if kept is not None:
         assert top_k is not None, "settings ask for both or neither"
         return GroupedBank(lambda: LongTermBank(kept, top_k))
