@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import read_json, write_json, write_zip
+from oneshot_vos.files import read_json, taken_apart, write_json, write_zip
 from oneshot_vos.inference.given import Given, find_given, read_ids
 from oneshot_vos.inference.video import walk_forwards
 from oneshot_vos.inference.walk import Walk
@@ -88,13 +88,9 @@ def segment_set(
 
 def _read_report(path: Path) -> Report:
     expected = "the report of a segmented video"
-    try:
-        content = read_json(path, expected)
+    content = read_json(path, expected)
+    with taken_apart(path, expected, "Delete it, then rerun to resume"):
         return Report(int(content["frames"]), float(content["seconds"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: not {expected} ({error}); expected what `infer` wrote. Delete it, then rerun to resume"
-        ) from error
 
 
 def _masks(walk: Walk, video: Video, bar: tqdm) -> Iterator[tuple[str, bytes]]:

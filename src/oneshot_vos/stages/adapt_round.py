@@ -17,8 +17,7 @@ from oneshot_vos.adaptation.choosing import chosen_share, exhausted, mix, surer
 from oneshot_vos.adaptation.recipe import choose_recipe
 from oneshot_vos.clips.dataset import ClipDataset, ClipSource
 from oneshot_vos.clips.sampling import OneShotSampler
-from oneshot_vos.errors import UserError
-from oneshot_vos.files import read_json, write_json
+from oneshot_vos.files import read_json, taken_apart, write_json
 from oneshot_vos.inference.confidence import doubts_of
 from oneshot_vos.inference.given import find_given
 from oneshot_vos.networks.common.build import build_network
@@ -63,11 +62,10 @@ class Plan:
 
 def read_plan(file: Path) -> Plan:
     """The plan of a round, as `adapt` has written it; raises `UserError` for a file of anything else."""
-    content = read_json(file, "the plan of a round")
-    try:
+    expected = "the plan of a round"
+    content = read_json(file, expected)
+    with taken_apart(file, expected, "Delete it, then rerun"):
         return Plan(**content)
-    except TypeError as error:
-        raise UserError(f"{file}: not the plan of a round ({error}). Delete it, then rerun") from error
 
 
 @dataclass(frozen=True)
