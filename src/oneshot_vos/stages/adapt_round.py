@@ -25,7 +25,6 @@ from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Training
-from oneshot_vos.sets.labels import keep_some
 from oneshot_vos.stages.adapt_state import Kept, State
 from oneshot_vos.stages.segment import Segmenter
 from oneshot_vos.stages.train import clips_of_recipe
@@ -36,7 +35,7 @@ from oneshot_vos.training.distributed import World
 from oneshot_vos.training.job import Job
 from oneshot_vos.training.loop import TrainingStep, fit
 from oneshot_vos.videos.frames import open_frames
-from oneshot_vos.videos.index import read_index
+from oneshot_vos.videos.index import read_index, write_index
 from oneshot_vos.videos.video import Video
 
 STRATEGY = "two_step"
@@ -94,7 +93,7 @@ class Round:
         self._former = {video.name: state.weights_of(video.name) for video in videos}  # what they are segmented with
         self._files = {name: self.folder / "labels" / f"{name}.json" for name in sets}
         for name, each in sets.items():
-            keep_some(each, self.folder / "labels", name)
+            write_index(self._files[name], each)
 
     def plan(self, labels: str, budget: Budget, asked: int | None) -> Plan:
         """The plan of an interrupted run of this round, or a new one. asked: iterations, whatever the budget gives."""

@@ -1,6 +1,5 @@
 """Command `pack`: masks as the server of a benchmark takes them. It stands outside the pipeline."""
 
-import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,8 +9,6 @@ from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.sets.mask_inputs import read_mask_tree
 from oneshot_vos.sets.server import as_server_set
 from oneshot_vos.videos.frames import frame_named
-
-_log = logging.getLogger(__name__)
 
 
 def run(
@@ -36,8 +33,7 @@ def run(
                 if place is not None:
                     (target / f"{video.stem(place)}.png").symlink_to(file.absolute())
         try:
-            packed = write_server_zip(dataset, Path(scratch) / "named", out)
+            write_server_zip(dataset, Path(scratch) / "named", out)
         except UserError as error:
             text = str(error).replace(str(Path(scratch) / "named"), str(masks))
             raise UserError(text.replace("; run `infer` for this set again", "")) from error
-    _log.info("%s: %d videos, %d masks, SHA-256 %s", out, packed.videos, packed.frames, packed.sha256)
