@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oneshot_vos.inference.confidence import Look, iou
+from oneshot_vos.inference.confidence import frames_between, iou
 from oneshot_vos.inference.given import GivenMasks, find_given
 from oneshot_vos.inference.walk import Segmented, Walk
 from oneshot_vos.inference_settings import InferenceSettings
@@ -80,7 +80,7 @@ class Labeller:
             return [Segmented(each.frame, np.zeros_like(each.ids), None) for each in stretch]
         mask = scratch / "last.png"
         write_mask(mask, last.ids)
-        order = Look(last.frame, stretch[0].frame).order
+        order = frames_between(last.frame, stretch[0].frame)
         walked = list(self._walk(source, GivenMasks({last.frame: mask}, {last.frame: shown}), order))
         return [each._replace(probabilities=_of_all(each, shown, ids)) for each in reversed(walked)]
 
