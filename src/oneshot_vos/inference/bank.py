@@ -212,8 +212,8 @@ class _Group:
 class MemoryBank(SearchedBank):
     """Whole frames, in slots that are allocated when the first frame comes.
 
-    Keys are shared by all objects, in the augmented form of `networks.memory`, and so is the similarity: objects of
-    equal start share one softmax.
+    Keys are shared by all objects, in the augmented form of `networks.common.memory`, and so is the similarity: objects
+    of equal start share one softmax.
 
     max_frames: slots. When all are taken, a new frame takes the slot of the oldest frame without annotation, or, if
         all are annotated, of the oldest. None: as many as come, allocated in blocks.
