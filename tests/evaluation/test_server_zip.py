@@ -59,7 +59,8 @@ def masks(original: tuple[Path, fake_trees.Truth], chosen: YouTubeSet) -> Member
 
 def packed(members: Members, chosen: YouTubeSet, folder: Path) -> Path:
     write_zip(folder / "masks.zip", members.items())
-    return write_server_zip(chosen, folder / "masks.zip", folder / "server.zip").path
+    write_server_zip(chosen, folder / "masks.zip", folder / "server.zip")
+    return folder / "server.zip"
 
 
 def test_the_archive_has_the_required_frames_and_nothing_else(
