@@ -89,7 +89,7 @@ class Round:
         """videos: with all masks. sets: by name, videos with one mask each, which are together all masks."""
         keep_freed_memory()
         self.folder, self._seed = state.round_folder(state.next_round), state.next_round - 1
-        self._state, self._videos, self._device = state, videos, device
+        self._state, self._start, self._videos, self._device = state, state.start, videos, device
         self._former = {video.name: state.weights_of(video.name) for video in videos}  # what they are segmented with
         self._files = {name: self.folder / "labels" / f"{name}.json" for name in sets}
         for name, each in sets.items():
@@ -105,7 +105,7 @@ class Round:
         for name in (_TRAINING, _CANDIDATES, _EXPECTED):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         file.unlink(missing_ok=True)
-        draft = choose_recipe(self._videos, self._state.network, self._state.arguments, self._device, asked or _MOST)
+        draft = choose_recipe(self._videos, self._start.network, self._start.arguments, self._device, asked or _MOST)
         before = self._measure_before(self._ways(draft))
         points = _evenly(asked, _POINTS) if asked else self._in_time(draft, before, budget)
         recipe = draft.model_copy(update={"iterations": points[-1]})
@@ -172,10 +172,10 @@ class Round:
         (self.folder / "plan.json").unlink(missing_ok=True)
 
     def _strategy(self, recipe: Training) -> tuple[Strategy, StateFolder]:
-        start = self._state
-        job = Job("adapt", start.network, start.arguments, STRATEGY, {}, recipe, self._seed)
-        made_from = job.made_from(start.current, list(self._files.values()))
-        return job.build(start.current), StateFolder(self.folder / _TRAINING, made_from)
+        weights = self._state.current
+        job = Job("adapt", self._start.network, self._start.arguments, STRATEGY, {}, recipe, self._seed)
+        made_from = job.made_from(weights, list(self._files.values()))
+        return job.build(weights), StateFolder(self.folder / _TRAINING, made_from)
 
     def _clips(self, recipe: Training) -> ClipDataset:
         sources = [ClipSource(name, read_index(file)) for name, file in self._files.items()]
@@ -185,7 +185,7 @@ class Round:
         return {video.name: plan_ways(video, _distance(recipe)) for video in self._videos}
 
     def _network(self, weights: Path) -> Network[Any]:
-        return load_for_inference(self._state.network, self._state.arguments, weights, self._device)
+        return load_for_inference(self._start.network, self._start.arguments, weights, self._device)
 
     def _measure_before(self, ways: Mapping[str, list[Way]]) -> Measured:
         """Every video with the weights that it has."""
@@ -214,10 +214,9 @@ class Round:
         record = file.with_suffix(".json")
         if not record.exists():
             trained = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
-            mixed = build_network(self._state.network, self._state.arguments)
+            mixed = build_network(self._start.network, self._start.arguments)
             mixed.load_state_dict(mix(start, trained, share))
-            about = {"run": "adapt", "iterations": point, "share": share}
-            save_weights(file, mixed, {"model": self._state.network, "settings": self._state.arguments, **about})
+            save_weights(file, mixed, {**self._start.metadata, "run": "adapt", "iterations": point, "share": share})
             write_json(record, measure(self._network(file), ways, f"agreement, {share:g} of {point}").videos)
         values: dict[str, float] = read_json(record, "agreements of videos")
         return values
@@ -240,7 +239,7 @@ class Round:
 
     def _expected(self, weights: Path, video: Video) -> float:
         """The IoU that a network expects of its masks, a mean over frames without a given mask and over objects."""
-        segmenter = Segmenter(weights, self._state.network, self._state.options(self._device))
+        segmenter = Segmenter(weights, self._start.network, self._state.options(self._device))
         source = open_frames(video.frames[0].parent)
         given = find_given(video, "all")
         found = [
