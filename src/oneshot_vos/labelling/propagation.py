@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.given import GivenMasks
-from oneshot_vos.labelling.session import Video
+from oneshot_vos.labelling.session import OpenVideo
 from oneshot_vos.stages.segment import Segmenter
 from oneshot_vos.videos.masks import inspect_mask, object_ids, write_mask
 
@@ -24,7 +24,7 @@ class Propagation:
     The masks drawn so far are copied when it is made: drawing may go on. Raises `UserError` if there is none.
     """
 
-    def __init__(self, segmenter: Segmenter, video: Video) -> None:
+    def __init__(self, segmenter: Segmenter, video: OpenVideo) -> None:
         self.video = video
         self.state: State = "running"
         self._segmenter, self._given = segmenter, _copied(video)
@@ -77,7 +77,7 @@ class Propagation:
             _log.error("%s", self._message)
 
 
-def _copied(video: Video) -> GivenMasks:
+def _copied(video: OpenVideo) -> GivenMasks:
     folder = video.made.with_name("given")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
