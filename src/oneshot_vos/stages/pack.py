@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.server_zip import write_server_zip
 from oneshot_vos.sets.davis import read_davis
-from oneshot_vos.sets.mask_inputs import read_mask_tree
+from oneshot_vos.sets.mask_inputs import read_mask_tree, told_as
 from oneshot_vos.sets.server import as_server_set
 from oneshot_vos.videos.frames import frame_named
 
@@ -32,8 +32,5 @@ def run(
                 place = frame_named(places, frame)
                 if place is not None:
                     (target / f"{video.stem(place)}.png").symlink_to(file.absolute())
-        try:
+        with told_as((Path(scratch) / "named", masks), ("; run `infer` for this set again", "")):
             write_server_zip(dataset, Path(scratch) / "named", out)
-        except UserError as error:
-            text = str(error).replace(str(Path(scratch) / "named"), str(masks))
-            raise UserError(text.replace("; run `infer` for this set again", "")) from error
