@@ -21,16 +21,21 @@ def run(
     videos = read_davis(folder, images=images, annotations=annotations, list_file=list_file)
     dataset = as_server_set(videos, server)
     with TemporaryDirectory(prefix="pack-") as scratch:
-        found = read_mask_tree(masks, Path(scratch) / "masks", [video.name for video in videos])
-        for video in videos:
-            if video.name not in found:
-                raise UserError(f"{masks}: no masks of video '{video.name}'; expected those of {len(videos)} videos")
-            target = Path(scratch) / "named" / video.name
-            target.mkdir(parents=True)
-            places = {video.stem(t): t for t in range(len(video))}
-            for frame, file in found[video.name].items():
-                place = frame_named(places, frame)
-                if place is not None:
-                    (target / f"{video.stem(place)}.png").symlink_to(file.absolute())
-        with told_as((Path(scratch) / "named", masks), ("; run `infer` for this set again", "")):
-            write_server_zip(dataset, Path(scratch) / "named", out)
+        read, named = Path(scratch) / "masks", Path(scratch) / "named"
+        with told_as(
+            *((read / masks.name, masks), (f"{read}/", f"{masks}: "), (named, masks)),
+            ("; run `infer` for this set again", ""),
+        ):
+            found = read_mask_tree(masks, read, [video.name for video in videos])
+            for video in videos:
+                if video.name not in found:
+                    raise UserError(
+                        f"{masks}: no masks of video '{video.name}'; expected those of {len(videos)} videos"
+                    )
+                (named / video.name).mkdir(parents=True)
+                places = {video.stem(t): t for t in range(len(video))}
+                for frame, file in found[video.name].items():
+                    place = frame_named(places, frame)
+                    if place is not None:
+                        (named / video.name / f"{video.stem(place)}.png").symlink_to(file.absolute())
+            write_server_zip(dataset, named, out)
