@@ -13,7 +13,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing_folder
 from oneshot_vos.labelling.recordings import Entry, Recordings
 from oneshot_vos.registry import suggest
-from oneshot_vos.sets.mask_inputs import Frames
+from oneshot_vos.sets.mask_inputs import Frames, told_as
 from oneshot_vos.sets.own import masks_of, named_masks
 from oneshot_vos.videos.frames import FrameSource, open_frames
 from oneshot_vos.videos.mask_rules import MaskRules
@@ -123,11 +123,13 @@ class Session:
         scratch = self._scratch / str(number)
         scratch.mkdir(exist_ok=True)
         source = open_frames(entry.video)
-        problems = Problems()
-        found = masks_of(entry.name, entry.given, scratch, source)
-        files = named_masks(entry.name, source, found, scratch / "ids", problems)
-        problems.raise_errors(entry.video, remedy="")
-        _require_small_ids(files)
+        problems, origin = Problems(), entry.origin or entry.folder
+        unpacked = ((f"{self._scratch}/masks.zip", origin), (f"{self._scratch}/", f"{origin}/"))
+        with told_as((f"{scratch}/", f"{origin.parent}/"), *unpacked):
+            found = masks_of(entry.name, entry.given, scratch, source)
+            files = named_masks(entry.name, source, found, scratch / "ids", problems)
+            problems.raise_errors(entry.video, remedy="")
+            _require_small_ids(files)
         plain = entry.given is None or (entry.origin == entry.folder and _are_plain(files, entry.folder, scratch))
         if not plain:
             files = _as_drawn(files, scratch / "plain")
