@@ -14,6 +14,7 @@ from torch import Tensor
 
 from oneshot_vos.adaptation.agreement import Measured, Way, measure, plan_ways
 from oneshot_vos.adaptation.choosing import chosen_share, exhausted, mix, surer
+from oneshot_vos.adaptation.parameters import STRATEGY
 from oneshot_vos.adaptation.recipe import choose_recipe
 from oneshot_vos.clips.dataset import ClipDataset, ClipSource
 from oneshot_vos.clips.sampling import OneShotSampler
@@ -38,7 +39,6 @@ from oneshot_vos.videos.frames import open_frames
 from oneshot_vos.videos.index import read_index, write_index
 from oneshot_vos.videos.video import Video
 
-STRATEGY = "two_step"
 _TRAINING, _CANDIDATES, _EXPECTED = "training", "candidates", "expected"  # folders of a round
 _POINTS = 4  # measurements on the way, where time allows
 _SHARES = (1.0, 0.5)  # of the trained weights in the candidates; the rest is the start

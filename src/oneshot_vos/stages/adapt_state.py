@@ -13,13 +13,13 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, read_json, replacing, sha256_of, taken_apart, write_json
 from oneshot_vos.networks.common.weights import architecture
 from oneshot_vos.params import Training
+from oneshot_vos.reporting.own_results import ADAPT
 from oneshot_vos.stages.segment import SHORT_SIDE
 from oneshot_vos.stages.segment_options import Options
 from oneshot_vos.videos.masks import object_ids, read_small_mask
 from oneshot_vos.videos.video import Video
 
 START = "start"  # the weights before the first round; those of a round are called by its number and their share
-RECORD = "adapt.json"
 _FORMAT = "oneshot-vos adapt 2"
 
 
@@ -177,7 +177,7 @@ class State:
     def write_record(self, videos: Sequence[Video]) -> None:
         """Write `adapt.json`."""
         write_json(
-            self.folder / RECORD,
+            self.folder / ADAPT,
             {
                 "started_from": self.start.name,
                 "kept": START if self._current == START else "adapted",
