@@ -34,8 +34,8 @@ from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.stages import segment
 from oneshot_vos.stages.confidence import read_results
 from oneshot_vos.stages.segment_files import find_masks
+from oneshot_vos.videos.frame_files import frame_files
 from oneshot_vos.videos.frames import FrameFiles
-from oneshot_vos.videos.images import frame_files
 from oneshot_vos.videos.masks import object_ids, read_mask
 from oneshot_vos.videos.video import Video
 

@@ -36,7 +36,8 @@ from oneshot_vos.files import read_json, sha256_of, write_json, write_text
 from oneshot_vos.reporting.overlay_video import write_video
 from oneshot_vos.reporting.text import markdown_table
 from oneshot_vos.stages import adapt, segment
-from oneshot_vos.videos.images import frame_files, read_frame
+from oneshot_vos.videos.frame_files import frame_files
+from oneshot_vos.videos.images import read_frame
 from oneshot_vos.videos.masks import object_ids, read_mask, write_mask
 
 Picture = NDArray[np.uint8]

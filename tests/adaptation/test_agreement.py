@@ -9,7 +9,7 @@ from tests.stages.clips import SIZE, ids, write_folder, write_masks
 
 from oneshot_vos.adaptation import agreement
 from oneshot_vos.adaptation.agreement import measure, plan_ways
-from oneshot_vos.videos.images import frame_files
+from oneshot_vos.videos.frame_files import frame_files
 from oneshot_vos.videos.masks import write_mask
 from oneshot_vos.videos.video import Video
 

@@ -9,7 +9,7 @@ from PIL import Image
 from tests.stages.clips import TINY
 
 from oneshot_vos.adaptation.recipe import choose_recipe, frame_distance
-from oneshot_vos.videos.images import frame_files
+from oneshot_vos.videos.frame_files import frame_files
 from oneshot_vos.videos.masks import write_mask
 from oneshot_vos.videos.video import Video
 

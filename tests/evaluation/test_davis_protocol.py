@@ -11,7 +11,7 @@ from PIL import Image
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis import evaluate_set
-from oneshot_vos.videos.images import natural_key
+from oneshot_vos.videos.frame_files import natural_key
 from oneshot_vos.videos.masks import DAVIS_PALETTE
 from oneshot_vos.videos.scorable import scored_stems
 from oneshot_vos.videos.video import Video

@@ -10,8 +10,8 @@ from oneshot_vos.sets.check import check_folder, check_videos
 from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.sets.own import import_videos
 from oneshot_vos.sets.pairs import read_pairs
+from oneshot_vos.videos.frame_files import frame_files
 from oneshot_vos.videos.frames import open_frames
-from oneshot_vos.videos.images import frame_files
 from oneshot_vos.videos.scorable import require_scorable
 from oneshot_vos.videos.video import Video
 

@@ -1,11 +1,12 @@
 """The network that ships: used where no weights are named, and good on real video."""
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.stages.clips import write_folder, write_masks
+from tests.stages.clips import SIZE, write_folder, write_masks
 from typer.testing import CliRunner
 
 import oneshot_vos
@@ -28,8 +29,16 @@ def test_it_is_used_where_no_weights_are_named(tmp_path: Path, monkeypatch: pyte
     result = CliRunner().invoke(app, ["segment", str(folder), "--mask", given[0], "--no-overlay"])
     assert result.exit_code == 0, result.output
     assert "no --weights: the network that ships (xmem-lite0)" in result.output
-    assert len(list((tmp_path / "segmented/walk/masks").iterdir())) == 5
+    masks = [read_mask(file) for file in (tmp_path / "segmented/walk/masks").iterdir()]
+    assert [mask.shape for mask in masks] == [SIZE] * 5
+    stamp = json.loads((tmp_path / "segmented/walk/segment.json").read_text(encoding="utf-8"))
+    assert stamp["settings"]["short_side"] == 3 * min(SIZE)
     assert type(oneshot_vos.load_network(device="cpu")).__name__ == "XMem"
+
+
+@pytest.mark.parametrize(("shorter", "inner"), [(1080, 384), (384, 384), (240, 384), (100, 300), (4, 16)])
+def test_every_video_is_brought_to_the_size_it_was_scored_at_small_ones_within_reason(shorter: int, inner: int) -> None:
+    assert shipped.short_side(shorter) == inner
 
 
 def test_from_first_masks_alone_it_follows_a_real_dancer_better_than_the_mask_repeated(

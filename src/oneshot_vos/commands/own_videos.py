@@ -28,7 +28,9 @@ ContactSheet = Annotated[bool, typer.Option("--contact-sheet", help="Frames of t
 ShortSide = Annotated[
     int | None,
     typer.Option(
-        min=0, help="Pixels that a longer shorter side is reduced to; 0: never; default: 480, 384 without --weights."
+        min=0,
+        help="Pixels that a longer shorter side is reduced to; 0: never; default: 480, and without --weights 384, to "
+        "which small videos are enlarged.",
     ),
 ]
 MemoryEvery = Annotated[int | None, typer.Option(min=1, help="Every n-th frame is memorised; default: 5.")]

@@ -19,7 +19,8 @@ import numpy as np
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.files import replacing, sha256_of, write_zip
-from oneshot_vos.videos.images import frame_size, natural_key, open_image
+from oneshot_vos.videos.frame_files import natural_key
+from oneshot_vos.videos.images import frame_size, open_image
 from oneshot_vos.videos.masks import inspect_mask, object_ids
 from oneshot_vos.videos.objects import ObjectVideo, YouTubeSet
 from oneshot_vos.videos.problems import Problems

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json, taken_apart
-from oneshot_vos.videos.images import frame_files, frame_name
+from oneshot_vos.videos.frame_files import frame_files, frame_name
 
 RECORD, MASKS, OVERLAY, CONFIDENCE = "segment.json", "masks", "overlay.mp4", "confidence.csv"  # of a video
 NEXT, ADAPT = "next.csv", "adapt.json"  # of all videos

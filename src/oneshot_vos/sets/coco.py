@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.sets.labelme import FARTHEST, blank
-from oneshot_vos.videos.images import frame_name
+from oneshot_vos.videos.frame_files import frame_name
 from oneshot_vos.videos.masks import Ids
 
 _TRACK_KEYS = ("track_id", "instance_id", "object_id")

@@ -4,15 +4,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.videos.frame_files import entry_named, frame_files, frame_name, require_unbroken, visible_entries
 from oneshot_vos.videos.frames import VIDEO_SUFFIXES
-from oneshot_vos.videos.images import (
-    IMAGE_SUFFIXES,
-    entry_named,
-    frame_files,
-    frame_name,
-    require_unbroken,
-    visible_entries,
-)
+from oneshot_vos.videos.images import IMAGE_SUFFIXES
 from oneshot_vos.videos.problems import Problem, Problems, folder_problems, repeated
 from oneshot_vos.videos.video import Video
 

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.videos.images import frame_name, require_pixels
+from oneshot_vos.videos.frame_files import frame_name
+from oneshot_vos.videos.images import require_pixels
 from oneshot_vos.videos.masks import LARGEST_ID, Ids, decode_mask
 
 FARTHEST = 1e6  # pixels from the image's corner

@@ -20,15 +20,8 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import read_json
 from oneshot_vos.sets.coco import is_coco, read_coco
 from oneshot_vos.sets.labelme import is_labelme, read_labelme
-from oneshot_vos.videos.images import (
-    IMAGE_SUFFIXES,
-    entry_named,
-    frame_files,
-    frame_name,
-    is_litter,
-    natural_key,
-    visible_entries,
-)
+from oneshot_vos.videos.frame_files import entry_named, frame_files, frame_name, is_litter, natural_key, visible_entries
+from oneshot_vos.videos.images import IMAGE_SUFFIXES
 from oneshot_vos.videos.label_map import CVAT_OBJECTS
 from oneshot_vos.videos.masks import LARGEST_ID, Ids, inspect_mask, object_ids, write_mask
 

@@ -22,8 +22,8 @@ from PIL import Image
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, read_json, replacing_folder, write_json
 from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree, read_masks, told_as, video_name
+from oneshot_vos.videos.frame_files import frame_files, frame_name, visible_entries
 from oneshot_vos.videos.frames import VIDEO_SUFFIXES, FrameSource, content_of, frame_named, open_frames
-from oneshot_vos.videos.images import frame_files, frame_name, visible_entries
 from oneshot_vos.videos.label_map import LABEL_MAP, Color
 from oneshot_vos.videos.mask_rules import MaskRules
 from oneshot_vos.videos.masks import mask_size, write_mask

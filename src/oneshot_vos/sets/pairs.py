@@ -5,7 +5,7 @@ from pathlib import Path
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.sets.labels import first_shown
-from oneshot_vos.videos.images import is_litter, require_unbroken
+from oneshot_vos.videos.frame_files import is_litter, require_unbroken
 from oneshot_vos.videos.masks import object_ids, read_mask
 from oneshot_vos.videos.pairs import ImagePair, read_objects
 from oneshot_vos.videos.video import Video

@@ -21,7 +21,7 @@ from oneshot_vos.files import read_json
 from oneshot_vos.registry import Registry, suggest
 from oneshot_vos.sets.davis import folder_names
 from oneshot_vos.sets.youtube_split import FAULTY_VIDEOS, split_training, without_faulty
-from oneshot_vos.videos.images import frame_files, natural_key, require_unbroken
+from oneshot_vos.videos.frame_files import frame_files, natural_key, require_unbroken
 from oneshot_vos.videos.masks import LARGEST_ID
 from oneshot_vos.videos.objects import HELD_OUT, TRAIN, TRAIN_PART, VALID, ObjectVideo, TrackedObject, YouTubeSet
 from oneshot_vos.videos.problems import Problems, folder_problems

@@ -9,7 +9,7 @@ import numpy as np
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing_folder
 from oneshot_vos.sets.check import CheckReport, check_videos
-from oneshot_vos.videos.images import natural_key
+from oneshot_vos.videos.frame_files import natural_key
 from oneshot_vos.videos.masks import inspect_mask, object_ids, write_mask
 from oneshot_vos.videos.objects import HELD_OUT, VALID, ObjectVideo, TrackedObject, YouTubeSet
 from oneshot_vos.videos.problems import Problems

@@ -23,7 +23,8 @@ from tqdm import tqdm
 from oneshot_vos.errors import UserError
 from oneshot_vos.fetch.disk import on_disk, one_process
 from oneshot_vos.files import read_json, replacing_folder, write_json
-from oneshot_vos.videos.images import frame_files, read_frame
+from oneshot_vos.videos.frame_files import frame_files
+from oneshot_vos.videos.images import read_frame
 from oneshot_vos.videos.masks import check_same_size, encode_mask, read_mask
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from oneshot_vos.evaluation.listing import SHOWN, numbers, text_table
 from oneshot_vos.evaluation.results import GLOBAL_NAMES, SetResult, summarise
 from oneshot_vos.files import write_csv
 from oneshot_vos.sets.mask_inputs import Frames, read_mask_tree, told_as
+from oneshot_vos.videos.frame_files import natural_key
 from oneshot_vos.videos.frames import frame_named
-from oneshot_vos.videos.images import natural_key
 from oneshot_vos.videos.label_map import read_label_map
 from oneshot_vos.videos.mask_rules import MaskRules
 from oneshot_vos.videos.masks import object_ids, write_mask

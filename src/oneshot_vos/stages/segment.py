@@ -31,7 +31,7 @@ from oneshot_vos.stages.segment_options import PALETTE, Options
 from oneshot_vos.videos.frames import FrameSource, content_of, open_frames
 from oneshot_vos.videos.masks import read_mask
 
-SHORT_SIDE = 480  # pixels, the official size of evaluation; smaller videos are not enlarged
+SHORT_SIDE = 480  # pixels, the official size of evaluation; for other weights than those that ship nothing is enlarged
 _SAVE_EVERY = 300.0  # seconds
 _log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Segmenter:
     def __init__(self, weights: Path | None, network: str | None, options: Options) -> None:
         """weights: None for the network that ships. network: its name, None: as the weights tell."""
         self._weights = weights or shipped.WEIGHTS
-        self._short_side = SHORT_SIDE if weights else shipped.SHORT_SIDE
+        self._ships = weights is None
         if weights is None:
             _log.info("no --weights: the network that ships (%s), see docs/model-card.md", shipped.WEIGHTS.stem)
         self.network, self._arguments = architecture(self._weights, network)
@@ -193,7 +193,9 @@ class Segmenter:
         )
 
     def _settings(self, source: FrameSource) -> InferenceSettings:
-        return self._options.settings(self.network, source.size, self._short_side)
+        shorter = min(source.size)
+        usual = shipped.short_side(shorter) if self._ships else min(SHORT_SIDE, shorter)
+        return self._options.settings(self.network, source.size, usual)
 
     def _stamp(self, source: FrameSource, given: GivenMasks, origins: Mapping[int, str]) -> dict[str, Any]:
         """All that the results depend on."""

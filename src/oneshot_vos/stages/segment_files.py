@@ -20,8 +20,8 @@ from oneshot_vos.registry import suggest
 from oneshot_vos.reporting.own_results import CONFIDENCE, MASKS, OVERLAY, RECORD
 from oneshot_vos.sets.mask_inputs import read_masks, told_as, video_name
 from oneshot_vos.stages.segment_formats import FORMATS
+from oneshot_vos.videos.frame_files import frame_name
 from oneshot_vos.videos.frames import FrameSource, frame_named
-from oneshot_vos.videos.images import frame_name
 from oneshot_vos.videos.mask_rules import MaskRules
 from oneshot_vos.videos.masks import mask_size, object_ids, write_mask
 

@@ -34,11 +34,12 @@ class Options:
     confidence: bool = False
 
     def settings(self, network: str, size: tuple[int, int], usual: int) -> InferenceSettings:
-        """Inference settings for a video of this height and width; `usual`: the network's shorter side."""
+        """Inference settings for a video of this height and width; `usual`: the shorter side that the network wants."""
         settings = settings_of(NETWORKS[network].inference)
         chosen = {key: getattr(self, key) for key in ("memory_every", "max_frames", "object_chunk")}
         changes = {key: value for key, value in chosen.items() if value is not None}
         if self.max_frames is not None:
             changes["long_term"] = None
-        short_side = usual if self.short_side is None else self.short_side
-        return replace(settings, **changes, short_side=short_side if 0 < short_side < min(size) else None)
+        shorter = min(size)
+        short_side = usual if self.short_side is None else min(self.short_side or shorter, shorter)
+        return replace(settings, **changes, short_side=None if short_side == shorter else short_side)

@@ -9,16 +9,8 @@ import numpy as np
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, sha256_of
 from oneshot_vos.registry import suggest
-from oneshot_vos.videos.images import (
-    IMAGE_KINDS,
-    frame_files,
-    frame_name,
-    frame_size,
-    has_end,
-    is_litter,
-    read_frame,
-    visible_entries,
-)
+from oneshot_vos.videos.frame_files import frame_files, frame_name, is_litter, visible_entries
+from oneshot_vos.videos.images import IMAGE_KINDS, frame_size, has_end, read_frame
 from oneshot_vos.videos.problems import Problems, repeated
 
 VIDEO_SUFFIXES = frozenset(

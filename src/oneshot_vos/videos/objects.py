@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from oneshot_vos.videos.images import natural_key
+from oneshot_vos.videos.frame_files import natural_key
 from oneshot_vos.videos.problems import Problem
 from oneshot_vos.videos.video import Video
 

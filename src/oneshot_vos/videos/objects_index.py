@@ -1,4 +1,4 @@
-"""A split of YouTube-VOS in an index of videos: what `datasets.index` writes, and the objects beside it.
+"""A split of YouTube-VOS in an index of videos: what `index.write_index` writes, and the objects beside it.
 
 `index.read_index` reads such a file like any other; `read_youtube_index` reads the objects, too.
 """

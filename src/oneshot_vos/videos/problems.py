@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.videos.images import IMAGE_KINDS, frame_name
+from oneshot_vos.videos.frame_files import frame_name
+from oneshot_vos.videos.images import IMAGE_KINDS
 
 _MOST_PROBLEMS_SHOWN = 20
 _MOST_EXAMPLES = 3

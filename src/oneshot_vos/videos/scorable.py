@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.videos.images import natural_key
+from oneshot_vos.videos.frame_files import natural_key
 from oneshot_vos.videos.masks import VOID, Ids, inspect_mask
 from oneshot_vos.videos.video import Video
 

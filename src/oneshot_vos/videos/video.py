@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.videos.images import frame_name
+from oneshot_vos.videos.frame_files import frame_name
 
 
 @dataclass(frozen=True)
