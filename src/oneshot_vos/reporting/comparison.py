@@ -151,7 +151,8 @@ def _with_scores(
     supervision's), `<set>_note`, and `<set>_<measure>_minus_paper`, in percentage points, where both are over the whole
     set that the paper prints and the printed number is most likely not swapped.
     """
-    keys, new = list(by), {}
+    keys = list(by)
+    new: dict[str, pd.Series] = {}
     for name in sets:
         here = select(results.scores, set=name)
         for measure in measures:
