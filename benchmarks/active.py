@@ -105,18 +105,16 @@ def choose_by_ranking(first: Path, videos: list[Labelled], total: int | None) ->
     return {video.name: [video.nearest(each.frame) for each in found if each.video == video.name] for video in videos}
 
 
-def segment_from(
-    segmenter: segment.Segmenter, labelled: Labelled, further: list[str], out: Path, options: segment.Options
-) -> Path:
+def segment_from(segmenter: segment.Segmenter, labelled: Labelled, further: list[str], out: Path) -> Path:
     """Segment a video from the mask that is known and further ones, those that show an object; the folder of masks."""
     source = FrameFiles(labelled.video.frames)
     masks = [(name, labelled.video.masks[name]) for name in [labelled.given, *further]]
     shown = [f"{name}={mask}" for name, mask in masks if object_ids(read_mask(mask))]
     with TemporaryDirectory() as scratch:
         given = find_masks(shown, source, Path(scratch))
-        folder = segmenter.output(source, given, out / labelled.name, options)
-        segmenter.segment(source, given, folder, options)
-    return folder.path / MASKS
+        output = segmenter.output(source, given, out / labelled.name)
+        segmenter.segment(output)
+    return output.path / MASKS
 
 
 def score(labelled: Labelled, frames: list[str], masks: Path) -> float:
@@ -150,11 +148,10 @@ def main() -> None:
         videos = of_recordings(arguments.recordings, data, arguments.videos)
     else:
         videos = of_set(data, arguments.videos, arguments.stride)
-    plain = segment.Options(overlay=False, overwrite=True, short_side=arguments.short_side)
-    sure = replace(plain, confidence=True)
-    segmenter = segment.Segmenter(None, None)
+    options = segment.Options(overlay=False, overwrite=True, short_side=arguments.short_side)
+    plain, sure = (segment.Segmenter(None, None, replace(options, confidence=each)) for each in (False, True))
     for video in videos:
-        segment_from(segmenter, video, [], work / "first", sure)
+        segment_from(sure, video, [], work / "first")
     choices = {ASKED: choose_by_ranking(work / "first", videos, arguments.total)}
     for seed in range(DRAWS):
         choices[f"random {seed}"] = choose_at_random(videos, arguments.total, seed)
@@ -165,8 +162,8 @@ def main() -> None:
         entry = {"first mask": score(video, scored, work / "first" / video.name / MASKS)}
         for name, choice in choices.items():
             further = choice[video.name]
-            out, options = (work / name, plain) if further else (work / "first", sure)
-            entry[name] = score(video, scored, segment_from(segmenter, video, further, out, options))
+            out, segmenter = (work / name, plain) if further else (work / "first", sure)
+            entry[name] = score(video, scored, segment_from(segmenter, video, further, out))
         rows[video.name] = {name: round(value, 4) for name, value in entry.items()}
     mean = {name: round(float(np.mean([row[name] for row in rows.values()])), 4) for name in next(iter(rows.values()))}
     randoms = [value for name, value in mean.items() if name.startswith("random")]

@@ -63,19 +63,19 @@ def rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def measure(segmenter: segment.Segmenter, video: Video, stride: int, options: segment.Options, work: Path) -> Table:
+def measure(segmenter: segment.Segmenter, video: Video, stride: int, work: Path) -> Table:
     """Segment a sequence; J and signals of its masks."""
     source = FrameFiles(video.frames[::stride])
     first = video.masks[source.names[0]]
     with TemporaryDirectory() as scratch:
         given = find_masks([str(first)], source, Path(scratch))
-        folder = segmenter.output(source, given, work / video.name, options)
-        segmenter.segment(source, given, folder, options)
+        output = segmenter.output(source, given, work / video.name)
+        segmenter.segment(output)
     rows = []
-    for name, number, values in read_confidence(folder.path / CONFIDENCE):
+    for name, number, values in read_confidence(output.path / CONFIDENCE):
         if number == WHOLE or name == source.names[0] or name not in video.masks:
             continue
-        found, true = (read_mask(path) == number for path in (folder.path / MASKS / f"{name}.png", video.masks[name]))
+        found, true = (read_mask(path) == number for path in (output.path / MASKS / f"{name}.png", video.masks[name]))
         sure = None if values["entropy"] is None else 1 - values["entropy"]
         rows.append([iou(found, true), *({**values, "entropy": sure}[signal] for signal in SIGNALS)])
     return dict(zip(("J", *SIGNALS), np.array(rows, np.float64).T, strict=True))
@@ -108,9 +108,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks/confidence.json"))
     arguments = parser.parse_args()
     options = segment.Options(overlay=False, confidence=True, short_side=arguments.short_side)
-    segmenter = segment.Segmenter(None, None)
+    segmenter = segment.Segmenter(None, None, options)
     tables = {
-        video.name: measure(segmenter, video, arguments.stride, options, arguments.work)
+        video.name: measure(segmenter, video, arguments.stride, arguments.work)
         for video in read_davis(arguments.data)
         if arguments.videos is None or video.name in arguments.videos
     }

@@ -29,6 +29,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -249,10 +250,10 @@ def infer(bench: Bench, network: str, objects: int, *, compiled: bool = False) -
             bench.folder / "masks.zip",
             state=bench.folder / "state",
             fingerprint="benchmark",
-            device=bench.device,
             dtype=choose_precision(bench.device, "auto"),
         )
         reports.append(report)
+        shutil.rmtree(bench.folder / "state")
 
     segment(frames[:WARM_UP_FRAMES])
     warm_up = time.perf_counter() - start

@@ -132,7 +132,9 @@ def segment_video(frames: int, settings: InferenceSettings) -> float:
     masks = torch.zeros(2, *SIZE)
     masks[0, 20:60, 20:60], masks[1, 30:80, 90:140] = 1, 1
     given = {0: Annotation((1,), masks[:1]), LATE: Annotation((2,), masks[1:])}
-    steps = plan_frames(frames, given, settings, recurrent=True, updates_memory_frames=network.updates_memory_frames)
+    steps = plan_frames(
+        range(frames), given, settings, recurrent=True, updates_memory_frames=network.updates_memory_frames
+    )
 
     def images() -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(0)

@@ -117,7 +117,7 @@ def inference(name: str, plain: bool) -> Callable[[], list[float]]:
     mask = torch.zeros(1, 240, 432)
     mask[:, 60:180, 100:300] = 1
     chosen = InferenceSettings(memory_every=5, top_k=TOP_K)
-    steps = plan_frames(FRAMES, {0}, chosen, recurrent=network.recurrent)
+    steps = plan_frames(range(FRAMES), {0}, chosen, recurrent=network.recurrent)
 
     def video() -> list[float]:
         *_, (_, last) = predict_frames(network, steps, frames, lambda _: Annotation((1,), mask), 1, chosen)

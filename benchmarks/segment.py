@@ -135,18 +135,16 @@ def compare_codec(weights: Path, sequence: Path, masks: Path, at: int) -> dict[s
     """Results from frames beside results from a video file made of them."""
     source = segment.open_frames(sequence)
     stems = list(source.names)
-    options = segment.Options(overlay=False)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         frames = [cv2.cvtColor(frame, cv2.COLOR_RGB2BGR) for frame in source.read(range(len(stems)))]
         write_video(folder / "video.mp4", frames)
         given = masks / f"{stems[at]}.png"
-        segmenter = segment.Segmenter(weights, None)
+        segmenter = segment.Segmenter(weights, None, segment.Options(overlay=False))
         for name, video, frame in (("frames", sequence, stems[at]), ("file", folder / "video.mp4", f"{at:05}")):
             opened = segment.open_frames(video)
             chosen = segment.find_masks([f"{frame}={given}"], opened, folder)
-            results = segmenter.output(opened, chosen, folder / name, options)
-            segmenter.segment(opened, chosen, results, options)
+            segmenter.segment(segmenter.output(opened, chosen, folder / name))
         from_frames = [read_mask(path) for path in sorted((folder / "frames/masks").iterdir())]
         from_file = [read_mask(path) for path in sorted((folder / "file/masks").iterdir())]
     ids = [object_id for object_id in np.unique(read_mask(given)).tolist() if object_id]

@@ -194,7 +194,7 @@ def inference(plain: bool, device: torch.device, dtype: torch.dtype) -> Callable
     mask = torch.zeros(1, 240, 432, device=device)
     mask[:, 60:180, 100:300] = 1
     settings = InferenceSettings(memory_every=MEMORY_EVERY, top_k=TOP_K)
-    steps = plan_frames(FRAMES, {0}, settings)
+    steps = plan_frames(range(FRAMES), {0}, settings)
 
     @torch.inference_mode()
     def video_plain() -> list[float]:

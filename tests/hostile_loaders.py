@@ -70,7 +70,7 @@ def segment_on(report: Path) -> None:
     (report.parent / "fingerprint.json").write_text('"f"', encoding="utf-8")
     video = Video("v", (Path("00000.jpg"),), {})
     out = report.parent / "out.zip"
-    segment_set(NETWORK, [video], InferenceSettings(), out, state=report.parent, fingerprint="f", device=CPU)
+    segment_set(NETWORK, [video], InferenceSettings(), out, state=report.parent, fingerprint="f")
 
 
 def careless(file: Path) -> None:
@@ -97,7 +97,7 @@ LOADERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "masks in a zip": ("m.zip", lambda file: read_masks(file, file.parent / "scratch", "v")),
     "masks in JSON": ("m.json", lambda file: read_masks(file, file.parent / "scratch", "v")),
     "checkpoint to export": ("checkpoint.pt", lambda file: export.run(file, file.parent / "w.safetensors")),
-    "state of adapt": (".state/state.json", lambda file: State(file.parent.parent)),
+    "state of adapt": (".state/state.json", lambda file: State(file.parent.parent, None, None)),
     "plan of adapt": ("plan.json", read_plan),
     "confidence": ("confidence.csv", read_confidence),
     "suggestions": ("next.csv", read_suggestions),

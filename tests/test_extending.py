@@ -212,7 +212,7 @@ def test_the_new_network_segments_a_video(tmp_path: Path) -> None:
     write_mask(tmp_path / "mask.png", ids)
     video = Video("v", tuple(frames), {"00000": tmp_path / "mask.png"})
     network = build_network("nearest", {}).eval()
-    results = dict(segment_video(network, video, InferenceSettings(), device=torch.device("cpu")))
+    results = dict(segment_video(network, video, InferenceSettings()))
     assert list(results) == ["00000", "00001", "00002"]
     assert np.array_equal(results["00000"], ids)
 

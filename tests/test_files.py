@@ -16,6 +16,7 @@ from oneshot_vos.files import (
     read_json,
     replacing,
     replacing_folder,
+    taken_apart,
     write_json,
     write_text,
     write_zip,
@@ -92,6 +93,9 @@ def test_json_round_trip_and_bad_files(tmp_path: Path) -> None:
         read_json(path, "numbers")
     with pytest.raises(UserError, match="not found; expected numbers"):
         read_json(tmp_path / "none.json", "numbers")
+    message = r"value\.json: incomplete \(KeyError: 'b'\); expected numbers\. Count again"
+    with pytest.raises(UserError, match=message), taken_apart(path, "numbers", "Count again"):
+        {}["b"]
 
 
 def test_equal_members_make_equal_zips(tmp_path: Path) -> None:

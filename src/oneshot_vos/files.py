@@ -165,6 +165,19 @@ def read_json(path: Path, expected: str) -> Any:
         raise UserError(f"{path}: not readable as JSON ({error}); expected {expected}. {_MAKE_AGAIN}") from error
 
 
+@contextmanager
+def taken_apart(path: Path, expected: str, remedy: str = _MAKE_AGAIN) -> Iterator[None]:
+    """Take a document that was read from `path` apart inside the block: what it lacks raises `UserError`.
+
+    expected: what the file should be, in a few words.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path}: incomplete ({found}); expected {expected}. {remedy}") from error
+
+
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file's contents."""
     with path.open("rb") as stream:

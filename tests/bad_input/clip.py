@@ -11,7 +11,7 @@ from PIL import Image
 from tests.stages.clips import SIZE, TINY, ids, picture
 
 from oneshot_vos.inference.video import segment_video
-from oneshot_vos.inference.walk import Walk, plan_both_ways
+from oneshot_vos.inference.walk import Walk, both_ways
 from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.interface import Network
@@ -86,7 +86,7 @@ def train(root: Path) -> None:
 
 def score(root: Path) -> Masks:
     """The stage `infer`: the first mask is given."""
-    return dict(segment_video(network(), the_video(root), InferenceSettings(), device=torch.device("cpu")))
+    return dict(segment_video(network(), the_video(root), InferenceSettings()))
 
 
 def segment(root: Path) -> Masks:
@@ -95,8 +95,8 @@ def segment(root: Path) -> Masks:
     given = find_masks([str(root / ANNOTATIONS / NAME)], source, root)
     settings, tiny = InferenceSettings(), network()
     found: Masks = {}
-    for route in plan_both_ways(len(source.names), given, settings, tiny):
-        walk = Walk(tiny, source, given, route, settings, device=torch.device("cpu"))
+    for order, wanted in both_ways(len(source.names), given):
+        walk = Walk(tiny, source, given, order, settings, output=wanted)
         found |= {source.names[result.frame]: result.ids for result in walk.frames()}
     return {name: found[name] for name in source.names}
 

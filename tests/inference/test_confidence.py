@@ -158,10 +158,10 @@ def test_looks_go_from_every_frame_to_a_given_one_without_gaps(length: int) -> N
         looks = plan_looks(length, labelled)
         reached = set(labelled)
         for look in looks:
-            assert look.stop in reached  # after those nearer to the given mask
-            reached |= set(look.order)
+            assert look[-1] in reached  # after those nearer to the given mask
+            reached |= set(look)
         assert reached == set(range(length))
-        assert sum(len(look.order) - 1 for look in looks) == length - 1
+        assert sum(len(look) - 1 for look in looks) == length - 1
 
 
 def test_what_the_network_says_of_its_masks() -> None:

@@ -128,7 +128,7 @@ def check(root: Path, run: Run, new_tracker: NewTracker) -> None:
     """Segment the clip and compare every frame."""
     net, settings = network(root, run.model, run.salt), run.settings
     steps = plan_frames(
-        len(run.images), run.given, settings, recurrent=True, updates_memory_frames=net.updates_memory_frames
+        range(len(run.images)), run.given, settings, recurrent=True, updates_memory_frames=net.updates_memory_frames
     )
     tracker = new_tracker(net, len(run.objects), settings)
     for step in steps:

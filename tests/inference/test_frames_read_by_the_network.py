@@ -114,7 +114,7 @@ def test_each_sample_reads_its_own_choice() -> None:
 def run(network: Attention, settings: InferenceSettings, second: int = 2) -> Tensor:
     """Probabilities of all frames; the second object comes in frame `second`."""
     given = {0: Annotation((1,), square(0)[None]), second: Annotation((2,), square(16)[None])}
-    steps = plan_frames(FRAMES, given, settings)
+    steps = plan_frames(range(FRAMES), given, settings)
     results = predict_frames(network, steps, list(video()), given.__getitem__, 2, settings)
     return torch.stack([probabilities for _, probabilities in results])
 
@@ -141,7 +141,7 @@ def by_hand(network: Attention) -> Tensor:
 
 
 def test_the_oldest_frame_without_annotation_goes_first() -> None:
-    bank = FrameBank(2, temporary=True)
+    bank = FrameBank(2)
     for t in range(4):
         frame = TokenFrame((torch.full((1, 1), float(t)),), (torch.full((1, 1, 1), float(t)),))
         bank.add(frame, annotated=t == 0)
@@ -166,7 +166,7 @@ def test_objects_that_are_removed_are_in_no_frame_any_more() -> None:
 
 def test_a_tracker_is_saved_and_goes_on_to_the_same_masks(network: Attention, tmp_path: Path) -> None:
     settings = InferenceSettings(memory_every=1, top_k=None)
-    steps = plan_frames(FRAMES, {0}, settings)
+    steps = plan_frames(range(FRAMES), {0}, settings)
     given = Annotation((1,), square(0)[None])
     frames = video()
 

@@ -74,7 +74,7 @@ def load(root: Path, path: Path) -> Clip:
 
 def run(net: STCN, clip: Clip, settings: InferenceSettings) -> torch.Tensor:
     """Probabilities [K+1, T, H, W]; frames that are not computed stay background."""
-    steps = plan_frames(len(clip.images), clip.given, settings, required=clip.meta.get("req_frames"))
+    steps = plan_frames(range(len(clip.images)), clip.given, settings, required=clip.meta.get("req_frames"))
     result = torch.zeros(clip.meta["objects"] + 1, len(clip.images), *clip.images.shape[-2:])
     result[0] = 1e-7
     frames = (clip.images[step.index] for step in steps)

@@ -10,55 +10,55 @@ def kept(steps: list[Step], kind: Memorise = Memorise.PERMANENT) -> list[int]:
 
 
 def test_every_fifth_frame_is_memorised_but_not_the_last() -> None:
-    steps = plan_frames(11, [0], InferenceSettings(memory_every=5))
+    steps = plan_frames(range(11), [0], InferenceSettings(memory_every=5))
     assert [step.index for step in steps] == list(range(11))
     assert kept(steps) == [0, 5]
     assert [step.index for step in steps if step.annotated] == [0]
 
 
 def test_counting_starts_again_at_every_annotation() -> None:
-    steps = plan_frames(14, [2, 6], InferenceSettings(memory_every=3))
+    steps = plan_frames(range(14), [2, 6], InferenceSettings(memory_every=3))
     assert kept(steps) == [2, 5, 6, 9, 12]
     assert [step.index for step in steps if not step.tracked] == [0, 1]
 
 
 def test_frames_between_are_temporary_with_include_last() -> None:
-    steps = plan_frames(7, [0], InferenceSettings(memory_every=3, include_last=True))
+    steps = plan_frames(range(7), [0], InferenceSettings(memory_every=3, include_last=True))
     assert kept(steps) == [0, 3]
     assert kept(steps, Memorise.TEMPORARY) == [1, 2, 4, 5]
 
 
 def test_only_what_is_needed_is_planned() -> None:
-    steps = plan_frames(100, [0, 60], InferenceSettings(memory_every=5), required=[3, 12])
+    steps = plan_frames(range(100), [0, 60], InferenceSettings(memory_every=5), required=[3, 12])
     assert [step.index for step in steps] == [0, 3, 5, 10, 12]
     assert [step.index for step in steps if step.output] == [3, 12]
     assert kept(steps) == [0, 5, 10]
 
 
 def test_a_recurrent_network_sees_every_frame_up_to_the_last_one_required() -> None:
-    steps = plan_frames(100, [0], InferenceSettings(), required=[7], recurrent=True)
+    steps = plan_frames(range(100), [0], InferenceSettings(), required=[7], recurrent=True)
     assert [step.index for step in steps] == list(range(8))
 
 
 @pytest.mark.parametrize("required", [[], [0], [1, 2]])
 def test_nothing_is_computed_before_the_first_annotation(required: list[int]) -> None:
-    steps = plan_frames(5, [3], InferenceSettings(), required=required)
+    steps = plan_frames(range(5), [3], InferenceSettings(), required=required)
     assert [step.index for step in steps] == required
     assert not any(step.tracked for step in steps)
 
 
 def test_one_frame() -> None:
-    assert plan_frames(1, [0], InferenceSettings()) == [Step(0, annotated=True)]
+    assert plan_frames(range(1), [0], InferenceSettings()) == [Step(0, annotated=True)]
 
 
 def test_an_index_outside_the_video_is_refused() -> None:
     with pytest.raises(ValueError, match="outside"):
-        plan_frames(3, [0], InferenceSettings(), required=[3])
+        plan_frames(range(3), [0], InferenceSettings(), required=[3])
 
 
 def updated(settings: InferenceSettings, *, length: int = 12, **rest: bool) -> tuple[list[int], list[int]]:
     """Frames at which decoding moves the state on, and frames with a deep update."""
-    steps = plan_frames(length, [0], settings, recurrent=True, **rest)
+    steps = plan_frames(range(length), [0], settings, recurrent=True, **rest)
     return [step.index for step in steps if step.update], [step.index for step in steps if step.deep]
 
 

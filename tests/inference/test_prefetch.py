@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.inference.prefetch import prefetched
+from oneshot_vos.inference.prefetch import read_ahead
 
 
 def test_items_come_in_order_from_one_other_thread() -> None:
@@ -13,7 +13,7 @@ def test_items_come_in_order_from_one_other_thread() -> None:
         threads.add(threading.get_ident())
         return item * item
 
-    assert list(prefetched(read, range(20))) == [item * item for item in range(20)]
+    assert list(read_ahead(map(read, range(20)))) == [item * item for item in range(20)]
     assert len(threads) == 1
     assert threading.get_ident() not in threads
 
@@ -24,7 +24,7 @@ def test_an_error_arrives_where_its_item_would_have() -> None:
             raise UserError("00003.jpg: truncated")
         return item
 
-    results = prefetched(read, range(10))
+    results = read_ahead(map(read, range(10)))
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(UserError, match=r"00003\.jpg"):
         next(results)
@@ -37,7 +37,7 @@ def test_no_more_than_asked_for_is_read_ahead_and_closing_stops() -> None:
         started.append(item)
         return item
 
-    results = prefetched(read, range(1000), ahead=2)
+    results = read_ahead(map(read, range(1000)), ahead=2)
     next(results)
     next(results)
     results.close()

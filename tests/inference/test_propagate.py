@@ -33,7 +33,7 @@ def run(
     required: Sequence[int] | None = None,
 ) -> dict[int, Tensor]:
     objects = max(channel for annotation in annotations.values() for channel in annotation.channels)
-    steps = plan_frames(len(images), annotations, settings, required=required, recurrent=network.recurrent)
+    steps = plan_frames(range(len(images)), annotations, settings, required=required, recurrent=network.recurrent)
     frames = (images[step.index] for step in steps)
     return dict(predict_frames(network, steps, frames, annotations.__getitem__, objects, settings))
 
@@ -113,7 +113,7 @@ def test_bfloat16_stays_near(tiny: STCN) -> None:
     annotations = {0: given(32, 48, 1, 2)}
     settings = InferenceSettings(memory_every=2)
     exact = run(tiny, clip(5), annotations, settings)
-    steps = plan_frames(5, annotations, settings)
+    steps = plan_frames(range(5), annotations, settings)
     half = predict_frames(tiny, steps, clip(5), annotations.__getitem__, 2, settings, dtype=torch.bfloat16)
     for t, probabilities in half:
         assert probabilities.dtype == torch.float32

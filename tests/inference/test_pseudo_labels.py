@@ -14,11 +14,11 @@ from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.videos.video import Video
 
-CPU, SIZE = torch.device("cpu"), (32, 48)
+SIZE = (32, 48)
 
 
 def label(network: STCN, video: Video, scratch: Path) -> list[PseudoLabel]:
-    return list(Labeller(network, InferenceSettings(), CPU, torch.float32).label(video, scratch))
+    return list(Labeller(network, InferenceSettings(), torch.float32).label(video, scratch))
 
 
 def test_every_other_frame_has_one_in_both_directions(
@@ -27,7 +27,7 @@ def test_every_other_frame_has_one_in_both_directions(
     video = make_video("v", 2 * REACH + 4, SIZE, {3: squares(SIZE, 4, 9)})
     found = label(tiny, video, tmp_path)
     assert [each.frame for each in found] == [*range(4, len(video)), 2, 1, 0]
-    segmented = dict(segment_video(tiny, video, InferenceSettings(), device=CPU))
+    segmented = dict(segment_video(tiny, video, InferenceSettings()))
     for each in found:
         assert 0 <= each.agreement <= 1
         assert each.confidence.shape == each.ids.shape == SIZE
@@ -44,7 +44,7 @@ class Seeing:
 
     def __call__(self, walk: Walk) -> list[Segmented]:
         results = []
-        for t in walk._route.order:
+        for t in (step.index for step in walk._steps):
             ids = np.zeros(SIZE, np.int32)
             ids[:, self._edge(t) : self._edge(t) + 10] = 1
             probability = torch.from_numpy((ids == 1).astype(np.float32))
@@ -63,7 +63,7 @@ def test_what_was_lost_on_the_way_is_trusted_from_there_on_no_more(
     true, wrong = Seeing(lambda t: 5 if t < lost else 25), Seeing(lambda t: 25)
 
     def frames(walk: Walk) -> list[Segmented]:
-        return wrong(walk) if walk._route.name == "back" and walk._route.order[0] >= lost else true(walk)
+        return wrong(walk) if walk.direction == "backwards" and walk._steps[0].index >= lost else true(walk)
 
     monkeypatch.setattr(Walk, "frames", frames)
     ids = np.zeros(SIZE, np.int32)

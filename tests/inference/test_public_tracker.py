@@ -42,7 +42,7 @@ def test_frame_by_frame_is_as_the_whole_video(folder: Path, name: str, settings:
     (video,) = read_davis(folder / "set", images="JPEGImages", annotations="Annotations")
     network = load_network(weights, "cpu")
     chosen = settings or default_settings(network)
-    whole = dict(segment_video(network, video, chosen, device=torch.device("cpu"), given="all"))
+    whole = dict(segment_video(network, video, chosen, given="all"))
     tracker = Tracker(load_network(weights, "cpu"), settings, dtype=torch.float32)
     for t in range(FRAMES):
         path = video.mask_path(t)

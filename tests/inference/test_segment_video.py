@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from oneshot_vos.errors import UserError
@@ -17,13 +16,12 @@ from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.videos.masks import read_mask
 from oneshot_vos.videos.video import Video
 
-CPU = torch.device("cpu")
 Squares = Callable[..., np.ndarray]
 MakeVideo = Callable[..., Video]
 
 
 def segment(network: STCN, video: Video, settings: InferenceSettings | None = None, **rest) -> dict[str, np.ndarray]:
-    return dict(segment_video(network, video, settings or InferenceSettings(), device=CPU, **rest))
+    return dict(segment_video(network, video, settings or InferenceSettings(), **rest))
 
 
 def test_ids_are_kept_and_only_those_of_the_video_occur(tiny: STCN, make_video: MakeVideo, squares: Squares) -> None:
@@ -162,7 +160,7 @@ def test_seconds_leave_reading_out(
     video = make_video("v", 8, (32, 32), {0: squares((32, 32), 1)})
     clock = itertools.count()  # a second for every look at it
     monkeypatch.setattr("oneshot_vos.inference.walk.perf_counter", lambda: float(next(clock)))
-    walk = walk_forwards(tiny, video, InferenceSettings(), device=CPU)
+    walk = walk_forwards(tiny, video, InferenceSettings())
     assert walk.seconds == 0
     for number, _ in enumerate(walk.frames(), 1):
         assert walk.seconds == number

@@ -52,7 +52,7 @@ def track(
 ) -> list[Tensor]:
     images = clip(frames) if images is None else images
     rule = network.updates_memory_frames
-    steps = plan_frames(len(images), given, settings, recurrent=True, updates_memory_frames=rule)
+    steps = plan_frames(range(len(images)), given, settings, recurrent=True, updates_memory_frames=rule)
     tracker, results = new_tracker(network.eval(), objects, settings), []
     for step in steps:
         tracker.remove((removed or {}).get(step.index, []))
@@ -244,7 +244,7 @@ def test_small_images_with_long_term_memory(tiny_xmem: XMem, size: tuple[int, in
 
 def test_bfloat16_stays_near(tiny_xmem: XMem) -> None:
     settings = InferenceSettings(memory_every=1, top_k=4, long_term=LONG_TERM, flip=True)
-    steps = plan_frames(6, [0], settings, recurrent=True, updates_memory_frames=False)
+    steps = plan_frames(range(6), [0], settings, recurrent=True, updates_memory_frames=False)
     exact, half = (
         dict(predict_frames(tiny_xmem, steps, clip(6), lambda _: squares(1), 1, settings, dtype=dtype))
         for dtype in (torch.float32, torch.bfloat16)

@@ -12,7 +12,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.plan import Memorise, Step
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker
-from oneshot_vos.inference.walk import Walk, load_tracker, plan_both_ways, save_tracker
+from oneshot_vos.inference.walk import Walk, both_ways, load_tracker, save_tracker
 from oneshot_vos.inference_settings import InferenceSettings, LongTerm
 from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.stcn.network import STCN
@@ -46,13 +46,15 @@ def test_every_frame_is_output_once_and_in_the_order_of_its_walk(tmp_path: Path,
     source = open_frames(write_folder(tmp_path / "v", FRAMES, 2))
     files = write_masks(tmp_path / "given", *labelled)
     given = given_masks(source, dict(zip(labelled, files, strict=True)))
-    routes = plan_both_ways(FRAMES, given, InferenceSettings(), network("stcn"))
-    first = labelled[0]
-    steps = {route.name: list(zip(route.order, route.steps, strict=True)) for route in routes}
-    output = {name: [t for t, step in pairs if step.output] for name, pairs in steps.items()}
+    built, first = network("stcn"), labelled[0]
+    job = (built, source, given)
+    ways = both_ways(FRAMES, given)
+    walks = [Walk(*job, order, InferenceSettings(), output=wanted) for order, wanted in ways]
+    steps = {walk.direction: walk._steps for walk in walks}
+    output = {name: [step.index for step in each if step.output] for name, each in steps.items()}
     assert output["forwards"] == list(range(first, FRAMES))
     assert output.get("backwards", []) == list(range(first - 1, -1, -1))
-    annotated = {name: [t for t, step in pairs if step.annotated] for name, pairs in steps.items()}
+    annotated = {name: [step.index for step in each if step.annotated] for name, each in steps.items()}
     assert annotated["forwards"] == labelled
     assert annotated.get("backwards", [first]) == [first]
 
@@ -76,10 +78,9 @@ def test_a_walk_that_is_saved_and_restored_goes_on_bit_by_bit(
     files = {3: write_masks(tmp_path / "a", 3)[0], 6: write_masks(tmp_path / "b", 6, objects=2)[0]}
     given = given_masks(source, files)
     built = network(model)
-    route = plan_both_ways(FRAMES, given, settings, built)[0]
 
     def walk() -> Walk:
-        return Walk(built, source, given, route, settings, device=CPU, probabilities=True)
+        return Walk(built, source, given, range(3, FRAMES), settings, probabilities=True)
 
     straight = {result.frame: result for result in walk().frames()}
     broken = {}
@@ -105,10 +106,9 @@ def test_a_scene_cut_forgets_the_last_moments_wherever_a_walk_is_resumed(
     source = open_frames(write_two_scenes(tmp_path / "v", 6, 5))
     given = given_masks(source, {0: write_masks(tmp_path / "given", 0)[0]})
     built = network(model)
-    route = plan_both_ways(11, given, settings, built)[0]
 
     def walk(scene_cuts: bool) -> Walk:
-        return Walk(built, source, given, route, settings, device=CPU, probabilities=True, scene_cuts=scene_cuts)
+        return Walk(built, source, given, range(11), settings, probabilities=True, scene_cuts=scene_cuts)
 
     with caplog.at_level("INFO"):
         plain = [result.probabilities for result in walk(False).frames()]
@@ -131,10 +131,9 @@ def test_a_scene_cut_forgets_the_last_moments_wherever_a_walk_is_resumed(
 def test_a_snapshot_whose_tensors_fit_no_frame_of_the_video_is_refused(tmp_path: Path) -> None:
     source, built = open_frames(write_folder(tmp_path / "v", FRAMES, 2)), network("stcn")
     given = given_masks(source, {0: write_masks(tmp_path / "a", 0)[0]})
-    route = plan_both_ways(FRAMES, given, InferenceSettings(), built)[0]
 
     def walk() -> Walk:
-        return Walk(built, source, given, route, InferenceSettings(), device=CPU)
+        return Walk(built, source, given, range(FRAMES), InferenceSettings())
 
     part, file = walk(), tmp_path / "snapshot.pt"
     for _ in zip(range(2), part.frames(), strict=False):

@@ -13,7 +13,7 @@ from tests.stages.clips import TINY
 from torch import Tensor
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.inference.writer import Report, clear_state, copy_first, segment_set
+from oneshot_vos.inference.writer import Report, copy_first, segment_set
 from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.stcn.network import STCN
 from oneshot_vos.videos.masks import read_mask
@@ -34,7 +34,7 @@ def videos(make_video: MakeVideo, squares: Squares) -> list[Video]:
 
 
 def segment(network: STCN, videos: list[Video], out: Path, **rest) -> Report:
-    options = {"state": out.parent / f"{out.stem}-state", "fingerprint": "f", "device": torch.device("cpu")} | rest
+    options = {"state": out.parent / f"{out.stem}-state", "fingerprint": "f"} | rest
     return segment_set(network, videos, InferenceSettings(), out, **options)
 
 
@@ -63,7 +63,6 @@ def test_the_archive_is_sorted_and_depends_on_the_masks_alone(tiny: STCN, videos
     assert np.array_equal(read_mask(tmp_path / "mask.png"), read_mask(videos[0].masks["00000"]))
     assert report.frames == 12
     assert report.seconds > 0
-    assert not (tmp_path / "one-state").exists()
 
 
 def test_a_killed_run_goes_on_with_the_unfinished_video(
@@ -125,8 +124,7 @@ videos = [
     for name, paths, masks in job["videos"]
 ]
 segment_set(
-    network, videos, InferenceSettings(), Path(job["out"]), state=Path(job["state"]), fingerprint="f",
-    device=torch.device("cpu"),
+    network, videos, InferenceSettings(), Path(job["out"]), state=Path(job["state"]), fingerprint="f"
 )
 """
 
@@ -155,7 +153,6 @@ def test_kill_9_leaves_no_archive_and_the_next_run_completes_it(
     segment(tiny, videos, out)
     assert len(seen) == 8
     assert out.read_bytes() == (tmp_path / "whole.zip").read_bytes()
-    assert list(out.parent.iterdir()) == [out]
 
 
 @pytest.mark.parametrize("stamp", ['"other"', "{damaged"])
@@ -176,22 +173,11 @@ def test_state_of_another_run_is_not_used(
 def test_kept_state_saves_all_the_work(
     tiny: STCN, videos: list[Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = segment(tiny, videos, tmp_path / "masks.zip", keep_state=True)
+    first = segment(tiny, videos, tmp_path / "masks.zip")
     (tmp_path / "masks.zip").unlink()
     seen = count_encoded(tiny, monkeypatch)
-    assert segment(tiny, videos, tmp_path / "masks.zip", keep_state=True) == first
+    assert segment(tiny, videos, tmp_path / "masks.zip") == first
     assert not seen
-    clear_state(tmp_path / "masks-state")
-    clear_state(tmp_path / "masks-state")
-    assert not (tmp_path / "masks-state").exists()
-
-
-def test_files_of_others_in_the_state_folder_stay(tiny: STCN, videos: list[Video], tmp_path: Path) -> None:
-    other = tmp_path / "masks-state" / "other.txt"
-    other.parent.mkdir()
-    other.write_text("mine")
-    segment(tiny, videos, tmp_path / "masks.zip")
-    assert list(other.parent.iterdir()) == [other]
 
 
 def test_only_required_frames_are_written(tiny: STCN, videos: list[Video], tmp_path: Path) -> None:

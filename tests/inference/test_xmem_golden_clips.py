@@ -94,7 +94,7 @@ def settings_of(config: dict[str, Any], **changes: Any) -> InferenceSettings:
 def run(net: XMem, case: Case, settings: InferenceSettings, new_tracker: NewTracker = xmem_tracker) -> Result:
     objects = max(max(labels) for labels in case.given.values())
     steps = plan_frames(
-        len(case.images), case.given, settings, recurrent=True, updates_memory_frames=net.updates_memory_frames
+        range(len(case.images)), case.given, settings, recurrent=True, updates_memory_frames=net.updates_memory_frames
     )
     tracker = new_tracker(net, objects, settings)
     (bank,) = tracker.banks

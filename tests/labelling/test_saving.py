@@ -194,6 +194,18 @@ def test_ids_beyond_a_palette_are_refused(recordings: Path, scratch: Path) -> No
         session(recordings, scratch).video("bare")
 
 
+@pytest.mark.parametrize("archive", ["masks/film.zip", "masks.zip"])
+def test_what_cannot_be_read_is_called_as_it_was_given(tmp_path: Path, scratch: Path, archive: str) -> None:
+    write_folder(tmp_path / "r/videos/film", 2)
+    (tmp_path / "r" / archive).parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(tmp_path / "r" / archive, "w") as opened:
+        opened.writestr("film/00000.json", "{")
+    with pytest.raises(UserError) as refused:
+        session(tmp_path / "r", scratch).video("film")
+    assert f"{tmp_path / 'r' / archive}/film/00000.json: not readable" in str(refused.value)
+    assert str(scratch) not in str(refused.value)
+
+
 def test_large_frames_are_shown_smaller(tmp_path: Path) -> None:
     (tmp_path / "large").mkdir()
     Image.new("RGB", (2 * SHORT_SIDE + 400, SHORT_SIDE + 200)).save(tmp_path / "large/00000.png")

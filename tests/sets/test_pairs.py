@@ -9,7 +9,7 @@ from PIL import Image
 from oneshot_vos.errors import UserError
 from oneshot_vos.sets.pairs import first_pairs, read_pairs
 from oneshot_vos.videos.masks import write_mask
-from oneshot_vos.videos.pairs import read_objects
+from oneshot_vos.videos.pairs import read_objects, read_pairs_index
 from oneshot_vos.videos.video import Video
 
 
@@ -90,3 +90,9 @@ def test_damaged_mask_is_named(tmp_path):
     (tmp_path / "m.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"m\.png"):
         read_objects(tmp_path / "m.png")
+
+
+def test_an_index_without_its_pairs_is_named(tmp_path):
+    (tmp_path / "i.json").write_text('{"format": "oneshot-vos pairs 1", "pairs": [{}]}')
+    with pytest.raises(UserError, match=r"i\.json: incomplete \(KeyError: 'name'\)"):
+        read_pairs_index(tmp_path / "i.json")

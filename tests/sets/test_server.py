@@ -102,6 +102,10 @@ def test_ground_truth_and_missing_masks_are_refused(made: Path, masks: Path, tmp
     result = CliRunner().invoke(app, ["pack", str(made / "package"), str(tmp_path / "some"), *words])
     assert result.exit_code == 2
     assert f"{tmp_path}/some/val-0001/00002.png: prediction not found; 1 of the 4 masks" in result.stderr
+    with zipfile.ZipFile(tmp_path / "torn.zip", "w") as archive:
+        archive.writestr("val-0000/00000.json", b"{")
+    result = CliRunner().invoke(app, ["pack", str(made / "package"), str(tmp_path / "torn.zip"), *words])
+    assert f"{tmp_path}/torn.zip/val-0000/00000.json: not readable" in result.stderr
     assert not (tmp_path / "packed.zip").exists()
 
 

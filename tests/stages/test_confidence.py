@@ -16,7 +16,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.inference.walk import Segmented, Walk
 from oneshot_vos.stages import confidence as stage
 from oneshot_vos.stages import segment
-from oneshot_vos.stages.segment_files import Output, find_masks
+from oneshot_vos.stages.segment_files import find_masks
 from oneshot_vos.videos.frames import open_frames
 from oneshot_vos.videos.masks import write_mask
 
@@ -123,7 +123,7 @@ def test_interrupted_and_resumed_it_is_that_of_a_run_without_a_break(
     def stopping(walk: Walk) -> Iterator[Segmented]:
         for number, result in enumerate(frames(walk)):
             yield result
-            if number == 1 and walk._route.name == way:
+            if number == 1 and walk.direction == way:
                 os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patched:
@@ -136,8 +136,8 @@ def test_interrupted_and_resumed_it_is_that_of_a_run_without_a_break(
 
 
 def _noted_already(monkeypatch: pytest.MonkeyPatch):
-    def notes(_segmenter, source, given, folder, _options):
-        found = stage.Notes(folder, source, given)
+    def notes(_segmenter, output):
+        found = stage.Notes(output)
         assert found.complete
         return found
 
@@ -148,14 +148,13 @@ def test_masks_that_are_not_complete_are_refused(videos: Path, weights: Path, tm
     done(segment_one(videos, weights, tmp_path / "out"))
     source = open_frames(videos / "JPEGImages/two")
     given = find_masks([str(videos / "Annotations/two")], source, tmp_path / "scratch")
-    segmenter, options = segment.Segmenter(weights, None), segment.Options()
-    folder = segmenter.output(source, given, tmp_path / "out", options)
-    assert isinstance(folder, Output)
-    path = stage.write_confidence(segmenter, source, given, folder, options)
+    segmenter = segment.Segmenter(weights, None, segment.Options(confidence=True))
+    output = segmenter.output(source, given, tmp_path / "out")
+    path = stage.write_confidence(segmenter, output)
     assert path == tmp_path / "out/confidence.csv"
     (tmp_path / "out/masks/00005.png").unlink()
     with pytest.raises(UserError, match="masks of some frames are missing"):
-        stage.write_confidence(segmenter, source, given, folder, options)
+        stage.write_confidence(segmenter, output)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from oneshot_vos.files import write_text
 from oneshot_vos.inference_settings import settings_of
 from oneshot_vos.networks import NETWORKS
 from oneshot_vos.params import Training
+from oneshot_vos.sets.own import IMAGES
 
 PROFILE, START, STRATEGY = "adapted", "given", "two_step"
-_IMAGES, _FIGURES = "JPEGImages", ("figure4", "figure6", "figure7")
+_FIGURES = ("figure4", "figure6", "figure7")
 
 
 def write_parameters(
@@ -75,7 +76,7 @@ def _profile(network: str, root: Path, sets: Sequence[str]) -> dict[str, Any]:
             "root": str(root),
             "generate": None,
             "sets": {
-                name: {"kind": "davis", "path": ".", "images": _IMAGES, "annotations": name}
+                name: {"kind": "davis", "path": ".", "images": IMAGES, "annotations": name}
                 | {"list": f"{name}.txt", "videos": None, "single_object": False}
                 for name in sets
             },

@@ -7,9 +7,10 @@ from typing import Any
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.results import GLOBAL_NAMES, ObjectScores, SequenceScores, SetResult
 from oneshot_vos.evaluation.youtube import MEASURES, CategorisedScores, YouTubeResult
-from oneshot_vos.files import read_json, write_json, write_text
+from oneshot_vos.files import read_json, taken_apart, write_json, write_text
 
 _DAVIS, _YOUTUBE = "oneshot-vos scores 1", "oneshot-vos youtube scores 1"
+_REMEDY = "Run `evaluate` again"
 
 
 def write_official_csv(folder: Path, set_name: str, result: SetResult) -> tuple[Path, Path]:
@@ -62,12 +63,10 @@ def load_result(path: Path) -> SetResult:
 def from_json(value: Mapping[str, Any], origin: Path) -> SetResult:
     """The scores in a document that was read from `origin`."""
     if not isinstance(value, Mapping) or value.get("format") != _DAVIS:
-        raise UserError(f"{origin}: no scores of this program; expected the format '{_DAVIS}'. Run `evaluate` again")
-    try:
+        raise UserError(f"{origin}: no scores of this program; expected the format '{_DAVIS}'. {_REMEDY}")
+    with taken_apart(origin, "the scores of a set", _REMEDY):
         sequences = tuple(_sequence_from_json(name, entry) for name, entry in value["sequences"].items())
         return SetResult(sequences, float(value["tolerance"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{origin}: incomplete scores ({error!r}); run `evaluate` again") from error
 
 
 def _sequence_to_json(sequence: SequenceScores) -> dict[str, Any]:
@@ -112,12 +111,10 @@ def load_youtube_result(path: Path) -> YouTubeResult:
     """Read what `save_youtube_result` wrote; `UserError` for any other file."""
     content = read_json(path, "the scores of a set of YouTube-VOS")
     if not is_youtube_result(content):
-        raise UserError(f"{path}: no scores of YouTube-VOS; expected the format '{_YOUTUBE}'. Run `evaluate` again")
-    try:
+        raise UserError(f"{path}: no scores of YouTube-VOS; expected the format '{_YOUTUBE}'. {_REMEDY}")
+    with taken_apart(path, "the scores of a set of YouTube-VOS", _REMEDY):
         objects = tuple(_object_from_json(entry) for entry in content["objects"])
         return YouTubeResult(objects, tuple(content["unscored"]), float(content["tolerance"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path}: incomplete scores ({error!r}); run `evaluate` again") from error
 
 
 def is_youtube_result(content: object) -> bool:

@@ -8,10 +8,10 @@ its name.
 """
 
 import io
+import logging
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,29 +25,19 @@ from oneshot_vos.videos.masks import inspect_mask, object_ids
 from oneshot_vos.videos.objects import ObjectVideo, YouTubeSet
 from oneshot_vos.videos.problems import Problems
 
+_log = logging.getLogger(__name__)
 _IN_FOLDER = "Annotations/"
 _BARE = {"davis": "DAVIS", "mose": "MOSE"}  # servers, by the split of the set, that want no folder above the videos
 _COLOURS = 256
 _DEPTH_BYTE = 24  # of a PNG file: bits of a palette index
 
 
-@dataclass(frozen=True)
-class ServerZip:
-    """A finished archive."""
-
-    path: Path
-    videos: int
-    frames: int
-    size: int  # bytes
-    sha256: str
-
-
-def write_server_zip(dataset: YouTubeSet, masks: Path, out: Path) -> ServerZip:
+def write_server_zip(dataset: YouTubeSet, masks: Path, out: Path) -> None:
     """Pack the required frames of `masks` (zip or folder of `<video>/<stem>.png`, as `infer` writes it) into `out`.
 
     The files go in as they are. `out` appears only when the archive has passed `check_server_zip`; an older one is
-    left alone until then. Equal masks give equal bytes. Raises `UserError` for a missing mask and for all that is
-    wrong with the masks.
+    left alone until then. Equal masks give equal bytes. Logs how much is in it, and its SHA-256. Raises `UserError` for
+    a missing mask and for all that is wrong with the masks.
     """
     ordered, top = _layout(dataset)
     with Predictions(masks) as opened:
@@ -58,7 +48,7 @@ def write_server_zip(dataset: YouTubeSet, masks: Path, out: Path) -> ServerZip:
             write_zip(temporary, ((f"{top}{name}/{stem}.png", opened.read(name, stem)) for name, stem in wanted))
             _require(temporary, ordered, top, f"{masks} (masks to hand in as {out.name}, which was not written)")
     frames = sum(len(video.required) for video in ordered)
-    return ServerZip(out, len(ordered), frames, out.stat().st_size, sha256_of(out))
+    _log.info("%s: %d videos, %d masks, SHA-256 %s", out, len(ordered), frames, sha256_of(out))
 
 
 def check_server_zip(path: Path, dataset: YouTubeSet) -> None:

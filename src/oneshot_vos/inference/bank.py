@@ -36,9 +36,8 @@ class Bank(ABC):
 
     _kept: tuple[str, ...] = ("_summary",)  # attributes that `state_dict` holds as they are
 
-    def __init__(self, *, temporary: bool = False) -> None:
+    def __init__(self) -> None:
         self._summary: Tensor | None = None
-        self._with_temporary = temporary
 
     @property
     @abstractmethod
@@ -72,8 +71,6 @@ class Bank(ABC):
 
     def add_temporary(self, frame: Any) -> None:
         """Keep a frame until the next one is added; it cannot introduce objects and leaves the summary alone."""
-        if not self._with_temporary:
-            raise ValueError("this bank was made without a temporary slot")
         if frame.objects != self.objects:
             raise ValueError(f"{frame.objects} objects in a temporary frame, expected {self.objects}")
         self._add_temporary(frame)
@@ -124,7 +121,7 @@ class Bank(ABC):
 
     def _add_temporary(self, frame: Any) -> None:
         """Keep a frame until the next one is added."""
-        raise TypeError("this memory has no room for a temporary frame; expected one that was made with it")
+        raise ValueError("this bank was made without a temporary slot")
 
     @abstractmethod
     def _keep(self, kept: list[list[int]]) -> None:
@@ -138,8 +135,8 @@ class Bank(ABC):
 class SearchedBank(Bank):
     """A bank that is searched for the winners of a query once, for all objects that are read with it."""
 
-    def __init__(self, *, temporary: bool = False) -> None:
-        super().__init__(temporary=temporary)
+    def __init__(self) -> None:
+        super().__init__()
         self._last_query: tuple[Tensor, Tensor | None] | None = None
         self._last_winners: list[Winners] = []
 
@@ -215,8 +212,8 @@ class _Group:
 class MemoryBank(SearchedBank):
     """Whole frames, in slots that are allocated when the first frame comes.
 
-    Keys are shared by all objects, in the augmented form of `networks.memory`, and so is the similarity: objects of
-    equal start share one softmax.
+    Keys are shared by all objects, in the augmented form of `networks.common.memory`, and so is the similarity: objects
+    of equal start share one softmax.
 
     max_frames: slots. When all are taken, a new frame takes the slot of the oldest frame without annotation, or, if
         all are annotated, of the oldest. None: as many as come, allocated in blocks.
@@ -227,11 +224,12 @@ class MemoryBank(SearchedBank):
     _kept = (*SearchedBank._kept, "_slots", "_keys", "_numbers", "_annotated", "_temporary", "_count")
 
     def __init__(self, max_frames: int | None, top_k: int | None, *, temporary: bool = False) -> None:
-        super().__init__(temporary=temporary)
+        super().__init__()
         if (max_frames is not None and max_frames < 1) or (top_k is not None and top_k < 1):
             raise ValueError(f"max_frames {max_frames} and top_k {top_k} must be at least 1")
         self._max_frames = max_frames
         self._top_k = top_k
+        self._with_temporary = temporary
         self._slots = (max_frames or _LEAST_GROWTH) + temporary
         self._keys: Tensor | None = None  # slots*h*w D
         self._groups: list[_Group] = []
@@ -251,6 +249,8 @@ class MemoryBank(SearchedBank):
         return tuple(sorted(self._in_slots()))
 
     def _add_temporary(self, frame: MemoryFrame) -> None:
+        if not self._with_temporary:
+            super()._add_temporary(frame)
         self._temporary = self._count
         self._store(frame, len(self._numbers))
 

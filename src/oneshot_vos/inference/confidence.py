@@ -32,7 +32,7 @@ _LEFT = 0.25  # trust in a mask that is empty or collapsed: more objects are los
 _POWER = 0.25  # of the reconstruction in the confidence
 
 Values = NDArray[np.float64]
-Walk = Callable[[GivenMasks, range], Iterable[Segmented]]
+SecondLook = Callable[[GivenMasks, range], Iterable[Segmented]]  # from masks of some of the frames
 
 
 class Row(NamedTuple):
@@ -68,34 +68,28 @@ class Doubt(NamedTuple):
     expected: float
 
 
-class Look(NamedTuple):
-    """A second look, from the frame `start` to `stop`, which is nearer to a given mask or has one."""
-
-    start: int
-    stop: int
-
-    @property
-    def order(self) -> range:
-        """The frames in the order of the look."""
-        step = -1 if self.stop < self.start else 1
-        return range(self.start, self.stop + step, step)
+def frames_between(start: int, stop: int) -> range:
+    """The frames from `start` to `stop`, forwards or backwards, both of these among them."""
+    step = -1 if stop < start else 1
+    return range(start, stop + step, step)
 
 
-def plan_looks(length: int, labelled: Sequence[int], reach: int = REACH) -> list[Look]:
-    """The looks at a video whose masks were made by `plan_both_ways` from those of the frames `labelled`.
+def plan_looks(length: int, labelled: Sequence[int]) -> list[range]:
+    """The looks at a video whose masks were made both ways from those of the frames `labelled`.
 
-    Each comes after those that lie between it and its given mask. Before the first given mask and after the last one
-    they are at most `reach` frames long, and evenly so.
+    A look ends at a frame that is nearer to a given mask than its start, or has one, and comes after those that lie
+    between it and that mask. Before the first given mask and after the last one looks are at most `REACH` frames long,
+    and evenly so.
     """
     ordered = sorted(labelled)
-    between = [Look(later, earlier) for earlier, later in pairwise(ordered)]
-    return [*_open_looks(ordered[0], 0, reach), *between, *_open_looks(ordered[-1], length - 1, reach)]
+    between = [frames_between(later, earlier) for earlier, later in pairwise(ordered)]
+    return [*_open_looks(ordered[0], 0), *between, *_open_looks(ordered[-1], length - 1)]
 
 
-def _open_looks(near: int, far: int, reach: int) -> list[Look]:
-    count = -(-abs(far - near) // reach)
+def _open_looks(near: int, far: int) -> list[range]:
+    count = -(-abs(far - near) // REACH)
     ends = [near + round((far - near) * number / count) for number in range(count + 1)] if count else []
-    return [Look(start, stop) for stop, start in pairwise(ends)]
+    return [frames_between(start, stop) for stop, start in pairwise(ends)]
 
 
 def doubts_of(probabilities: Tensor, ids: NDArray[np.int32], objects: Sequence[int]) -> list[Doubt | None]:
@@ -118,18 +112,18 @@ def measure_confidence(
     length: int,
     given: GivenMasks,
     mask: Callable[[int], Path],
-    walk: Walk,
+    second_look: SecondLook,
     doubts: Values,
 ) -> list[Row]:
-    """Rows of all frames in time order: of each object from where it is first given on (see `Walk`), then of all.
+    """Rows of all frames in time order: of all objects together, then of each from where it is first given on.
 
     length: of the video. given: the masks that its masks were made from. mask: where the mask of a frame is, ids as
-    `GivenMasks` knows them. walk: walks through frames from masks of some of them. doubts: [length, K, 2], what
+    `GivenMasks` knows them. second_look: walks through frames from masks of some of them. doubts: [length, K, 2], what
     `doubts_of` tells of each object of `given`, NaN where it tells nothing.
     """
     measured = _Measured(length, given, mask)
     for look in plan_looks(length, list(given.files)):
-        measured.take(look, walk)
+        measured.take(look, second_look)
     return measured.rows(doubts)
 
 
@@ -146,22 +140,22 @@ class _Measured:
         self._agreement = np.full(self._labelled.shape, np.nan)
         self._trust = np.ones(self._labelled.shape)
 
-    def take(self, look: Look, walk: Walk) -> None:
+    def take(self, look: range, second_look: SecondLook) -> None:
         """Take up what a look finds; those nearer to the given mask come before it."""
-        areas = np.array([self._areas(t) for t in look.order])
+        order, start, stop = list(look), look[0], look[-1]
+        areas = np.array([self._areas(t) for t in order])
         visible = areas >= np.maximum(1, _COLLAPSED * areas[:-1].max(0))
-        visible[0] |= self._labelled[look.start]
-        found = self._found(look, visible, walk)
-        order = list(look.order)
+        visible[0] |= self._labelled[start]
+        found = self._found(look, visible, second_look)
         self._agreement[order] = np.where(np.isnan(found), self._agreement[order], found)
-        near = np.where(self._labelled[look.stop], 1.0, self._trust[look.stop])
+        near = np.where(self._labelled[stop], 1.0, self._trust[stop])
         told, back = (np.where(np.isnan(each), 1.0, each) for each in (found[:-1], found[-1]))
         share = np.linspace(1, 0, len(order))[:-1, None]  # of the way from the stop
         # What is not found again was lost evenly on the way, or where masks and look part, whichever was earlier.
         kept = np.minimum(1 - (1 - back) * share, 1 + back - told)
         kept = np.where(visible[:-1] | ~visible[-1], kept, kept * _LEFT)  # what was gone before counts already
         disputed = 1 - (1 - told) * share  # by a mask that is given at the start, the more the nearer it is
-        self._trust[order[:-1]] = near * np.where(self._labelled[look.start], disputed, kept)
+        self._trust[order[:-1]] = near * np.where(self._labelled[start], disputed, kept)
 
     def rows(self, doubts: Values) -> list[Row]:
         """All that is known, with the doubts [frames, K, 2] of the masks."""
@@ -186,9 +180,8 @@ class _Measured:
     def _read(self, t: int) -> NDArray[np.unsignedinteger[Any]]:
         return read_small_mask(self._mask(t))
 
-    def _found(self, look: Look, visible: NDArray[np.bool_], walk: Walk) -> Values:
+    def _found(self, order: range, visible: NDArray[np.bool_], second_look: SecondLook) -> Values:
         """The agreement [frames of the look, K] of objects that were there before, after the frames they start from."""
-        order = look.order
         found = np.full(visible.shape, np.nan)
         starts = {k: int(visible[:-1, k].argmax()) for k in np.flatnonzero(visible[:-1].any(0))}
         if not starts:
@@ -197,8 +190,8 @@ class _Measured:
         for k, place in sorted(starts.items()):
             objects[order[place]] = (*objects.get(order[place], ()), int(self._ids[k]))
         given = GivenMasks({t: self._mask(t) for t in objects}, objects)
-        compared = [k for k in starts if self._exists[look.stop, k]]
-        for second in walk(given, order[min(starts.values()) :]):
+        compared = [k for k in starts if self._exists[order[-1], k]]
+        for second in second_look(given, order[min(starts.values()) :]):
             place, first = order.index(second.frame), self._read(second.frame)
             for k in compared:
                 if place > starts[k]:

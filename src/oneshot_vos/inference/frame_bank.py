@@ -27,14 +27,13 @@ class FrameBank(Bank):
     """Frames (batch size 1), and for every group of objects those from the one on that introduced it.
 
     max_frames: how many are kept for good. When there are more, the oldest without annotation goes, or, if all are
-        annotated, the oldest. None: all stay.
-    temporary: `add_temporary` keeps one more.
+        annotated, the oldest. None: all stay. `add_temporary` keeps one more.
     """
 
     _kept = (*Bank._kept, "_starts", "_count")
 
-    def __init__(self, max_frames: int | None, *, temporary: bool = False) -> None:
-        super().__init__(temporary=temporary)
+    def __init__(self, max_frames: int | None) -> None:
+        super().__init__()
         self._max_frames = max_frames
         self._frames: list[_Kept] = []
         self._temporary: _Kept | None = None

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +39,9 @@ class GivenMasks:
 
     def annotation(self, t: int, size: tuple[int, int]) -> Annotation:
         """The masks of frame `t`, resized to `size`."""
-        present = self.objects[t]
         ids = resize_ids(read_ids(self.files[t], self.single_object), size)
-        masks = ids[None] == torch.tensor(present, dtype=torch.int32)[:, None, None]
-        shown = torch.zeros_like(masks) if self.empty else masks
-        return Annotation(tuple(self.ids.index(number) + 1 for number in present), shown)
+        shown = Annotation.of(ids, self.objects[t], self.ids)
+        return replace(shown, masks=torch.zeros_like(shown.masks)) if self.empty else shown
 
     def put_over(self, t: int, ids: np.ndarray) -> None:
         """Let the objects given in frame `t`, if any, be in `ids` [H, W] what they are in their mask, to the pixel."""

@@ -100,7 +100,7 @@ def prototype_rows(table: Table, candidates: slice, count: int) -> tuple[Columns
     selection = rows["selection"][chosen] if "selection" in rows else None
     query = query_tokens(_maps(key), None if selection is None else _maps(selection))
     scores = similarity(query, rows["keys"][None])[0]
-    # The last of the augmented key is the shrinkage, where there is any, see `networks.memory`.
+    # The last of the augmented key is the shrinkage, where there is any, see `networks.common.memory`.
     shrinkage = None if selection is None else _maps(scores.softmax(1) @ rows["keys"][:, -1:])
     keys = memory_tokens(_maps(key), shrinkage)[0]
     new = {"keys": keys, "key": key, "counts": _fresh_counts(keys)}

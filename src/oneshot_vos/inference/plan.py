@@ -17,7 +17,7 @@ class Memorise(Enum):
 
 @dataclass(frozen=True)
 class Step:
-    """What to do with frame `index`."""
+    """What to do with a frame, by its number `index`."""
 
     index: int
     annotated: bool = False  # masks are given for this frame
@@ -29,7 +29,7 @@ class Step:
 
 
 def plan_frames(
-    length: int,
+    order: range,
     annotated: Collection[int],
     settings: InferenceSettings,
     *,
@@ -37,30 +37,30 @@ def plan_frames(
     recurrent: bool = False,
     updates_memory_frames: bool = True,
 ) -> list[Step]:
-    """The frames to compute, in time order; frames that nothing depends on are left out.
+    """The frames to compute, of those that are gone through in this order; what nothing depends on is left out.
 
-    `annotated`: indices of the frames whose masks are given. `required`: indices of the frames whose masks are
-    wanted, None for all. `recurrent`: the network's state has to see every frame, so none may be left out.
-    `updates_memory_frames`: decoding moves a state on also where a deep update does, see `Network`.
+    `annotated`: numbers of the frames whose masks are given, as far as they are on the way. `required`: numbers of the
+    frames whose masks are wanted, None for all. `recurrent`: the network's state has to see every frame, so none may be
+    left out. `updates_memory_frames`: decoding moves a state on also where a deep update does, see `Network`.
 
     Permanent are the annotated frames and every frame that comes `memory_every` frames after the last permanent one.
     Nothing is planned after the last required frame; that frame neither enters the memory nor moves a state on.
     """
-    wanted = set(range(length)) if required is None else set(required)
-    outside = sorted(t for t in wanted | set(annotated) if not 0 <= t < length)
+    wanted = set(order if required is None else required)
+    outside = sorted(wanted.difference(order))
     if outside:
-        raise ValueError(f"frame indices {outside} are outside a video of {length} frames")
-    if not wanted:
-        return []
-    last = max(wanted)
-    given = {t for t in annotated if t <= last}
-    first = min(given, default=last + 1)
-    steps = [Step(t, tracked=False) for t in sorted(wanted) if t < first]
+        raise ValueError(f"frames {outside} are wanted, but outside of those that are gone through, {order}")
+    last = max((order.index(t) for t in wanted), default=-1)
+    begun, steps = False, []
     rhythm = Rhythm(settings, updates_memory_frames=updates_memory_frames)
-    for t in range(first, last + 1):
-        step = rhythm.step(t, annotated=t in given, last=t == last, output=t in wanted)
-        if step.output or step.memorise is not Memorise.NO or recurrent:
-            steps.append(step)
+    for place, t in enumerate(order[: last + 1]):
+        begun = begun or t in annotated
+        if begun:
+            step = rhythm.step(t, annotated=t in annotated, last=place == last, output=t in wanted)
+            if step.output or step.memorise is not Memorise.NO or recurrent:
+                steps.append(step)
+        elif t in wanted:
+            steps.append(Step(t, tracked=False))
     return steps
 
 
@@ -71,20 +71,22 @@ class Rhythm:
         self._settings = settings
         self._updates_memory_frames = updates_memory_frames
         self._offsets = _update_offsets(settings)
-        self._last_memory: int | None = None
-        self._last_deep = 0
+        self._since_memory: int | None = None  # how many frames ago one was memorised for good
+        self._since_deep = 0  # and one that moved the state on
 
     def step(self, t: int, *, annotated: bool, last: bool = False, output: bool = True) -> Step:
-        """What to do with frame `t`; nothing is kept of the `last` one. The first call is for an annotated frame."""
+        """What to do with the next frame, `t`; nothing is kept of the `last` one. The first one is annotated."""
         settings = self._settings
-        if self._last_memory is None:
-            self._last_memory, self._last_deep = t, t - (settings.deep_update_every or 0)
-        memorise, deep, offset = Memorise.NO, False, t - self._last_memory
+        if self._since_memory is None:
+            self._since_memory, self._since_deep = 0, settings.deep_update_every or 0
+        else:
+            self._since_memory, self._since_deep = self._since_memory + 1, self._since_deep + 1
+        memorise, deep, offset = Memorise.NO, False, self._since_memory
         if not last and (annotated or offset >= settings.memory_every):
-            memorise, self._last_memory = Memorise.PERMANENT, t
+            memorise, self._since_memory = Memorise.PERMANENT, 0
             # An update that falls due on another frame waits for the next one that is memorised.
-            deep = settings.deep_update_every is None or t - self._last_deep >= settings.deep_update_every
-            self._last_deep = t if deep else self._last_deep
+            deep = settings.deep_update_every is None or self._since_deep >= settings.deep_update_every
+            self._since_deep = 0 if deep else self._since_deep
         elif not last and settings.include_last:
             memorise = Memorise.TEMPORARY
         # With deep updates of their own rhythm, a state gets both, as the official XMem does it.

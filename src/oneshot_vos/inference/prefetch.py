@@ -1,28 +1,26 @@
 """Reading ahead, so that the network never waits for a file."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
-A = TypeVar("A")
-R = TypeVar("R")
+T = TypeVar("T")
+_END = object()
 
 
-def prefetched(read: Callable[[A], R], items: Iterable[A], *, ahead: int = 2) -> Generator[R, None, None]:
-    """Yield `read(item)` for every item in order; one background thread works up to `ahead` items in advance.
+def read_ahead(items: Iterable[T], *, ahead: int = 2) -> Generator[T]:
+    """Yield `items` in order; one background thread takes them, up to `ahead` in advance.
 
-    An exception of `read` is raised here, where the item would have been yielded. Closing the generator stops the
+    What taking an item raises is raised here, where the item would have been yielded. Closing the generator stops the
     thread after the item it is busy with.
     """
-    pending: deque[Future[R]] = deque()
+    iterator, pending = iter(items), deque[Future[Any]]()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch") as executor:
         try:
-            for item in items:
-                pending.append(executor.submit(read, item))
-                if len(pending) > ahead:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
+            pending.extend(executor.submit(next, iterator, _END) for _ in range(ahead + 1))
+            while (item := pending.popleft().result()) is not _END:
+                yield item
+                pending.append(executor.submit(next, iterator, _END))
         finally:
             executor.shutdown(wait=False, cancel_futures=True)

@@ -36,6 +36,12 @@ class Annotation:
     channels: tuple[int, ...]
     masks: Tensor
 
+    @classmethod
+    def of(cls, ids: Tensor, present: Sequence[int], known: Sequence[int]) -> "Annotation":
+        """Of the objects `present` in int32 ids [H, W]; `known`: the ids of all objects, by their channels."""
+        masks = ids[None] == torch.tensor(present, dtype=torch.int32)[:, None, None]
+        return cls(tuple(known.index(number) + 1 for number in present), masks)
+
 
 def predict_frames(
     network: Network[Any],
@@ -72,7 +78,7 @@ def new_bank(network: Network[Any], settings: InferenceSettings, frames: int | N
                 f"inference setting long_term: {type(network).__name__} reads whole frames, which cannot be condensed; "
                 "expected null. Bound the memory by max_frames"
             )
-        return FrameBank(most, temporary=settings.include_last)
+        return FrameBank(most)
     if kept is not None:
         assert top_k is not None, "settings ask for both or neither"
         return GroupedBank(lambda: LongTermBank(kept, top_k))
@@ -82,8 +88,9 @@ def new_bank(network: Network[Any], settings: InferenceSettings, frames: int | N
 class ObjectTracker:
     """One video on its way through a network, frame by frame.
 
-    objects: most objects, the channels 1..objects of what comes out. frames: how many frames will be memorised for
-    good, None if nobody knows. The network must be in evaluation mode. See `predict_frames` for the rest.
+    objects: how many there will be, the channels 1..objects of what comes out; more can come. frames: how many frames
+    will be memorised for good, None if nobody knows. The network must be in evaluation mode. See `predict_frames` for
+    the rest.
     """
 
     def __init__(
@@ -131,6 +138,8 @@ class ObjectTracker:
         one frame are forgotten; what was memorised for good stays.
         """
         size = frame.shape[-2], frame.shape[-1]
+        if annotation is not None:
+            self._objects = max([self._objects, *annotation.channels])
         if not step.tracked:
             return self._blank(size, frame.device)
         inner = limited_size(*size, self._settings.internal_size)
@@ -170,10 +179,6 @@ class ObjectTracker:
         for memory in self._memories:
             memory.remove(numbers)
         self._enabled = [channel for channel in self._enabled if channel not in channels]
-
-    def make_room(self, objects: int) -> None:
-        """Let channels up to `objects` come; the first frame need not know how many there will be."""
-        self._objects = max(self._objects, objects)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the video stands between two frames, as tensors and plain values; the network is not part of it."""

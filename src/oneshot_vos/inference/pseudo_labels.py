@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oneshot_vos.inference.confidence import Look, iou
+from oneshot_vos.inference.confidence import frames_between, iou
 from oneshot_vos.inference.given import GivenMasks, find_given
-from oneshot_vos.inference.walk import Segmented, Walk, plan_route
+from oneshot_vos.inference.walk import Segmented, Walk
 from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.videos.frames import FrameFiles
@@ -43,20 +43,19 @@ class PseudoLabel(NamedTuple):
 
 @dataclass(frozen=True)
 class Labeller:
-    """A network that labels videos; it must be on `device` and in evaluation mode."""
+    """A network that labels videos; it must be in evaluation mode."""
 
     network: Network[Any]
     settings: InferenceSettings
-    device: torch.device
     dtype: torch.dtype
 
     def label(self, video: Video, scratch: Path) -> Iterator[PseudoLabel]:
         """Every frame but the one whose mask is given, the first that shows an object; scratch: a folder for files."""
         given, source = find_given(video), FrameFiles(video.frames)
         start = min(given.files)
-        for name, order in (("forwards", range(start, len(video))), ("backwards", range(start, -1, -1))):
+        for order in (range(start, len(video)), range(start, -1, -1)):
             trust, stretch = 1.0, list[Segmented]()
-            for found in self._walk(source, given, name, order) if len(order) > 1 else ():
+            for found in self._walk(source, given, order) if len(order) > 1 else ():
                 stretch.append(found)
                 if len(stretch) <= REACH and found.frame != order[-1]:
                     continue
@@ -67,10 +66,9 @@ class Labeller:
                     yield PseudoLabel(ahead.frame, ahead.ids, _confidence(ahead, behind), agreement)
                 stretch = [found]
 
-    def _walk(self, source: FrameFiles, given: GivenMasks, name: str, order: range) -> Iterator[Segmented]:
-        route = plan_route(name, order, given.files.keys(), order, self.settings, self.network)
-        job = (self.network, source, given, route, self.settings)
-        return Walk(*job, device=self.device, dtype=self.dtype, probabilities=True).frames()
+    def _walk(self, source: FrameFiles, given: GivenMasks, order: range) -> Iterator[Segmented]:
+        job = (self.network, source, given, order, self.settings)
+        return Walk(*job, dtype=self.dtype, probabilities=True).frames()
 
     def _back(
         self, source: FrameFiles, stretch: Sequence[Segmented], scratch: Path, ids: tuple[int, ...]
@@ -82,8 +80,8 @@ class Labeller:
             return [Segmented(each.frame, np.zeros_like(each.ids), None) for each in stretch]
         mask = scratch / "last.png"
         write_mask(mask, last.ids)
-        order = Look(last.frame, stretch[0].frame).order
-        walked = list(self._walk(source, GivenMasks({last.frame: mask}, {last.frame: shown}), "back", order))
+        order = frames_between(last.frame, stretch[0].frame)
+        walked = list(self._walk(source, GivenMasks({last.frame: mask}, {last.frame: shown}), order))
         return [each._replace(probabilities=_of_all(each, shown, ids)) for each in reversed(walked)]
 
 

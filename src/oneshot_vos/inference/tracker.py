@@ -1,6 +1,5 @@
 """Tracking objects frame by frame, for a camera or a loop of one's own."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,19 +81,14 @@ class Tracker:
             return np.zeros(size, np.int32)
         resized = short_side_size(*size, self._settings.short_side)
         frame = resize_image(torch.from_numpy(normalise(image)).to(self._device), resized)
-        self._objects.make_room(len(self._ids))
-        annotation = self._annotation(mask, given, resized) if mask is not None and given else None
+        annotation = None
+        if mask is not None and given:
+            annotation = Annotation.of(resize_ids(mask.astype(np.int32), resized), given, self._ids)
         step = self._rhythm.step(t, annotated=annotation is not None)
         probabilities = self._objects.advance(step, frame, annotation)
         table = np.array([0, *self._ids], np.int32)
         found: NDArray[np.int32] = table[most_probable(probabilities, size).cpu().numpy()]
         return found
-
-    def _annotation(self, mask: NDArray[Any], given: Sequence[int], resized: tuple[int, int]) -> Annotation:
-        ids = resize_ids(mask.astype(np.int32), resized)
-        masks = ids[None] == torch.tensor(given, dtype=torch.int32)[:, None, None]
-        channels = tuple(self._ids.index(number) + 1 for number in given)
-        return Annotation(channels, masks.to(self._device))
 
     def _checked(self, image: NDArray[np.uint8], mask: NDArray[Any] | None) -> tuple[int, int]:
         """Height and width of the frame."""

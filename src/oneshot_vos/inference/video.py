@@ -8,7 +8,7 @@ import torch
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.given import Given, find_given
-from oneshot_vos.inference.walk import Walk, plan_route
+from oneshot_vos.inference.walk import Walk
 from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.registry import suggest
@@ -21,13 +21,12 @@ def segment_video(
     video: Video,
     settings: InferenceSettings,
     *,
-    device: torch.device,
     dtype: torch.dtype = torch.float32,
     required: Collection[str] | None = None,
     given: Given = "first",
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (stem, object ids int32 [H, W] at the frame's own resolution) in time order; see `walk_forwards`."""
-    walk = walk_forwards(network, video, settings, device=device, dtype=dtype, required=required, given=given)
+    walk = walk_forwards(network, video, settings, dtype=dtype, required=required, given=given)
     yield from ((video.stem(result.frame), result.ids) for result in walk.frames())
 
 
@@ -36,14 +35,13 @@ def walk_forwards(
     video: Video,
     settings: InferenceSettings,
     *,
-    device: torch.device,
     dtype: torch.dtype = torch.float32,
     required: Collection[str] | None = None,
     given: Given = "first",
 ) -> Walk:
     """A walk through a video in time order.
 
-    The network must be on `device`; it is put in evaluation mode. `required`: stems of the frames wanted, None for
+    The network is put in evaluation mode. `required`: stems of the frames wanted, None for
     all; a frame that none of them depends on is not read. `given`: which of the video's masks the network is shown;
     the default is the semi-supervised protocol. Frames before the first given mask are background.
 
@@ -52,9 +50,8 @@ def walk_forwards(
     network.eval()
     wanted = _indices(video, required)
     masks = find_given(video, given, before=max(wanted, default=-1) + 1)
-    route = plan_route("forwards", range(len(video)), masks.files.keys(), wanted, settings, network)
-    source = FrameFiles(video.frames, sized_like=min(route.order, default=0))
-    return Walk(network, source, masks, route, settings, device=device, dtype=dtype)
+    source = FrameFiles(video.frames, sized_like=min([*wanted, *masks.files], default=0))
+    return Walk(network, source, masks, range(len(video)), settings, dtype=dtype, output=wanted)
 
 
 def _indices(video: Video, stems: Collection[str] | None) -> Collection[int]:

@@ -5,7 +5,7 @@ with the same result. An object given in a later mask only exists from that mask
 """
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from oneshot_vos.inference.cuts import WINDOW, with_cuts
 from oneshot_vos.inference.geometry import most_probable, resize_image, resize_maps, short_side_size
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.plan import Memorise, Step, plan_frames
-from oneshot_vos.inference.prefetch import prefetched
+from oneshot_vos.inference.prefetch import read_ahead
 from oneshot_vos.inference.propagate import Annotation, ObjectTracker
 from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.interface import Network
@@ -32,45 +32,15 @@ from oneshot_vos.videos.images import normalise
 _log = logging.getLogger(__name__)
 
 
-class Route(NamedTuple):
-    """A way through a video: the numbers of its frames in their order, and what to do with each."""
+def both_ways(length: int, given: GivenMasks) -> list[tuple[range, range]]:
+    """Two ways through a video of `length` frames: the frames in their order, and those of them to output.
 
-    name: str
-    order: list[int]
-    steps: list[Step]
-
-
-def plan_route(
-    name: str,
-    order: range,
-    labelled: Collection[int],
-    output: Collection[int],
-    settings: InferenceSettings,
-    network: Network[Any],
-) -> Route:
-    """The way through the frames `order`, as far as the frames `output` depend on it, with masks for `labelled`."""
-    steps = plan_frames(
-        len(order),
-        [order.index(t) for t in labelled],
-        settings,
-        required=[order.index(t) for t in output],
-        recurrent=network.recurrent,
-        updates_memory_frames=network.updates_memory_frames,
-    )
-    return Route(name, [order[step.index] for step in steps], steps)
-
-
-def plan_both_ways(length: int, given: GivenMasks, settings: InferenceSettings, network: Network[Any]) -> list[Route]:
-    """Routes through a video of `length` frames that together output every frame once.
-
-    From the first given mask forwards, through every further one, and from the same mask backwards to the start.
+    From the first given mask forwards, through every further one, and from the same mask backwards to the start, unless
+    it is there already. Together they output every frame once.
     """
     first = min(given.files)
     ahead, back = range(first, length), range(first, -1, -1)
-    routes = [plan_route("forwards", ahead, given.files.keys(), ahead, settings, network)]
-    if first > 0:
-        routes.append(plan_route("backwards", back, [first], back[1:], settings, network))
-    return routes
+    return [(ahead, ahead), (back, back[1:])] if first > 0 else [(ahead, ahead)]
 
 
 class Segmented(NamedTuple):
@@ -82,10 +52,12 @@ class Segmented(NamedTuple):
 
 
 class Walk:
-    """One route, from its start or from where it was saved.
+    """One way through a video, from its start or from where it was saved.
 
-    The network must be on `device` and in evaluation mode. probabilities: hand them out as well.
-    scene_cuts: where a scene certainly ends, forget the frames just before; one line in the log for each.
+    The network must be in evaluation mode. order: frames by their numbers; given: masks, of which those
+    on the way are shown to the network; output: the frames that are handed out, None for all. A frame that none of
+    these depends on is not read. probabilities: hand them out as well. scene_cuts: where a scene certainly ends, forget
+    the frames just before; one line in the log for each.
     """
 
     def __init__(
@@ -93,10 +65,10 @@ class Walk:
         network: Network[Any],
         source: FrameSource,
         given: GivenMasks,
-        route: Route,
+        order: range,
         settings: InferenceSettings,
         *,
-        device: torch.device,
+        output: Collection[int] | None = None,
         dtype: torch.dtype = torch.float32,
         probabilities: bool = False,
         scene_cuts: bool = False,
@@ -105,20 +77,27 @@ class Walk:
         self.seconds = 0.0  # spent on them, less what reading takes
         self._source = source
         self._given = given
-        self._route = route
-        self._device = device
+        self.direction = "forwards" if order.step > 0 else "backwards"
+        self._steps = plan_frames(
+            order,
+            given.files.keys(),
+            settings,
+            required=output,
+            recurrent=network.recurrent,
+            updates_memory_frames=network.updates_memory_frames,
+        )
+        self._device = next(network.parameters()).device
         self._probabilities = probabilities
         self._scene_cuts = scene_cuts
         self._inner = short_side_size(*source.size, settings.short_side)
-        permanent = sum(step.memorise is Memorise.PERMANENT for step in route.steps)
+        permanent = sum(step.memorise is Memorise.PERMANENT for step in self._steps)
         self.tracker = ObjectTracker(network, len(given.ids), settings, frames=permanent, dtype=dtype)
         self._restored: Path | None = None  # from where, until a frame has shown that it fits
 
     @property
     def output(self) -> list[int]:
         """Numbers of the frames that are behind us and were handed out."""
-        done = zip(self._route.order, self._route.steps[: self.position], strict=False)
-        return [t for t, step in done if step.output]
+        return [step.index for step in self._steps[: self.position] if step.output]
 
     def save(self, path: Path) -> None:
         """Write where we stand; to be called between two frames."""
@@ -126,7 +105,7 @@ class Walk:
 
     def restore(self, path: Path) -> bool:
         """Go to where we stood when `path` was written; False, and nothing is changed, if that cannot be read."""
-        position = load_tracker(path, self.tracker, self._device, len(self._route.steps))
+        position = load_tracker(path, self.tracker, self._device, len(self._steps))
         if position is None:
             return False
         self.position, self._restored = position, path
@@ -135,14 +114,14 @@ class Walk:
     def frames(self) -> Iterator[Segmented]:
         """Go on to the end; a frame that is handed out is behind us."""
         table = np.array([0, *self._given.ids], np.int32)
-        order, steps = self._route.order[self.position :], self._route.steps[self.position :]
-        frames = self._marked(order)
-        ahead = prefetched(lambda _: self._prepared(*next(frames)), order)
+        steps = self._steps[self.position :]
+        ahead = read_ahead(self._prepared(image, new_scene) for image, new_scene in self._marked(steps))
         try:
-            for t, step, (image, new_scene) in zip(order, steps, ahead, strict=True):
+            for step, (image, new_scene) in zip(steps, ahead, strict=True):
+                t = step.index
                 if new_scene:
-                    name, way = self._source.names[t], self._route.name
-                    _log.info("%s: scene cut at frame %s (%s)", self._source.path, name, way)
+                    name = self._source.names[t]
+                    _log.info("%s: scene cut at frame %s (%s)", self._source.path, name, self.direction)
                 annotation = self._given.annotation(t, self._inner) if step.annotated else None
                 start = perf_counter()
                 result = self._advance(step, image, annotation, new_scene)
@@ -169,12 +148,12 @@ class Walk:
         self._restored = None
         return result
 
-    def _marked(self, order: list[int]) -> Iterator[tuple[np.ndarray, bool]]:
+    def _marked(self, steps: Sequence[Step]) -> Iterator[tuple[np.ndarray, bool]]:
         """Frames, and whether a scene begins with each."""
-        frames = self._source.read(order)
+        frames = self._source.read([step.index for step in steps])
         if not self._scene_cuts:
             return ((frame, False) for frame in frames)
-        before = self._route.order[max(0, self.position - WINDOW) : self.position]
+        before = [step.index for step in self._steps[max(0, self.position - WINDOW) : self.position]]
         return with_cuts(frames, self._source.read(before))
 
     def _prepared(self, rgb: np.ndarray, new_scene: bool) -> tuple[Tensor, bool]:

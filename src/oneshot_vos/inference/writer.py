@@ -1,5 +1,6 @@
 """Segmenting a set of videos into one archive of masks."""
 
+import shutil
 import zipfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import read_json, write_json, write_zip
+from oneshot_vos.files import read_json, taken_apart, write_json, write_zip
 from oneshot_vos.inference.given import Given, find_given, read_ids
 from oneshot_vos.inference.video import walk_forwards
 from oneshot_vos.inference.walk import Walk
@@ -24,8 +25,7 @@ from oneshot_vos.registry import suggest
 from oneshot_vos.videos.masks import check_same_size, encode_mask
 from oneshot_vos.videos.video import Video
 
-# Files in the state folder
-_STAMP, _ARCHIVE, _REPORT = "fingerprint.json", ".masks.zip", ".report.json"
+_ARCHIVE, _REPORT = ".masks.zip", ".report.json"  # of a finished video in the state folder
 
 
 @dataclass(frozen=True)
@@ -44,24 +44,21 @@ def segment_set(
     *,
     state: Path,
     fingerprint: str,
-    device: torch.device,
     dtype: torch.dtype = torch.float32,
     required: Mapping[str, Collection[str]] | None = None,
     given: Given = "first",
     progress: str | None = None,
-    keep_state: bool = False,
 ) -> Report:
     """Segment `videos` and write their masks as `<video>/<stem>.png` to one zip, sorted by name.
 
-    The bytes of the zip depend on the masks alone. Finished videos are kept in the folder `state` until the zip is
-    complete: a run that was stopped and is started again with the same `fingerprint` goes on with the first
-    unfinished video; with another fingerprint it starts anew. `required`: per video name the stems to write, None
-    for every frame. `progress`: the title of a progress bar, None for none. `keep_state`: leave `state` in place, for a
-    caller that can still lose the zip; `clear_state` removes it then. The network must be on `device`.
+    The bytes of the zip depend on the masks alone. Finished videos are kept in the folder `state`, for the caller to
+    remove when the zip cannot be lost any more: a run that was stopped and is started again with the same `fingerprint`
+    resumes with the first unfinished video; with another fingerprint it starts anew. `required`: per video name the
+    stems to write, None for every frame. `progress`: the title of a progress bar, None for none.
     """
     ordered = in_order(videos)
     wanted = _wanted(ordered, required)
-    _open_state(state, fingerprint)
+    keep_if_made_from(state, fingerprint)
     network.to(memory_format=torch.channels_last)  # what convolutions read fastest; the weights stay the same
     total = sum(len(video) if (stems := wanted[video.name]) is None else len(set(stems)) for video in ordered)
     reports = []
@@ -77,7 +74,6 @@ def segment_set(
                     network,
                     video,
                     settings,
-                    device=device,
                     dtype=dtype,
                     required=wanted[video.name],
                     given=given,
@@ -87,20 +83,14 @@ def segment_set(
                 write_json(report_file, asdict(report))
             reports.append(report)
     write_zip(out_zip, _members(state, ordered))
-    if not keep_state:
-        clear_state(state)
     return Report(sum(report.frames for report in reports), sum(report.seconds for report in reports))
 
 
 def _read_report(path: Path) -> Report:
     expected = "the report of a segmented video"
-    try:
-        content = read_json(path, expected)
+    content = read_json(path, expected)
+    with taken_apart(path, expected, "Delete it, then rerun to resume"):
         return Report(int(content["frames"]), float(content["seconds"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: not {expected} ({error}); expected what `infer` wrote. Delete it, then rerun to resume"
-        ) from error
 
 
 def _masks(walk: Walk, video: Video, bar: tqdm) -> Iterator[tuple[str, bytes]]:
@@ -151,25 +141,15 @@ def _wanted(
     return {name: required.get(name, ()) for name in names}
 
 
-def _open_state(state: Path, fingerprint: str) -> None:
-    """Make `state` a folder for this fingerprint; what another run left there is removed."""
-    stamp = state / _STAMP
+def keep_if_made_from(state: Path, fingerprint: str) -> None:
+    """Make `state` a folder for finished videos of this fingerprint; it is emptied if it was one for another."""
+    stamp = state / "fingerprint.json"
     if stamp.exists():
         with suppress(UserError):  # a damaged stamp proves nothing: start anew
             if read_json(stamp, "what finished videos were made from") == fingerprint:
                 return
-        clear_state(state)
+        shutil.rmtree(state)
     write_json(stamp, fingerprint)
-
-
-def clear_state(state: Path) -> None:
-    """Remove what `segment_set` left in `state`, and the folder if nothing else lies there."""
-    # The stamp goes last: it vouches for the rest.
-    for pattern in (f"*{_ARCHIVE}*", f"*{_REPORT}*", f"*{_STAMP}*"):
-        for file in state.glob(pattern):
-            file.unlink()
-    if state.exists() and not any(state.iterdir()):
-        state.rmdir()
 
 
 def _state_files(state: Path, video: Video) -> tuple[Path, Path]:

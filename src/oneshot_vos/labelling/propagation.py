@@ -10,9 +10,8 @@ from typing import Any, Literal
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.inference.given import GivenMasks
-from oneshot_vos.labelling.session import Video
+from oneshot_vos.labelling.session import OpenVideo
 from oneshot_vos.stages.segment import Segmenter
-from oneshot_vos.stages.segment_options import Options
 from oneshot_vos.videos.masks import inspect_mask, object_ids, write_mask
 
 State = Literal["running", "done", "cancelled", "failed"]
@@ -25,11 +24,10 @@ class Propagation:
     The masks drawn so far are copied when it is made: drawing may go on. Raises `UserError` if there is none.
     """
 
-    def __init__(self, segmenter: Segmenter, video: Video, options: Options) -> None:
+    def __init__(self, segmenter: Segmenter, video: OpenVideo) -> None:
         self.video = video
         self.state: State = "running"
-        self._segmenter, self._options = segmenter, options
-        self._given = _copied(video)
+        self._segmenter, self._given = segmenter, _copied(video)
         self._ready: list[str] = []
         self._message = ""
         self._cancelled = threading.Event()
@@ -63,7 +61,7 @@ class Propagation:
     def _run(self) -> None:
         source = self.video.source
         try:
-            with closing(self._segmenter.frames(source, self._given, self._options)) as frames:
+            with closing(self._segmenter.frames(source, self._given)) as frames:
                 for frame in frames:
                     name = source.names[frame.frame]
                     write_mask(self.video.made / f"{name}.png", frame.ids)
@@ -79,7 +77,7 @@ class Propagation:
             _log.error("%s", self._message)
 
 
-def _copied(video: Video) -> GivenMasks:
+def _copied(video: OpenVideo) -> GivenMasks:
     folder = video.made.with_name("given")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

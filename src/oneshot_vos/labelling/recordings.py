@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.sets.mask_inputs import Frames, video_name
+from oneshot_vos.sets.mask_inputs import Frames, told_as, video_name
 from oneshot_vos.sets.own import find_masks, find_videos
 from oneshot_vos.videos.problems import Problems
 
@@ -54,9 +54,10 @@ def find_recordings(path: Path, masks: Path | None, scratch: Path) -> Recordings
     if masks is not None:
         raise UserError(f"--masks {masks}: the masks of {path} lie in {path / 'masks'}. Leave --masks out")
     problems = Problems()
-    places = find_videos(path / "videos", problems)
-    given = find_masks(path, scratch, places, problems)
-    problems.raise_errors(path, remedy="")
+    with told_as((f"{scratch}/masks.zip", path / "masks.zip"), (f"{scratch}/", f"{path / 'masks'}/")):
+        places = find_videos(path / "videos", problems)
+        given = find_masks(path, scratch, places, problems)
+        problems.raise_errors(path, remedy="")
     whole = path / "masks" if (path / "masks").is_dir() else path / "masks.zip"
     entries = {}
     for name, video in places.items():

@@ -20,6 +20,7 @@ from oneshot_vos.labelling.server import Server
 from oneshot_vos.labelling.session import Session
 from oneshot_vos.reporting.own_results import read_suggestions
 from oneshot_vos.stages.segment import Segmenter
+from oneshot_vos.stages.segment_options import Options
 
 HOST = "127.0.0.1"
 _log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ def served(path: Path, choices: Choices) -> Iterator[tuple[uvicorn.Server, socke
     with TemporaryDirectory(prefix="label-") as scratch, socket.socket() as listener:
         recordings = find_recordings(path, choices.masks, Path(scratch))
         suggestions = read_suggestions(choices.suggested) if choices.suggested else []
-        segmenter = Segmenter(choices.weights, choices.network, choices.device)
+        segmenter = Segmenter(choices.weights, choices.network, Options(device=choices.device))
         server = Server(Session(recordings, Path(scratch)), segmenter, suggestions)
         _bind(listener, choices.port)
         token, number = secrets.token_urlsafe(32), listener.getsockname()[1]

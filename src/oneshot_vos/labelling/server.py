@@ -19,11 +19,10 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.labelling.gate import Gate
 from oneshot_vos.labelling.pictures import Pictures
 from oneshot_vos.labelling.propagation import Propagation
-from oneshot_vos.labelling.session import Session, Video
+from oneshot_vos.labelling.session import OpenVideo, Session
 from oneshot_vos.reporting.overlay import COLOURS
 from oneshot_vos.reporting.own_results import Suggestion
 from oneshot_vos.stages.segment import Segmenter
-from oneshot_vos.stages.segment_options import Options
 from oneshot_vos.videos.masks import Ids, decode_mask, object_ids
 from oneshot_vos.videos.png import SIGNATURE
 
@@ -126,7 +125,7 @@ class Server:
                 raise HTTPException(413, f"a mask of more than {width * height + _SLACK} bytes; expected a smaller one")
         return await run_in_threadpool(self._saved, video, request.path_params["frame"], bytes(content))
 
-    def _saved(self, video: Video, frame: str, content: bytes) -> Response:
+    def _saved(self, video: OpenVideo, frame: str, content: bytes) -> Response:
         ids = decode_ids(content, frame, video.source.size)
         place = self._session.save(video, frame, ids)
         return JSONResponse(
@@ -151,7 +150,7 @@ class Server:
             if self._propagation is not None and self._propagation.state == "running":
                 busy = self._propagation.video.entry.name
                 raise HTTPException(409, f"the network is at work on the video '{busy}'; wait, or cancel it there")
-            self._propagation = Propagation(self._segmenter, video, Options())
+            self._propagation = Propagation(self._segmenter, video)
             self._propagation.start()
         return JSONResponse(self._propagation.status(0))
 
@@ -161,7 +160,7 @@ class Server:
             self._propagation.cancel()
         return self._status(request)
 
-    def _find(self, request: Request) -> Video:
+    def _find(self, request: Request) -> OpenVideo:
         return self._session.video(request.path_params["video"])
 
 

@@ -13,7 +13,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import replacing_folder
 from oneshot_vos.labelling.recordings import Entry, Recordings
 from oneshot_vos.registry import suggest
-from oneshot_vos.sets.mask_inputs import Frames
+from oneshot_vos.sets.mask_inputs import Frames, told_as
 from oneshot_vos.sets.own import masks_of, named_masks
 from oneshot_vos.videos.frames import FrameSource, open_frames
 from oneshot_vos.videos.mask_rules import MaskRules
@@ -25,7 +25,7 @@ _WHITE = 255
 
 
 @dataclass
-class Video:
+class OpenVideo:
     """A video that is open. files: its masks by the names of their frames; made: the folder of what a network makes.
 
     plain: `files` lie in the folder of the entry, in the form that is written.
@@ -58,7 +58,7 @@ class Session:
         self.recordings = recordings
         self._entries = dict(recordings.entries)
         self._scratch = scratch
-        self._opened: dict[str, Video] = {}
+        self._opened: dict[str, OpenVideo] = {}
         self._lock = threading.RLock()
 
     def masks(self) -> dict[str, int]:
@@ -69,7 +69,7 @@ class Session:
                 for name, entry in self._entries.items()
             }
 
-    def video(self, name: str) -> Video:
+    def video(self, name: str) -> OpenVideo:
         """The video of that name; opening a file takes as long as decoding it once."""
         with self._lock:
             if name not in self._entries:
@@ -78,7 +78,7 @@ class Session:
                 self._opened[name] = self._open(self._entries[name])
             return self._opened[name]
 
-    def ids(self, video: Video, frame: str) -> tuple[Ids | None, str]:
+    def ids(self, video: OpenVideo, frame: str) -> tuple[Ids | None, str]:
         """The mask of a frame as uint8 [H, W] and what it is: `given`, `made` by a network, or None and `none`."""
         video.require_frame(frame)
         made = video.made / f"{frame}.png"
@@ -87,7 +87,7 @@ class Session:
                 return inspect_mask(video.files[frame]).ids, "given"
         return (inspect_mask(made).ids, "made") if made.exists() else (None, "none")
 
-    def save(self, video: Video, frame: str, ids: Ids) -> Path | None:
+    def save(self, video: OpenVideo, frame: str, ids: Ids) -> Path | None:
         """Write a mask (uint8 [H, W]) and say where; one without any object is taken away instead, and gives None.
 
         What was there in another form is put aside first, once, and written anew as plain masks.
@@ -118,22 +118,24 @@ class Session:
         (entry,) = self._entries.values()
         return shlex.join(["oneshot-vos", "segment", str(path), "--mask", str(entry.folder)])
 
-    def _open(self, entry: Entry) -> Video:
+    def _open(self, entry: Entry) -> OpenVideo:
         number = list(self._entries).index(entry.name)
         scratch = self._scratch / str(number)
         scratch.mkdir(exist_ok=True)
         source = open_frames(entry.video)
-        problems = Problems()
-        found = masks_of(entry.name, entry.given, scratch, source)
-        files = named_masks(entry.name, source, found, scratch / "ids", problems)
-        problems.raise_errors(entry.video, remedy="")
-        _require_small_ids(files)
+        problems, origin = Problems(), entry.origin or entry.folder
+        unpacked = ((f"{self._scratch}/masks.zip", origin), (f"{self._scratch}/", f"{origin}/"))
+        with told_as((f"{scratch}/", f"{origin.parent}/"), *unpacked):
+            found = masks_of(entry.name, entry.given, scratch, source)
+            files = named_masks(entry.name, source, found, scratch / "ids", problems)
+            problems.raise_errors(entry.video, remedy="")
+            _require_small_ids(files)
         plain = entry.given is None or (entry.origin == entry.folder and _are_plain(files, entry.folder, scratch))
         if not plain:
             files = _as_drawn(files, scratch / "plain")
-        return Video(entry, source, files, plain, scratch / "made")
+        return OpenVideo(entry, source, files, plain, scratch / "made")
 
-    def _put_aside(self, video: Video) -> None:
+    def _put_aside(self, video: OpenVideo) -> None:
         """Move the masks of `video` in their other form to `aside`, with those of all videos that it holds as well."""
         origin = video.entry.origin
         assert origin is not None

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -147,27 +146,25 @@ def _with_scores(
 ) -> pd.DataFrame:
     """Add our scores, those of runs that agree in `by` together.
 
-    Per set: `<set>_<measure>` (mean), `…_std` and `…_n`, `<set>_videos` and `<set>_source` where there is a score,
+    Per set: `<set>_<measure>` (mean) and `…_std`, `<set>_videos` and `<set>_source` where there is a score,
     `<set>_seeds` and how many they are, `<set>_n`, `<set>_of_full` (of the first measure, as a fraction of full
-    supervision's), `<set>_note`, and `<set>_<measure>_minus_paper` where both are over the whole set that the paper
-    prints.
+    supervision's), `<set>_note`, and `<set>_<measure>_minus_paper`, in percentage points, where both are over the whole
+    set that the paper prints and the printed number is most likely not swapped.
     """
-    scores = results.scores[results.scores["set"].isin(sets)]
-    ends = {"mean": "", "std": "_std", "n": "_n"}
-    found = spread(scores, [*by, "set", "measure"]).reset_index()
-    wide = found.pivot(index=list(by), columns=["set", "measure"], values=list(ends))
-    triples: list[Any] = wide.columns.to_list()
-    wide.columns = [f"{name}_{measure}{ends[kind]}" for kind, name, measure in triples]
-    expected = [f"{name}_{measure}{end}" for name in sets for measure in measures for end in ends.values()]
-    rows = rows.join(wide.reindex(columns=expected), on=list(by))
-    new = {}
+    keys = list(by)
+    new: dict[str, pd.Series] = {}
     for name in sets:
-        here = select(scores, set=name)
-        ours = rows[f"{name}_{measures[0]}"]
-        there = rows.join(here.groupby(list(by))["seed"].agg(_seeds, separator=", ").rename("found"), on=list(by))
-        scored = there["found"].notna()
-        new[f"{name}_seeds"] = there["found"]
-        new[f"{name}_n"] = rows[f"{name}_{measures[0]}_n"].astype("Int64")
+        here = select(results.scores, set=name)
+        for measure in measures:
+            found = rows[keys].join(spread(select(here, measure=measure), keys), on=keys)
+            new[f"{name}_{measure}"] = found["mean"].astype(float)
+            new[f"{name}_{measure}_std"] = found["std"].astype(float)
+            if measure == measures[0]:
+                new[f"{name}_n"] = found["n"].astype("Int64")
+        ours = new[f"{name}_{measures[0]}"]
+        seeds = here.groupby(keys)["seed"].agg(_seeds, separator=", ").rename("found")
+        new[f"{name}_seeds"] = rows[keys].join(seeds, on=keys)["found"]
+        scored = new[f"{name}_seeds"].notna()
         new[f"{name}_source"] = pd.Series(here["source"].iloc[0] if len(here) else None, rows.index).where(scored)
         videos = here["videos"].iloc[0] if len(here) else None
         new[f"{name}_videos"] = pd.Series(videos, rows.index, dtype="Int64").where(scored)
@@ -176,21 +173,14 @@ def _with_scores(
         new[f"{name}_of_full"] = (ours / rows["network"].map(full_mean[full_mean > 0])).where(rows["comparable"])
         below = rows["comparable"] & (ours < results.baseline(name, measures[0]))
         new[f"{name}_note"] = pd.Series("", rows.index).mask(below, BELOW)
-        new |= _differences(rows, name, measures, videos)
+        printed = paper_set(name)
+        if printed is None or f"paper_{printed}_{measures[0]}" not in rows:
+            continue
+        partial = PAPER_SETS[printed].videos not in (None, videos)
+        for measure in measures:
+            minus = new[f"{name}_{measure}"] - rows[f"paper_{printed}_{measure}"]
+            new[f"{name}_{measure}_minus_paper"] = minus.mask(swapped(rows, measure) | partial)
     return rows.assign(**new)
-
-
-def _differences(rows: pd.DataFrame, name: str, measures: Sequence[str], videos: int | None) -> dict[str, pd.Series]:
-    """Ours minus the paper's, in percentage points; not for printed numbers that are most likely swapped."""
-    printed = paper_set(name)
-    if printed is None or f"paper_{printed}_{measures[0]}" not in rows:
-        return {}
-    partial = PAPER_SETS[printed].videos not in (None, videos)
-    differences = {}
-    for measure in measures:
-        minus = rows[f"{name}_{measure}"] - rows[f"paper_{printed}_{measure}"]
-        differences[f"{name}_{measure}_minus_paper"] = minus.mask(swapped(rows, measure) | partial)
-    return differences
 
 
 def swapped(rows: pd.DataFrame, measure: str) -> pd.Series:

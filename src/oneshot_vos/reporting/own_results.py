@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import read_json
+from oneshot_vos.files import read_json, taken_apart
 from oneshot_vos.videos.frame_files import frame_files, frame_name
 
 RECORD, MASKS, OVERLAY, CONFIDENCE = "segment.json", "masks", "overlay.mp4", "confidence.csv"  # of a video
@@ -89,14 +89,9 @@ def read_video(folder: Path) -> OwnVideo:
     """The results of the video in `folder`; raises `UserError` for files that are damaged or do not belong together."""
     expected = "the record of a segmented video"
     record = read_json(folder / RECORD, expected)
-    try:
+    with taken_apart(folder / RECORD, expected, "Segment the video again with --overwrite"):
         given, objects = tuple(map(str, record["masks"])), tuple(map(int, record["objects"]))
         source = Path(record["video"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{folder / RECORD}: incomplete ({type(error).__name__}: {error}); expected {expected}. Segment the video "
-            "again with --overwrite"
-        ) from error
     masks = folder / MASKS
     frames = tuple(frame_name(file) for file in frame_files(masks)) if masks.is_dir() else ()
     places = {name: t for t, name in enumerate(frames)}

@@ -9,7 +9,7 @@ import pandas as pd
 from PIL import Image
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import read_json
+from oneshot_vos.files import read_json, taken_apart
 from oneshot_vos.reporting.plot import Line, draw_panels
 from oneshot_vos.reporting.published import MEASURES
 from oneshot_vos.reporting.text import markdown_table, number
@@ -44,14 +44,10 @@ def read_curves(runs: Sequence[str], metrics: Path) -> pd.DataFrame:
 def _read_curve(path: Path) -> list[dict[str, Any]]:
     """The points of one curve; their iterations rise."""
     content = read_json(path, _EXPECTED)
-    try:
+    with taken_apart(path, _EXPECTED, "Run the evaluate stage again"):
         shown = {"set": str(content["set"]), "videos": int(content["videos"])}
         iterations = [int(value) for value in content["iterations"]]
         scores = {measure: [float(value) for value in content[measure]] for measure in MEASURES}
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: incomplete ({type(error).__name__}: {error}); expected {_EXPECTED}. Run the evaluate stage again"
-        ) from error
     for measure, values in scores.items():
         if len(values) != len(iterations):
             raise UserError(

@@ -16,7 +16,7 @@ import pandas as pd
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.results import SHORT_NAMES
 from oneshot_vos.evaluation.score_files import load_result, load_youtube_result
-from oneshot_vos.files import read_json
+from oneshot_vos.files import read_json, taken_apart
 from oneshot_vos.params import PAPER_LABELS, Params, Run
 from oneshot_vos.reporting.progress import read_curves, read_takeoff
 from oneshot_vos.reporting.server_scores import read_server_scores
@@ -203,16 +203,12 @@ def _read_labels(folder: Path, kinds: Sequence[str]) -> pd.DataFrame:
 
 
 def _read_counts(path: Path) -> list[tuple[str, int, int, int]]:
-    content = read_json(path, "the label counts of the labels stage")
-    try:
+    expected = "label counts: 'per_video', and 'sets' with 'labelled' and 'annotated' per training set"
+    content = read_json(path, expected)
+    with taken_apart(path, expected, "Run the labels stage again"):
         shots = int(content["per_video"] or 0)
         sets = content["sets"].items()
         counts = [(name, int(entry["labelled"]), int(entry["annotated"]), shots) for name, entry in sets]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(
-            f"{path}: not a label count ({type(error).__name__}: {error}); expected 'per_video', and 'sets' with "
-            "'labelled' and 'annotated' per training set. Run the labels stage again"
-        ) from error
     for name, labelled, annotated, _ in counts:
         if not 0 < labelled <= annotated:
             raise UserError(
@@ -230,8 +226,8 @@ def _read_trainings(runs: pd.DataFrame, curves: Path) -> pd.DataFrame:
     for name in names:
         path = curves / name / "run.json"
         if path.exists():
-            content = read_json(path, "the record of a training, written by the train stage")
-            if not isinstance(content, dict):
-                raise UserError(f"{path}: expected one JSON object, found {type(content).__name__}")
-            rows.append({"run": name, **{key: content.get(key) for key in _RECORD}})
+            expected = "the record of a training, written by the train stage"
+            content = read_json(path, expected)
+            with taken_apart(path, expected):
+                rows.append({"run": name, **{key: content.get(key) for key in _RECORD}})
     return pd.DataFrame(rows, columns=["run", *_RECORD], dtype=object)

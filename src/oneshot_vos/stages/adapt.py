@@ -66,11 +66,10 @@ def run(
     folder = out or Path("adapted") / name_of(recordings)
     chosen = choose_device(device)
     with held(folder / State.FOLDER, "adapting into this folder"):
-        state = State(folder)
-        state.begin(weights, network)
+        state = State(folder, weights, network)
         videos = _imported(recordings, folder / VIDEOS)
         if iterations != 0 and state.labels != labels_of(videos):
-            pixels = sum(len(video) * _pixels(video, state.short_side) for video in videos)
+            pixels = sum(len(video) * _pixels(video, state.start.short_side) for video in videos)
             _train(state, videos, Budget(seconds, began, pixels), chosen, iterations)
         else:
             _log.info("no training: %s", "as told" if iterations == 0 else "the masks are those of the last round")
@@ -121,8 +120,8 @@ def _train(state: State, videos: Sequence[Video], budget: Budget, device: torch.
     kept = this.finish(plan)
     write_parameters(
         state.folder,
-        state.network,
-        state.arguments,
+        state.start.network,
+        state.start.arguments,
         kept.recipe.model_copy(update={"iterations": kept.iteration}),
         number - 1,
         weights=start,
@@ -193,9 +192,9 @@ def _write_weights(state: State, out: Path) -> None:
         with replacing(out) as temporary:
             shutil.copyfile(state.current, temporary)
         return
-    built = build_network(state.network, state.arguments)
+    built = build_network(state.start.network, state.start.arguments)
     load_weights(state.current, built)
-    save_weights(out, built, {"model": state.network, "settings": state.arguments})
+    save_weights(out, built, state.start.metadata)
 
 
 def _segment(state: State, videos: Sequence[Video], out: Path, device: torch.device) -> None:
@@ -207,14 +206,14 @@ def _segment(state: State, videos: Sequence[Video], out: Path, device: torch.dev
             shutil.rmtree(left)
     number = 0
     for weights in dict.fromkeys(state.weights_of(video.name) for video in videos):
-        segmenter = Segmenter(weights, state.network, options.device)
+        segmenter = Segmenter(weights, state.start.network, options)
         for video in (each for each in videos if state.weights_of(each.name) == weights):
             number += 1
             source = open_frames(video.frames[0].parent)
             shown = [file for file in map(video.mask_path, video.labelled) if file and read_small_mask(file).any()]
             given = find_masks([str(file) for file in shown], source, out)  # PNG files, which are not converted
-            results = segmenter.output(source, given, out / video.name, options)
-            if not results.complete:
+            output = segmenter.output(source, given, out / video.name)
+            if not output.complete:
                 _log.info("segmenting %s (video %d of %d)", video.name, number, len(videos))
-            segmenter.segment(source, given, results, options)
+            segmenter.segment(output)
     write_next(out)

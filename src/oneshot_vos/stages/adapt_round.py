@@ -14,11 +14,11 @@ from torch import Tensor
 
 from oneshot_vos.adaptation.agreement import Measured, Way, measure, plan_ways
 from oneshot_vos.adaptation.choosing import chosen_share, exhausted, mix, surer
+from oneshot_vos.adaptation.parameters import STRATEGY
 from oneshot_vos.adaptation.recipe import choose_recipe
 from oneshot_vos.clips.dataset import ClipDataset, ClipSource
 from oneshot_vos.clips.sampling import OneShotSampler
-from oneshot_vos.errors import UserError
-from oneshot_vos.files import read_json, write_json
+from oneshot_vos.files import read_json, taken_apart, write_json
 from oneshot_vos.inference.confidence import doubts_of
 from oneshot_vos.inference.given import find_given
 from oneshot_vos.networks.common.build import build_network
@@ -26,7 +26,6 @@ from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.networks.common.weights import save_weights
 from oneshot_vos.params import Training
-from oneshot_vos.sets.labels import keep_some
 from oneshot_vos.stages.adapt_state import Kept, State
 from oneshot_vos.stages.segment import Segmenter
 from oneshot_vos.stages.train import clips_of_recipe
@@ -37,10 +36,9 @@ from oneshot_vos.training.distributed import World
 from oneshot_vos.training.job import Job
 from oneshot_vos.training.loop import TrainingStep, fit
 from oneshot_vos.videos.frames import open_frames
-from oneshot_vos.videos.index import read_index
+from oneshot_vos.videos.index import read_index, write_index
 from oneshot_vos.videos.video import Video
 
-STRATEGY = "two_step"
 _TRAINING, _CANDIDATES, _EXPECTED = "training", "candidates", "expected"  # folders of a round
 _POINTS = 4  # measurements on the way, where time allows
 _SHARES = (1.0, 0.5)  # of the trained weights in the candidates; the rest is the start
@@ -63,11 +61,10 @@ class Plan:
 
 def read_plan(file: Path) -> Plan:
     """The plan of a round, as `adapt` has written it; raises `UserError` for a file of anything else."""
-    content = read_json(file, "the plan of a round")
-    try:
+    expected = "the plan of a round"
+    content = read_json(file, expected)
+    with taken_apart(file, expected, "Delete it, then rerun"):
         return Plan(**content)
-    except TypeError as error:
-        raise UserError(f"{file}: not the plan of a round ({error}). Delete it, then rerun") from error
 
 
 @dataclass(frozen=True)
@@ -92,11 +89,11 @@ class Round:
         """videos: with all masks. sets: by name, videos with one mask each, which are together all masks."""
         keep_freed_memory()
         self.folder, self._seed = state.round_folder(state.next_round), state.next_round - 1
-        self._state, self._videos, self._device = state, videos, device
+        self._state, self._start, self._videos, self._device = state, state.start, videos, device
         self._former = {video.name: state.weights_of(video.name) for video in videos}  # what they are segmented with
         self._files = {name: self.folder / "labels" / f"{name}.json" for name in sets}
         for name, each in sets.items():
-            keep_some(each, self.folder / "labels", name)
+            write_index(self._files[name], each)
 
     def plan(self, labels: str, budget: Budget, asked: int | None) -> Plan:
         """The plan of an interrupted run of this round, or a new one. asked: iterations, whatever the budget gives."""
@@ -108,7 +105,7 @@ class Round:
         for name in (_TRAINING, _CANDIDATES, _EXPECTED):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         file.unlink(missing_ok=True)
-        draft = choose_recipe(self._videos, self._state.network, self._state.arguments, self._device, asked or _MOST)
+        draft = choose_recipe(self._videos, self._start.network, self._start.arguments, self._device, asked or _MOST)
         before = self._measure_before(self._ways(draft))
         points = _evenly(asked, _POINTS) if asked else self._in_time(draft, before, budget)
         recipe = draft.model_copy(update={"iterations": points[-1]})
@@ -175,10 +172,10 @@ class Round:
         (self.folder / "plan.json").unlink(missing_ok=True)
 
     def _strategy(self, recipe: Training) -> tuple[Strategy, StateFolder]:
-        start = self._state
-        job = Job("adapt", start.network, start.arguments, STRATEGY, {}, recipe, self._seed)
-        made_from = job.made_from(start.current, list(self._files.values()))
-        return job.build(start.current), StateFolder(self.folder / _TRAINING, made_from)
+        weights = self._state.current
+        job = Job("adapt", self._start.network, self._start.arguments, STRATEGY, {}, recipe, self._seed)
+        made_from = job.made_from(weights, list(self._files.values()))
+        return job.build(weights), StateFolder(self.folder / _TRAINING, made_from)
 
     def _clips(self, recipe: Training) -> ClipDataset:
         sources = [ClipSource(name, read_index(file)) for name, file in self._files.items()]
@@ -188,7 +185,7 @@ class Round:
         return {video.name: plan_ways(video, _distance(recipe)) for video in self._videos}
 
     def _network(self, weights: Path) -> Network[Any]:
-        return load_for_inference(self._state.network, self._state.arguments, weights, self._device)
+        return load_for_inference(self._start.network, self._start.arguments, weights, self._device)
 
     def _measure_before(self, ways: Mapping[str, list[Way]]) -> Measured:
         """Every video with the weights that it has."""
@@ -217,10 +214,9 @@ class Round:
         record = file.with_suffix(".json")
         if not record.exists():
             trained = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
-            mixed = build_network(self._state.network, self._state.arguments)
+            mixed = build_network(self._start.network, self._start.arguments)
             mixed.load_state_dict(mix(start, trained, share))
-            about = {"run": "adapt", "iterations": point, "share": share}
-            save_weights(file, mixed, {"model": self._state.network, "settings": self._state.arguments, **about})
+            save_weights(file, mixed, {**self._start.metadata, "run": "adapt", "iterations": point, "share": share})
             write_json(record, measure(self._network(file), ways, f"agreement, {share:g} of {point}").videos)
         values: dict[str, float] = read_json(record, "agreements of videos")
         return values
@@ -243,12 +239,12 @@ class Round:
 
     def _expected(self, weights: Path, video: Video) -> float:
         """The IoU that a network expects of its masks, a mean over frames without a given mask and over objects."""
-        segmenter = Segmenter(weights, self._state.network, str(self._device))
+        segmenter = Segmenter(weights, self._start.network, self._state.options(self._device))
         source = open_frames(video.frames[0].parent)
         given = find_given(video, "all")
         found = [
             doubt.expected if doubt else 0.0
-            for frame in segmenter.frames(source, given, self._state.options(self._device))
+            for frame in segmenter.frames(source, given)
             if frame.frame not in given.files and frame.probabilities is not None
             for doubt in doubts_of(frame.probabilities, frame.ids, given.ids)
         ]

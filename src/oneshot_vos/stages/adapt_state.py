@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,16 @@ import torch
 
 from oneshot_vos import shipped
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import fingerprint, read_json, replacing, sha256_of, write_json
+from oneshot_vos.files import fingerprint, read_json, replacing, sha256_of, taken_apart, write_json
 from oneshot_vos.networks.common.weights import architecture
 from oneshot_vos.params import Training
+from oneshot_vos.reporting.own_results import ADAPT
 from oneshot_vos.stages.segment import SHORT_SIDE
 from oneshot_vos.stages.segment_options import Options
 from oneshot_vos.videos.masks import object_ids, read_small_mask
 from oneshot_vos.videos.video import Video
 
 START = "start"  # the weights before the first round; those of a round are called by its number and their share
-RECORD = "adapt.json"
 _FORMAT = "oneshot-vos adapt 2"
 
 
@@ -58,80 +58,84 @@ class Kept:
         )
 
 
-class State:
-    """The file `.state/state.json` of a folder: where it started, its finished rounds, and every video's weights."""
+@dataclass(frozen=True)
+class Start:
+    """The weights before the first round. shipped: those that come with the program, wherever it lies."""
 
-    FOLDER = ".state"
+    name: str
+    weights: str
+    sha256: str
+    network: str
+    arguments: dict[str, Any]  # of the network
+    shipped: bool
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self._file = folder, folder / self.FOLDER / "state.json"
-        self._content: dict[str, Any] = {
-            "format": _FORMAT,
-            "rounds": [],
-            "videos": {},
-            "current": START,
-            "labels": None,
-        }
-        if self._file.exists():
-            self._content = read_json(self._file, "what `oneshot-vos adapt` keeps")
-            if not isinstance(self._content, dict) or self._content.get("format") != _FORMAT:
-                raise UserError(f"{self._file}: of another version of this program; choose another folder with --out")
-        elif others := {entry.name for entry in folder.iterdir()} - {self.FOLDER, "videos"}:
-            raise UserError(
-                f"{folder}: holds other things than results of `adapt` ({sorted(others)[0]}); expected a new or empty "
-                "folder. Choose another one with --out"
-            )
-
-    def begin(self, weights: Path | None, network: str | None) -> None:
-        """Note what the first round starts from, or find that it is still what it was. None: the network that ships."""
-        known = self._content.get("start")
-        place = weights or (Path(known["weights"]) if known and not known["shipped"] else shipped.WEIGHTS)
-        name, arguments = architecture(place, network)
-        start = {
-            "name": place.stem,
-            "weights": str(place),
-            "sha256": sha256_of(place),
-            "network": name,
-            "arguments": dict(arguments),
-            "shipped": place == shipped.WEIGHTS,
-        }
-        if known and known["sha256"] != start["sha256"]:
-            raise UserError(
-                f"{self.folder}: was started from {known['name']}, not from {place}; expected the same weights, or "
-                "--weights left out. Choose another folder with --out for another start"
-            )
-        self._content["start"] = start
-        self._save()
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What files of weights say of the network."""
+        return {"model": self.network, "settings": self.arguments}
 
     @property
     def short_side(self) -> int:
-        """Pixels that a longer shorter side of a video is reduced to: as the start wants it."""
-        return shipped.SHORT_SIDE if self._content["start"]["shipped"] else SHORT_SIDE
+        """Pixels that a longer shorter side of a video is reduced to, as these weights want it."""
+        return shipped.SHORT_SIDE if self.shipped else SHORT_SIDE
 
-    @property
-    def labels(self) -> str | None:
-        """The fingerprint of the masks that the last round has seen."""
-        return self._content["labels"]
 
-    @property
-    def network(self) -> str:
-        """The name of the network."""
-        return str(self._content["start"]["network"])
+class State:
+    """The file `.state/state.json` of a folder: where it started, its finished rounds, and every video's weights.
 
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Its keyword arguments."""
-        return dict(self._content["start"]["arguments"])
+    labels: the fingerprint of the masks that the last round has seen, None before the first.
+    """
+
+    FOLDER = ".state"
+
+    def __init__(self, folder: Path, weights: Path | None, network: str | None) -> None:
+        """weights, network: what the first round starts from, None for the network that ships; later ones: no need.
+
+        Raises `UserError` for a folder of other things, of another version, or one that was started from other weights.
+        """
+        self.folder, self._file = folder, folder / self.FOLDER / "state.json"
+        self.labels: str | None = None
+        self._rounds: list[dict[str, Any]] = []  # as `adapt.json` has them
+        self._videos: dict[str, dict[str, Any]] = {}  # by name: weights, and agreement before and after the last round
+        self._current, self._why = START, "nothing was trained"
+        known = self._known()
+        place = weights or (Path(known.weights) if known and not known.shipped else shipped.WEIGHTS)
+        name, arguments = architecture(place, network)
+        self.start = Start(place.stem, str(place), sha256_of(place), name, dict(arguments), place == shipped.WEIGHTS)
+        if known and known.sha256 != self.start.sha256:
+            raise UserError(
+                f"{self.folder}: was started from {known.name}, not from {place}; expected the same weights, or "
+                "--weights left out. Choose another folder with --out for another start"
+            )
+        self._save()
+
+    def _known(self) -> Start | None:
+        """What an earlier call has left of where it started, and all else taken over from there; None: the first."""
+        if not self._file.exists():
+            if others := {entry.name for entry in self.folder.iterdir()} - {self.FOLDER, "videos"}:
+                raise UserError(
+                    f"{self.folder}: holds other things than results of `adapt` ({sorted(others)[0]}); expected a new "
+                    "or empty folder. Choose another one with --out"
+                )
+            return None
+        expected = "what `oneshot-vos adapt` keeps"
+        content = read_json(self._file, expected)
+        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            raise UserError(f"{self._file}: of another version of this program; choose another folder with --out")
+        with taken_apart(self._file, expected, "Choose another folder with --out"):
+            self.labels, self._rounds, self._videos = content["labels"], content["rounds"], content["videos"]
+            self._current, self._why = content["current"], content.get("why", self._why)
+            return Start(**content["start"])
 
     @property
     def current(self) -> Path:
         """The best weights so far."""
-        return self._weights(self._content["current"])
+        return self._weights(self._current)
 
     @property
     def next_round(self) -> int:
         """Its number, from 1."""
-        return len(self._content["rounds"]) + 1
+        return len(self._rounds) + 1
 
     def round_folder(self, number: int) -> Path:
         """Where a round works, and leaves its weights."""
@@ -139,12 +143,11 @@ class State:
 
     def weights_of(self, video: str) -> Path:
         """What a video is segmented with; a new one with the best so far."""
-        known = self._content["videos"].get(video)
-        return self._weights(known["weights"] if known else self._content["current"])
+        return self._weights(self._videos.get(video, {}).get("weights", self._current))
 
     def options(self, device: torch.device) -> Options:
         """How videos are segmented."""
-        return Options(short_side=self.short_side, overwrite=True, device=str(device), confidence=True)
+        return Options(short_side=self.start.short_side, overwrite=True, device=str(device), confidence=True)
 
     def add(self, kept: Kept, labels: str, masks: int, why: str) -> None:
         """Note a round that has ended, and keep its weights if any video is better off with them."""
@@ -152,14 +155,12 @@ class State:
         for share in {share for share in kept.shares.values() if share}:
             with replacing(self._weights(f"{number}-{share:g}")) as temporary:
                 shutil.copyfile(kept.weights[share], temporary)
-        videos = {
-            name: self._content["videos"].get(name, {"weights": self._content["current"]}) for name in kept.before
-        }
+        videos = {name: self._videos.get(name, {"weights": self._current}) for name in kept.before}
         for name, known in videos.items():
             share = kept.shares[name]
             known |= {"weights": f"{number}-{share:g}"} if share else {}
             known |= {"before": kept.before[name], "after": (kept.after if share else kept.before)[name]}
-        self._content["rounds"].append(
+        self._rounds.append(
             {
                 "round": number,
                 "iterations": kept.trained,
@@ -169,32 +170,42 @@ class State:
                 "loss": kept.loss,
             }
         )
-        current = f"{number}-{kept.share:g}" if kept.better else self._content["current"]
-        self._content |= {"videos": videos, "labels": labels, "why": why, "current": current}
+        self._current = f"{number}-{kept.share:g}" if kept.better else self._current
+        self._videos, self.labels, self._why = videos, labels, why
         self._save()
 
     def write_record(self, videos: Sequence[Video]) -> None:
         """Write `adapt.json`."""
-        known = self._content["videos"]
         write_json(
-            self.folder / RECORD,
+            self.folder / ADAPT,
             {
-                "started_from": self._content["start"]["name"],
-                "kept": START if self._content["current"] == START else "adapted",
-                "why": self._content.get("why", "nothing was trained"),
-                "rounds": self._content["rounds"],
-                "videos": {video.name: _described(video, known.get(video.name, {})) for video in videos},
+                "started_from": self.start.name,
+                "kept": START if self._current == START else "adapted",
+                "why": self._why,
+                "rounds": self._rounds,
+                "videos": {video.name: _described(video, self._videos.get(video.name, {})) for video in videos},
             },
         )
 
     def _weights(self, name: str) -> Path:
         if name == START:
-            return Path(self._content["start"]["weights"])
+            return Path(self.start.weights)
         number, share = name.split("-")
         return self.round_folder(int(number)) / f"adapted-{share}.safetensors"
 
     def _save(self) -> None:
-        write_json(self._file, self._content)
+        write_json(
+            self._file,
+            {
+                "format": _FORMAT,
+                "start": asdict(self.start),
+                "rounds": self._rounds,
+                "videos": self._videos,
+                "current": self._current,
+                "labels": self.labels,
+                "why": self._why,
+            },
+        )
 
 
 def labels_of(videos: Sequence[Video]) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +25,6 @@ from oneshot_vos.reporting.own_results import (
     read_video,
 )
 from oneshot_vos.stages.segment_files import CONFIDENCE_STAMP, NOTES, Output
-from oneshot_vos.stages.segment_options import Options
-from oneshot_vos.videos.frames import FrameSource
 
 if TYPE_CHECKING:
     from oneshot_vos.stages.segment import Segmenter
@@ -37,34 +34,31 @@ _FORMAT = "oneshot-vos confidence 1"  # to be raised where other numbers come ou
 _RESULTS = "what `oneshot-vos segment` writes"
 
 
-def write_confidence(
-    segmenter: "Segmenter", source: FrameSource, given: GivenMasks, folder: Output, options: Options
-) -> Path:
+def write_confidence(segmenter: "Segmenter", output: Output) -> Path:
     """Write `confidence.csv` into a folder of results that is complete; its path.
 
-    All arguments are those of `Segmenter.segment`, which calls this itself where `options.confidence` is set. A file
-    that was made from the same masks is kept. Takes about as long as segmenting; where the doubts of the network were
-    not noted with the masks, about twice as long. Raises `UserError` for a folder that is not complete.
+    segmenter: one that was told to find the confidence; it calls this itself. A file that was made from the same masks
+    is kept. Takes about as long as segmenting; where the doubts of the network were not noted with the masks, about
+    twice as long. Raises `UserError` for a folder that is not complete.
     """
-    path, stamp = folder.path / CONFIDENCE, _stamp(folder, source)
-    if path.exists() and _former_stamp(folder.path) == stamp:
+    path, stamp, source = output.path / CONFIDENCE, _stamp(output), output.source
+    if path.exists() and _former_stamp(output.path) == stamp:
         return path
-    (folder.path / CONFIDENCE_STAMP).unlink(missing_ok=True)
-    chosen = replace(options, confidence=True, scene_cuts=False)  # cuts were logged as the masks were made
-    notes = _complete_notes(segmenter, source, given, folder.path, replace(options, confidence=True))
+    (output.path / CONFIDENCE_STAMP).unlink(missing_ok=True)
+    notes = _complete_notes(segmenter, output)
 
-    def walk(starts: GivenMasks, order: range) -> Iterator[Segmented]:
-        for second in segmenter.walk(source, starts, order, chosen).frames():
+    def look(starts: GivenMasks, order: range) -> Iterator[Segmented]:
+        for second in segmenter.second_look(source, starts, order):
             yield second
             bar.update()
 
-    masks = folder.path / MASKS
+    masks = output.path / MASKS
     with tqdm(total=len(source.names), desc=f"{source.path.name}: confidence", unit="frame") as bar:
         rows = measure_confidence(
-            len(source.names), given, lambda t: masks / f"{source.names[t]}.png", walk, notes.values()
+            len(source.names), output.given, lambda t: masks / f"{source.names[t]}.png", look, notes.values()
         )
     write_csv(path, CONFIDENCE_COLUMNS, (_cells(source.names[row.frame], row) for row in rows))
-    write_json(folder.path / CONFIDENCE_STAMP, stamp)
+    write_json(output.path / CONFIDENCE_STAMP, stamp)
     notes.forget()
     return path
 
@@ -72,8 +66,8 @@ def write_confidence(
 class Notes:
     """The network's doubts of the masks of a video, noted as they are made; on disk after `save`."""
 
-    def __init__(self, folder: Path, source: FrameSource, given: GivenMasks) -> None:
-        self._path, self._names, self._ids = folder / NOTES, source.names, given.ids
+    def __init__(self, output: Output) -> None:
+        self._path, self._names, self._ids = output.path / NOTES, output.source.names, output.given.ids
         self._values: dict[str, list[list[float] | None]] = {}
         if self._path.exists():
             with suppress(UserError):  # a damaged file: as if nothing had been noted
@@ -105,29 +99,27 @@ class Notes:
         self._path.unlink(missing_ok=True)
 
 
-def _complete_notes(
-    segmenter: "Segmenter", source: FrameSource, given: GivenMasks, folder: Path, options: Options
-) -> Notes:
+def _complete_notes(segmenter: "Segmenter", output: Output) -> Notes:
     """The notes of the masks; they are made here where they were not, or not all."""
-    notes = Notes(folder, source, given)
+    notes, source = Notes(output), output.source
     if notes.complete:
         return notes
     with tqdm(total=len(source.names), desc=f"{source.path.name}: doubts", unit="frame") as bar:
-        for result in segmenter.frames(source, given, options):
+        for result in segmenter.frames(source, output.given):
             notes.add(result)
             bar.update()
     notes.save()
     return notes
 
 
-def _stamp(folder: Output, source: FrameSource) -> dict[str, str]:
+def _stamp(output: Output) -> dict[str, str]:
     """What the numbers are made from."""
-    job = read_json(folder.path / RECORD, _RESULTS)
-    if not job.get("complete") or not folder.has(range(len(source.names))):
+    job, names = read_json(output.path / RECORD, _RESULTS), output.source.names
+    if not job.get("complete") or not output.has(range(len(names))):
         raise UserError(
-            f"{folder.path}: masks of some frames are missing; expected those of the whole video. Segment it again"
+            f"{output.path}: masks of some frames are missing; expected those of the whole video. Segment it again"
         )
-    masks = [sha256_of(folder.path / MASKS / f"{name}.png") for name in source.names]
+    masks = [sha256_of(output.path / MASKS / f"{name}.png") for name in names]
     made_from = {key: job[key] for key in ("sha256", "settings", "precision", "scene_cuts")}
     return {"format": _FORMAT, "fingerprint": fingerprint({**made_from, "results": masks})}
 

@@ -1,13 +1,15 @@
 """Stage `infer`: segment the evaluation sets with a trained network, and a part of one with its earlier states."""
 
 import logging
+import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from oneshot_vos.files import fingerprint, held, replacing_folder, sha256_of
-from oneshot_vos.inference.writer import clear_state, segment_set
+from oneshot_vos.inference.writer import Report, segment_set
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.params import Params
@@ -27,78 +29,69 @@ def run(params: Params, run_key: str, weights: Path, snapshots: Path, sets: Path
     `out/figure6.zip` those of Figure 6's videos by the weights in `snapshots/figure6`, if there are any. Only the first
     mask of a video is given to the network. Of YouTube-VOS, it is given the masks of all objects where they
     begin, and the masks written are those of the frames that `meta.json` lists; a network that is shown no object
-    segments no such set. An interrupted stage goes on with the first unfinished video.
+    segments no such set. An interrupted stage resumes with the first unfinished video.
     """
-    segmenter, profile = _Segmenter(params, run_key), params.profile
-    with held(segmenter.state, f"running `infer` of {run_key}"):
+    profile, state = params.profile, Path("state") / params.profile_name / f"infer-{run_key}"
+    curve, figure = profile.curve, profile.figures.figure6
+    earlier, for_figure = (sorted(folder.glob("*.safetensors")) for folder in (snapshots, snapshots / FIGURE6))
+    jobs = [_Job(weights, name, None, name) for name in profile.data.evaluate]
+    jobs += [_Job(file, curve.set, curve.videos, f"{CURVE}/{file.stem}") for file in earlier]
+    jobs += [_Job(file, figure.set, figure.videos, FIGURE6) for file in for_figure]
+    with held(state, f"running `infer` of {run_key}"):
         with replacing_folder(out) as folder:
-            for name in profile.data.evaluate:
-                segmenter.segment(weights, sets / f"{name}.json", None, folder / f"{name}.zip", name)
             (folder / CURVE).mkdir()
-            index, first = sets / f"{profile.curve.set}.json", profile.curve.videos
-            for file in sorted(snapshots.glob("*.safetensors")):
-                target = folder / CURVE / f"{file.stem}.zip"
-                segmenter.segment(file, index, first, target, f"{CURVE}-{file.stem}")
-            figure = profile.figures.figure6
-            for file in sorted((snapshots / FIGURE6).glob("*.safetensors")):
-                segmenter.segment(file, sets / f"{figure.set}.json", figure.videos, folder / f"{FIGURE6}.zip", FIGURE6)
-        _log.info(
-            "%s: %d masks, %.1f frames/s", run_key, segmenter.frames, segmenter.frames / max(segmenter.seconds, 1e-9)
-        )
+            done = [report for job in jobs if (report := _segment(params, run_key, job, sets, folder, state))]
+        frames, seconds = sum(report.frames for report in done), sum(report.seconds for report in done)
+        _log.info("%s: %d masks, %.1f frames/s", run_key, frames, frames / max(seconds, 1e-9))
         # Only now that the output stands in its place may the finished videos be forgotten.
-        segmenter.forget()
+        for job in jobs:
+            shutil.rmtree(state / job.title, ignore_errors=True)
 
 
-class _Segmenter:
-    """The network of a run, and where its finished videos are kept until the stage ends."""
+class _Job(NamedTuple):
+    """Segment a part of a set with these weights: that many first videos, those of these names, or all."""
 
-    def __init__(self, params: Params, run_key: str) -> None:
-        self._run, self._key = params.runs[run_key], run_key
-        self._arguments = params.profile.networks[self._run.network]
-        self._infer = params.profile.infer[self._run.network]
-        self._given = self._run.given
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._dtype = choose_precision(self._device, "auto")
-        self.state = Path("state") / params.profile_name / f"infer-{run_key}"
-        self._used: list[Path] = []
-        self.frames, self.seconds = 0, 0.0  # segmented so far
+    weights: Path
+    set: str
+    part: int | tuple[str, ...] | None
+    name: str  # of the archive, below the output folder
 
-    def segment(self, weights: Path, index: Path, part: int | tuple[str, ...] | None, out: Path, title: str) -> None:
-        """Segment a `part` of a set with these weights: that many first videos, those of these names, or all."""
-        youtube = read_youtube_index(index)
-        if youtube is not None and self._given == "empty":
-            return  # objects that nobody is shown cannot be told apart
-        network = load_for_inference(self._run.network, self._arguments, weights, self._device)
-        made_from = {
-            "dtype": str(self._dtype),
-            "weights": sha256_of(weights),
-            "network": self._arguments,
-            "infer": asdict(self._infer),
-            "given": self._given,
-            "set": sha256_of(index),
-            "first": part,
-        }
-        self._used.append(self.state / title)
-        videos = read_index(index)
-        if isinstance(part, tuple):
-            videos, part = [video for video in videos if video.name in part], None
-        report = segment_set(
-            network,
-            evaluation_videos(videos, self._given, part) if youtube is None else videos,
-            self._infer,
-            out,
-            state=self._used[-1],
-            fingerprint=fingerprint(made_from),
-            device=self._device,
-            dtype=self._dtype,
-            required=youtube.required if youtube is not None else None,
-            given=self._given if youtube is None else "all",
-            progress=f"{self._key} {title}",
-            keep_state=True,
-        )
-        self.frames, self.seconds = self.frames + report.frames, self.seconds + report.seconds
+    @property
+    def title(self) -> str:
+        """For people, and of the folder in which its finished videos are kept."""
+        return self.name.replace("/", "-")
 
-    def forget(self) -> None:
-        """Remove what was kept for a restart."""
-        for folder in self._used:
-            clear_state(folder)
+
+def _segment(params: Params, run_key: str, job: _Job, sets: Path, out: Path, state: Path) -> Report | None:
+    """Do a job; None where nothing is to be done."""
+    run, index = params.runs[run_key], sets / f"{job.set}.json"
+    youtube = read_youtube_index(index)
+    if youtube is not None and run.given == "empty":
+        return None  # objects that nobody is shown cannot be told apart
+    arguments, infer = params.profile.networks[run.network], params.profile.infer[run.network]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = choose_precision(device, "auto")
+    made_from = {
+        "dtype": str(dtype),
+        "weights": sha256_of(job.weights),
+        "network": arguments,
+        "infer": asdict(infer),
+        "given": run.given,
+        "set": sha256_of(index),
+        "first": job.part,
+    }
+    videos, part = read_index(index), job.part
+    if isinstance(part, tuple):
+        videos, part = [video for video in videos if video.name in part], None
+    return segment_set(
+        load_for_inference(run.network, arguments, job.weights, device),
+        evaluation_videos(videos, run.given, part) if youtube is None else videos,
+        infer,
+        out / f"{job.name}.zip",
+        state=state / job.title,
+        fingerprint=fingerprint(made_from),
+        dtype=dtype,
+        required=youtube.required if youtube is not None else None,
+        given=run.given if youtube is None else "all",
+        progress=f"{run_key} {job.title}",
+    )

@@ -1,17 +1,14 @@
 """Command `pack`: masks as the server of a benchmark takes them. It stands outside the pipeline."""
 
-import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.server_zip import write_server_zip
 from oneshot_vos.sets.davis import read_davis
-from oneshot_vos.sets.mask_inputs import read_mask_tree
+from oneshot_vos.sets.mask_inputs import read_mask_tree, told_as
 from oneshot_vos.sets.server import as_server_set
 from oneshot_vos.videos.frames import frame_named
-
-_log = logging.getLogger(__name__)
 
 
 def run(
@@ -24,20 +21,21 @@ def run(
     videos = read_davis(folder, images=images, annotations=annotations, list_file=list_file)
     dataset = as_server_set(videos, server)
     with TemporaryDirectory(prefix="pack-") as scratch:
-        found = read_mask_tree(masks, Path(scratch) / "masks", [video.name for video in videos])
-        for video in videos:
-            if video.name not in found:
-                raise UserError(f"{masks}: no masks of video '{video.name}'; expected those of {len(videos)} videos")
-            target = Path(scratch) / "named" / video.name
-            target.mkdir(parents=True)
-            places = {video.stem(t): t for t in range(len(video))}
-            for frame, file in found[video.name].items():
-                place = frame_named(places, frame)
-                if place is not None:
-                    (target / f"{video.stem(place)}.png").symlink_to(file.absolute())
-        try:
-            packed = write_server_zip(dataset, Path(scratch) / "named", out)
-        except UserError as error:
-            text = str(error).replace(str(Path(scratch) / "named"), str(masks))
-            raise UserError(text.replace("; run `infer` for this set again", "")) from error
-    _log.info("%s: %d videos, %d masks, SHA-256 %s", out, packed.videos, packed.frames, packed.sha256)
+        read, named = Path(scratch) / "masks", Path(scratch) / "named"
+        with told_as(
+            *((read / masks.name, masks), (f"{read}/", f"{masks}: "), (named, masks)),
+            ("; run `infer` for this set again", ""),
+        ):
+            found = read_mask_tree(masks, read, [video.name for video in videos])
+            for video in videos:
+                if video.name not in found:
+                    raise UserError(
+                        f"{masks}: no masks of video '{video.name}'; expected those of {len(videos)} videos"
+                    )
+                (named / video.name).mkdir(parents=True)
+                places = {video.stem(t): t for t in range(len(video))}
+                for frame, file in found[video.name].items():
+                    place = frame_named(places, frame)
+                    if place is not None:
+                        (named / video.name / f"{video.stem(place)}.png").symlink_to(file.absolute())
+            write_server_zip(dataset, named, out)

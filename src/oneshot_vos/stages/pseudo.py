@@ -14,6 +14,7 @@ from oneshot_vos.errors import UserError
 from oneshot_vos.files import fingerprint, held, read_json, replacing_folder, sha256_of, write_json
 from oneshot_vos.inference.given import find_given, read_ids
 from oneshot_vos.inference.pseudo_labels import Labeller
+from oneshot_vos.inference.writer import keep_if_made_from
 from oneshot_vos.networks.common.precision import choose_precision
 from oneshot_vos.networks.common.ready import load_for_inference
 from oneshot_vos.params import Params, PseudoLabels
@@ -22,8 +23,7 @@ from oneshot_vos.videos.masks import VOID, write_mask
 from oneshot_vos.videos.video import Video
 
 _log = logging.getLogger(__name__)
-# In the state folder: masks of finished videos with their counts beside them, and what they were made from.
-_MASKS, _COUNTS, _STAMP = "Annotations", "counts.json", "made_from.json"
+_MASKS, _COUNTS = "Annotations", "counts.json"  # folder of the masks of a set; beside those of a video
 _COUNTED = ("frames", "kept", "pixels", "void")
 
 
@@ -45,27 +45,27 @@ def run(params: Params, name: str, weights: Path, labels: Path, out: Path) -> No
     }
     state = Path("state") / params.profile_name / f"pseudo-{name}"
     with held(state, f"making the labels {name}"):
-        _keep_if(state, fingerprint(made_from))
+        finished = state / "finished"
+        keep_if_made_from(finished, fingerprint(made_from))
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         built = load_for_inference(choice.network, params.profile.networks[choice.network], weights, device)
         settings = params.profile.infer[choice.network]
-        labeller = Labeller(built, settings, device, choose_precision(device, "auto"))
+        labeller = Labeller(built, settings, choose_precision(device, "auto"))
         sets = {each: read_index(labels / f"{each}.json") for each in params.profile.data.training_sets}
         with replacing_folder(out) as folder:
             counts = {}
             for each, videos in sets.items():
-                finished = state / _MASKS / each
                 for video in tqdm(videos, desc=f"{name}: {each}", unit="video"):
-                    if not (finished / video.name).exists():
-                        _label(labeller, video, choice, finished / video.name)
+                    if not (finished / each / video.name).exists():
+                        _label(labeller, video, choice, finished / each / video.name)
                 masks = folder / _MASKS / each
-                shutil.copytree(finished, masks, ignore=shutil.ignore_patterns(_COUNTS))
+                shutil.copytree(finished / each, masks, ignore=shutil.ignore_patterns(_COUNTS))
                 write_index(folder / f"{each}.json", [_indexed(video, masks / video.name) for video in videos])
-                of_videos = [read_json(finished / video.name / _COUNTS, "counts") for video in videos]
+                of_videos = [read_json(finished / each / video.name / _COUNTS, "counts") for video in videos]
                 counts[each] = {key: sum(count[key] for count in of_videos) for key in _COUNTED}
             write_json(folder / "pseudo.json", counts)
             shutil.copyfile(labels / "label_ratio.json", folder / "label_ratio.json")
-        _clear(state)
+        shutil.rmtree(finished)
     for each, count in counts.items():
         kept, void = count["kept"], 100 * count["void"] / max(count["pixels"], 1)
         _log.info("%s, %s: %d of %d frames have labels, %.1f %% of these void", out, each, kept, count["frames"], void)
@@ -96,16 +96,3 @@ def _indexed(video: Video, masks: Path) -> Video:
     """The video with the masks of a folder; of a single-object one they show one object already."""
     files = {file.stem: file for file in sorted(masks.glob("*.png"))}
     return replace(video, masks=files, single_object=False, anchor=video.stem(min(find_given(video).files)))
-
-
-def _keep_if(state: Path, stamp: str) -> None:
-    """Leave what lies in `state` there if it was made from the same."""
-    file = state / _STAMP
-    if not file.exists() or read_json(file, "what labels were made from") != stamp:
-        _clear(state)
-        write_json(file, stamp)
-
-
-def _clear(state: Path) -> None:
-    shutil.rmtree(state / _MASKS, ignore_errors=True)
-    (state / _STAMP).unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +15,7 @@ from oneshot_vos import shipped
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import held, sha256_of
 from oneshot_vos.inference.given import GivenMasks, find_given
-from oneshot_vos.inference.walk import Route, Segmented, Walk, plan_both_ways, plan_route
+from oneshot_vos.inference.walk import Segmented, Walk, both_ways
 from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.interrupts import stop_requests
 from oneshot_vos.networks.common.precision import choose_precision
@@ -25,14 +25,7 @@ from oneshot_vos.reporting.overlay_video import write_contact_sheet, write_gif, 
 from oneshot_vos.reporting.own_results import MASKS, OVERLAY
 from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.stages.confidence import Notes, write_confidence, write_next
-from oneshot_vos.stages.segment_files import (
-    GIF,
-    SHEET,
-    Output,
-    find_masks,
-    given_as,
-    name_of,
-)
+from oneshot_vos.stages.segment_files import GIF, SHEET, Output, find_masks, given_as, name_of
 from oneshot_vos.stages.segment_formats import log_absences, write_format
 from oneshot_vos.stages.segment_options import PALETTE, Options
 from oneshot_vos.videos.frames import FrameSource, content_of, open_frames
@@ -54,13 +47,12 @@ def run(
     """Segment `video`, a folder of frames or a video file, from `masks` (see `find_masks`) into the folder `out`."""
     if not masks:
         raise UserError("no mask is given; expected --mask with the mask of at least one frame")
-    segmenter = Segmenter(weights, network, options.device)  # first: looking through a video takes longer
+    segmenter = Segmenter(weights, network, options)  # first: looking through a video takes longer
     source = _open(video)
     with TemporaryDirectory(prefix="masks-") as scratch:
         given = find_masks(masks, source, Path(scratch))
         origins = given_as(given.files, masks, Path(scratch))
-        folder = segmenter.output(source, given, out or Path("segmented") / name_of(video), options, origins)
-        segmenter.segment(source, given, folder, options)
+        segmenter.segment(segmenter.output(source, given, out or Path("segmented") / name_of(video), origins))
 
 
 def run_all(
@@ -78,19 +70,17 @@ def run_all(
 
     first_only: from the first mask of each that shows an object, whatever others there are.
     """
-    segmenter = Segmenter(weights, network, options.device)
+    segmenter = Segmenter(weights, network, options)
     videos = read_davis(folder, images=images, annotations=annotations)
-    jobs = []
+    outputs = []
     for video in videos:  # all are looked at before the first is segmented
         source = _open(video.frames[0].parent)
-        labelled = (
-            (find_given(video).files.values()) if first_only else [video.masks[video.stem(t)] for t in video.labelled]
-        )
-        paths = [str(mask) for mask in labelled]
-        given = find_masks(paths, source, out)  # PNG files, which are not converted
-        jobs.append((source, given, segmenter.output(source, given, out / video.name, options)))
-    for source, given, results in jobs:
-        segmenter.segment(source, given, results, options)
+        labelled = find_given(video).files if first_only else video.labelled
+        masks = [video.masks[video.stem(t)] for t in labelled]
+        given = find_masks([str(mask) for mask in masks], source, out)  # PNG files, which are not converted
+        outputs.append(segmenter.output(source, given, out / video.name))
+    for output in outputs:
+        segmenter.segment(output)
     if options.confidence:
         write_next(out)
 
@@ -101,106 +91,76 @@ def _open(video: Path) -> FrameSource:
 
 
 class Segmenter:
-    """A network with its weights, and how it writes what it finds."""
+    """A network with its weights, and how it is to segment."""
 
-    def __init__(self, weights: Path | None, network: str | None, device: str | None = None) -> None:
-        """weights: None for the network that ships."""
+    def __init__(self, weights: Path | None, network: str | None, options: Options) -> None:
+        """weights: None for the network that ships. network: its name, None: as the weights tell."""
         self._weights = weights or shipped.WEIGHTS
         self._ships = weights is None
         if weights is None:
             _log.info("no --weights: the network that ships (%s), see docs/model-card.md", shipped.WEIGHTS.stem)
         self.network, self._arguments = architecture(self._weights, network)
-        self._device = choose_device(device)
+        self._options, self._device = options, choose_device(options.device)
         self._dtype = choose_precision(self._device, "auto")
         self._network = load_for_inference(self.network, self._arguments, self._weights, self._device)
         self._checksum = sha256_of(self._weights)
 
-    def _settings(self, source: FrameSource, options: Options) -> InferenceSettings:
-        shorter = min(source.size)
-        usual = shipped.short_side(shorter) if self._ships else min(SHORT_SIDE, shorter)
-        return options.settings(self.network, source.size, usual)
-
     def output(
-        self,
-        source: FrameSource,
-        given: GivenMasks,
-        out: Path,
-        options: Options,
-        origins: Mapping[int, str] | None = None,
+        self, source: FrameSource, given: GivenMasks, out: Path, origins: Mapping[int, str] | None = None
     ) -> Output:
         """The folder `out` for the results, looked at; nothing is written yet. origins: where masks are from."""
-        stamp = self._stamp(source, given, options, origins or {t: str(file) for t, file in given.files.items()})
-        return Output(out, stamp, source, given, overwrite=options.overwrite)
+        stamp = self._stamp(source, given, origins or {t: str(file) for t, file in given.files.items()})
+        return Output(out, stamp, source, given, overwrite=self._options.overwrite)
 
-    def segment(self, source: FrameSource, given: GivenMasks, folder: Output, options: Options) -> None:
+    def segment(self, output: Output) -> None:
         """Write masks, and pictures of them and probabilities if asked for; resumes what was interrupted."""
-        with held(folder.path, "segmenting into this folder"):
-            if folder.complete:
-                folder.tidy()
+        source, given, options = output.source, output.given, self._options
+        with held(output.path, "segmenting into this folder"):
+            if output.complete:
+                output.tidy()
             else:
-                folder.begin()
-                self._walk(source, given, options, folder)
-                folder.finish()
-                log_absences(folder.path / MASKS, source.names, given.ids)
+                output.begin()
+                self._write_masks(output)
+                output.finish()
+                log_absences(output.path / MASKS, source.names, given.ids)
             for wanted, name, write in (
                 (options.overlay, OVERLAY, _write_overlay),
                 (options.gif, GIF, write_gif),
                 (options.contact_sheet, SHEET, write_contact_sheet),
             ):
-                if wanted and not (folder.path / name).exists():
-                    write(source, folder.path / MASKS, given.ids, folder.path / name)
+                if wanted and not (output.path / name).exists():
+                    write(source, output.path / MASKS, given.ids, output.path / name)
             if options.form != PALETTE:
-                write_format(options.form, source, folder.path / MASKS, given.ids, folder.path)
+                write_format(options.form, source, output.path / MASKS, given.ids, output.path)
             if options.confidence:
-                write_confidence(self, source, given, folder, options)
-        _log.info("%s: %d masks of %d object(s) in %s", source.path, len(source.names), len(given.ids), folder.path)
+                write_confidence(self, output)
+        _log.info("%s: %d masks of %d object(s) in %s", source.path, len(source.names), len(given.ids), output.path)
 
-    def routes(self, source: FrameSource, given: GivenMasks, options: Options) -> list[Route]:
-        """The ways through a video on which its masks are made."""
-        return plan_both_ways(len(source.names), given, self._settings(source, options), self._network)
-
-    def frames(self, source: FrameSource, given: GivenMasks, options: Options) -> Generator[Segmented]:
+    def frames(self, source: FrameSource, given: GivenMasks) -> Generator[Segmented]:
         """All frames as they are segmented, forwards, then backwards; nothing is written."""
-        for route in self.routes(source, given, options):
-            for frame in self.walk(source, given, route, options).frames():
-                given.put_over(frame.frame, frame.ids)
-                yield frame
+        for order, wanted in both_ways(len(source.names), given):
+            yield from _over(given, self._walk(source, given, order, wanted))
 
-    def walk(self, source: FrameSource, given: GivenMasks, route: Route | range, options: Options) -> Walk:
-        """A walk on a route, or through all frames of a range; it hands out probabilities if `options` need them."""
-        settings = self._settings(source, options)
-        if isinstance(route, range):
-            route = plan_route("second look", route, given.files.keys(), route, settings, self._network)
-        return Walk(
-            self._network,
-            source,
-            given,
-            route,
-            settings,
-            device=self._device,
-            dtype=self._dtype,
-            probabilities=options.probabilities or options.confidence,
-            scene_cuts=options.scene_cuts,
-        )
+    def second_look(self, source: FrameSource, given: GivenMasks, order: range) -> Iterator[Segmented]:
+        """The frames `order` as they are segmented from masks of some of them, in that direction alone."""
+        return self._walk(source, given, order, order, scene_cuts=False).frames()  # cuts are logged already
 
-    def _walk(self, source: FrameSource, given: GivenMasks, options: Options, folder: Output) -> None:
-        notes = Notes(folder.path, source, given) if options.confidence else None
+    def _write_masks(self, output: Output) -> None:
+        source, given = output.source, output.given
+        notes = Notes(output) if self._options.confidence else None
         with tqdm(total=len(source.names), desc=source.path.name, unit="frame") as bar, stop_requests() as stop:
-            for route in self.routes(source, given, options):
-                done = folder.state / f"{route.name}.done"
-                outputs = [t for t, step in zip(route.order, route.steps, strict=True) if step.output]
-                if done.exists() and folder.has(outputs):
-                    bar.update(len(outputs))
+            for order, wanted in both_ways(len(source.names), given):
+                walk = self._walk(source, given, order, wanted)
+                done, snapshot = (output.state / f"{walk.direction}.{end}" for end in ("done", "pt"))
+                if done.exists() and output.has(wanted):
+                    bar.update(len(wanted))
                     continue
-                snapshot = folder.state / f"{route.name}.pt"
-                walk = self.walk(source, given, route, options)
-                if walk.restore(snapshot) and not folder.has(walk.output):
-                    walk = self.walk(source, given, route, options)
+                if walk.restore(snapshot) and not output.has(walk.output):
+                    walk = self._walk(source, given, order, wanted)
                 bar.update(len(walk.output))
                 saved = time.monotonic()
-                for frame in walk.frames():
-                    given.put_over(frame.frame, frame.ids)  # a network that works at a smaller size blurs them
-                    folder.write(frame)
+                for frame in _over(given, walk):
+                    output.write(frame)
                     if notes is not None:
                         notes.add(frame)
                     bar.update()
@@ -215,9 +175,29 @@ class Segmenter:
                 done.touch()
                 snapshot.unlink(missing_ok=True)
 
-    def _stamp(
-        self, source: FrameSource, given: GivenMasks, options: Options, origins: Mapping[int, str]
-    ) -> dict[str, Any]:
+    def _walk(
+        self, source: FrameSource, given: GivenMasks, order: range, wanted: range, *, scene_cuts: bool | None = None
+    ) -> Walk:
+        """A walk that hands out probabilities if they are needed. scene_cuts: None, as the options say."""
+        options = self._options
+        return Walk(
+            self._network,
+            source,
+            given,
+            order,
+            self._settings(source),
+            output=wanted,
+            dtype=self._dtype,
+            probabilities=options.probabilities or options.confidence,
+            scene_cuts=options.scene_cuts if scene_cuts is None else scene_cuts,
+        )
+
+    def _settings(self, source: FrameSource) -> InferenceSettings:
+        shorter = min(source.size)
+        usual = shipped.short_side(shorter) if self._ships else min(SHORT_SIDE, shorter)
+        return self._options.settings(self.network, source.size, usual)
+
+    def _stamp(self, source: FrameSource, given: GivenMasks, origins: Mapping[int, str]) -> dict[str, Any]:
         """All that the results depend on."""
         return {
             "video": str(source.path),
@@ -226,17 +206,24 @@ class Segmenter:
             "weights": str(self._weights),
             "model": self.network,
             "arguments": self._arguments,
-            "settings": asdict(self._settings(source, options)),
+            "settings": asdict(self._settings(source)),
             "precision": str(self._dtype).removeprefix("torch."),
             "device": self._device.type,
-            "probabilities": options.probabilities,
-            "scene_cuts": options.scene_cuts,
+            "probabilities": self._options.probabilities,
+            "scene_cuts": self._options.scene_cuts,
             "sha256": {
                 "video": content_of(source),
                 "masks": {source.names[t]: sha256_of(file) for t, file in given.files.items()},
                 "weights": self._checksum,
             },
         }
+
+
+def _over(given: GivenMasks, walk: Walk) -> Iterator[Segmented]:
+    """The frames of a walk, given masks over what was found: a network that works at a smaller size blurs them."""
+    for frame in walk.frames():
+        given.put_over(frame.frame, frame.ids)
+        yield frame
 
 
 def choose_device(name: str | None) -> torch.device:

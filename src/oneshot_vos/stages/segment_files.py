@@ -125,20 +125,20 @@ def _nearest(frame: str, names: Sequence[str]) -> str:
 
 
 class Output:
-    """The folder of results: what is in it, and whether it belongs to the same job.
+    """The folder of results of a video: what is in it, and whether it belongs to the same job.
 
-    stamp: what the results are made from, as JSON holds it; `segment.json` keeps it. Contents count, neither the times
-    of files nor the version of this package. Results of another job are refused with `UserError` that says what
-    differs, or go where `overwrite` is set; the same job is resumed.
+    source, given: what is segmented, from which masks. stamp: what the results are made from, as JSON holds it;
+    `segment.json` keeps it. Contents count, neither the times of files nor the version of this package. Results of
+    another job are refused with `UserError` that says what differs, or go where `overwrite` is set; the same job is
+    resumed.
     """
 
     def __init__(
         self, path: Path, stamp: Mapping[str, Any], source: FrameSource, given: GivenMasks, *, overwrite: bool = False
     ) -> None:
-        self.path, self.probabilities = path, bool(stamp["probabilities"])
+        self.path, self.source, self.given = path, source, given
         self.state = path / STATE
         self._stamp = {"format": _STAMP_FORMAT, "version": __version__, **json.loads(json.dumps(stamp))}
-        self._names, self._given = source.names, given
         self._lost = (path / RECORD).is_file() and not (path / RECORD).stat().st_size
         before = {} if self._lost else self._former()
         others = _differences(before, self._stamp) if before else []
@@ -173,16 +173,16 @@ class Output:
     def has(self, frames: Sequence[int]) -> bool:
         """Whether the masks of these frames are there; an empty file, as a power cut may leave, is none."""
         files = {frame_name(file) for file in (self.path / MASKS).glob("*.png") if file.stat().st_size}
-        return all(self._names[t] in files for t in frames)
+        return all(self.source.names[t] in files for t in frames)
 
     def write(self, result: Segmented) -> None:
         """Write the mask of a frame, and its probabilities if there are any."""
-        name = self._names[result.frame]
+        name = self.source.names[result.frame]
         write_mask(self.path / MASKS / f"{name}.png", result.ids)
-        if result.probabilities is None or not self.probabilities:
+        if result.probabilities is None or not self._stamp["probabilities"]:
             return
         levels = (result.probabilities[1:] * 255).round().byte().cpu().numpy()
-        for number, level in zip(self._given.ids, levels, strict=True):
+        for number, level in zip(self.given.ids, levels, strict=True):
             _, content = cv2.imencode(".png", level)
             with replacing(self.path / PROBABILITIES / str(number) / f"{name}.png") as temporary:
                 temporary.write_bytes(np.asarray(content).tobytes())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import read_json, sha256_of, write_json
+from oneshot_vos.files import read_json, sha256_of, taken_apart, write_json
 from oneshot_vos.videos.video import Video
 
 _FORMAT = "oneshot-vos videos 1"
@@ -84,13 +84,8 @@ def read_index(path: Path) -> list[Video]:
         raise UserError(
             f"{path}: format {found!r}; expected {_FORMAT!r}, {_EXPECTED}. Run the stage that makes this file again"
         )
-    try:
+    with taken_apart(path, _EXPECTED, "Run the stage that makes this file again"):
         return [_video(video, path.parent) for video in content["videos"]]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path}: incomplete ({type(error).__name__}: {error}); expected {_EXPECTED}. Run the stage that makes "
-            "this file again"
-        ) from error
 
 
 def _video(content: Mapping[str, Any], folder: Path) -> Video:

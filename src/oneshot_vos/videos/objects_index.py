@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from oneshot_vos.errors import UserError
-from oneshot_vos.files import sha256_of
+from oneshot_vos.files import sha256_of, taken_apart
 from oneshot_vos.videos.index import read_index, relative_path, resolve_path, write_index
 from oneshot_vos.videos.objects import ObjectVideo, TrackedObject, YouTubeSet
 from oneshot_vos.videos.video import Video
@@ -60,14 +59,9 @@ def read_youtube_index(path: Path) -> YouTubeSet | None:
     content = json.loads(path.read_text(encoding="utf-8")).get(_KEY)
     if content is None:
         return None
-    try:
+    with taken_apart(path, "objects of YouTube-VOS, as the stage 'data' writes them", "Run the stage again"):
         listed = tuple(_video(videos[name], entry, path.parent) for name, entry in content["videos"].items())
         return YouTubeSet(content["split"], listed, frozenset(content["unseen"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(
-            f"{path}: incomplete objects of YouTube-VOS ({type(error).__name__}: {error}); expected an index as the "
-            "stage 'data' writes it. Run the stage again"
-        ) from error
 
 
 def _video(video: Video, entry: Mapping[str, Any], folder: Path) -> ObjectVideo:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import read_json, sha256_of, write_json
+from oneshot_vos.files import read_json, sha256_of, taken_apart, write_json
 from oneshot_vos.videos.images import decoding, open_image
 from oneshot_vos.videos.index import relative_path, resolve_path
 from oneshot_vos.videos.masks import VOID, flat_ids, read_mask
@@ -90,7 +90,8 @@ def read_pairs_index(path: Path) -> list[ImagePair]:
     content = read_json(path, _EXPECTED)
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise UserError(f"{path}: not {_EXPECTED}. Run the stage 'data' again")
-    return [
-        ImagePair(each["name"], resolve_path(path.parent, each["image"]), resolve_path(path.parent, each["mask"]))
-        for each in content["pairs"]
-    ]
+    with taken_apart(path, _EXPECTED, "Run the stage 'data' again"):
+        return [
+            ImagePair(each["name"], resolve_path(path.parent, each["image"]), resolve_path(path.parent, each["mask"]))
+            for each in content["pairs"]
+        ]
