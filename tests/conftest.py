@@ -6,8 +6,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.browser import NewPage
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -49,6 +53,15 @@ def _outside(variable: str, default: str, what: str) -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return root
+
+
+@pytest.fixture(scope="module")
+def new_page() -> Iterator["NewPage"]:
+    """Makes pages of a headless Chromium, one for all tests of a module; see browser.py."""
+    from tests.browser import one_browser
+
+    with one_browser() as new:
+        yield new
 
 
 @pytest.fixture
