@@ -7,10 +7,14 @@ VENV ?= .venv
 CORES ?= 2
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
+# Byte code of what is used is written when it is first used; that of all packages would take most of a minute.
+INSTALL = $(PIP) install --no-compile
+# The project itself, without looking anything up.
+INSTALL_PROJECT = $(INSTALL) --quiet --no-deps --no-build-isolation -e .
 # DVC and Snakemake start the stages by the name oneshot-vos.
 WITH_VENV = PATH="$(abspath $(BIN)):$$PATH"
 
-.PHONY: help repro dvc plots test venv snakemake lint format requirements clean-venv
+.PHONY: help repro dvc plots test venv snakemake lint types unit format requirements clean-venv
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
@@ -32,14 +36,20 @@ plots: $(VENV)/.project .dvc/tmp/.scm
 snakemake: $(VENV)/.project
 	$(WITH_VENV) snakemake --cores $(CORES) --resources gpu=$(GPUS)
 
-test: $(VENV)/.dev lint
-	$(WITH_VENV) OMP_NUM_THREADS=1 pytest -n 2
+# Side by side if make is told -j2: types are checked by one process, and the tests have long ones at their end.
+test: lint types unit
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/snakefmt --check workflow
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+# A file's tests share what it has made ready, so one worker has them all.
+unit: $(VENV)/.dev
+	$(WITH_VENV) OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
@@ -54,18 +64,17 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "error: $(PYTHON) cannot make virtual environments (on Debian and Ubuntu: apt install python3-venv)"; exit 2; }
 
-# Exact versions with their hashes, then the project itself without looking anything up.
-$(VENV)/.pinned: requirements.txt | $(VENV)/bin/python
-	$(PIP) install --require-hashes -r requirements.txt
+# Exact versions with their hashes.
+$(VENV)/.project: requirements.txt pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) --require-hashes -r requirements.txt
+	$(INSTALL_PROJECT)
 	@touch $@
 
-$(VENV)/.project: $(VENV)/.pinned pyproject.toml
-	$(PIP) install --quiet --no-deps --no-build-isolation -e .
-	@touch $@
-
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.project
-	$(PIP) install --require-hashes -r requirements-dev.txt
-	@touch $@
+# The same packages and more.
+$(VENV)/.dev: requirements-dev.txt pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) --require-hashes -r requirements-dev.txt
+	$(INSTALL_PROJECT)
+	@touch $@ $(VENV)/.project
 
 # DVC compares with git's history; in an archive of the sources there is none, and DVC has to be told.
 .dvc/tmp/.scm: | $(VENV)/.project
@@ -77,7 +86,7 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.project
 
 # Needs the registry. Writes no address of it.
 requirements: $(VENV)/bin/python
-	$(PIP) install --quiet uv
+	$(INSTALL) --quiet uv
 	$(BIN)/uv pip compile $(COMPILE) --extra pipeline --extra fetch --extra label -o requirements.txt pyproject.toml
 	$(BIN)/uv pip compile $(COMPILE) --all-extras -c requirements.txt -o requirements-dev.txt pyproject.toml
 

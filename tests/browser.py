@@ -2,8 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
@@ -18,20 +18,26 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+NewPage = Callable[..., AbstractContextManager[Page]]
 
 
 @contextmanager
-def browser_page(*, width: int = 1280, height: int = 800, touch: bool = False, dark: bool = False) -> Iterator[Page]:
-    """A new page; what its console or scripts complain of fails the test at the end of the block."""
+def one_browser() -> Iterator[NewPage]:
+    """Makes pages for the time of the block, none of which knows of the others."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         if os.environ.get("ONESHOT_VOS_REQUIRE_CHROMIUM"):
             pytest.fail("no Chromium, but ONESHOT_VOS_REQUIRE_CHROMIUM is set")
         pytest.skip("no Chromium to open the page in; on Debian: apt install chromium")
-    complaints: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
-        try:
+
+        @contextmanager
+        def new_page(
+            *, width: int = 1280, height: int = 800, touch: bool = False, dark: bool = False
+        ) -> Iterator[Page]:
+            """A new page; what its console or scripts complain of fails the test at the end of its block."""
+            complaints: list[str] = []
             page = browser.new_page(
                 viewport={"width": width, "height": height},
                 has_touch=touch,
@@ -40,7 +46,13 @@ def browser_page(*, width: int = 1280, height: int = 800, touch: bool = False, d
             page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.on("requestfailed", lambda request: complaints.append(f"not loaded: {request.url}"))
-            yield page
+            try:
+                yield page
+                assert complaints == []
+            finally:
+                page.close()
+
+        try:
+            yield new_page
         finally:
             browser.close()
-    assert complaints == []

@@ -6,10 +6,20 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from tests.browser import NewPage
+
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: no worker begins one when the others have nothing left to do."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +59,15 @@ def _outside(variable: str, default: str, what: str) -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return root
+
+
+@pytest.fixture(scope="module")
+def new_page() -> Iterator["NewPage"]:
+    """Makes pages of a headless Chromium, one for all tests of a module; see browser.py."""
+    from tests.browser import one_browser
+
+    with one_browser() as new:
+        yield new
 
 
 @pytest.fixture

@@ -92,12 +92,10 @@ def test_the_two_commands_set_up_what_they_need(repository: Path, tmp_path: Path
         text=True,
         check=True,
     ).stdout
-    steps = [
-        "-m venv",
-        "--require-hashes -r requirements.txt",
-        "--no-deps",
-        "workflow/scripts/repro.py" if target == "repro" else "pytest -n 2",
-    ]
+    last = {"repro": ["workflow/scripts/repro.py"], "test": ["ruff check", "mypy", "pytest -n 2"]}[target]
+    pins = {"repro": "requirements.txt", "test": "requirements-dev.txt"}[target]
+    steps = ["-m venv", f"--require-hashes -r {pins}", "--no-deps", *last]
+    assert plan.count("--require-hashes") == 1
     assert [plan.index(step) for step in steps] == sorted(plan.index(step) for step in steps)
 
 

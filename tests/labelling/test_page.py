@@ -1,7 +1,7 @@
 """The page in a browser: what is drawn with mouse, keys and fingers is what lies in the PNG file."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
-from tests.browser import browser_page
+from tests.browser import NewPage
 from tests.labelling.conftest import FRAMES
 from tests.labelling.serving import site
 from tests.stages.clips import SIZE, ids
@@ -67,11 +67,20 @@ class Drawn:
         self.said("is saved in")
 
 
-@contextmanager
-def page_of(path: Path, weights: Path, suggested: Path | None = None, **browser: bool | int) -> Iterator[Drawn]:
-    with site(path, weights, suggested=suggested) as served, browser_page(**browser) as page:
-        page.goto(served.address)
-        yield Drawn(page)
+PageOf = Callable[..., AbstractContextManager[Drawn]]
+
+
+@pytest.fixture
+def page_of(weights: Path, new_page: NewPage) -> PageOf:
+    """Serves recordings, and opens their page."""
+
+    @contextmanager
+    def opened(path: Path, suggested: Path | None = None, **look: bool | int) -> Iterator[Drawn]:
+        with site(path, weights, suggested=suggested) as served, new_page(**look) as page:
+            page.goto(served.address)
+            yield Drawn(page)
+
+    return opened
 
 
 def near(line: list[tuple[float, float]], radius: float) -> np.ndarray:
@@ -92,9 +101,9 @@ def nearly_equal(one: np.ndarray, other: np.ndarray) -> bool:
     return not (different & (edges == 0)).any() and different.mean() < 0.03
 
 
-def test_brush_polygon_two_objects_undo_and_save(recordings: Path, weights: Path, tmp_path: Path) -> None:
+def test_brush_polygon_two_objects_undo_and_save(recordings: Path, page_of: PageOf, tmp_path: Path) -> None:
     file = recordings / "masks/bare/00000.png"
-    with page_of(recordings, weights) as drawn:
+    with page_of(recordings) as drawn:
         drawn.wait_for("00000", "none")
         drawn.set("#size", 6)
         drawn.stroke((10.5, 10.5), (30.5, 10.5), (30.5, 20.5))
@@ -121,9 +130,9 @@ def test_brush_polygon_two_objects_undo_and_save(recordings: Path, weights: Path
     assert (tmp_path / "out/Annotations/bare/00000.png").read_bytes() == file.read_bytes()
 
 
-def test_eraser_fill_and_clear(recordings: Path, weights: Path) -> None:
+def test_eraser_fill_and_clear(recordings: Path, page_of: PageOf) -> None:
     file = recordings / "masks/walk/00003.png"
-    with page_of(recordings, weights) as drawn:
+    with page_of(recordings) as drawn:
         drawn.page.select_option("#video", "walk")
         drawn.wait_for("00003", "given")
         rows, columns = np.nonzero(ids(3, 2) == 1)
@@ -145,9 +154,9 @@ def test_eraser_fill_and_clear(recordings: Path, weights: Path) -> None:
         assert not file.exists()
 
 
-def test_a_frame_is_saved_when_it_is_left_and_no_other_is(recordings: Path, weights: Path) -> None:
+def test_a_frame_is_saved_when_it_is_left_and_no_other_is(recordings: Path, page_of: PageOf) -> None:
     film = recordings / "masks/film"
-    with page_of(recordings, weights) as drawn:
+    with page_of(recordings) as drawn:
         drawn.page.select_option("#video", "film")
         expect(drawn.page.locator("#where")).to_contain_text("/film")
         drawn.wait_for("00000", "none")
@@ -165,9 +174,9 @@ def test_a_frame_is_saved_when_it_is_left_and_no_other_is(recordings: Path, weig
     assert [file.name for file in film.iterdir()] == ["00001.png"]
 
 
-def test_a_network_shows_its_masks_and_a_corrected_one_is_given(recordings: Path, weights: Path) -> None:
+def test_a_network_shows_its_masks_and_a_corrected_one_is_given(recordings: Path, page_of: PageOf) -> None:
     folder = recordings / "masks/walk"
-    with page_of(recordings, weights) as drawn:
+    with page_of(recordings) as drawn:
         drawn.page.select_option("#video", "walk")
         drawn.wait_for("00003", "given")
         drawn.page.keyboard.press("ArrowRight")
@@ -193,9 +202,9 @@ def test_a_network_shows_its_masks_and_a_corrected_one_is_given(recordings: Path
         assert sorted(file.name for file in folder.iterdir()) == ["00003.png", "00004.png"]
 
 
-def test_zooming_and_moving_change_no_mask(recordings: Path, weights: Path) -> None:
+def test_zooming_and_moving_change_no_mask(recordings: Path, page_of: PageOf) -> None:
     file = recordings / "masks/bare/00000.png"
-    with page_of(recordings, weights) as drawn:
+    with page_of(recordings) as drawn:
         drawn.wait_for("00000", "none")
         before = drawn.place(30, 20)
         drawn.page.mouse.move(*before)
@@ -218,9 +227,9 @@ def test_zooming_and_moving_change_no_mask(recordings: Path, weights: Path) -> N
     assert nearly_equal(read_mask(file) > 0, near([(28.5, 20.5), (34.5, 20.5)], 3))
 
 
-def test_a_phone_draws_with_fingers(recordings: Path, weights: Path) -> None:
+def test_a_phone_draws_with_fingers(recordings: Path, page_of: PageOf) -> None:
     file = recordings / "masks/bare/00000.png"
-    with page_of(recordings, weights, width=390, height=760, touch=True, dark=True) as drawn:
+    with page_of(recordings, width=390, height=760, touch=True, dark=True) as drawn:
         drawn.wait_for("00000", "none")
         page = drawn.page
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -249,11 +258,11 @@ def test_a_phone_draws_with_fingers(recordings: Path, weights: Path) -> None:
     assert nearly_equal(read_mask(file) > 0, expected)
 
 
-def test_suggested_frames_are_marked_and_reached_by_a_key(recordings: Path, weights: Path, tmp_path: Path) -> None:
+def test_suggested_frames_are_marked_and_reached_by_a_key(recordings: Path, page_of: PageOf, tmp_path: Path) -> None:
     (tmp_path / "next.csv").write_text(
         "rank,video,frame,why\n1,walk,00005,lost\n2,bare,00002,x\n3,walk,00001,blurred\n"
     )
-    with page_of(recordings, weights, suggested=tmp_path / "next.csv") as drawn:
+    with page_of(recordings, suggested=tmp_path / "next.csv") as drawn:
         drawn.page.select_option("#video", "walk")
         drawn.wait_for("00003", "given")
         drawn.page.keyboard.press("g")
@@ -264,8 +273,8 @@ def test_suggested_frames_are_marked_and_reached_by_a_key(recordings: Path, weig
         drawn.said("blurred")
 
 
-def test_what_is_wrong_is_said(recordings: Path, weights: Path) -> None:
-    with page_of(recordings, weights) as drawn:
+def test_what_is_wrong_is_said(recordings: Path, page_of: PageOf) -> None:
+    with page_of(recordings) as drawn:
         drawn.wait_for("00000", "none")
         drawn.page.keyboard.press("?")
         expect(drawn.page.locator("#help-text")).to_be_visible()

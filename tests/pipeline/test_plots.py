@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tests.browser import browser_page
+from tests.browser import NewPage
 
 Make = Callable[[str], Any]
 
@@ -15,7 +15,7 @@ TABLES = {
 }
 
 
-def test_charts_of_all_runs_show_offline(make_project: Make) -> None:
+def test_charts_of_all_runs_show_offline(make_project: Make, new_page: NewPage) -> None:
     project = make_project("project")
     folder = project.root / "results/mini/report/plots"
     folder.mkdir(parents=True)
@@ -26,7 +26,7 @@ def test_charts_of_all_runs_show_offline(make_project: Make) -> None:
     html = index.read_text(encoding="utf-8")
     assert re.findall(r'<div id ?= ?"(\w+)"', html) == list(TABLES)
     assert not re.search(r'src="https?:', html)
-    with browser_page() as page:
+    with new_page() as page:
         page.set_default_timeout(120_000)
         page.goto(index.as_uri())
         for name in TABLES:

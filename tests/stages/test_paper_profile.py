@@ -290,8 +290,8 @@ def test_table_2_has_the_servers_scores_and_our_own(finished: Finished) -> None:
 
 def test_figure_5_is_drawn_from_the_validation_set(finished: Finished) -> None:
     with Image.open(finished.root / "figures/figure5.png") as image:
-        colours = len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0))
-    assert colours > 300  # frames, not texts alone
+        colours = image.convert("RGB").getcolors(image.width * image.height)
+    assert len(colours or []) > 300  # frames, not texts alone
 
 
 def test_figure_6_is_drawn_from_the_early_weights(finished: Finished, tmp_path: Path) -> None:

@@ -202,9 +202,9 @@ def test_objects_may_pass_one_at_a_time(weights: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("network", ["stcn", "xmem", "cutie"])
 def test_a_long_video_is_held_in_bounded_memory(network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    size, length = (16, 32), 300
+    size, length = (16, 32), 100
     folder = write_folder(tmp_path / "v", length, size=size)
-    given = write_masks(tmp_path / "given", 150, size=size)
+    given = write_masks(tmp_path / "given", 50, size=size)
     alive, most, sizes = set(), [0], []
     plain_read, plain_frames = FrameFiles.read, Walk.frames
 

@@ -1,6 +1,5 @@
 """The training loop: same numbers after an interruption, clear ends, nothing lost."""
 
-import multiprocessing
 import os
 import resource
 import signal
@@ -10,7 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from tests.parameters import CLIPS
+from tests.stages.clips import TINY
+from tests.training.brief import recipe
+from tests.training.processes import forkserver
 from torch import Tensor, distributed, nn
 
 from oneshot_vos.clips.batch import Clip, collate
@@ -23,7 +24,7 @@ from oneshot_vos.params import Training, load_params
 from oneshot_vos.supervision.build import build_strategy
 from oneshot_vos.supervision.rollout import RolloutOptions
 from oneshot_vos.training.checkpoint import Progress, StateFolder
-from oneshot_vos.training.distributed import World, joined_world
+from oneshot_vos.training.distributed import World
 from oneshot_vos.training.job import Job, Snapshots
 from oneshot_vos.training.loop import TrainingStep, fit
 from oneshot_vos.training.schedule import build_optimiser, set_learning_rate
@@ -55,48 +56,10 @@ class RandomClips:
         )
 
 
-def recipe(**changes: Any) -> Training:
-    values: dict[str, Any] = {
-        "iterations": 6,
-        "batch_size": 2,
-        "accumulation": 1,
-        "frames": 3,
-        "crop": SIZE,
-        "objects": 1,
-        "workers": 0,
-        "precision": "float32",
-        "transforms": "composed",
-        "sampler": "steps",
-        "augmentation": "stcn",
-        "clips": CLIPS,
-        "single_object": False,
-        "optimiser": {"name": "adamw", "epsilon": 1e-8, "learning_rate": 1e-3, "weight_decay": 0.01, "clip": 1.0},
-        "schedule": {"name": "cosine", "milestones": [], "factor": 0.1, "warmup": 2},
-        "loss": {"start": 1, "end": 4, "top_p": 0.5},
-        "max_skip": None,
-        "handover": "soft",
-        "memory_frames": None,
-        "deep_update": 0.0,
-        "checkpoint_every": 2,
-        "log_every": 1,
-    }
-    return Training.model_validate({**values, **changes})
-
-
 def small_network() -> STCN:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return STCN(
-            key_block="basic",
-            key_widths=(8, 8, 8),
-            key_depths=(1, 1, 1),
-            value_widths=(8, 8, 8),
-            value_depths=(1, 1, 1),
-            key_dim=8,
-            value_dim=16,
-            decoder_dims=(16, 8, 8),
-            norm="group",
-        )
+        return STCN(**TINY["stcn"])
 
 
 def train(
@@ -203,9 +166,7 @@ def test_a_killed_training_resumes_to_the_same_weights(tmp_path: Path, number: s
     settings = recipe(iterations=12)
     straight, curve = train(tmp_path / "straight", settings)
 
-    process = multiprocessing.get_context("spawn").Process(
-        target=train_until_killed, args=(tmp_path / "killed", settings)
-    )
+    process = forkserver().Process(target=train_until_killed, args=(tmp_path / "killed", settings))
     process.start()
     checkpoint = tmp_path / "killed" / "checkpoint.pt"
     deadline = time.monotonic() + 120
@@ -222,20 +183,6 @@ def test_a_killed_training_resumes_to_the_same_weights(tmp_path: Path, number: s
     resumed, resumed_curve = train(tmp_path / "killed", settings)
     assert_same(straight, resumed)
     assert losses(resumed_curve) == losses(curve)
-
-
-def test_workers_change_nothing(tmp_path: Path) -> None:
-    alone, _ = train(tmp_path / "alone", recipe())
-    helped, _ = train(tmp_path / "helped", recipe(workers=2))
-    assert_same(alone, helped)
-
-
-def test_accumulation_gives_the_gradient_of_the_whole_batch(tmp_path: Path) -> None:
-    whole, _ = train(tmp_path / "whole", recipe(iterations=1, batch_size=4))
-    parts, _ = train(tmp_path / "parts", recipe(iterations=1, batch_size=4, accumulation=2))
-    for name in whole:
-        if name != "key_proj.key_proj.bias":  # its gradient is rounding noise, which Adam makes into whole steps
-            torch.testing.assert_close(whole[name], parts[name], rtol=0, atol=3e-4)
 
 
 def test_a_checkpoint_of_other_parameters_is_not_used(tmp_path: Path) -> None:
@@ -312,44 +259,6 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="batch_size 2 cannot be shared by 4 processes"):
         train(tmp_path, recipe(), world=World(0, 4, torch.device("cpu")))
-
-
-def train_in_company(rank: int, port: int, folder: Path, results: Any) -> None:
-    os.environ.update(
-        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
-    )
-    torch.set_num_threads(1)
-    with joined_world() as world:
-        weights, _ = train(folder, recipe(iterations=2, batch_size=4), world=world)
-    results.put((rank, {name: value.numpy() for name, value in weights.items()}))
-
-
-def test_two_processes_train_like_one(tmp_path: Path, free_port: int) -> None:
-    alone, _ = train(tmp_path / "alone", recipe(iterations=2, batch_size=4))
-    context = multiprocessing.get_context("spawn")
-    results: Any = context.Queue()
-    processes = [
-        context.Process(target=train_in_company, args=(rank, free_port, tmp_path / "both", results)) for rank in (0, 1)
-    ]
-    for process in processes:
-        process.start()
-    got = dict(results.get(timeout=120) for _ in processes)
-    for process in processes:
-        process.join()
-    for name, value in alone.items():
-        if name == "key_proj.key_proj.bias":
-            continue
-        torch.testing.assert_close(torch.from_numpy(got[0][name]), torch.from_numpy(got[1][name]), rtol=0, atol=0)
-        torch.testing.assert_close(torch.from_numpy(got[0][name]), value, rtol=0, atol=3e-4)
-
-
-@pytest.fixture
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_gradients_are_averaged_once_per_iteration() -> None:

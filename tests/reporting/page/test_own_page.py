@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page
-from tests.browser import browser_page
+from tests.browser import NewPage
 from tests.reporting.page.looking import every_picture_loads, foreign_addresses, open_page, sideways
 from tests.reporting.page.own_results import Results
 from typer.testing import CliRunner
@@ -45,8 +45,8 @@ def test_everything_stands_in_one_folder(adapted: Path) -> None:
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (360, True)])
-def test_it_opens_from_disk(adapted: Path, width: int, dark: bool) -> None:
-    with browser_page(width=width, dark=dark, touch=width < 500) as page:
+def test_it_opens_from_disk(adapted: Path, width: int, dark: bool, new_page: NewPage) -> None:
+    with new_page(width=width, dark=dark, touch=width < 500) as page:
         open_page(page, adapted)
         assert every_picture_loads(page) >= 3
         assert sideways(page) == 0
@@ -57,8 +57,8 @@ def test_it_opens_from_disk(adapted: Path, width: int, dark: bool) -> None:
         assert ink == ("rgb(230, 237, 243)" if dark else "rgb(27, 31, 36)")
 
 
-def test_a_slider_moves_the_picture(adapted: Path) -> None:
-    with browser_page() as page:
+def test_a_slider_moves_the_picture(adapted: Path, new_page: NewPage) -> None:
+    with new_page() as page:
         open_page(page, adapted)
         image = page.locator('article:has(h2:text-is("frames")) .film img')
         slider = page.locator('article:has(h2:text-is("frames")) .film input')
@@ -80,8 +80,8 @@ def test_a_slider_moves_the_picture(adapted: Path) -> None:
         assert value_of(page, film) == "00004"
 
 
-def test_a_slider_moves_the_video(adapted: Path) -> None:
-    with browser_page() as page:
+def test_a_slider_moves_the_video(adapted: Path, new_page: NewPage) -> None:
+    with new_page() as page:
         open_page(page, adapted)
         article = page.locator('article:has(h2:text-is("a clip & more"))')
         article.locator(".film input").focus()
@@ -94,7 +94,7 @@ def test_a_slider_moves_the_video(adapted: Path) -> None:
         assert article.locator(".chart .shapelayer path").count() == 1  # the frame is marked in the chart
 
 
-def test_results_without_a_record_of_adapt(tmp_path: Path) -> None:
+def test_results_without_a_record_of_adapt(tmp_path: Path, new_page: NewPage) -> None:
     results = Results(tmp_path / "plain", inner="")
     results.add("one", low=None)
     index = write_own_report(results.root)
@@ -103,7 +103,7 @@ def test_results_without_a_record_of_adapt(tmp_path: Path) -> None:
     assert "No confidence was written for this video." in html
     for absent in ("Adaptation", "Label next"):
         assert absent not in html
-    with browser_page() as page:
+    with new_page() as page:
         open_page(page, index)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.browser import browser_page
+from tests.browser import NewPage
 from tests.reporting.page.looking import every_picture_loads, foreign_addresses, open_page, sideways
 from tests.reporting.page.profile_results import FRAMES, RUNS, SEEDS, SET, Profile
 
@@ -97,9 +97,9 @@ def test_tables_for_dvc_have_a_row_per_run_and_iteration(index: Path) -> None:
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, True), (360, False)])
-def test_it_opens_from_disk_and_its_sliders_move(index: Path, width: int, dark: bool) -> None:
+def test_it_opens_from_disk_and_its_sliders_move(index: Path, width: int, dark: bool, new_page: NewPage) -> None:
     assert foreign_addresses(index.parent) == []
-    with browser_page(width=width, dark=dark, touch=width < 500) as page:
+    with new_page(width=width, dark=dark, touch=width < 500) as page:
         open_page(page, index)
         assert every_picture_loads(page) == SEQUENCES * 5
         assert sideways(page) == 0
@@ -120,7 +120,7 @@ def test_it_opens_from_disk_and_its_sliders_move(index: Path, width: int, dark: 
         assert every_picture_loads(page) == SEQUENCES * 5
 
 
-def test_what_has_not_been_run_is_left_out(tmp_path: Path) -> None:
+def test_what_has_not_been_run_is_left_out(tmp_path: Path, new_page: NewPage) -> None:
     index = Profile(tmp_path).page(RUNS)
     html = " ".join(index.read_text(encoding="utf-8").split())
     assert data_of(index) == {"charts": {}, "films": {}}
@@ -132,7 +132,7 @@ def test_what_has_not_been_run_is_left_out(tmp_path: Path) -> None:
         assert line in html
     for line in ("Nothing has been probed yet", "No training has left a record yet"):
         assert line in html
-    with browser_page() as page:
+    with new_page() as page:
         open_page(page, index)
 
 
