@@ -7,8 +7,7 @@ VENV ?= .venv
 CORES ?= 2
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
-# Byte code of what is used is written when it is first used; that of all packages would take most of a minute.
-INSTALL = $(PIP) install --no-compile
+INSTALL = $(PIP) install $(PIP_OPTIONS)
 # The project itself, without looking anything up.
 INSTALL_PROJECT = $(INSTALL) --quiet --no-deps --no-build-isolation -e .
 # DVC and Snakemake start the stages by the name oneshot-vos.
