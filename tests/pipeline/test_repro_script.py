@@ -135,19 +135,17 @@ def test_what_does_not_end_is_killed_with_its_jobs(tmp_path: Path, repository: P
     assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
-@pytest.mark.parametrize("place", ["data", "results", "data/smoke", "results/smoke", "data/smoke/sets/train"])
-@pytest.mark.parametrize("engine", ["both", "dvc"])
+@pytest.mark.parametrize("command", ["python workflow/scripts/repro.py --cores 1", "dvc repro init@stcn"])
 def test_a_link_in_the_place_of_outputs_is_refused_before_anything_runs(
-    make_project: Callable[[str], Any], tmp_path: Path, place: str, engine: str
+    make_project: Callable[[str], Any], tmp_path: Path, command: str
 ) -> None:
     project = make_project("linked")
     project.choose("smoke")
     (tmp_path / "disk").mkdir()
-    (project.root / place).parent.mkdir(parents=True, exist_ok=True)
-    (project.root / place).symlink_to(tmp_path / "disk")
-    both = ("python", "workflow/scripts/repro.py", "--cores", "1")
-    with pytest.raises(AssertionError, match=rf"error: {place}: a link to .*cache\.dir"):
-        project.run(*both if engine == "both" else ("dvc", "repro", "init@stcn"))
+    (project.root / "results").mkdir()
+    (project.root / "results/smoke").symlink_to(tmp_path / "disk")
+    with pytest.raises(AssertionError, match=r"error: results/smoke: a link to "):
+        project.run(*command.split())
     assert not list((tmp_path / "disk").iterdir())
 
 

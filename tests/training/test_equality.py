@@ -1,14 +1,16 @@
 """A training has one result, however its batch is cut into processes and accumulation steps and whoever loads it."""
 
-import multiprocessing
 import os
 import socket
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from tests.training.processes import forkserver
 from tests.training.test_training import recipe
 
 from oneshot_vos.clips.batch import Clip
@@ -103,19 +105,32 @@ def settings_of(network: str, repository: Path) -> dict[str, Any]:
     return settings
 
 
+Whole = Callable[[str, str], Trained]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Whole:
+    """A network trained with a strategy by one process, whole batches at a time."""
+
+    @cache
+    def trained(network: str, strategy: str) -> Trained:
+        return train(network, settings_of(network, repository), strategy, tmp_path_factory.mktemp("whole"), ALONE)
+
+    return trained
+
+
 @pytest.mark.parametrize(("network", "strategy"), PAIRS)
-def test_accumulation_changes_nothing(network: str, strategy: str, tmp_path: Path, repository: Path) -> None:
-    settings = settings_of(network, repository)
-    whole = train(network, settings, strategy, tmp_path / "whole", ALONE)
-    assert_equal(whole, train(network, settings, strategy, tmp_path / "parts", ALONE, accumulation=2))
+def test_accumulation_changes_nothing(
+    network: str, strategy: str, tmp_path: Path, repository: Path, whole: Whole
+) -> None:
+    parts = train(network, settings_of(network, repository), strategy, tmp_path, ALONE, accumulation=2)
+    assert_equal(whole(network, strategy), parts)
 
 
 @pytest.mark.parametrize("network", LOSSES)
-def test_workers_change_nothing(network: str, tmp_path: Path, repository: Path) -> None:
-    settings = settings_of(network, repository)
-    alone = train(network, settings, "two_step", tmp_path / "alone", ALONE)
-    helped = train(network, settings, "two_step", tmp_path / "helped", ALONE, workers=2)
-    for name, weights in alone.weights.items():
+def test_workers_change_nothing(network: str, tmp_path: Path, repository: Path, whole: Whole) -> None:
+    helped = train(network, settings_of(network, repository), "two_step", tmp_path, ALONE, workers=2)
+    for name, weights in whole(network, "two_step").weights.items():
         np.testing.assert_array_equal(helped.weights[name], weights, err_msg=name)
 
 
@@ -128,17 +143,18 @@ def train_all_in_company(rank: int, port: int, folder: Path, settings: dict[str,
     with joined_world() as world:
         for network, strategy in SHARED:
             place = folder / f"{network}-{strategy}"
-            trained[network, strategy] = train(network, settings[network], strategy, place, world, accumulation=2)
+            parts = 1 if strategy == "full" else 2
+            trained[network, strategy] = train(network, settings[network], strategy, place, world, accumulation=parts)
     results.put((rank, trained))
 
 
-def test_processes_change_nothing(tmp_path: Path, repository: Path) -> None:
-    """Two processes with two accumulation steps each, against one process that does all at once."""
+def test_processes_change_nothing(tmp_path: Path, repository: Path, whole: Whole) -> None:
+    """Two processes with one or two accumulation steps each, against one process that does all at once."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     settings = {network: settings_of(network, repository) for network in LOSSES}
-    context = multiprocessing.get_context("spawn")
+    context = forkserver()
     results: Any = context.Queue()
     processes = [
         context.Process(target=train_all_in_company, args=(rank, port, tmp_path / "both", settings, results))
@@ -146,11 +162,10 @@ def test_processes_change_nothing(tmp_path: Path, repository: Path) -> None:
     ]
     for process in processes:
         process.start()
-    alone = {(n, s): train(n, settings[n], s, tmp_path / f"{n}-{s}", ALONE) for n, s in SHARED}
     got = dict(results.get(timeout=240) for _ in processes)
     for process in processes:
         process.join()
     for pair in SHARED:
         for name, weights in got[0][pair].weights.items():
             np.testing.assert_array_equal(got[1][pair].weights[name], weights, err_msg=f"{pair} {name}")
-        assert_equal(alone[pair], got[0][pair])
+        assert_equal(whole(*pair), got[0][pair])

@@ -17,7 +17,9 @@ from oneshot_vos.supervision import STRATEGIES
 from oneshot_vos.supervision.build import build_strategy
 from oneshot_vos.supervision.rollout import RolloutOptions
 
-PAIRS = [(n, s) for n in NETWORKS for s in STRATEGIES if STRATEGIES[s].recurrent or not NETWORKS[n].recurrent]
+# Every strategy, with the network that has a state where it goes with one; every network.
+PAIRS = [(network, "two_step") for network in NETWORKS if network != "xmem"]
+PAIRS += [("xmem" if strategy.recurrent else "stcn", name) for name, strategy in STRATEGIES.items()]
 
 
 def clip() -> ClipBatch:

@@ -1,6 +1,5 @@
 """The training loop: same numbers after an interruption, clear ends, nothing lost."""
 
-import multiprocessing
 import os
 import resource
 import signal
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from tests.parameters import CLIPS
+from tests.training.processes import forkserver
 from torch import Tensor, distributed, nn
 
 from oneshot_vos.clips.batch import Clip, collate
@@ -23,7 +23,7 @@ from oneshot_vos.params import Training, load_params
 from oneshot_vos.supervision.build import build_strategy
 from oneshot_vos.supervision.rollout import RolloutOptions
 from oneshot_vos.training.checkpoint import Progress, StateFolder
-from oneshot_vos.training.distributed import World, joined_world
+from oneshot_vos.training.distributed import World
 from oneshot_vos.training.job import Job, Snapshots
 from oneshot_vos.training.loop import TrainingStep, fit
 from oneshot_vos.training.schedule import build_optimiser, set_learning_rate
@@ -203,9 +203,7 @@ def test_a_killed_training_resumes_to_the_same_weights(tmp_path: Path, number: s
     settings = recipe(iterations=12)
     straight, curve = train(tmp_path / "straight", settings)
 
-    process = multiprocessing.get_context("spawn").Process(
-        target=train_until_killed, args=(tmp_path / "killed", settings)
-    )
+    process = forkserver().Process(target=train_until_killed, args=(tmp_path / "killed", settings))
     process.start()
     checkpoint = tmp_path / "killed" / "checkpoint.pt"
     deadline = time.monotonic() + 120
@@ -312,44 +310,6 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="batch_size 2 cannot be shared by 4 processes"):
         train(tmp_path, recipe(), world=World(0, 4, torch.device("cpu")))
-
-
-def train_in_company(rank: int, port: int, folder: Path, results: Any) -> None:
-    os.environ.update(
-        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
-    )
-    torch.set_num_threads(1)
-    with joined_world() as world:
-        weights, _ = train(folder, recipe(iterations=2, batch_size=4), world=world)
-    results.put((rank, {name: value.numpy() for name, value in weights.items()}))
-
-
-def test_two_processes_train_like_one(tmp_path: Path, free_port: int) -> None:
-    alone, _ = train(tmp_path / "alone", recipe(iterations=2, batch_size=4))
-    context = multiprocessing.get_context("spawn")
-    results: Any = context.Queue()
-    processes = [
-        context.Process(target=train_in_company, args=(rank, free_port, tmp_path / "both", results)) for rank in (0, 1)
-    ]
-    for process in processes:
-        process.start()
-    got = dict(results.get(timeout=120) for _ in processes)
-    for process in processes:
-        process.join()
-    for name, value in alone.items():
-        if name == "key_proj.key_proj.bias":
-            continue
-        torch.testing.assert_close(torch.from_numpy(got[0][name]), torch.from_numpy(got[1][name]), rtol=0, atol=0)
-        torch.testing.assert_close(torch.from_numpy(got[0][name]), value, rtol=0, atol=3e-4)
-
-
-@pytest.fixture
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_gradients_are_averaged_once_per_iteration() -> None:
