@@ -47,8 +47,9 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
+# A file's tests share what it has made ready, so one worker has them all.
 unit: $(VENV)/.dev
-	$(WITH_VENV) OMP_NUM_THREADS=1 pytest -n 2
+	$(WITH_VENV) OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -1,8 +1,8 @@
 """Commands without the price of their imports: a process that has imported the libraries forks for each command.
 
 A pipeline starts hundreds of processes, and each would import torch, DVC or Snakemake anew. `programs` makes a folder
-for the front of PATH whose `oneshot-vos`, `dvc` and `snakemake` hand their arguments, folder, environment and open
-files to such a process, and end with the code of its fork. The project's own modules are imported by the fork, from the
+for the front of PATH whose `oneshot-vos`, `dvc`, `snakemake` and `repro` (of the current checkout) hand their
+arguments, folder, environment and open files to such a process, and end with the code of its fork. The project's own modules are imported by the fork, from the
 PYTHONPATH of the command. A command that is to be killed or interrupted needs the real programs.
 """
 
@@ -12,6 +12,7 @@ import gc
 import importlib
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -28,8 +29,14 @@ PRELOADED = {
     "ruamel.yaml safetensors.torch pandas tabulate plotly.graph_objects tqdm",
     "dvc": "dvc.cli dvc.repo dvc.commands.repro dvc.commands.status dvc.commands.commit",
     "snakemake": "snakemake.cli",
+    "repro": "networkx dvc.repo dvc.stage.cache dvc.utils.serialize pydantic ruamel.yaml",
 }
-ENTRIES = {"oneshot-vos": "oneshot_vos.cli:app", "dvc": "dvc.cli:main", "snakemake": "snakemake.cli:main"}
+ENTRIES = {
+    "oneshot-vos": "oneshot_vos.cli:app",
+    "dvc": "dvc.cli:main",
+    "snakemake": "snakemake.cli:main",
+    "repro": "workflow/scripts/repro.py",
+}
 
 # Starts in a hundredth of a second: no site-packages.
 CLIENT = """#!{python} -IS
@@ -97,11 +104,16 @@ def serve(listener: socket.socket) -> None:
 
 
 def run(entry: str) -> int:
-    """Call `module:function`, and do what ends a process in order, as far as somebody may notice; returns its code."""
+    """Call `module:function`, or run a script, and do what ends a process in order, as far as somebody may notice;
+    returns its code.
+    """
     module, _, function = entry.partition(":")
     code = 0
     try:
-        code = getattr(importlib.import_module(module), function)() or 0
+        if function:
+            code = getattr(importlib.import_module(module), function)() or 0
+        else:
+            runpy.run_path(entry, run_name="__main__")
     except SystemExit as ending:
         code = ending.code or 0
     except Exception:  # noqa: BLE001 - as the interpreter would

@@ -184,5 +184,5 @@ def test_bad_parameters_are_a_sentence(make_project: Callable[[str], Any], conte
     project = make_project("bad")
     (project.root / "params.yaml").write_text(content, encoding="utf-8")
     with pytest.raises(AssertionError, match=r"exit code 2\s+error: params\.yaml") as caught:
-        project.run("python", "workflow/scripts/repro.py", "--cores", "1")
+        project.run("repro", "--cores", "1")
     assert "Traceback" not in str(caught.value)

@@ -31,8 +31,7 @@ def rules_run(output: str) -> set[str]:
 
 def make_repro(project: Any, *options: str) -> str:
     """What `make repro` does when everything is installed, with what it printed. DVC must be left nothing to run."""
-    script = ("python", "workflow/scripts/repro.py")
-    printed: str = project.run(*script, "--cores", "2", "--resources", "gpu=2", *options)
+    printed: str = project.run("repro", "--cores", "2", "--resources", "gpu=2", *options)
     assert stages_run(printed) == set()
     return printed
 

@@ -21,6 +21,7 @@ from oneshot_vos.stages.adapt import parse_time
 from oneshot_vos.videos.masks import read_mask, write_mask
 
 NAMES = ("ball", "both", "walk")
+pytestmark = pytest.mark.slow  # all together
 
 
 @pytest.fixture(scope="module")

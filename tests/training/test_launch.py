@@ -169,6 +169,7 @@ def unbroken(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (folder / "out.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_training_broken_off_in_every_way_reaches_the_unbroken_weights(
     prepared: Path, tmp_path: Path, repository: Path, unbroken: bytes
 ) -> None:
