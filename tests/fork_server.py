@@ -2,8 +2,9 @@
 
 A pipeline starts hundreds of processes, and each would import torch, DVC or Snakemake anew. `programs` makes a folder
 for the front of PATH whose `oneshot-vos`, `dvc`, `snakemake` and `repro` (of the current checkout) hand their
-arguments, folder, environment and open files to such a process, and end with the code of its fork. The project's own modules are imported by the fork, from the
-PYTHONPATH of the command. A command that is to be killed or interrupted needs the real programs.
+arguments, folder, environment and open files to such a process, and end with the code of its fork. The project's own
+modules are imported by the fork, from the PYTHONPATH of the command. A command that is to be killed or interrupted
+needs the real programs.
 """
 
 import atexit

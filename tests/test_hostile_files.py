@@ -48,9 +48,10 @@ def dangers(tree: ast.AST) -> Iterator[str]:
                 yield called
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.relative_to(SOURCES[0].parent).as_posix())
-def test_no_module_can_turn_data_into_code(source: Path) -> None:
-    assert list(dangers(ast.parse(source.read_text(encoding="utf-8")))) == []
+def test_no_module_can_turn_data_into_code() -> None:
+    found = {source: list(dangers(ast.parse(source.read_text(encoding="utf-8")))) for source in SOURCES}
+    assert {source: calls for source, calls in found.items() if calls} == {}
+    assert len(found) > 100
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.bad_input.clip import COLORS, NAME, TWO, Clip, Door, check, mask, score, segment, train
+from tests.bad_input.clip import COLORS, TWO, Clip, Door, check, mask, score, segment, train
 from tests.stages.clips import TINY, picture, tiny_weights
 
 from oneshot_vos.errors import UserError

@@ -568,31 +568,3 @@ def test_any_value_anywhere_is_accepted_or_explained(
 def test_reading_parameters_needs_no_torch() -> None:
     code = "import sys, oneshot_vos.params, oneshot_vos.cli; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-@pytest.mark.parametrize("profile", list(DOCUMENT["profiles"]))
-def test_networks_and_losses_of_every_profile_can_be_built(profile: str) -> None:
-    from oneshot_vos.stages.init import find_arguments
-
-    params = load_params(SHIPPED, profile)
-    assert [find_arguments(params, name) for name in params.networks] == [[]] * len(params.networks)
-
-
-@pytest.mark.parametrize(
-    ("place", "value", "expected"),
-    [
-        ("networks.cutie.key_dimm", 3, "networks.cutie.key_dimm: unknown key; did you mean 'key_dim'"),
-        ("train.cutie.loss.pionts", 3, "train.cutie.loss.pionts: unknown key; did you mean 'points'"),
-        ("pretrain.xmem.loss", {"start": 9, "end": 3}, "pretrain.xmem.loss: end 3 lies before start 9"),
-        ("train.stcn.loss.top_p", 1.5, "train.stcn.loss: top_p is 1.5; expected a share above 0 and at most 1"),
-    ],
-)
-def test_arguments_of_networks_and_losses_are_checked_before_any_work(
-    tmp_path: Path, place: str, value: object, expected: str
-) -> None:
-    from oneshot_vos.stages.init import find_arguments
-
-    document = deepcopy(DOCUMENT)
-    put(f"profiles.mini.{place}", value)(document)
-    params = load_params(write(tmp_path, document))
-    assert expected in "\n".join(line for name in params.networks for line in find_arguments(params, name))

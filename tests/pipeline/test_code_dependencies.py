@@ -109,17 +109,13 @@ def names(files: set[Path]) -> list[str]:
     return sorted(file.relative_to(PACKAGE).as_posix() for file in files)
 
 
-@pytest.mark.parametrize(("stage", "item"), JOBS)
-def test_a_stage_declares_the_code_it_reaches(stage: str, item: str) -> None:
-    places = declared(stage, item)
-    assert names({f for f in reached(stage, network_of(stage, item)) if not any(map(f.is_relative_to, places))}) == []
-
-
-@pytest.mark.parametrize(("stage", "item"), JOBS)
-def test_a_stage_declares_nothing_that_it_does_not_reach(stage: str, item: str) -> None:
-    used = reached(stage, network_of(stage, item))
-    assert [place for place in declared(stage, item) if not any(file.is_relative_to(place) for file in used)] == []
-    assert all(place.exists() for place in declared(stage, item))
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_declares_the_code_it_reaches_and_nothing_else(stage: str) -> None:
+    for item in STAGES[stage].items:
+        used, places = reached(stage, network_of(stage, item)), declared(stage, item)
+        assert names({file for file in used if not any(map(file.is_relative_to, places))}) == [], item
+        assert [place for place in places if not any(file.is_relative_to(place) for file in used)] == [], item
+        assert all(place.exists() for place in places)
 
 
 # Modules of declared folders that serve commands beside the pipeline alone: segment, suggest, import-videos, score, …

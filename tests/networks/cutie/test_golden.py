@@ -1,5 +1,6 @@
 """Cutie against the numbers of the official program; settings come from each file, so any folder of cases will do."""
 
+import itertools
 import math
 import types
 import zlib
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.golden import build_blank, each_case, load_recipe, make_clip, read_shapes
+from tests.golden import build_blank, each_case, make_clip, read_shapes
 from torch import Tensor
 
 from oneshot_vos.networks.common.aggregation import aggregate, one_hot
@@ -73,19 +74,11 @@ class KeptMemory(ClipMemory):
 
 
 @pytest.fixture(scope="module")
-def recipe(golden_root: Path) -> types.ModuleType:
-    return load_recipe(golden_root)
-
-
-@pytest.fixture(scope="module")
 def cases(golden_root: Path) -> Callable[[str], Iterator[Case]]:
     """Cases of a kind."""
-
-    def find(kind: str) -> Iterator[Case]:
-        for name, meta, arrays in each_case(golden_root / "cutie", kind, lambda stem: kind in stem.split("_")):
-            yield Case(name, meta, arrays)
-
-    return find
+    return lambda kind: itertools.starmap(
+        Case, each_case(golden_root / "cutie", kind, lambda stem: kind in stem.split("_"))
+    )
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """XMem against the numbers of the official program; settings come from each file, so any folder of cases will do."""
 
+import itertools
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.golden import build_blank, each_case, load_recipe, load_weights_of, make_clip, read_shapes
+from tests.golden import build_blank, each_case, load_weights_of, make_clip, read_shapes
 from tests.networks.top_k import read_top_k
 from torch import Tensor
 
@@ -74,19 +75,9 @@ class GivenDecisions(RolloutOptions):
 
 
 @pytest.fixture(scope="module")
-def recipe(golden_root: Path) -> types.ModuleType:
-    return load_recipe(golden_root)
-
-
-@pytest.fixture(scope="module")
 def cases(golden_root: Path) -> Callable[[str], Iterator[Case]]:
     """Cases of a kind."""
-
-    def find(kind: str) -> Iterator[Case]:
-        for name, meta, arrays in each_case(golden_root / "xmem", kind):
-            yield Case(name, meta, arrays)
-
-    return find
+    return lambda kind: itertools.starmap(Case, each_case(golden_root / "xmem", kind))
 
 
 @pytest.fixture(scope="module")
