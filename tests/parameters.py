@@ -7,15 +7,6 @@ from typing import Any
 import yaml
 
 KINDS = ("profiles", "recipes")
-# The block `clips` of a recipe, as smoke and mini have it.
-CLIPS = {
-    "affine_first": False,
-    "affine_until": None,
-    "interpolation": "bicubic",
-    "first_masks": "soft",
-    "merge": 0.0,
-    "short_videos": "repeat",
-}
 
 
 def read_document(repository: Path, top: str = "params.yaml") -> dict[str, Any]:

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.parameters import CLIPS, read_document, write_document
+from tests.parameters import read_document, write_document
+from tests.training.brief import raise_in_step, recipe
 from torch import Tensor
 
 from oneshot_vos import networks, supervision
@@ -24,7 +25,6 @@ from oneshot_vos.inference.video import segment_video
 from oneshot_vos.inference_settings import InferenceSettings
 from oneshot_vos.networks.common.build import build_loss, build_network
 from oneshot_vos.networks.common.generators import Generators
-from oneshot_vos.params import Training
 from oneshot_vos.supervision.build import build_strategy
 from oneshot_vos.supervision.rollout import RolloutOptions
 from oneshot_vos.supervision.strategy import Strategy
@@ -90,39 +90,11 @@ def build(name: str, settings: Mapping[str, Any]) -> Strategy:
     )
 
 
-def recipe() -> Training:
-    return Training.model_validate(
-        {
-            "iterations": 6,
-            "batch_size": 2,
-            "accumulation": 1,
-            "frames": 4,
-            "crop": SIZE,
-            "objects": 2,
-            "workers": 0,
-            "precision": "float32",
-            "transforms": "composed",
-            "sampler": "steps",
-            "augmentation": "stcn",
-            "clips": CLIPS,
-            "single_object": False,
-            "optimiser": {"name": "adamw", "epsilon": 1e-8, "learning_rate": 1e-2, "weight_decay": 0.01, "clip": 1.0},
-            "schedule": {"name": "cosine", "milestones": [], "factor": 0.1, "warmup": 2},
-            "loss": {},
-            "max_skip": None,
-            "handover": "soft",
-            "memory_frames": None,
-            "deep_update": 0.0,
-            "checkpoint_every": 2,
-            "log_every": 1,
-        }
-    )
-
-
 def train(strategy: Strategy, folder: Path, clips: Clips) -> list[float]:
     folder.mkdir(parents=True, exist_ok=True)
     world = World(0, 1, torch.device("cpu"))
-    finished = fit(strategy, clips, recipe(), seed=3, state=StateFolder(folder, {"key": "k"}), world=world, title="t")
+    values = recipe(frames=4, crop=SIZE, objects=2, loss={})
+    finished = fit(strategy, clips, values, seed=3, state=StateFolder(folder, {"key": "k"}), world=world, title="t")
     return [row["loss"] for row in finished.curve]
 
 
@@ -274,7 +246,7 @@ def test_the_examples_go_through_the_whole_pipeline(project: Path, monkeypatch: 
     for name, arguments in commands(project).items():
         if name == "train@nearest-ema_teacher-backbone":
             with monkeypatch.context() as patch:
-                stop_in_iteration(patch, 3)
+                raise_in_step(patch, torch.optim.Adam, 3, KeyboardInterrupt)
                 assert run_command(arguments) == 130
         assert run_command(arguments) == 0
         if name == "train@nearest-ema_teacher-backbone":
@@ -289,18 +261,3 @@ def test_the_examples_go_through_the_whole_pipeline(project: Path, monkeypatch: 
     assert re.search(r"^1-shot nearest,k_step,.*nearest-k_step-static", table1, re.MULTILINE), table1
     for run in ("nearest-k_step-backbone", "nearest-ema_teacher-backbone"):
         assert re.search(rf"^1-shot nearest,.*{run}", table4, re.MULTILINE), table4
-
-
-def stop_in_iteration(patch: pytest.MonkeyPatch, iteration: int) -> None:
-    """Ctrl-C arrives when the optimiser has made its step of this iteration, from 1."""
-    step, made = torch.optim.Adam.step, 0
-
-    def interrupted(self: Any, *arguments: Any, **named: Any) -> Any:
-        nonlocal made
-        made += 1
-        result = step(self, *arguments, **named)
-        if made == iteration:
-            raise KeyboardInterrupt
-        return result
-
-    patch.setattr(torch.optim.Adam, "step", interrupted)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from tests.stages.clips import ids, tiny_weights, write_folder, write_masks, write_video
+from tests.training.brief import raise_in_step
 from typer.testing import CliRunner, Result
 
 from oneshot_vos.adaptation.agreement import Measured
@@ -94,21 +95,6 @@ class Killed(BaseException):
     """The process ends here; nothing gets to save anything."""
 
 
-def killed_in_step(patch: pytest.MonkeyPatch, number: int) -> None:
-    """Kill the process when the optimiser has made its step of this number, from 1."""
-    step, made = torch.optim.AdamW.step, 0
-
-    def killed(self: Any, *arguments: Any, **named: Any) -> Any:
-        nonlocal made
-        made += 1
-        result = step(self, *arguments, **named)
-        if made == number:
-            raise Killed
-        return result
-
-    patch.setattr(torch.optim.AdamW, "step", killed)
-
-
 def all_of(value: float) -> dict[str, float]:
     return dict.fromkeys((*NAMES, "more"), value)
 
@@ -157,7 +143,7 @@ def test_a_killed_training_resumes_to_the_same_weights(
     straight = (out / "weights.safetensors").read_bytes()
     shutil.rmtree(out)
     with monkeypatch.context() as patch:
-        killed_in_step(patch, 5)  # after the checkpoint of iteration 4
+        raise_in_step(patch, torch.optim.AdamW, 5, Killed)  # after the checkpoint of iteration 4
         with pytest.raises(Killed):
             CliRunner().invoke(app, command(recordings, weights, 6), catch_exceptions=False)
     assert not (out / "adapt.json").exists()

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.stages.clips import TINY
 from torch import Tensor
 
 from oneshot_vos.clips.batch import ClipBatch
@@ -32,17 +33,7 @@ class CountingSTCN(STCN):
     """Counts the images that are encoded, with and without gradient."""
 
     def __init__(self) -> None:
-        super().__init__(
-            key_block="basic",
-            key_widths=(8, 8, 8),
-            key_depths=(1, 1, 1),
-            value_widths=(8, 8, 8),
-            value_depths=(1, 1, 1),
-            key_dim=8,
-            value_dim=16,
-            decoder_dims=(16, 8, 8),
-            norm="group",
-        )
+        super().__init__(**TINY["stcn"])
         self.encoded = {True: 0, False: 0}
 
     def encode(self, image: Tensor) -> Any:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from tests.training.brief import recipe
 from tests.training.processes import forkserver
-from tests.training.test_training import recipe
 
 from oneshot_vos.clips.batch import Clip
 from oneshot_vos.networks.common.build import build_loss, build_network

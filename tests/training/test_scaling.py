@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.training.test_training import RandomClips, assert_same, recipe, small_network, train
+from tests.training.brief import recipe
+from tests.training.test_training import RandomClips, assert_same, small_network, train
 
 from oneshot_vos.clips.batch import Clip
 from oneshot_vos.training.checkpoint import StateFolder

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from tests.parameters import CLIPS
+from tests.stages.clips import TINY
+from tests.training.brief import recipe
 from tests.training.processes import forkserver
 from torch import Tensor, distributed, nn
 
@@ -55,48 +56,10 @@ class RandomClips:
         )
 
 
-def recipe(**changes: Any) -> Training:
-    values: dict[str, Any] = {
-        "iterations": 6,
-        "batch_size": 2,
-        "accumulation": 1,
-        "frames": 3,
-        "crop": SIZE,
-        "objects": 1,
-        "workers": 0,
-        "precision": "float32",
-        "transforms": "composed",
-        "sampler": "steps",
-        "augmentation": "stcn",
-        "clips": CLIPS,
-        "single_object": False,
-        "optimiser": {"name": "adamw", "epsilon": 1e-8, "learning_rate": 1e-3, "weight_decay": 0.01, "clip": 1.0},
-        "schedule": {"name": "cosine", "milestones": [], "factor": 0.1, "warmup": 2},
-        "loss": {"start": 1, "end": 4, "top_p": 0.5},
-        "max_skip": None,
-        "handover": "soft",
-        "memory_frames": None,
-        "deep_update": 0.0,
-        "checkpoint_every": 2,
-        "log_every": 1,
-    }
-    return Training.model_validate({**values, **changes})
-
-
 def small_network() -> STCN:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return STCN(
-            key_block="basic",
-            key_widths=(8, 8, 8),
-            key_depths=(1, 1, 1),
-            value_widths=(8, 8, 8),
-            value_depths=(1, 1, 1),
-            key_dim=8,
-            value_dim=16,
-            decoder_dims=(16, 8, 8),
-            norm="group",
-        )
+        return STCN(**TINY["stcn"])
 
 
 def train(
