@@ -30,10 +30,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
 
 
-@pytest.fixture
-def recordings(tmp_path: Path) -> Path:
+def write_recordings(root: Path) -> Path:
     """A folder of frames, a video file with two objects, and a folder with its mask in the middle."""
-    root = tmp_path / "recordings"
     write_folder(root / "videos/ball", 7)
     write_video(root / "videos/both.mp4", 7, objects=2)
     write_folder(root / "videos/walk", 9)
@@ -41,6 +39,18 @@ def recordings(tmp_path: Path) -> Path:
         (root / "masks" / name).mkdir(parents=True)
         write_masks(root / "masks" / name, frame, objects=objects)
     return root
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    return write_recordings(tmp_path / "recordings")
+
+
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> tuple[Path, str]:
+    """The folder that a run has left, and what it said."""
+    recordings = write_recordings(tmp_path_factory.mktemp("adapted") / "recordings")
+    return recordings.parent / "adapted", done(adapt(recordings, weights)).output
 
 
 def command(recordings: Path, weights: Path, iterations: int) -> list[str]:
@@ -59,8 +69,9 @@ def done(result: Result) -> Result:
     return result
 
 
-def record(recordings: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((recordings.parent / "adapted/adapt.json").read_text(encoding="utf-8"))
+def record(place: Path) -> dict[str, Any]:
+    """What has been done, by the folder of the recordings or that of the results."""
+    content: dict[str, Any] = json.loads((place.parent / "adapted/adapt.json").read_text(encoding="utf-8"))
     return content
 
 
@@ -99,15 +110,14 @@ def all_of(value: float) -> dict[str, float]:
     return dict.fromkeys((*NAMES, "more"), value)
 
 
-def test_one_command_from_recordings_to_masks(recordings: Path, weights: Path) -> None:
-    result = done(adapt(recordings, weights))
-    out = recordings.parent / "adapted"
+def test_one_command_from_recordings_to_masks(adapted: tuple[Path, str]) -> None:
+    out, said = adapted
     for name, frames in (("ball", 7), ("both", 7), ("walk", 9)):
         assert len(list((out / "segmented" / name / "masks").glob("*.png"))) == frames
         assert (out / "segmented" / name / "overlay.mp4").is_file()
-        assert f"{name}: agreement" in result.output
+        assert f"{name}: agreement" in said
     assert (read_mask(out / "segmented/walk/masks/00004.png") == ids(4)).all()
-    told = record(recordings)
+    told = record(out)
     assert told["started_from"] == "tiny"
     assert told["kept"] in ("adapted", "start")
     (first,) = told["rounds"]
@@ -119,17 +129,16 @@ def test_one_command_from_recordings_to_masks(recordings: Path, weights: Path) -
     assert read_metadata(out / "weights.safetensors")["model"] == "stcn"
 
 
-def test_what_is_done_is_not_done_again(recordings: Path, weights: Path) -> None:
-    done(adapt(recordings, weights))
-    out = recordings.parent / "adapted"
+def test_what_is_done_is_not_done_again(adapted: tuple[Path, str], weights: Path) -> None:
+    out, recordings = adapted[0], adapted[0].with_name("recordings")
     parts = ("videos/*/*/*", "segmented/*/masks/*", "segmented/*/*.*", "weights.safetensors")
     files = [path for part in parts for path in out.glob(part)]
     times = [path.stat().st_mtime_ns for path in files]
-    before = record(recordings)
+    before = record(out)
     result = done(adapt(recordings, weights))
     assert "no training: the masks are those of the last round" in result.output
     assert "segmenting" not in result.output
-    assert record(recordings) == before
+    assert record(out) == before
     assert len(files) > 3 * 9
     assert [path.stat().st_mtime_ns for path in files] == times
 
@@ -268,14 +277,6 @@ def test_the_budget_bounds_the_iterations(recordings: Path, weights: Path, monke
     assert record(recordings)["rounds"][0]["iterations"] == 3
 
 
-def test_without_iterations_nothing_is_trained(recordings: Path, weights: Path) -> None:
-    result = done(adapt(recordings, weights, iterations=0))
-    assert "no training: as told" in result.output
-    told = record(recordings)
-    assert (told["kept"], told["rounds"]) == ("start", [])
-    assert (recordings.parent / "adapted/segmented/walk/masks/00000.png").is_file()
-
-
 def test_all_problems_come_at_once(recordings: Path, weights: Path) -> None:
     shutil.rmtree(recordings / "masks/ball")
     write_masks(recordings / "masks/walk", 77)
@@ -346,9 +347,13 @@ def test_the_parameter_file_trains_the_same_weights_in_the_pipeline(
     assert load_params(out / "params.yaml").training(run).iterations == 2
 
 
-def test_confidence_and_a_page_come_with_the_masks(recordings: Path, weights: Path) -> None:
-    done(adapt(recordings, weights, iterations=0))
-    out = recordings.parent / "adapted"
+def test_without_iterations_nothing_is_trained_and_masks_come_with_confidence_and_a_page(
+    recordings: Path, weights: Path
+) -> None:
+    assert "no training: as told" in done(adapt(recordings, weights, iterations=0)).output
+    told, out = record(recordings), recordings.parent / "adapted"
+    assert (told["kept"], told["rounds"]) == ("start", [])
+    assert (out / "segmented/walk/masks/00000.png").is_file()
     assert (out / "segmented/walk/confidence.csv").read_text().startswith("frame,object,")
     assert (out / "segmented/next.csv").read_text().startswith("rank,video,")
     assert "walk" in (out / "report/index.html").read_text(encoding="utf-8")
