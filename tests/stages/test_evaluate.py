@@ -33,8 +33,8 @@ def test_a_table_and_the_scores_are_told_at_the_end(tmp_path: Path, caplog: pyte
     write_zip(tmp_path / "masks/val.zip", members)
     (tmp_path / "masks/curve").mkdir()
     params = SimpleNamespace(
-        run=lambda key: SimpleNamespace(given="first"),
-        training=lambda key: SimpleNamespace(iterations=8),
+        runs={"stcn-full": SimpleNamespace(given="first")},
+        trainings={"stcn-full": SimpleNamespace(iterations=8)},
         profile=SimpleNamespace(
             evaluate=Evaluate(processes=1, tolerance=0.008),
             data=SimpleNamespace(davis_sets=["val"], evaluate=["val"]),
