@@ -1,7 +1,8 @@
 """The commands that the pipeline runs, one per stage: thin, in its order.
 
 Every path is an argument, so that the pipeline's files alone decide what lies where. A stage is imported when its
-command runs: help and wrong parameters answer at once, without torch.
+command runs: help and wrong parameters answer at once, without torch. So a run or another thing that a command names
+is looked up before that, which raises `UserError` with the nearest name if there is none.
 """
 
 import gc
