@@ -1,13 +1,13 @@
-"""Tables 3 and 4 on generated videos, on many cores for a short time: the stages of dvc.yaml as processes, no engine.
+"""A study on many cores or one GPU for a short time, by default Tables 3 and 4: stages as processes, no engine.
 
     python benchmarks/study.py [--cores 16] [--minutes 8] [--only GLOB] [--seeds 0 1 2] [--gpu 0] [--params study.yaml]
-        [--vary REGEX] [--work build/study] [--out DIR] [--resume STATE.tar ...]
+        [--vary REGEX] [--first REGEX ...] [--work build/study] [--out DIR] [--resume STATE.tar ...]
 
 Every run of `--params` (those that `--vary` matches once per seed, by default all but extensions), each stage a process
-of one thread, at most `--cores` of them at a time: what ORDER says first, then the longest. `--gpu N`: N trainings at a
-time share the GPU, the others take a core each; by default all of them do. Before the time is up, trainings save a
-checkpoint and end: SCORING seconds (a quarter of a short time) are for the masks and scores of finished ones. The same
-command resumes, and what is done is not repeated.
+of one thread, at most `--cores` of them at a time: what `--first` matches, what ORDER says, then the longest. With
+`--gpu N`, N trainings at a time share the GPU, and so does what segments; without, every job takes a core. Before the
+time is up, trainings save a checkpoint and end: SCORING seconds (a quarter of a short time) are for the masks and
+scores of finished ones. The same command resumes, and what is done is not repeated.
 
 `--out` gets at most 8 files: status.json, summary.md, takeoff.png, results.tar.gz (scores, tables, curves, probes), and
 state-1.tar to state-4.tar (pretrained weights, checkpoints, finished weights, as far as they fit), which `--resume`
@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -34,6 +34,7 @@ from seeds import list_seeds
 from oneshot_vos.files import write_json
 from oneshot_vos.interrupts import stop_requests
 from oneshot_vos.params import Params
+from oneshot_vos.training.launch import SHARED
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -73,10 +74,11 @@ class Job:
     needs: list[Path]
     outs: list[Path]
     rank: tuple[float, float]  # the lower, the earlier
+    takes_gpu: bool  # if there is one
     after: list["Job"] = field(default_factory=list)
     state: str = "waiting"  # then running, done or failed; waiting again if it was stopped
     seconds: float = 0.0
-    gpu: bool = False
+    gpu: bool = False  # whether it has one
 
     @property
     def name(self) -> str:
@@ -95,8 +97,11 @@ class Job:
         return all(map(Path.exists, self.outs))
 
 
-def list_jobs(params: Params) -> list[Job]:
-    """A job for every stage and item of the work folder, which is the current one; tables and figures come last."""
+def list_jobs(params: Params, first: Sequence[str] = ()) -> list[Job]:
+    """A job for every stage and item of the work folder, which is the current one; tables and figures come last.
+
+    first: trainings that these regular expressions match go before those of ORDER.
+    """
     return [
         Job(
             stage.name,
@@ -104,7 +109,8 @@ def list_jobs(params: Params) -> list[Job]:
             command_of(stage, item),
             [Path(dep) for dep in stage.declared(item)["deps"] if not dep.startswith("src/")],
             [Path(out) for out in stage.outs(item)],
-            rank(params, stage.name, item),
+            rank(params, stage.name, item, (*first, *ORDER)),
+            stage.gpus(item) > 0,
         )
         for stage in Pipeline(Path()).stages
         for item in (stage.items if stage.name not in REPORTS else ())
@@ -115,11 +121,11 @@ def command_of(stage: Stage, item: str = "") -> list[str]:
     return [*COMMAND, *shlex.split(stage.command(item))[1:]]
 
 
-def rank(params: Params, stage: str, item: str) -> tuple[float, float]:
+def rank(params: Params, stage: str, item: str, order: Sequence[str]) -> tuple[float, float]:
     """Place in the order, and the longest first; what is no training is short, and others wait for it."""
     if stage not in ("train", "pretrain"):
         return (-1.0, 0.0)
-    place = next((number for number, pattern in enumerate(ORDER) if re.match(pattern, item)), len(ORDER))
+    place = next((number for number, pattern in enumerate(order) if re.match(pattern, item)), len(order))
     if stage == "pretrain":
         return (place, 0.0)
     run = params.runs[item]
@@ -176,13 +182,12 @@ class Crew:
                 self._start(job)
 
     def _start(self, job: Job) -> None:
-        on_gpu = sum(other.gpu for other, _, _ in self._running.values())
-        job.state, job.gpu = "running", job.trains and on_gpu < self._gpu
+        training = sum(other.gpu and other.trains for other, _, _ in self._running.values())
+        job.state, job.gpu = "running", job.takes_gpu and (training if job.trains else 0) < self._gpu
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1"}
         if "PYTHONPATH" in os.environ:
             environment["PYTHONPATH"] += os.pathsep + os.environ["PYTHONPATH"]
-        if not job.gpu:
-            environment["CUDA_VISIBLE_DEVICES"] = ""
+        environment |= {SHARED: "1"} if job.gpu else {"CUDA_VISIBLE_DEVICES": ""}
         job.log.parent.mkdir(exist_ok=True)
         with job.log.open("ab") as log:  # a group of its own: Ctrl-C is for this program, which tells the others
             process = subprocess.Popen(job.command, stdout=log, stderr=log, env=environment, process_group=0)
@@ -323,6 +328,7 @@ def main() -> None:
     parser.add_argument("--only", default="*", help="runs, as a pattern of the shell")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--vary", default=r"-(static|backbone)$", help="the runs that get every seed")
+    parser.add_argument("--first", nargs="+", default=[], help="regular expressions: what is trained before all else")
     parser.add_argument("--params", type=Path, default=ROOT / "study.yaml")
     parser.add_argument("--work", type=Path, default=ROOT / "build/study")
     parser.add_argument("--out", type=Path, help="default: collected in the work folder")
@@ -332,7 +338,7 @@ def main() -> None:
 
     params = prepare(options)
     profile = params.profile_name
-    jobs = plan(list_jobs(params), options.only)
+    jobs = plan(list_jobs(params, options.first), options.only)
     print(f"{len(jobs)} jobs, {sum(job.stage == 'train' for job in jobs)} trainings", flush=True)
     work(jobs, Crew(options.cores, options.gpu), options.minutes)
     report({stage.name: stage for stage in Pipeline(Path()).stages})

@@ -258,8 +258,26 @@ def test_equal_inputs_give_equal_bytes(project):
     tables = {
         f"{stem}.{suffix}" for stem in ("table1", "table2", "table3", "table4", "runs") for suffix in ("csv", "md")
     }
-    courses = {"curves.csv", "curves.png", "takeoff.csv", "takeoff.png"}
+    courses = {"curves.csv", "curves.png", "takeoff.csv", "takeoff.png", "sequences.csv"}
     assert set(first) == tables | courses | {"summary.json", "summary.md"}
+
+
+def test_every_sequence_has_a_row_and_every_scored_run_a_column(project):
+    project.score("stcn-two_step-static", "mini-val", 0.5, 0.7, sequences=2)
+    project.score("copy_first", "mini-val", 0.2, 0.4, sequences=2)
+    project.score("stcn-two_step-static", "other", 0.8, 0.9, sequences=1)
+    project.write(["mini-val", "other"])
+    assert project.text("sequences.csv").splitlines() == [
+        "set,sequence,stcn-two_step-static,copy_first",
+        "mini-val,video0,60.00,30.00",
+        "mini-val,video1,60.00,30.00",
+        "other,video0,85.00,",
+    ]
+
+
+def test_without_scores_there_is_no_sequence(project):
+    project.write(["mini-val"])
+    assert project.text("sequences.csv") == "set,sequence\n"
 
 
 def test_a_network_that_gets_no_mask_is_listed_but_enters_no_table_and_no_ratio(project):

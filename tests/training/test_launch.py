@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from oneshot_vos.cli import app
 from oneshot_vos.errors import UserError
+from oneshot_vos.training import launch
 from oneshot_vos.training.launch import company, count_processes, free_cards
 
 RUN = "stcn-two_step-backbone"
@@ -77,6 +78,21 @@ def test_two_trainings_never_share_a_card(tmp_path: Path) -> None:
     (tmp_path / "end").touch()
     for process in (*holders, late):
         process.join(timeout=60)
+
+
+def test_a_card_is_shared_if_the_user_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wait(seconds: float) -> None:
+        raise AssertionError("waits for a card")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(launch, "visible_cards", lambda: ["0"])
+    monkeypatch.setattr(launch.time, "sleep", wait)
+    with free_cards(["0"], 1):
+        with pytest.raises(AssertionError, match="waits for a card"), company(1, 8):
+            pass
+        monkeypatch.setenv(launch.SHARED, "1")
+        with company(1, 8) as here:
+            assert here
 
 
 # --- trainings in two processes on this machine's cores -----------------------------------------------------------

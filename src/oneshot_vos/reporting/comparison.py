@@ -224,3 +224,10 @@ def runs_csv(results: Results) -> pd.DataFrame:
     for name in results.sets:
         columns += [*(f"{name}_{measure}" for measure in MEASURES), f"{name}_of_full", f"{name}_note"]
     return runs[[*columns, "profile", "command", *runs.filter(regex="^train_")]]
+
+
+def sequences_csv(results: Results) -> pd.DataFrame:
+    """The columns of sequences.csv: J&F of each sequence, one column per run that has scores."""
+    scores = results.sequences
+    by_run = scores.pivot(index=["set", "sequence"], columns="run", values="JF")[scores["run"].unique()]
+    return scores[["set", "sequence"]].drop_duplicates().merge(by_run.reset_index(), on=["set", "sequence"])

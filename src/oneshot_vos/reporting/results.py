@@ -38,9 +38,10 @@ class Results:
     runs: one row per run of the list, in its order (`run_list`). scores: one row per run, set and measure, in percent:
     the columns of `runs`, then set, source (`local`, or `server` for entries of server_scores.yaml), measure, value
     (NaN: a group without objects), videos and over (what the score is over, in words). The baseline is run
-    `copy_first`, with empty texts for what it is not. labels: kind, set, labelled and annotated masks, and how many a
-    video has (`per_video`; 0: all). curves: run, iteration, JF, J, F, set, videos. takeoff: run, iteration, predicted,
-    true, empty (`read_takeoff`). trainings: one row per training that left a record.
+    `copy_first`, with empty texts for what it is not. sequences: run, set, sequence, JF in percent. labels: kind, set,
+    labelled and annotated masks, and how many a video has (`per_video`; 0: all). curves: run, iteration, JF, J, F, set,
+    videos. takeoff: run, iteration, predicted, true, empty (`read_takeoff`). trainings: one row per training that left
+    a record.
     """
 
     profile: str
@@ -50,6 +51,7 @@ class Results:
     submits: bool  # whether the profile segments a set that the YouTube-VOS server scores
     runs: pd.DataFrame
     scores: pd.DataFrame
+    sequences: pd.DataFrame
     labels: pd.DataFrame
     curves: pd.DataFrame
     takeoff: pd.DataFrame
@@ -137,6 +139,7 @@ def read_results(
     columns = ["run", "set", "source", "measure", "value", "videos", "over"]
     rows = [{**entry, "measure": key, "value": value} for entry in found for key, value in entry["scores"].items()]
     scores = with_baseline(listed).merge(pd.DataFrame(rows, columns=columns), on="run")
+    single = [(entry["run"], entry["set"], *score) for entry in found for score in entry.get("sequences", ())]
     _require_equal_sizes(scores)
     return Results(
         params.profile_name,
@@ -146,6 +149,7 @@ def read_results(
         submits,
         listed,
         scores.astype({"value": float}),
+        pd.DataFrame(single, columns=["run", "set", "sequence", "JF"]),
         _read_labels(labels, [*PAPER_LABELS, *listed["labels"]]),
         read_curves(runs, metrics),
         read_takeoff(runs, probes),
@@ -164,7 +168,9 @@ def _read_davis(path: Path) -> dict[str, Any]:
             )
     videos, objects = len(result.sequences), sum(len(sequence.objects) for sequence in result.sequences)
     scores = {measure: 100.0 * summary[name] for measure, name in SHORT_NAMES.items()}
-    return {"scores": scores, "videos": videos, "over": f"{videos} sequences, {objects} objects"}
+    single = [(each.name, 100.0 * each.summary.get(SHORT_NAMES["JF"], math.nan)) for each in result.sequences]
+    over = f"{videos} sequences, {objects} objects"
+    return {"scores": scores, "sequences": single, "videos": videos, "over": over}
 
 
 def _read_youtube(path: Path) -> dict[str, Any]:

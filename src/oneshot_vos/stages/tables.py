@@ -1,8 +1,9 @@
 """Stage `tables`: from the scores of all runs to the tables and the summary that people read.
 
 `table1.*` to `table4.*` set our scores against the paper's, `runs.*` has every run of the list, each as CSV (all
-columns) and as Markdown (what fits a screen); `curves.*` has the scores over the course of training, `takeoff.*` how
-much networks look at their references; `summary.json` is for `dvc metrics diff`, `summary.md` is where a person starts.
+columns) and as Markdown (what fits a screen); `sequences.csv` has J&F of every sequence and run, `curves.*` the scores
+over the course of training, `takeoff.*` how much networks look at their references; `summary.json` is for `dvc metrics
+diff`, `summary.md` is where a person starts.
 Scores are percent. Equal inputs give equal bytes.
 """
 
@@ -12,7 +13,7 @@ from pathlib import Path
 from oneshot_vos.files import write_json, write_text
 from oneshot_vos.params import Params
 from oneshot_vos.reporting.canvas import save_png
-from oneshot_vos.reporting.comparison import paper_tables, runs_csv, table_csv
+from oneshot_vos.reporting.comparison import paper_tables, runs_csv, sequences_csv, table_csv
 from oneshot_vos.reporting.markdown import runs_markdown, table_markdown
 from oneshot_vos.reporting.progress import curves_image, takeoff_image
 from oneshot_vos.reporting.published import MEASURES
@@ -41,6 +42,7 @@ def run(
     for number, table in tables.items():
         write_text(out / f"table{number}.csv", csv_text(table_csv(table)))
     write_text(out / "runs.csv", csv_text(runs_csv(results)))
+    write_text(out / "sequences.csv", csv_text(sequences_csv(results)))
     write_text(out / "curves.csv", csv_text(results.curves[["run", "iteration", *MEASURES]]))
     save_png(out / "curves.png", curves_image(results.runs, results.curves))
     write_text(out / "takeoff.csv", csv_text(results.takeoff))

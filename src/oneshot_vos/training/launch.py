@@ -27,6 +27,7 @@ from oneshot_vos.training.distributed import PARENT
 log = logging.getLogger(__name__)
 
 Processes = Literal["auto"] | int
+SHARED = "ONESHOT_VOS_SHARED_GPU"  # environment: if set to anything, trainings do not wait for a card of their own
 _LOOPBACK = "127.0.0.1"
 _SAVING = 30  # seconds that processes have to save and end before they are killed
 _PAUSE = 2.0  # seconds between two looks for a free card
@@ -39,7 +40,8 @@ def company(wanted: Processes, clips: int) -> Iterator[bool]:
 
     wanted: how many processes; `auto`: one per GPU that can be seen, as many as share the `clips` of a micro-batch
     equally, and one where there is no GPU. Each process has a card of its own; no other training of this user on this
-    machine has it at the same time, and the next one waits for it. A scheduler that gave the cards is believed.
+    machine has it at the same time, and the next one waits for it, unless `ONESHOT_VOS_SHARED_GPU` is set. A scheduler
+    that gave the cards is believed.
 
     Raises `UserError` if a process died, naming it; then all are ended, and the training can be resumed.
     """
@@ -76,7 +78,7 @@ def visible_cards() -> list[str]:
 @contextmanager
 def _held(cards: list[str], count: int) -> Iterator[None]:
     """Keep `count` of the cards to this training and its processes."""
-    if not cards or "SLURM_JOB_ID" in os.environ:  # SLURM counts the cards of every job from 0
+    if not cards or SHARED in os.environ or "SLURM_JOB_ID" in os.environ:  # SLURM counts the cards of a job from 0
         yield
         return
     with free_cards(cards, count) as own:
