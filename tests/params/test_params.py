@@ -96,6 +96,15 @@ def test_labelled_frames_take_the_place_of_still_images_and_nothing_else_differs
     assert load_params(SHIPPED.with_name("labelled.yaml")).profile_name == "labelled"
 
 
+def test_on_real_video_runs_from_scratch_have_the_iterations_of_pretraining_and_training_together() -> None:
+    params = load_params(SHIPPED.with_name("small.yaml"))
+    assert params.profile_name == "small"
+    profile, trainings = params.profile, params.trainings
+    for key, run in params.runs.items():
+        pretraining = 0 if run.init == "static" else profile.pretrain[run.network].iterations
+        assert trainings[key].iterations == profile.train[run.network].iterations + pretraining, key
+
+
 def test_default_profile_is_mini() -> None:
     assert load_params(SHIPPED).profile_name == "mini"
 
