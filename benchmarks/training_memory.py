@@ -41,7 +41,7 @@ def saved_bytes(name: str, recipe: Training, order: list[int]) -> int:
         return _saved(network, recipe, order)
 
 
-def _saved(network: Network[Any], recipe: Training, order: list[int]) -> int:
+def _saved(network: Network, recipe: Training, order: list[int]) -> int:
     frames = torch.empty(1, recipe.frames, 3, recipe.crop, recipe.crop)
     masks = torch.empty(1, recipe.objects, recipe.crop, recipe.crop)
     present = torch.ones(1, recipe.objects)

@@ -26,7 +26,7 @@ from oneshot_vos.networks.common.winograd import use_winograd
 SIZE = (480, 864)
 
 
-def prepare(name: str, *, fast: bool) -> Network[Any]:
+def prepare(name: str, *, fast: bool) -> Network:
     """The network as `load_for_inference` leaves it, with or without minimal filtering."""
     torch.manual_seed(0)
     network = build_network(name, {}).eval()
@@ -37,7 +37,7 @@ def prepare(name: str, *, fast: bool) -> Network[Any]:
 
 
 @torch.inference_mode()
-def segment_frame(network: Network[Any]) -> tuple[float, Tensor]:
+def segment_frame(network: Network) -> tuple[float, Tensor]:
     """CPU seconds, and the probabilities."""
     image = torch.randn(1, 3, *SIZE, generator=torch.Generator().manual_seed(0))
     masks = torch.zeros(1, 1, *SIZE)

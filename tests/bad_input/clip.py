@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -62,7 +61,7 @@ class Clip:
 
 
 @cache
-def network() -> Network[Any]:
+def network() -> Network:
     """A tiny random network: what it finds means nothing, what it is given comes back."""
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -5,7 +5,6 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -226,13 +225,13 @@ def test_a_file_twice_and_no_archive_at_all(chosen: YouTubeSet, masks: Members, 
 
 
 @pytest.fixture(scope="module")
-def network() -> Network[Any]:
+def network() -> Network:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return build_network("stcn", TINY["stcn"]).eval()
 
 
-def segment(network: Network[Any], index: Path, out: Path) -> YouTubeSet:
+def segment(network: Network, index: Path, out: Path) -> YouTubeSet:
     """What the stage `infer` does with the index of such a set."""
     chosen = read_youtube_index(index)
     assert chosen is not None
@@ -250,7 +249,7 @@ def segment(network: Network[Any], index: Path, out: Path) -> YouTubeSet:
 
 
 def test_from_a_validation_set_with_all_frames_to_the_archive(
-    network: Network[Any], original: tuple[Path, fake_trees.Truth], tmp_path: Path
+    network: Network, original: tuple[Path, fake_trees.Truth], tmp_path: Path
 ) -> None:
     root = Path(shutil.copytree(original[0], tmp_path / "YouTube"))
     read = read_youtube(root, split="valid", all_frames=ALL_FRAMES)
@@ -269,7 +268,7 @@ def test_from_a_validation_set_with_all_frames_to_the_archive(
 
 
 def test_from_the_held_out_part_to_scores(
-    network: Network[Any], original: tuple[Path, fake_trees.Truth], tmp_path: Path
+    network: Network, original: tuple[Path, fake_trees.Truth], tmp_path: Path
 ) -> None:
     read = read_youtube(original[0], split="held-out")
     write_youtube_index(tmp_path / "sets/held.json", give_first_masks(read, tmp_path / "sets/given"))

@@ -13,7 +13,7 @@ class Features(NamedTuple):
     key: Tensor
 
 
-class Notes(Network[Features]):
+class Notes(Network):
     """Its state counts decoded frames, and memorised ones in hundreds; a summary is 1 per memorised frame."""
 
     recurrent = True

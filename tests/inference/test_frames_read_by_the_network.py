@@ -29,7 +29,7 @@ class Features(NamedTuple):
     tokens: Tensor  # B N C
 
 
-class Attention(Network[Features]):
+class Attention(Network):
     """The tokens of a frame attend to those of all frames in memory, and find the masks there."""
 
     reads_frames = True

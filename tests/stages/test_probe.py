@@ -22,7 +22,7 @@ class Seen(NamedTuple):
     image: Tensor
 
 
-class Copying(Network[Seen]):
+class Copying(Network):
     """Answers with the mask that it memorised first, or, if `blind`, always with the same half of the image."""
 
     def __init__(self, *, blind: bool = False) -> None:

@@ -63,7 +63,7 @@ def plan_ways(video: Video, step: int) -> list[Way]:
     return [ways[place * (len(ways) - 1) // (_MOST - 1)] for place in range(_MOST)] if len(ways) > _MOST else ways
 
 
-def measure(network: Network[Any], ways: Mapping[str, Sequence[Way]], title: str) -> Measured:
+def measure(network: Network, ways: Mapping[str, Sequence[Way]], title: str) -> Measured:
     """The agreement of every video: the mean over its ways; 1 where there is nowhere to go."""
     values: dict[str, float] = {}
     seconds = pixels = 0.0
@@ -81,14 +81,14 @@ def measure(network: Network[Any], ways: Mapping[str, Sequence[Way]], title: str
     return Measured(values, seconds, pixels)
 
 
-def _agreement(network: Network[Any], images: Sequence[NDArray[np.uint8]], mask: NDArray[Any]) -> float:
+def _agreement(network: Network, images: Sequence[NDArray[np.uint8]], mask: NDArray[Any]) -> float:
     """J of the mask that comes home, a mean over its objects."""
     there = _follow(network, images, mask)
     back = _follow(network, images[::-1], there)
     return float(np.mean([region_similarity(back == number, mask == number) for number in object_ids(mask)]))
 
 
-def _follow(network: Network[Any], images: Sequence[NDArray[np.uint8]], mask: NDArray[Any]) -> NDArray[np.int32]:
+def _follow(network: Network, images: Sequence[NDArray[np.uint8]], mask: NDArray[Any]) -> NDArray[np.int32]:
     """Ids in the last of `images`, from those in the first."""
     tracker = Tracker(network, default_settings(network))
     found = tracker.step(images[0], mask)

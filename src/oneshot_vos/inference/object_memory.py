@@ -17,7 +17,7 @@ class ObjectMemory:
     that pass through the network at once. apart: objects of different groups never do.
     """
 
-    def __init__(self, network: Network[Any], bank: Bank, *, mirrored: bool, chunk: int | None, apart: bool) -> None:
+    def __init__(self, network: Network, bank: Bank, *, mirrored: bool, chunk: int | None, apart: bool) -> None:
         self.bank = bank
         self._network = network
         self._mirrored = mirrored
@@ -27,8 +27,7 @@ class ObjectMemory:
 
     def encode(self, image: Tensor) -> tuple[Any, ...]:
         """Features of an image [1, 3, H, W]."""
-        features: tuple[Any, ...] = self._network.encode(self._turned(image))
-        return features
+        return self._network.encode(self._turned(image))
 
     def introduce(self, features: tuple[Any, ...], objects: int) -> None:
         """Take new objects up; their memory starts with the next frame that is memorised."""

@@ -44,7 +44,7 @@ class Annotation:
 
 
 def predict_frames(
-    network: Network[Any],
+    network: Network,
     steps: Sequence[Step],
     frames: Iterable[Tensor],
     annotate: Callable[[int], Annotation],
@@ -67,7 +67,7 @@ def predict_frames(
             yield step.index, probabilities
 
 
-def new_bank(network: Network[Any], settings: InferenceSettings, frames: int | None = None) -> Bank:
+def new_bank(network: Network, settings: InferenceSettings, frames: int | None = None) -> Bank:
     """An empty memory for a video of which `frames` frames will be memorised for good; None: nobody knows."""
     kept, top_k = settings.long_term, settings.top_k
     bounds = [bound for bound in (settings.max_frames, frames) if bound is not None]
@@ -95,7 +95,7 @@ class ObjectTracker:
 
     def __init__(
         self,
-        network: Network[Any],
+        network: Network,
         objects: int,
         settings: InferenceSettings,
         *,

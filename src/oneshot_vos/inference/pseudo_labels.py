@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ class PseudoLabel(NamedTuple):
 class Labeller:
     """A network that labels videos; it must be in evaluation mode."""
 
-    network: Network[Any]
+    network: Network
     settings: InferenceSettings
     dtype: torch.dtype
 

@@ -22,7 +22,7 @@ from oneshot_vos.videos.images import normalise
 from oneshot_vos.videos.masks import LARGEST_ID
 
 
-def load_network(weights: str | Path | None = None, device: str | torch.device | None = None) -> Network[Any]:
+def load_network(weights: str | Path | None = None, device: str | torch.device | None = None) -> Network:
     """The network of a weight file, ours (`.safetensors`) or official (`.pth`), ready for inference on `device`.
 
     weights: None for the network that ships. device: None for a GPU if there is one. Raises `UserError` for a file that
@@ -34,7 +34,7 @@ def load_network(weights: str | Path | None = None, device: str | torch.device |
     return load_for_inference(name, arguments, path, chosen)
 
 
-def default_settings(network: Network[Any]) -> InferenceSettings:
+def default_settings(network: Network) -> InferenceSettings:
     """How a network is run where nothing else is asked for: the official rhythm, a memory of bounded size."""
     place = f"{type(network).__module__}:{type(network).__name__}"
     values = next((NETWORKS[name].inference for name in NETWORKS if NETWORKS[name].network == place), {})
@@ -50,7 +50,7 @@ class Tracker:
     """
 
     def __init__(
-        self, network: Network[Any], settings: InferenceSettings | None = None, *, dtype: torch.dtype | None = None
+        self, network: Network, settings: InferenceSettings | None = None, *, dtype: torch.dtype | None = None
     ) -> None:
         self._network = network.eval()
         self._settings = settings if settings is not None else default_settings(network)

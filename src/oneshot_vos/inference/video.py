@@ -1,7 +1,6 @@
 """Segmenting one video forwards, from some of its own masks: files in, object ids out."""
 
 from collections.abc import Collection, Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from oneshot_vos.videos.video import Video
 
 
 def segment_video(
-    network: Network[Any],
+    network: Network,
     video: Video,
     settings: InferenceSettings,
     *,
@@ -31,7 +30,7 @@ def segment_video(
 
 
 def walk_forwards(
-    network: Network[Any],
+    network: Network,
     video: Video,
     settings: InferenceSettings,
     *,

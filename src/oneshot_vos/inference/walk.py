@@ -8,7 +8,7 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -62,7 +62,7 @@ class Walk:
 
     def __init__(
         self,
-        network: Network[Any],
+        network: Network,
         source: FrameSource,
         given: GivenMasks,
         order: range,

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -37,7 +36,7 @@ class Report:
 
 
 def segment_set(
-    network: Network[Any],
+    network: Network,
     videos: Sequence[Video],
     settings: InferenceSettings,
     out_zip: Path,

@@ -184,7 +184,7 @@ class Round:
     def _ways(self, recipe: Training) -> dict[str, list[Way]]:
         return {video.name: plan_ways(video, _distance(recipe)) for video in self._videos}
 
-    def _network(self, weights: Path) -> Network[Any]:
+    def _network(self, weights: Path) -> Network:
         return load_for_inference(self._start.network, self._start.arguments, weights, self._device)
 
     def _measure_before(self, ways: Mapping[str, list[Way]]) -> Measured:
@@ -203,7 +203,7 @@ class Round:
 
     def _measured(
         self,
-        network: Network[Any],
+        network: Network,
         start: Mapping[str, Tensor],
         point: int,
         share: float,

@@ -83,7 +83,7 @@ def read_clip(video: Video, frames: int, distance: int, short_side: int | None) 
 
 
 @torch.inference_mode()
-def probe(network: Network[Any], clip: LabelledClip, device: torch.device) -> Mapping[str, list[float]]:
+def probe(network: Network, clip: LabelledClip, device: torch.device) -> Mapping[str, list[float]]:
     """J of every object in the first frame, found again from masks of the later ones, by `REFERENCES`.
 
     predicted: what the network made of the first masks on the way there, as in one-shot training. true: the labels.
@@ -107,9 +107,7 @@ def probe(network: Network[Any], clip: LabelledClip, device: torch.device) -> Ma
     return found
 
 
-def _found_again(
-    network: Network[Any], features: Sequence[Any], given: Sequence[Tensor], present: Tensor
-) -> Prediction:
+def _found_again(network: Network, features: Sequence[Any], given: Sequence[Tensor], present: Tensor) -> Prediction:
     """Frame 0, walked to from the last frame back; `given` [1, K, H, W] are the masks of the frames from 1 on."""
     memory = ClipMemory(keep_first=network.reads_first_frame)
     state = network.initial_state(features[-1], given[-1].shape[1])

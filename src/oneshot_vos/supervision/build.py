@@ -15,7 +15,7 @@ from oneshot_vos.supervision.strategy import Strategy
 
 
 def build_strategy(
-    name: str, settings: Mapping[str, Any], network: Network[Any], loss: nn.Module, options: RolloutOptions
+    name: str, settings: Mapping[str, Any], network: Network, loss: nn.Module, options: RolloutOptions
 ) -> Strategy:
     """The strategy `name` with keyword `settings`, which trains `network` with `loss`.
 

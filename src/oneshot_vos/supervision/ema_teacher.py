@@ -20,7 +20,7 @@ class EMATeacher(TwoStep):
 
     def __init__(
         self,
-        network: Network[Any],
+        network: Network,
         loss: nn.Module,
         options: RolloutOptions,
         *,

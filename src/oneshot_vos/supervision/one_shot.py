@@ -39,7 +39,7 @@ HANDOVERS: Registry[Callable[[Prediction], Tensor]] = Registry("handover", {"sof
 class OneShot(Strategy):
     """Trains `network` from clips of which only frame 0 is labelled; a strategy of this kind chooses the path back."""
 
-    def __init__(self, network: Network[Any], loss: nn.Module, options: RolloutOptions) -> None:
+    def __init__(self, network: Network, loss: nn.Module, options: RolloutOptions) -> None:
         super().__init__(network, loss, options)
         self.handover = HANDOVERS[options.handover]
 

@@ -16,7 +16,7 @@ from oneshot_vos.networks.common.interface import Network, Prediction
 from oneshot_vos.networks.common.memory import ClipMemory
 
 
-def encode_clip(network: Network[Any], frames: Tensor, learn: Sequence[int]) -> list[Any]:
+def encode_clip(network: Network, frames: Tensor, learn: Sequence[int]) -> list[Any]:
     """Encode every frame of a clip [B, T, 3, H, W] once; returns the features of each frame, batch B.
 
     Only the frames in `learn` carry a gradient. The others are encoded without one: they are passed through, but no
@@ -34,7 +34,7 @@ def encode_clip(network: Network[Any], frames: Tensor, learn: Sequence[int]) -> 
     return [features[t] for t in times]
 
 
-def _encode(network: Network[Any], frames: Tensor, times: list[int]) -> dict[int, Any]:
+def _encode(network: Network, frames: Tensor, times: list[int]) -> dict[int, Any]:
     """Encode the frames at `times` in one batch, time-major so that each frame's features are one block of memory."""
     batch = frames.shape[0]
     images = torch.cat([frames[:, t] for t in times])  # (T B) 3 H W; a list as an index would wait for a GPU
@@ -64,7 +64,7 @@ class RolloutOptions:
 
 
 def propagate(
-    network: Network[Any],
+    network: Network,
     features: Sequence[Any],
     order: Sequence[int],
     first_masks: Tensor,

@@ -21,7 +21,7 @@ class Strategy(nn.Module, ABC):
     checkpoint and restored on resuming.
     """
 
-    def __init__(self, network: Network[Any], loss: nn.Module, options: RolloutOptions) -> None:
+    def __init__(self, network: Network, loss: nn.Module, options: RolloutOptions) -> None:
         super().__init__()
         self.network = network
         self.loss = loss

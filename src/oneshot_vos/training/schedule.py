@@ -1,7 +1,6 @@
 """Optimiser and learning-rate schedule, as the recipe says."""
 
 import math
-from typing import Any
 
 from torch import optim
 
@@ -9,7 +8,7 @@ from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.params import Optimiser, Schedule
 
 
-def build_optimiser(recipe: Optimiser, network: Network[Any]) -> optim.Optimizer:
+def build_optimiser(recipe: Optimiser, network: Network) -> optim.Optimizer:
     """The recipe's optimiser over every parameter that learns, in the network's own groups.
 
     `adam` adds weight decay to the gradient (as STCN was trained), `adamw` applies it to the weights (XMem, Cutie).

@@ -10,14 +10,14 @@ from oneshot_vos.networks.common.interface import Network
 from oneshot_vos.registry import require_arguments, resolve
 
 
-def build_network(name: str, settings: Mapping[str, Any]) -> Network[Any]:
+def build_network(name: str, settings: Mapping[str, Any]) -> Network:
     """Build the network `name` with keyword hyper-parameters, the published one without any.
 
     An unknown name or keyword raises `UserError`.
     """
     network = resolve(NETWORKS[name].network)
     require_arguments(network, settings, f"networks.{name}")
-    built: Network[Any] = network(**settings)
+    built: Network = network(**settings)
     return built
 
 

@@ -15,7 +15,7 @@ A network says once how it differs from others: by the class attributes of `Netw
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +25,6 @@ from oneshot_vos.networks.common.timm_trunk import backbone_rates
 
 # Recurrent state: tensors [B, K, ...]; empty for networks without one.
 State = tuple[Tensor, ...]
-# What depends on the image alone: a NamedTuple of tensors, batch first.
-F = TypeVar("F", bound=tuple[Any, ...])
 
 
 class Decoded(NamedTuple):
@@ -132,8 +130,11 @@ class ParameterGroup(NamedTuple):
     decay: float = 1.0  # times the recipe's weight decay
 
 
-class Network(nn.Module, ABC, Generic[F]):
-    """The base of every network; a network adds nothing to this that training or inference would have to know."""
+class Network(nn.Module, ABC):
+    """The base of every network; a network adds nothing to this that training or inference would have to know.
+
+    features: what depends on the image alone, a NamedTuple of tensors, batch first, of the network's own kind.
+    """
 
     # A state travels from frame to frame, so that a backward pass needs two steps to fill it.
     recurrent: bool = False
@@ -153,15 +154,15 @@ class Network(nn.Module, ABC, Generic[F]):
     optional_weights: tuple[str, ...] = ()
 
     @abstractmethod
-    def encode(self, image: Tensor) -> F:
+    def encode(self, image: Tensor) -> tuple[Any, ...]:
         """Features of images [B, 3, H, W] (RGB, ImageNet-normalised)."""
 
     @abstractmethod
-    def initial_state(self, features: F, objects: int) -> State:
+    def initial_state(self, features: Any, objects: int) -> State:
         """State before the first frame, for `objects` objects."""
 
     @abstractmethod
-    def memorise(self, features: F, masks: Tensor, state: State, *, deep: bool = True) -> tuple[Any, State]:
+    def memorise(self, features: Any, masks: Tensor, state: State, *, deep: bool = True) -> tuple[Any, State]:
         """Turn a frame and its masks [B, K, H, W] in [0, 1] into a `MemoryFrame`, or a `TokenFrame` for a network that
         reads frames itself; does not touch any memory.
 
@@ -171,7 +172,7 @@ class Network(nn.Module, ABC, Generic[F]):
     @abstractmethod
     def decode(
         self,
-        features: F,
+        features: Any,
         memory: Memory,
         state: State,
         previous: Tensor,
@@ -191,7 +192,7 @@ class Network(nn.Module, ABC, Generic[F]):
 
     def segment(
         self,
-        features: F,
+        features: Any,
         memory: Memory,
         state: State,
         previous: Tensor,

@@ -19,7 +19,7 @@ _SHOWN = 10  # names in an error message
 
 
 def load_official(
-    network: Network[Any],
+    network: Network,
     state_dict: Mapping[str, Any],
     *,
     generator: torch.Generator | None = None,
@@ -38,9 +38,7 @@ def load_official(
     load_strictly(network, state, source)
 
 
-def fit_objects(
-    network: Network[Any], state: Mapping[str, Tensor], generator: torch.Generator | None
-) -> dict[str, Tensor]:
+def fit_objects(network: Network, state: Mapping[str, Tensor], generator: torch.Generator | None) -> dict[str, Tensor]:
     """The weights with as many input channels as the network has, be it one that sees the other objects or not.
 
     Single-object weights are widened by an input channel for the other objects: of zeros, which leaves predictions as

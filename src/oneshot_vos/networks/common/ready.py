@@ -20,7 +20,7 @@ from oneshot_vos.networks.common.weights import load_weights
 from oneshot_vos.networks.common.winograd import use_winograd
 
 
-def load_for_inference(name: str, settings: Mapping[str, Any], weights: Path, device: torch.device) -> Network[Any]:
+def load_for_inference(name: str, settings: Mapping[str, Any], weights: Path, device: torch.device) -> Network:
     """The network `name` with the weights of a file, on `device`, in evaluation mode, laid out for convolutions.
 
     Its state dict is not that of the network any more (see `fold_norms`; on a CPU also `use_winograd`): nothing can be

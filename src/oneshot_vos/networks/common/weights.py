@@ -49,7 +49,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         raise _unreadable(path, error, "safetensors weights") from error
 
 
-def load_weights(path: Path, network: Network[Any], *, generator: torch.Generator | None = None) -> None:
+def load_weights(path: Path, network: Network, *, generator: torch.Generator | None = None) -> None:
     """Load a `.safetensors` file of ours or an official `.pth` file, strictly.
 
     `generator` matters to weights that know other objects if the network does not, or the other way round, see

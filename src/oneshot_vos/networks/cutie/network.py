@@ -125,7 +125,7 @@ class SensoryHead(nn.Module):
         return (projected[:, :, :-1] * pixels.unsqueeze(1)).sum(2) + projected[:, :, -1]
 
 
-class Cutie(Network[CutieFeatures]):
+class Cutie(Network):
     """The network; see the module for the method and the letters.
 
     pixel_block, pixel_widths, pixel_depths: the trunk of the pixel encoder (ResNet-50; `basic` with depths 2, 2, 2 is

@@ -64,7 +64,7 @@ class Decoder(nn.Module):
         return logits.view(*readout.shape[:2], *logits.shape[-2:])
 
 
-class STCN(Network[STCNFeatures]):
+class STCN(Network):
     """The network; see the module for the method and the letters.
 
     key_block, key_widths, key_depths: the trunk of the key encoder (ResNet-50 by default).

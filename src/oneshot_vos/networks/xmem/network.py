@@ -83,7 +83,7 @@ class Decoder(nn.Module):
         return F.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False), hidden
 
 
-class XMem(Network[XMemFeatures]):
+class XMem(Network):
     """The network; see the module for the method and the letters.
 
     key_block, key_widths, key_depths: the trunk of the key encoder (ResNet-50 by default).
