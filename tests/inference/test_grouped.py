@@ -37,22 +37,15 @@ def test_a_group_without_objects_is_gone() -> None:
     assert grouped.summary.flatten().tolist() == [3, 1000]
 
 
-@pytest.mark.parametrize("make", [lambda: MemoryBank(2, 9, temporary=True), None], ids=["whole", "grouped"])
-def test_summaries_are_summed_over_all_frames_but_temporary_ones(make) -> None:
-    bank = make() if make else GroupedBank(lambda: MemoryBank(2, 9, temporary=True))
+@pytest.mark.parametrize("grouped", [False, True])
+def test_summaries_are_summed_over_all_frames_but_temporary_ones(grouped: bool) -> None:
+    bank = GroupedBank(lambda: MemoryBank(2, 9)) if grouped else MemoryBank(2, 9, temporary=True)
     assert bank.summary is None
     for t, objects in enumerate([2, 2, 3, 3, 3]):
         bank.add(frame(objects, t))
-        bank.add_temporary(frame(objects, 10 + t))
+        if not grouped:
+            bank.add_temporary(frame(objects, 10 + t))
     assert bank.summary.flatten().tolist() == [5, 50, 300]
     assert bank.view(slice(1, 3)).summary.flatten().tolist() == [50, 300]
     bank.remove([0])
     assert bank.summary.flatten().tolist() == [50, 300]
-
-
-def test_temporary_frames_are_read() -> None:
-    grouped, whole = GroupedBank(lambda: MemoryBank(5, 9, temporary=True)), MemoryBank(5, 9, temporary=True)
-    for bank in (grouped, whole):
-        bank.add(frame(2, 0))
-        bank.add_temporary(frame(2, 1))
-    torch.testing.assert_close(grouped.read(*query(0)), whole.read(*query(0)))

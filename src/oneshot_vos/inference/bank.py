@@ -149,7 +149,6 @@ class SearchedBank(Bank):
         """The values [K, N, CV] of each group, in which its winners are."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Remember what a bank that was made with the same arguments did."""
         super().load_state_dict(state)
         self._changed()
 
@@ -240,7 +239,6 @@ class MemoryBank(SearchedBank):
 
     @property
     def counts(self) -> list[int]:
-        """How many objects each group has."""
         return [len(group.values) for group in self._groups]
 
     @property
@@ -255,16 +253,13 @@ class MemoryBank(SearchedBank):
         self._store(frame, len(self._numbers))
 
     def drop_temporary(self) -> None:
-        """Forget what was added last, unless it was for good."""
         self._temporary = None
         self._changed()
 
     def state_dict(self) -> dict[str, Any]:
-        """What is remembered, as tensors and plain values."""
         return {**super().state_dict(), "groups": [(group.start, group.values) for group in self._groups]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Remember what a bank that was made with the same arguments did."""
         super().load_state_dict(state)
         self._groups = [_Group(*group) for group in state["groups"]]
 

@@ -42,7 +42,6 @@ class FrameBank(Bank):
 
     @property
     def counts(self) -> list[int]:
-        """How many objects each group has."""
         return [objects for _, objects in self._starts]
 
     def frames_of(self, objects: slice) -> list[TokenFrame]:
@@ -59,16 +58,13 @@ class FrameBank(Bank):
         self._count += 1
 
     def drop_temporary(self) -> None:
-        """Forget what was added last, unless it was for good."""
         self._temporary = None
 
     def state_dict(self) -> dict[str, Any]:
-        """What is remembered, as tensors and plain values."""
         temporary = self._temporary and tuple(self._temporary)
         return {**super().state_dict(), "frames": [tuple(kept) for kept in self._frames], "temporary": temporary}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Remember what a bank that was made with the same arguments did."""
         super().load_state_dict(state)
         self._frames = [_Kept(*kept) for kept in state["frames"]]
         self._temporary = state["temporary"] and _Kept(*state["temporary"])

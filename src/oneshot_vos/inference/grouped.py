@@ -22,7 +22,6 @@ class GroupedBank(Bank):
 
     @property
     def counts(self) -> list[int]:
-        """How many objects each group has."""
         return [bank.objects for bank in self._banks]
 
     def _add(self, frame: MemoryFrame, annotated: bool) -> None:
@@ -34,22 +33,10 @@ class GroupedBank(Bank):
             bank.add(_own(frame, new), annotated=True)
             self._banks.append(bank)
 
-    def add_temporary(self, frame: MemoryFrame) -> None:
-        """Keep a frame until the next one is added; it cannot introduce objects."""
-        for group, bank in zip(self.groups, self._banks, strict=True):
-            bank.add_temporary(_own(frame, group))
-
-    def drop_temporary(self) -> None:
-        """Forget what was added last, unless it was for good."""
-        for bank in self._banks:
-            bank.drop_temporary()
-
     def state_dict(self) -> dict[str, Any]:
-        """What is remembered, as tensors and plain values."""
         return {**super().state_dict(), "banks": [bank.state_dict() for bank in self._banks]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Remember what a bank that was made with the same arguments did."""
         super().load_state_dict(state)
         self._banks = [self._new_bank() for _ in state["banks"]]
         for bank, own in zip(self._banks, state["banks"], strict=True):

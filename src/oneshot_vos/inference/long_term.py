@@ -156,15 +156,12 @@ class LongTermBank(SearchedBank):
 
     @property
     def counts(self) -> list[int]:
-        """All objects are one group."""
         return [self._objects] if self._objects else []
 
     def state_dict(self) -> dict[str, Any]:
-        """What is remembered, as tensors and plain values."""
         return {**super().state_dict(), "table": self._table.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Remember what a bank that was made with the same arguments did."""
         super().load_state_dict(state)
         self._table.load_state_dict(state["table"])
 
