@@ -1,14 +1,18 @@
 """A small clip on disk that every case spoils in its own way, and the doors through which a clip comes in."""
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from tests.stages.clips import SIZE, TINY, ids, picture
 
+from oneshot_vos.errors import UserError
 from oneshot_vos.inference.video import segment_video
 from oneshot_vos.inference.walk import Walk, both_ways
 from oneshot_vos.inference_settings import InferenceSettings
@@ -68,6 +72,19 @@ def network() -> Network:
         return build_network("stcn", TINY["stcn"]).eval()
 
 
+def folder_named_like(folder: Path) -> None:
+    """Put a folder in the place of the last file."""
+    file = sorted(folder.iterdir())[-1]
+    file.unlink()
+    file.mkdir()
+
+
+def moving(path: Path, *pictures: np.ndarray) -> None:
+    """Several pictures in one file."""
+    first, *rest = map(Image.fromarray, pictures)
+    first.save(path, save_all=True, append_images=rest)
+
+
 def the_video(root: Path) -> Video:
     (video,) = read_davis(root, images=IMAGES, annotations=ANNOTATIONS)
     return video
@@ -106,3 +123,32 @@ def mask(root: Path) -> Masks:
 
 
 Door = Callable[[Path], Masks | None]
+
+
+# --- what a door says -----------------------------------------------------------------------------------------------
+
+
+class Refused(NamedTuple):
+    """What is done to a sound clip, what must be said of it, see `require_parts`, and by which doors."""
+
+    spoil: Callable[[Clip], object]
+    parts: str
+    doors: tuple[Door, ...] = (check, train, score, segment)
+
+    def require(self, root: Path, door: Door) -> None:
+        """Spoil a clip, and let it through a door."""
+        self.spoil(Clip(root))
+        with pytest.raises(UserError) as caught:
+            door(root)
+        require_parts(str(caught.value), self.parts)
+
+
+def rows(table: Mapping[str, Refused]) -> list[Any]:
+    """Every case at every door of it."""
+    return [pytest.param(row, door, id=f"{case}-{door.__name__}") for case, row in table.items() for door in row.doors]
+
+
+def require_parts(message: str, parts: str) -> None:
+    """File, finding, expectation and remedy: regular expressions, with `~` between them."""
+    for part, pattern in zip(("file", "finding", "expectation", "remedy"), parts.split(" ~ "), strict=True):
+        assert re.search(pattern, message), f"no {part} ({pattern}) in: {message}"
