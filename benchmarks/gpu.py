@@ -28,7 +28,6 @@ import gc
 import json
 import os
 import platform
-import resource
 import shutil
 import sys
 import tempfile
@@ -36,7 +35,6 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
@@ -44,6 +42,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from card import Bench
 from PIL import Image
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
@@ -51,11 +50,9 @@ from torch.profiler import ProfilerActivity, profile
 from oneshot_vos.clips.batch import ClipBatch
 from oneshot_vos.files import write_json
 from oneshot_vos.inference.writer import segment_set
-from oneshot_vos.networks.common.build import build_network
 from oneshot_vos.networks.common.precision import choose_precision, choose_training_precision
 from oneshot_vos.networks.common.ready import load_for_inference
-from oneshot_vos.networks.common.weights import save_weights
-from oneshot_vos.params import Params, Training, load_params
+from oneshot_vos.params import Training, load_params
 from oneshot_vos.sets.davis import read_davis
 from oneshot_vos.training.batches import load_batches, positions
 from oneshot_vos.training.distributed import World
@@ -67,80 +64,10 @@ from oneshot_vos.videos.video import Video
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = ("train", "infer", "sync", "loader", "compile")
 STRATEGIES, OBJECTS = ("two_step", "full"), (1, 3)
-WARM_UP, WARM_UP_FRAMES, FRAMES = 3, 12, 60
+WARM_UP, WARM_UP_FRAMES = 3, 12
 # Events of the profiler in which the processor waits, or may wait, for the card.
 WAITS = {"cudaStreamSynchronize", "cudaEventSynchronize", "cudaMemcpy", "aten::item", "aten::_local_scalar_dense"}
 Measurement = Callable[[], dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What is measured, and on what."""
-
-    params: Params
-    device: torch.device
-    seconds: float
-    processes: int
-    folder: Path  # of temporary files
-    davis: Path | None
-    small: bool
-
-    def weights(self, network: str) -> Path:
-        """Random weights, the same every time."""
-        path = self.folder / f"{network}.safetensors"
-        if not path.exists():
-            settings = self.params.profile.networks[network]
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)
-                built = build_network(network, settings)
-            save_weights(path, built, {"model": network, "settings": settings})
-        return path
-
-    def frames(self) -> list[Path]:
-        """Frames of one video: the first of the tree that has enough of them, or made ones."""
-        if self.davis is not None:
-            videos = read_davis(self.davis)
-            return list(max(videos, key=lambda video: min(len(video), FRAMES)).frames[:FRAMES])
-        folder = self.folder / "frames"
-        if not folder.exists():
-            folder.mkdir()
-            make_frames(folder, *((4, (48, 64)) if self.small else (FRAMES, (480, 854))))
-        return sorted(folder.iterdir())
-
-    def timed(self, run: Callable[[], object]) -> tuple[int, float]:
-        """How often `run` was called within the budget, at least once, and the seconds, the card's work included."""
-        self.wait()
-        calls, start = 0, time.perf_counter()
-        while not calls or time.perf_counter() - start < self.seconds:
-            run()
-            calls += 1
-        self.wait()
-        return calls, time.perf_counter() - start
-
-    def wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-    def forget_peak(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
-
-    def peak_gib(self) -> float:
-        """Most memory in use since `forget_peak`: of the card, or of this process since it started."""
-        if self.device.type == "cuda":
-            return round(torch.cuda.max_memory_allocated(self.device) / 2**30, 2)
-        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
-
-
-def make_frames(folder: Path, number: int, size: tuple[int, int]) -> None:
-    """JPEG files of about 100 KB at 480p: a view that moves over smooth noise, with grain."""
-    height, width = size
-    rng = np.random.default_rng(0)
-    coarse = Image.fromarray(rng.integers(0, 256, (height // 8, width // 4, 3), np.uint8))
-    ground = np.asarray(coarse.resize((2 * width, height), Image.Resampling.BICUBIC), np.float32)
-    for t in range(number):
-        view = ground[:, 4 * t : 4 * t + width] + rng.normal(0, 8, (height, width, 3))
-        Image.fromarray(view.clip(0, 255).astype(np.uint8)).save(folder / f"{t:05}.jpg", quality=90)
 
 
 # --- training -------------------------------------------------------------------------------------------------------

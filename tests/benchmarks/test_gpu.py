@@ -1,8 +1,7 @@
 """The benchmark of one card, on none: every part gives numbers, and a part that fails leaves the others theirs."""
 
-import importlib.util
+import importlib
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -15,12 +14,8 @@ Run = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def gpu(repository: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("gpu", repository / "benchmarks/gpu.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "gpu", module)
-    spec.loader.exec_module(module)
+    monkeypatch.syspath_prepend(str(repository / "benchmarks"))
+    module = importlib.import_module("gpu")
     monkeypatch.setattr(module, "WARM_UP", 1)
     return module
 
