@@ -19,7 +19,6 @@ class EmptyReference(TwoStep):
     """Two steps back to find the objects of frame 0, shown the last frame with a mask of background alone."""
 
     def forward(self, clip: ClipBatch, iteration: int, generators: Generators) -> dict[str, Tensor]:
-        """The loss terms of one batch of clips; `"total"` is the one to minimise."""
         path = self.path_back(clip.frames.shape[1] - 1, generators.iteration)
         frames, here = torch.stack([clip.frames[:, t] for t in path], 1), range(len(path))
         features = encode_clip(self.network, frames, learn=here)

@@ -12,7 +12,6 @@ class FullSupervision(Strategy):
     """Compares the prediction of every frame after the first with its label."""
 
     def forward(self, clip: ClipBatch, iteration: int, generators: Generators) -> dict[str, Tensor]:
-        """The loss terms of one batch of clips; `"total"` is the one to minimise."""
         order = range(clip.frames.shape[1])
         features = encode_clip(self.network, clip.frames, learn=order)
         predictions = propagate(self.network, features, order, clip.first_masks, clip.present, self.options, generators)

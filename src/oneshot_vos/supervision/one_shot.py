@@ -44,7 +44,6 @@ class OneShot(Strategy):
         self.handover = HANDOVERS[options.handover]
 
     def forward(self, clip: ClipBatch, iteration: int, generators: Generators) -> dict[str, Tensor]:
-        """The loss terms of one batch of clips; `"total"` is the one to minimise."""
         path = self.path_back(clip.frames.shape[1] - 1, generators.iteration)
         features = encode_clip(self.network, clip.frames, learn=path)
 

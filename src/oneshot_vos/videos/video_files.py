@@ -92,7 +92,6 @@ class VideoFrames:
         return [self.path]
 
     def read(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
-        """Frames as RGB, uint8 [H, W, 3], in the order of `indices`, which rise or fall."""
         if not indices:
             return
         first, last, wanted = indices[0], indices[-1], set(indices)

@@ -121,7 +121,6 @@ class CBAM(nn.Module):
         self.SpatialGate = SpatialGate()
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, h, w] to the same shape."""
         return self.SpatialGate(self.ChannelGate(x))
 
 
@@ -141,7 +140,6 @@ class FeatureFusion(nn.Module):
         self.block2 = ResidualBlock(out_channels, out_channels)
 
     def forward(self, own: Tensor, shared: Tensor) -> Tensor:
-        """Shapes as in the class."""
         x = self.block1(own, shared)
         return self.block2(x + self.attention(x))
 
@@ -158,7 +156,6 @@ class UpsampleBlock(nn.Module):
         self.out_conv = ResidualBlock(in_channels, out_channels)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Shapes as in the class."""
         x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         return self.out_conv(add_shared(x, self.skip_conv(skip)))
 

@@ -155,7 +155,7 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, image: Tensor) -> tuple[Any, ...]:
-        """Features of images [B, 3, H, W] (RGB, ImageNet-normalised)."""
+        """Features of images [B, 3, H, W] (RGB, ImageNet-normalised); H and W are multiples of `stride`."""
 
     @abstractmethod
     def initial_state(self, features: Any, objects: int) -> State:

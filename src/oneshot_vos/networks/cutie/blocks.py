@@ -59,7 +59,6 @@ class ObjectFusion(nn.Module):
         self.block2 = ChannelAttentionBlock(out_channels)
 
     def forward(self, own: Tensor, shared: Tensor) -> Tensor:
-        """Shapes as in the class."""
         return self.block2(self.block1(self.distributor(own, shared)))
 
 
@@ -74,6 +73,5 @@ class SkipUpsampleBlock(nn.Module):
         self.out_conv = ResidualBlock(in_channels, out_channels, partial(nn.Conv2d, kernel_size=1))
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Shapes as in the class."""
         x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         return self.out_conv(add_shared(x, skip))

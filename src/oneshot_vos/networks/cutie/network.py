@@ -190,7 +190,6 @@ class Cutie(Network):
         self.aux_computer = nn.ModuleDict({"sensory_aux": SensoryHead(value_dim)})
 
     def encode(self, image: Tensor) -> CutieFeatures:
-        """Features of images [B, 3, H, W]; H and W multiples of 16."""
         f4, f8, f16 = self.pixel_encoder(image)
         skips = self.mask_decoder.decoder_feat_proc(f8, f4)
         return CutieFeatures(image, self.pix_feat_proj(f16), *skips, *self.key_proj(f16))

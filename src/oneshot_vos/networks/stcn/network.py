@@ -105,7 +105,6 @@ class STCN(Network):
         self.decoder = Decoder(value_dim, decoder_dims, f8_dim, f4_dim)
 
     def encode(self, image: Tensor) -> STCNFeatures:
-        """Features of images [B, 3, H, W]; H and W multiples of 16."""
         f4, f8, f16 = self.key_encoder(image)
         return STCNFeatures(image, f4, f8, f16, self.key_proj(f16))
 
@@ -132,7 +131,6 @@ class STCN(Network):
         *,
         update: bool = True,
     ) -> tuple[Decoded, State]:
-        """Read the memory with the image's key and decode every object; logits [B, K, H, W]."""
         readout = memory.read(features.key, None)
         logits = self.decoder(readout, self.key_comp(features.f16), features.f8, features.f4)
         return Decoded(logits, {}), state

@@ -136,7 +136,6 @@ class XMem(Network):
         self.decoder = Decoder(value_dim, hidden_dim, decoder_dims, f16_dim, f8_dim, f4_dim)
 
     def encode(self, image: Tensor) -> XMemFeatures:
-        """Features of images [B, 3, H, W]; H and W multiples of 16."""
         f4, f8, f16 = self.key_encoder(image)
         return XMemFeatures(image, f4, f8, f16, *self.key_proj(f16))
 
@@ -172,7 +171,6 @@ class XMem(Network):
         *,
         update: bool = True,
     ) -> tuple[Decoded, State]:
-        """Read the memory with the image's key and decode every object; logits [B, K, H, W]."""
         readout = memory.read(features.key, features.selection)
         objects = readout.shape[:2]
         before = state[0].flatten(0, 1) if state else None
