@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from oneshot_vos.clips.batch import ClipBatch, collate
+from oneshot_vos.clips.batch import Clip, ClipBatch, collate
 from oneshot_vos.clips.dataset import ClipDataset, ClipSource, ShuffledEpochs, StaticDataset, StillSource
 from oneshot_vos.clips.sampling import ClipSampler, FullSampler, NearbySampler, OneShotSampler
 from oneshot_vos.clips.transforms import ClipTransform, StaticTransform
@@ -65,27 +65,21 @@ def _dataset(
     if sampler.first_only:  # as the stage `labels` hands videos to one-shot training
         videos = [replace(video, masks=dict(sorted(video.masks.items())[:1])) for video in videos]
     source = ClipSource("set", videos, by_frame=by_frame)
-    return ClipDataset(
-        [source],
-        sampler,
-        ClipTransform(crop),
-        objects=objects,
-        frames=frames,
-        seed=5,
-        max_skip=lambda position: 3,
-        **more,
-    )
+    settings = {"objects": objects, "frames": frames, "seed": 5, "max_skip": lambda position: 3, **more}
+    return ClipDataset([source], sampler, ClipTransform(crop), **settings)
 
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> list[StillSource]:
+    folder = tmp_path / "stills"
+    folder.mkdir()
     for i in range(4):
         ids = np.zeros((60, 90), np.int32)
         for k in range(1 + i % 3):
             ids[15:45, 5 + 28 * k : 25 + 28 * k] = k + 1
-        cv2.imwrite(str(tmp_path / f"{i}.jpg"), np.where(ids[..., None] > 0, 250, 40).astype(np.uint8).repeat(3, 2))
-        write_mask(tmp_path / f"{i}.png", ids)
-    return [StillSource("stills", read_pairs(tmp_path))]
+        cv2.imwrite(str(folder / f"{i}.jpg"), np.where(ids[..., None] > 0, 250, 40).astype(np.uint8).repeat(3, 2))
+        write_mask(folder / f"{i}.png", ids)
+    return [StillSource("stills", read_pairs(folder))]
 
 
 def _same(a: ClipBatch, b: ClipBatch) -> bool:
@@ -93,11 +87,19 @@ def _same(a: ClipBatch, b: ClipBatch) -> bool:
     return a.names == b.names and all(torch.equal(getattr(a, name), getattr(b, name)) for name in tensors)
 
 
+def _loaded(dataset: Dataset[Clip], batches: list[list[int]], workers: int) -> list[ClipBatch]:
+    return list(DataLoader(dataset, batch_sampler=batches, num_workers=workers, collate_fn=collate))
+
+
+def _first(dataset: Dataset[Clip], count: int) -> ClipBatch:
+    """Its first clips as one batch."""
+    return collate([dataset[i] for i in range(count)])
+
+
 @pytest.mark.parametrize("frames", [3, 5])
 @pytest.mark.parametrize("objects", [1, 2, 3])
 def test_batch_shapes_and_ranges(videos, objects, frames):
-    dataset = _dataset(videos, FullSampler(), objects=objects, frames=frames)
-    batch = collate([dataset[i] for i in range(4)])
+    batch = _first(_dataset(videos, FullSampler(), objects=objects, frames=frames), 4)
     assert batch.frames.shape == (4, frames, 3, 32, 32)
     assert batch.frames.dtype == torch.float32
     assert batch.first_masks.shape == (4, objects, 32, 32)
@@ -130,15 +132,13 @@ def test_names_tell_set_video_and_frames(videos):
     assert len(frames.split(",")) == 3
 
 
-@pytest.mark.parametrize("sampler", [OneShotSampler(), FullSampler()])
-def test_batches_do_not_depend_on_workers(videos, sampler):
-    dataset = _dataset(videos, sampler)
-    batches = [
-        list(DataLoader(dataset, batch_sampler=[[0, 1], [2, 3], [7, 8]], num_workers=workers, collate_fn=collate))
-        for workers in (0, 1, 3)
-    ]
-    for other in batches[1:]:
-        assert all(_same(a, b) for a, b in zip(batches[0], other, strict=True))
+@pytest.mark.parametrize("kind", [OneShotSampler, FullSampler, "stills"])
+def test_batches_do_not_depend_on_workers(videos, pairs, kind):
+    stills = StaticDataset(pairs, StaticTransform(32, bend=1.0), objects=2, seed=0)
+    dataset = stills if kind == "stills" else _dataset(videos, kind())
+    alone, *others = (_loaded(dataset, [[0, 1], [2, 3], [9, 4]], workers) for workers in (0, 1, 3))
+    for other in others:
+        assert all(_same(a, b) for a, b in zip(alone, other, strict=True))
 
 
 @pytest.mark.parametrize("sampler", [OneShotSampler(), NearbySampler()])
@@ -146,11 +146,7 @@ def test_the_last_clips_are_upright_whatever_the_workers(videos, sampler):
     """XMem's last iterations: where they begin follows from the position alone, so that a resumed run agrees."""
     turned, last = _dataset(videos, sampler), _dataset(videos, sampler, upright_from=4)
     upright = _dataset(videos, sampler, upright_from=0)
-    batches = [
-        list(DataLoader(last, batch_sampler=[[2, 3], [4, 5]], num_workers=workers, collate_fn=collate))
-        for workers in (0, 2)
-    ]
-    for early, late in batches:
+    for early, late in (_loaded(last, [[2, 3], [4, 5]], workers) for workers in (0, 2)):
         assert _same(early, collate([turned[2], turned[3]]))
         assert _same(late, collate([upright[4], upright[5]]))
         assert not torch.equal(late.frames, collate([turned[4], turned[5]]).frames)
@@ -190,24 +186,13 @@ def test_clips_are_merged_where_there_is_room(videos):
             assert torch.equal(clip.first_masks[k] == 1, clip.targets[0] == k + 1)
     half = [_dataset(one, NearbySampler(), merge=0.5)[position].name for position in range(60)]
     assert 20 < sum("+" in name for name in half) < 40
-    again = DataLoader(merged, batch_sampler=[[0, 1]], num_workers=2, collate_fn=collate)
-    assert _same(next(iter(again)), collate(clips[:2]))
+    assert _same(_loaded(merged, [[0, 1]], 2)[0], collate(clips[:2]))
 
 
 def test_clips_are_not_merged_without_room_nor_in_one_shot_training(videos):
     for sampler, objects in ((NearbySampler(), 1), (OneShotSampler(), 4)):
         plain, merged = (_dataset(videos, sampler, objects=objects, merge=share) for share in (0.0, 1.0))
-        assert _same(collate([plain[i] for i in range(4)]), collate([merged[i] for i in range(4)]))
-
-
-def test_still_batches_do_not_depend_on_workers(pairs):
-    dataset = StaticDataset(pairs, StaticTransform(32, bend=1.0), objects=2, seed=0)
-    batches = [
-        list(DataLoader(dataset, batch_sampler=[[0, 1], [9, 4]], num_workers=workers, collate_fn=collate))
-        for workers in (0, 1, 3)
-    ]
-    for other in batches[1:]:
-        assert all(_same(a, b) for a, b in zip(batches[0], other, strict=True))
+        assert _same(_first(plain, 4), _first(merged, 4))
 
 
 def test_position_decides_whatever_was_asked_before(videos):
@@ -223,13 +208,13 @@ def test_one_shot_reads_no_mask_but_the_first(videos, tmp_path):
     """Training from the first-frame index gives the same batches with every other mask poisoned, then deleted."""
     keep_some(videos, tmp_path / "first", "set")
     first_only = read_index(tmp_path / "first" / "set.json")
-    before = collate([_dataset(first_only, OneShotSampler())[i] for i in range(6)])
+    before = _first(_dataset(first_only, OneShotSampler()), 6)
     for video in videos:
         for mask in video.masks.values():
             mask.write_bytes(b"not a mask")
-    poisoned = collate([_dataset(first_only, OneShotSampler())[i] for i in range(6)])
+    poisoned = _first(_dataset(first_only, OneShotSampler()), 6)
     shutil.rmtree(tmp_path / "masks")
-    deleted = collate([_dataset(first_only, OneShotSampler())[i] for i in range(6)])
+    deleted = _first(_dataset(first_only, OneShotSampler()), 6)
     assert _same(before, poisoned)
     assert _same(before, deleted)
     assert before.labelled.tolist() == [[True, False, False]] * 6
@@ -239,12 +224,12 @@ def test_one_shot_reads_no_mask_but_the_first(videos, tmp_path):
 def test_one_shot_ignores_other_masks_even_where_they_are_offered(videos, tmp_path):
     keep_every(videos, tmp_path / "every", "set")
     every = read_index(tmp_path / "every" / "set.json")
-    before = collate([_dataset(every, OneShotSampler())[i] for i in range(6)])
+    before = _first(_dataset(every, OneShotSampler()), 6)
     for video in videos:
         for stem, mask in video.masks.items():
             if stem != "00000":
                 mask.unlink()
-    assert _same(before, collate([_dataset(every, OneShotSampler())[i] for i in range(6)]))
+    assert _same(before, _first(_dataset(every, OneShotSampler()), 6))
 
 
 def test_full_supervision_uses_videos_with_some_masks_and_lists_the_others(tmp_path):
@@ -270,15 +255,8 @@ def test_copies_and_skip_divisor(videos):
             return super().sample(frames, labelled, length, max_skip, rng, start)
 
     sources = [ClipSource("davis", videos[:1], copies=5), ClipSource("youtube", videos[1:], skip_divisor=5)]
-    dataset = ClipDataset(
-        sources,
-        Recording(),
-        ClipTransform(32),
-        objects=1,
-        frames=3,
-        seed=0,
-        max_skip=lambda position: 25 if position else 3,
-    )
+    settings = {"objects": 1, "frames": 3, "seed": 0, "max_skip": lambda position: 25 if position else 3}
+    dataset = ClipDataset(sources, Recording(), ClipTransform(32), **settings)
     assert len(dataset) == 7
     names = [dataset[position].name for position in range(7, 14)]
     assert sum(name.startswith("davis/cat") for name in names) == 5
@@ -324,17 +302,14 @@ def test_clip_without_object_under_full_supervision_is_empty(tmp_path):
     assert clip.targets.sum() == 0
 
 
-def test_mask_of_another_size_is_refused(videos):
+def test_masks_and_frames_of_another_size_are_refused(videos):
     write_mask(videos[0].masks["00000"], np.ones((10, 12), np.int32))
     with pytest.raises(UserError, match=r"cat/00000\.png: 12x10 pixels, but .*cat/00000\.jpg has 64x48"):
         _dataset(videos[:1], OneShotSampler())[0]
-
-
-def test_frame_of_another_size_is_refused(videos):
-    for frame in videos[0].frames[1:]:
+    for frame in videos[1].frames[1:]:
         cv2.imwrite(str(frame), np.zeros((10, 12, 3), np.uint8))
     with pytest.raises(UserError, match="12x10 pixels"):
-        _dataset(videos[:1], OneShotSampler())[0]
+        _dataset(videos[1:2], OneShotSampler())[0]
 
 
 def test_truncated_frame_is_named_through_workers(videos):
@@ -342,13 +317,13 @@ def test_truncated_frame_is_named_through_workers(videos):
         frame.write_bytes(frame.read_bytes()[:200])
     dataset = _dataset(videos[:1], OneShotSampler())
     with pytest.raises(UserError, match=r"cat/0000\d\.jpg"):
-        next(iter(DataLoader(dataset, batch_sampler=[[0]], num_workers=1, collate_fn=collate)))
+        _loaded(dataset, [[0]], 1)
 
 
 @pytest.mark.parametrize("is_exact", [True, False])
 def test_still_clips(pairs, is_exact):
     dataset = StaticDataset(pairs, StaticTransform(48, 4, is_exact), objects=2, seed=1)
-    batch = collate([dataset[i] for i in range(8)])
+    batch = _first(dataset, 8)
     assert batch.frames.shape == (8, 4, 3, 48, 48)
     assert batch.labelled.all()
     assert batch.first_masks.max() <= 1
@@ -408,7 +383,7 @@ def test_real_training_clips(data_root, tmp_path):
     videos = read_davis(data_root / "train-clips")
     keep_some(videos, tmp_path, "train-clips")
     dataset = _dataset(read_index(tmp_path / "train-clips.json"), OneShotSampler(), crop=96)
-    batch = collate([dataset[i] for i in range(len(dataset))])
+    batch = _first(dataset, len(dataset))
     assert batch.labelled[:, 0].all()
     assert not batch.labelled[:, 1:].any()
     assert (batch.first_masks[:, 0].sum((1, 2)) > 0).float().mean() > 0.9
@@ -419,6 +394,6 @@ def test_real_training_clips(data_root, tmp_path):
 def test_real_still_images(data_root):
     sources = [StillSource(name, read_pairs(data_root / "static" / name)) for name in ("ccp", "coco_small")]
     dataset = StaticDataset(sources, StaticTransform(96), objects=2, seed=0)
-    batch = collate([dataset[i] for i in range(20)])
+    batch = _first(dataset, 20)
     assert torch.isfinite(batch.frames).all()
     assert (batch.first_masks[:, 0].amax((1, 2)) > 0.5).float().mean() > 0.9

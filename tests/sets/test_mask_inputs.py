@@ -71,11 +71,8 @@ def test_folders_per_object_may_lie_below_the_video_and_count_from_zero(tmp_path
         assert np.array_equal(masks["00000"], IDS)
         assert np.array_equal(masks["00002"], TWO * 2)
     assert set(read_mask_tree(tmp_path / "set", tmp_path / "all")) == {"clip", "other"}
-
-
-def test_a_lone_video_of_objects_is_a_video(tmp_path: Path) -> None:
-    binary(tmp_path / "set/clip/000/00000.png", ONE)
-    assert set(read_mask_tree(tmp_path / "set", tmp_path / "all")) == {"clip"}
+    binary(tmp_path / "lone/clip/000/00000.png", ONE)
+    assert set(read_mask_tree(tmp_path / "lone", tmp_path / "one")) == {"clip"}
 
 
 def test_files_may_be_named_by_frame_and_object(tmp_path: Path) -> None:
@@ -86,9 +83,7 @@ def test_files_may_be_named_by_frame_and_object(tmp_path: Path) -> None:
     assert np.array_equal(masks_of(tmp_path / "given", tmp_path / "scratch")[name], IDS)
 
 
-def test_where_objects_overlap_the_lowest_is_on_top_and_it_is_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_lowest_of_overlapping_objects_is_on_top(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     binary(tmp_path / "given/1/00000.png", ONE)
     binary(tmp_path / "given/2/00000.png", ONE | TWO)
     assert np.array_equal(masks_of(tmp_path / "given", tmp_path / "scratch")["00000"], IDS)
@@ -244,11 +239,8 @@ def annotation(number: int, image: int, category: int, segmentation: Any, **rest
 
 def coco_file(file: Path, names: list[str], annotations: list[dict[str, Any]]) -> Path:
     images = [{"id": t, "file_name": name, "height": SIZE[0], "width": SIZE[1]} for t, name in enumerate(names)]
-    content = {
-        "images": images,
-        "annotations": annotations,
-        "categories": [{"id": 3, "name": "cat"}, {"id": 8, "name": "dog"}],
-    }
+    categories = [{"id": 3, "name": "cat"}, {"id": 8, "name": "dog"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
     file.write_text(json.dumps(content), encoding="utf-8")
     return file
 
@@ -304,10 +296,15 @@ def twins(folder: Path) -> Path:
     return coco_file(folder / "c.json", ["00000.jpg", "00001.jpg"], found)
 
 
-def per_object(folder: Path, *names: str) -> Path:
-    for name in names:
-        binary(folder / name, ONE)
-    return folder
+def given(*names: str) -> Callable[[Path], Path]:
+    """Makes a folder of binary masks."""
+
+    def make(folder: Path) -> Path:
+        for name in names:
+            binary(folder / "given" / name, ONE)
+        return folder / "given"
+
+    return make
 
 
 def same_image_twice(file: Path) -> Path:
@@ -315,6 +312,16 @@ def same_image_twice(file: Path) -> Path:
     content["images"][1]["id"] = 0
     file.write_text(json.dumps(content), encoding="utf-8")
     return file
+
+
+def image_of(*annotations: dict[str, Any]) -> Callable[[Path], Path]:
+    """Makes a COCO file of one image."""
+    return lambda folder: coco_file(folder / "c.json", ["a.jpg"], list(annotations))
+
+
+def drawn(*shapes: dict[str, Any], **rest: Any) -> Callable[[Path], Path]:
+    """Makes a file of labelme."""
+    return lambda folder: labelme(folder / "m.json", *shapes, **rest)
 
 
 def text(folder: Path, name: str, content: str) -> Path:
@@ -338,27 +345,19 @@ def text(folder: Path, name: str, content: str) -> Path:
         (lambda folder: pack(folder / "m.zip", folder / "nothing"), r"m\.zip: no mask in it"),
         (twins, r"c\.json: several objects of one category in an image, and no 'track_id'"),
         (
-            lambda folder: coco_file(
-                folder / "c.json", ["a.jpg"], [annotation(1, 0, 3, {"size": [48, 64], "counts": "0"})]
-            ),
+            image_of(annotation(1, 0, 3, {"size": [48, 64], "counts": "0"})),
             r"c\.json: incomplete .*run lengths that do not fill an image of 64x48",
         ),
+        (image_of(annotation(1, 7, 3, runs(ONE))), r"c\.json: incomplete \(KeyError\(7\)\)"),
+        (drawn(shape("cat", [[1, 1], [9, 9]], "line")), r"'line' of 2 points"),
         (
-            lambda folder: coco_file(folder / "c.json", ["a.jpg"], [annotation(1, 7, 3, runs(ONE))]),
-            r"c\.json: incomplete \(KeyError\(7\)\)",
-        ),
-        (lambda folder: labelme(folder / "m.json", shape("cat", [[1, 1], [9, 9]], "line")), r"'line' of 2 points"),
-        (
-            lambda folder: labelme(folder / "m.json", shape("cat", SQUARE), imageHeight=10**9, imageWidth=10**9),
+            drawn(shape("cat", SQUARE), imageHeight=10**9, imageWidth=10**9),
             r"m\.json: 1000000000x1000000000 pixels, .* expected at most",
         ),
-        (
-            lambda folder: labelme(folder / "m.json", shape("cat", [[0, 0], [9, 9], [1e300, 4]])),
-            r"m\.json: incomplete .*a point far outside",
-        ),
+        (drawn(shape("cat", [[0, 0], [9, 9], [1e300, 4]])), r"m\.json: incomplete .*a point far outside"),
         (lambda folder: text(folder, "m.json", "[" * 100_000), r"m\.json: not readable as JSON"),
         (lambda folder: binary(folder / "given/70000/00000.png", ONE).parent.parent, "object 70000; expected numbers"),
-        (lambda folder: labelme(folder / "m.json", {"label": "cat"}), r"m\.json: incomplete \(KeyError\('points'\)\)"),
+        (drawn({"label": "cat"}), r"m\.json: incomplete \(KeyError\('points'\)\)"),
         (
             lambda folder: save(folder / "given/1/00000.png", IDS.astype(np.uint8)).parent.parent,
             r"00000\.png: ids \[1, 2\] in a mask of object 1 alone",
@@ -376,40 +375,20 @@ def text(folder: Path, name: str, content: str) -> Path:
             "no name of a frame",
         ),
         (
-            lambda folder: coco_file(
-                folder / "c.json", ["a.jpg"], [annotation(1, 0, 3, runs(ONE)), annotation(2, 0, 8, [])]
-            ),
+            image_of(annotation(1, 0, 3, runs(ONE)), annotation(2, 0, 8, [])),
             r"c\.json: annotation 2 of image a\.jpg has no pixel .*a box alone is none",
         ),
         (
-            lambda folder: coco_file(folder / "c.json", ["a.jpg"], [annotation(1, 0, 3, [[70, 1, 90, 1, 90, 9]])]),
+            image_of(annotation(1, 0, 3, [[70, 1, 90, 1, 90, 9]])),
             r"c\.json: annotation 1 of image a\.jpg has no pixel in the image",
         ),
-        (
-            lambda folder: coco_file(folder / "c.json", ["a.jpg"], [annotation(1, 0, 3, [[0, 0, 1e300, 0, 9, 9]])]),
-            r"c\.json: incomplete .*far outside the image",
-        ),
+        (image_of(annotation(1, 0, 3, [[0, 0, 1e300, 0, 9, 9]])), r"c\.json: incomplete .*far outside the image"),
         (lambda folder: same_image_twice(folder / "c.json"), r"c\.json: several images have one id"),
-        (
-            lambda folder: per_object(folder / "given", "1/00000.png", "001/00000.png"),
-            r"given/1: object 1, as 001 is; expected each object once",
-        ),
-        (
-            lambda folder: per_object(folder / "given", "00000_1.png", "00000_01.png"),
-            "'00000_01' and '00000_1' are the same number",
-        ),
-        (
-            lambda folder: per_object(folder / "given", "cat/00000.png", "dog/00000.png"),
-            r"given: masks in the folder\(s\) cat, dog; .* named by its number",
-        ),
-        (
-            lambda folder: labelme(folder / "m.json", shape("Dog", SQUARE), shape("dog ", SQUARE)),
-            "the labels 'Dog' and 'dog ' would be two objects",
-        ),
-        (
-            lambda folder: labelme(folder / "m.json", shape("cat", [[900, 900], [950, 900], [950, 950]])),
-            "a shape labelled cat has no pixel in the image",
-        ),
+        (given("1/00000.png", "001/00000.png"), r"given/1: object 1, as 001 is; expected each object once"),
+        (given("00000_1.png", "00000_01.png"), "'00000_01' and '00000_1' are the same number"),
+        (given("cat/00000.png", "dog/00000.png"), r"given: masks in the folder\(s\) cat, dog; .* named by its number"),
+        (drawn(shape("Dog", SQUARE), shape("dog ", SQUARE)), "the labels 'Dog' and 'dog ' would be two objects"),
+        (drawn(shape("cat", [[900, 900], [950, 900], [950, 950]])), "a shape labelled cat has no pixel in the image"),
     ],
 )
 def test_what_cannot_be_read_without_guessing_is_named(
