@@ -78,7 +78,9 @@ def other_form(kind: str, folder: Path) -> Path:
         table = np.array([(0, 0, 0), (255, 0, 0), (0, 0, 255)], np.uint8)
         Image.fromarray(table[mask][:, :, :]).save(inside / "00003.png")
     elif kind == "palette":
-        write_mask(inside / "00003.png", mask, np.roll(np.arange(768, dtype=np.uint16), 7).reshape(256, 3) % 256)
+        image = Image.fromarray(mask.astype(np.uint8))
+        image.putpalette((np.roll(np.arange(768), 7) % 256).tolist())
+        image.save(inside / "00003.png")
     elif kind == "folder per object":
         for number in (1, 2):
             write_mask(inside / str(number) / "00003.png", (mask == number).astype(np.uint8))

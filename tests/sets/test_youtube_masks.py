@@ -197,13 +197,12 @@ def test_an_index_keeps_everything(root: Path, tmp_path: Path, split: str) -> No
     if split == "held-out":
         chosen = give_first_masks(chosen, tmp_path / "sets/given")
     path = tmp_path / "sets/youtube.json"
-    write_youtube_index(path, chosen, {"note": "kept"})
+    write_youtube_index(path, chosen)
     assert read_youtube_index(path) == chosen
     assert read_index(path) == [each.video for each in chosen.videos]
     assert all(mask.is_file() for video in read_index(path) for mask in video.masks.values())
-    assert json.loads(path.read_text(encoding="utf-8"))["note"] == "kept"
     before = path.read_bytes()
-    write_youtube_index(path, chosen, {"note": "kept"})
+    write_youtube_index(path, chosen)
     assert path.read_bytes() == before
 
 

@@ -147,12 +147,11 @@ def object_ids(ids: np.ndarray) -> list[int]:
     return [object_id for object_id in np.unique(ids).tolist() if object_id]
 
 
-def encode_mask(ids: np.ndarray, palette: np.ndarray | None = None) -> bytes:
+def encode_mask(ids: np.ndarray) -> bytes:
     """Encode object ids (H x W, integers 0..65535) as PNG: the same ids always give the same bytes.
 
-    Up to id 255: 8 bits with a palette of 256 colours (`palette`, uint8 256 x 3, by default DAVIS'); beyond: 16-bit
-    grey. Ids are never wrapped or clipped: others raise `UserError`. Rows are unfiltered, which `read_mask` and the
-    scoring read fastest.
+    Up to id 255: 8 bits with DAVIS' palette of 256 colours; beyond: 16-bit grey. Ids are never wrapped or clipped:
+    others raise `UserError`. Rows are unfiltered, which `read_mask` and the scoring read fastest.
     """
     if ids.ndim != 2 or 0 in ids.shape or not (np.issubdtype(ids.dtype, np.integer) or ids.dtype == np.bool_):
         raise ValueError(f"ids must be a non-empty integer array H x W, not {ids.dtype} {ids.shape}")
@@ -162,10 +161,7 @@ def encode_mask(ids: np.ndarray, palette: np.ndarray | None = None) -> bytes:
     height, width = ids.shape
     if largest <= _LARGEST_PALETTE_ID:
         depth, color_type, pixels = 8, PALETTE, ids.astype(np.uint8)
-        colors = np.asarray(DAVIS_PALETTE if palette is None else palette, np.uint8)
-        if colors.shape != (256, 3):
-            raise ValueError(f"a palette has 256 x 3 values, not {colors.shape}")
-        palette_chunk = _chunk(b"PLTE", colors.tobytes())
+        palette_chunk = _chunk(b"PLTE", DAVIS_PALETTE.tobytes())
     else:
         depth, color_type, palette_chunk = 16, GREY, b""
         pixels = ids.astype(">u2").view(np.uint8)
@@ -176,9 +172,9 @@ def encode_mask(ids: np.ndarray, palette: np.ndarray | None = None) -> bytes:
     return SIGNATURE + _chunk(b"IHDR", header) + palette_chunk + body + _chunk(b"IEND", b"")
 
 
-def write_mask(path: Path, ids: np.ndarray, palette: np.ndarray | None = None) -> None:
-    """Write `encode_mask(ids, palette)` to `path` atomically."""
-    content = encode_mask(ids, palette)
+def write_mask(path: Path, ids: np.ndarray) -> None:
+    """Write `encode_mask(ids)` to `path` atomically."""
+    content = encode_mask(ids)
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 

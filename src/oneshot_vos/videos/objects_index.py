@@ -16,7 +16,7 @@ from oneshot_vos.videos.video import Video
 _KEY = "youtube"
 
 
-def write_youtube_index(path: Path, dataset: YouTubeSet, extra: Mapping[str, Any] | None = None) -> None:
+def write_youtube_index(path: Path, dataset: YouTubeSet) -> None:
     """Write the videos and objects of a split; as with `index.write_index`, paths are relative to the file's folder.
 
     Ground truth is listed with SHA-256 sums, so that whatever depends on the index depends on it.
@@ -26,7 +26,7 @@ def write_youtube_index(path: Path, dataset: YouTubeSet, extra: Mapping[str, Any
         "unseen": sorted(dataset.unseen),
         "videos": {video.name: _describe(video, path.parent) for video in dataset.videos},
     }
-    write_index(path, [video.video for video in dataset.videos], {**(extra or {}), _KEY: objects})
+    write_index(path, [video.video for video in dataset.videos], {_KEY: objects})
 
 
 def _describe(video: ObjectVideo, folder: Path) -> dict[str, Any]:
