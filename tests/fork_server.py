@@ -27,7 +27,7 @@ from pathlib import Path
 # What is imported when a program is first asked for, and the function that it runs.
 PRELOADED = {
     "oneshot-vos": "torch torchvision torch.utils.data torch.distributed timm cv2 av PIL.Image pydantic typer "
-    "ruamel.yaml safetensors.torch pandas tabulate plotly.graph_objects tqdm",
+    "ruamel.yaml safetensors.torch pandas tabulate tqdm",
     "dvc": "dvc.cli dvc.repo dvc.commands.repro dvc.commands.status dvc.commands.commit",
     "snakemake": "snakemake.cli",
     "repro": "networkx dvc.repo dvc.stage.cache dvc.utils.serialize pydantic ruamel.yaml",

@@ -3,13 +3,10 @@
 "black" stands for the colour of the text: `page.js` puts in that of the page, light or dark.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-
-import plotly.graph_objects as go  # type: ignore[import-untyped]
 
 Chart = dict[str, Any]  # data and layout
 INK = "black"
@@ -39,74 +36,59 @@ def line_chart(
     series: Sequence[Series], *, x: str, y: str, y_range: tuple[float, float] | None = None, log_y: bool = False
 ) -> Chart:
     """Lines over common axes, named `x` and `y`."""
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
     for each in series:
         if each.band:
-            _add_band(figure, each)
-        single = len(each.xs) == 1
-        figure.add_scatter(
-            x=list(each.xs),
-            y=[_value(value) for value in each.ys],
-            name=each.name,
-            mode="markers" if each.points else "lines+markers" if single else "lines",
-            line=None if each.points else {"color": each.colour, "dash": each.dash, "width": each.width},
-            marker={
-                "color": each.colour,
-                "size": 9 if each.points else 6,
-                "symbol": "diamond" if each.points else None,
-            },
-            visible=True if each.shown else "legendonly",
-            legendgroup=each.name,
-        )
-    return _finished(figure, x, y, y_range, log_y=log_y)
+            traces.append(_band(each, *each.band))
+        if each.points:
+            look = {"mode": "markers", "marker": {"color": each.colour, "size": 9, "symbol": "diamond"}}
+        else:
+            mode = "lines+markers" if len(each.xs) == 1 else "lines"
+            line = {"color": each.colour, "dash": each.dash, "width": each.width}
+            look = {"mode": mode, "line": line, "marker": {"color": each.colour, "size": 6}}
+        traces.append({"type": "scatter", **_values(each), **look, "legendgroup": each.name})
+    axis = {"title": {"text": y}, "automargin": True, "type": "log" if log_y else "linear"}
+    return _chart(traces, x, axis if y_range is None else {**axis, "range": list(y_range)})
 
 
 def bar_chart(categories: Sequence[str], series: Sequence[Series], *, x: str, y: str) -> Chart:
     """Bars side by side in each category; `xs` of a series are its categories."""
-    figure = go.Figure()
-    for each in series:
-        figure.add_bar(
-            x=list(each.xs),
-            y=[_value(value) for value in each.ys],
-            name=each.name,
-            marker={"color": each.colour, "pattern": {"shape": {"solid": "", "dash": "/", "dot": "."}[each.dash]}},
-            visible=True if each.shown else "legendonly",
-        )
-    chart = _finished(figure, x, y, (0.0, 100.0), log_y=False)
+    shapes = {"solid": "", "dash": "/", "dot": "."}
+    looks = [{"color": each.colour, "pattern": {"shape": shapes[each.dash]}} for each in series]
+    traces = [{"type": "bar", **_values(each), "marker": look} for each, look in zip(series, looks, strict=True)]
+    axis = {"title": {"text": y}, "automargin": True, "type": "linear", "range": [0.0, 100.0]}
+    chart = _chart(traces, x, axis)
     chart["layout"]["xaxis"] |= {"type": "category", "categoryorder": "array", "categoryarray": list(categories)}
     chart["layout"] |= {"barmode": "group", "hovermode": "closest"}
     return chart
 
 
-def _add_band(figure: go.Figure, series: Series) -> None:
-    lower, upper = series.band or ((), ())
-    figure.add_scatter(
-        x=[*series.xs, *reversed(list(series.xs))],
-        y=[*upper, *reversed(list(lower))],
-        fill="toself",
-        fillcolor=series.colour,
-        opacity=0.2,
-        mode="lines",
-        line={"width": 0},
-        name=f"{series.name}, spread",
-        showlegend=False,
-        hoverinfo="skip",
-        legendgroup=series.name,
-        visible=True if series.shown else "legendonly",
-    )
+def _values(series: Series) -> dict[str, Any]:
+    visible = True if series.shown else "legendonly"
+    return {"x": list(series.xs), "y": [_value(each) for each in series.ys], "name": series.name, "visible": visible}
 
 
-def _finished(figure: go.Figure, x: str, y: str, y_range: tuple[float, float] | None, *, log_y: bool) -> Chart:
-    figure.update_layout(
-        template=None,
-        xaxis={"title": {"text": x}, "automargin": True},
-        yaxis={"title": {"text": y}, "automargin": True, "range": y_range, "type": "log" if log_y else "linear"},
-        hovermode="x unified",
-        showlegend=True,
-    )
-    chart: Chart = json.loads(figure.to_json())
-    chart["layout"].pop("template", None)
-    return chart
+def _band(series: Series, lower: Sequence[float], upper: Sequence[float]) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "x": [*series.xs, *reversed(list(series.xs))],
+        "y": [_value(each) for each in (*upper, *reversed(list(lower)))],
+        "fill": "toself",
+        "fillcolor": series.colour,
+        "opacity": 0.2,
+        "mode": "lines",
+        "line": {"width": 0},
+        "name": f"{series.name}, spread",
+        "showlegend": False,
+        "hoverinfo": "skip",
+        "legendgroup": series.name,
+        "visible": True if series.shown else "legendonly",
+    }
+
+
+def _chart(traces: list[dict[str, Any]], x: str, yaxis: dict[str, Any]) -> Chart:
+    xaxis = {"title": {"text": x}, "automargin": True}
+    return {"data": traces, "layout": {"xaxis": xaxis, "yaxis": yaxis, "hovermode": "x unified", "showlegend": True}}
 
 
 def _value(value: float | None) -> float | None:
