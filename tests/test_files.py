@@ -11,6 +11,7 @@ import pytest
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.files import (
+    changes,
     fingerprint,
     held,
     read_json,
@@ -161,3 +162,8 @@ def test_a_folder_that_cannot_be_held_is_named(tmp_path: Path) -> None:
         held(tmp_path / "run", "training"),
     ):
         pass
+
+
+def test_changes_are_named_by_dotted_keys() -> None:
+    before, now = {"a": 1, "b": {"c": [1], "d": 2}, "e": 1}, {"a": 1, "b": {"c": (1,), "d": 3}, "f": None, "g": 4}
+    assert changes(before, now) == ["b.d: 2, now 3", "e: 1, now None", "g: None, now 4"]

@@ -200,3 +200,15 @@ def fingerprint(values: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON of `values`: equal values give equal text on every machine."""
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """`name: former value, now value` of everything in which two JSON objects differ, by dotted names."""
+    lines = []
+    for key in {**before, **now}:
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            lines += [f"{key}.{line}" for line in changes(old, new)]
+        elif json.dumps(old) != json.dumps(new):
+            lines.append(f"{key}: {old}, now {new}")
+    return lines

@@ -13,7 +13,7 @@ import numpy as np
 
 from oneshot_vos import __version__
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import LOCK, OWNER, read_json, replacing, write_json
+from oneshot_vos.files import LOCK, OWNER, changes, read_json, replacing, write_json
 from oneshot_vos.inference.given import GivenMasks
 from oneshot_vos.inference.walk import Segmented
 from oneshot_vos.registry import suggest
@@ -232,11 +232,11 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     for key, value in now["sha256"].items():
         former = known.get(key)
         if former != value:
-            lines += _changes(key, before.get(key), now[key]) or [
+            lines += changes({key: before.get(key)}, {key: now[key]}) or [
                 f"contents of {_changed_file(now[key], former, value)}"
             ]
     for key in now.keys() - {*now["sha256"], "sha256", "format", "version", "complete"}:
-        lines += _changes(key, before.get(key), now[key])
+        lines += changes({key: before.get(key)}, {key: now[key]})
     return sorted(lines)
 
 
@@ -246,10 +246,3 @@ def _changed_file(place: Any, before: Any, now: Any) -> str:
         return str(place)
     known = before if isinstance(before, Mapping) else {}
     return str(place[next((name for name in now if now[name] != known.get(name)), next(iter(now)))])
-
-
-def _changes(key: str, before: Any, now: Any) -> list[str]:
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        keys = [*before, *(each for each in now if each not in before)]
-        return [line for each in keys for line in _changes(f"{key}.{each}", before.get(each), now.get(each))]
-    return [] if before == now else [f"{key}: {before}, now {now}"]

@@ -1,6 +1,5 @@
 """The resumable state of a training: one folder that neither pipeline engine knows, locked while in use."""
 
-import json
 import logging
 import shutil
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 
 from oneshot_vos.errors import UserError
-from oneshot_vos.files import fingerprint, held, read_json, replacing, write_json
+from oneshot_vos.files import changes, fingerprint, held, read_json, replacing, write_json
 from oneshot_vos.networks.common.weights import UnreadableTensorsError, read_tensors
 
 CHECKPOINT, RECORD = "checkpoint.pt", "made_from.json"  # the record: for people, and to say what differs
@@ -102,7 +101,7 @@ class StateFolder:
             "from the beginning. To resume it, set them back and move it there again",
             self.folder,
             self._unfit,
-            "; ".join(_differences(before, self._made_from)) or "unknown ones",
+            "; ".join(changes(before, self._made_from) if before else ()) or "unknown ones",
             aside,
         )
         self._unfit = None
@@ -114,18 +113,6 @@ class StateFolder:
     def discard(self) -> None:
         """Forget everything: the training is finished and its outputs are written."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """`name: former value, now value` of everything that differs, by dotted names."""
-    lines = []
-    for key in {**before, **now} if before else ():
-        old, new = before.get(key), now.get(key)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            lines += [f"{key}.{line}" for line in _differences(old, new)]
-        elif json.dumps(old) != json.dumps(new):
-            lines.append(f"{key}: {old}, now {new}")
-    return lines
 
 
 def _write_archive(content: dict[str, Any], path: Path) -> None:
