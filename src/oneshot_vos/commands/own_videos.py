@@ -1,16 +1,13 @@
 """Commands for one's own videos: segment, adapt, label, and see what came of it."""
 
-import inspect
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from oneshot_vos.commands.pipeline import FolderOut
 from oneshot_vos.errors import UserError
-from oneshot_vos.stages.segment_options import Device, Options
+from oneshot_vos.stages.segment_options import PALETTE, Form, Options
 
 TrainedWeights = Annotated[
     Path | None,
@@ -21,6 +18,37 @@ TrainedWeights = Annotated[
 ]
 AnyModel = Annotated[str | None, typer.Option("--network", help="Network; default: as the weights tell.")]
 
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, …; default: a GPU if there is one.")]
+
+# What `segment` and `segment-all` have in common: the fields of `Options`.
+Probabilities = Annotated[bool, typer.Option("--probabilities", help="Also one 8-bit image per object and frame.")]
+Overlay = Annotated[bool, typer.Option("--overlay/--no-overlay", help="A video with the masks over the frames.")]
+Gif = Annotated[bool, typer.Option("--gif", help="The same as a small GIF, overlay.gif.")]
+ContactSheet = Annotated[bool, typer.Option("--contact-sheet", help="Frames of the whole video on contact-sheet.jpg.")]
+ShortSide = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Pixels that a longer shorter side is reduced to; 0: never; default: 480, and without --weights 384, to "
+        "which small videos are enlarged.",
+    ),
+]
+MemoryEvery = Annotated[int | None, typer.Option(min=1, help="Every n-th frame is memorised; default: 5.")]
+MaxFrames = Annotated[int | None, typer.Option(min=2, help="Most frames in memory; default: as the network wants it.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the results of another job in the folder.")]
+MaskForm = Annotated[
+    Form, typer.Option("--format", help="Also the masks in this form; those with a palette are always there.")
+]
+ObjectChunk = Annotated[int | None, typer.Option(min=1, help="Most objects at once: bounds memory; default: all.")]
+SceneCuts = Annotated[
+    bool,
+    typer.Option("--scene-cuts/--no-scene-cuts", help="Forget the last moments where a scene certainly ends; logged."),
+]
+Confidence = Annotated[
+    bool,
+    typer.Option("--confidence", help="Also how far each mask can be trusted: confidence.csv; takes twice the time."),
+]
+
 
 def named(weights: Path | None) -> Path | None:
     """The file that `--weights` is or names."""
@@ -29,25 +57,6 @@ def named(weights: Path | None) -> Path | None:
     return find_weights(weights) if weights else None
 
 
-def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with an option for every field of `Options`, in the place of its argument `options`."""
-    fields = inspect.signature(Options).parameters
-    own = {name: each for name, each in inspect.signature(command).parameters.items() if name != "options"}
-
-    @wraps(command)
-    def with_fields(**given: Any) -> None:
-        chosen = {name: given.pop(name) for name in fields}
-        command(**given, options=Options(**chosen))
-
-    every = {**own, **fields}
-    # What typer reads; as keywords, those that have to be given may stand behind others.
-    keywords = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in every.values()]
-    vars(with_fields)["__signature__"] = inspect.Signature(keywords)
-    with_fields.__annotations__ = {name: each.annotation for name, each in every.items()}
-    return with_fields
-
-
-@with_options
 def segment(
     video: Annotated[Path, typer.Argument(help="Folder of frames, or a video file.")],
     mask: Annotated[
@@ -57,16 +66,41 @@ def segment(
     weights: TrainedWeights = None,
     network: AnyModel = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the masks; default: segmented/<video>.")] = None,
-    *,
-    options: Options,
+    probabilities: Probabilities = False,
+    overlay: Overlay = True,
+    gif: Gif = False,
+    contact_sheet: ContactSheet = False,
+    short_side: ShortSide = None,
+    memory_every: MemoryEvery = None,
+    max_frames: MaxFrames = None,
+    overwrite: Overwrite = False,
+    form: MaskForm = PALETTE,
+    device: Device = None,
+    object_chunk: ObjectChunk = None,
+    scene_cuts: SceneCuts = True,
+    confidence: Confidence = False,
 ) -> None:
     """Segment a video in both time directions from the masks of some frames; rerun to resume."""
     from oneshot_vos.stages import segment as stage
 
+    options = Options(
+        probabilities=probabilities,
+        overlay=overlay,
+        gif=gif,
+        contact_sheet=contact_sheet,
+        short_side=short_side,
+        memory_every=memory_every,
+        max_frames=max_frames,
+        overwrite=overwrite,
+        form=form,
+        device=device,
+        object_chunk=object_chunk,
+        scene_cuts=scene_cuts,
+        confidence=confidence,
+    )
     stage.run(video, mask, named(weights), network, out, options)
 
 
-@with_options
 def segment_all(
     folder: Annotated[Path, typer.Argument(help="Videos, such as `import-videos` makes them.")],
     out: FolderOut,
@@ -74,13 +108,39 @@ def segment_all(
     annotations: Annotated[str, typer.Option(help="Sub-folder of the masks.")] = "Annotations",
     weights: TrainedWeights = None,
     network: AnyModel = None,
+    probabilities: Probabilities = False,
+    overlay: Overlay = True,
+    gif: Gif = False,
+    contact_sheet: ContactSheet = False,
+    short_side: ShortSide = None,
+    memory_every: MemoryEvery = None,
+    max_frames: MaxFrames = None,
+    overwrite: Overwrite = False,
+    form: MaskForm = PALETTE,
+    device: Device = None,
+    object_chunk: ObjectChunk = None,
+    scene_cuts: SceneCuts = True,
+    confidence: Confidence = False,
     first_only: Annotated[bool, typer.Option("--first-only", help="From the first mask of each video alone.")] = False,
-    *,
-    options: Options,
 ) -> None:
     """Do what `segment` does for every video of a folder, from all masks that it has."""
     from oneshot_vos.stages import segment as stage
 
+    options = Options(
+        probabilities=probabilities,
+        overlay=overlay,
+        gif=gif,
+        contact_sheet=contact_sheet,
+        short_side=short_side,
+        memory_every=memory_every,
+        max_frames=max_frames,
+        overwrite=overwrite,
+        form=form,
+        device=device,
+        object_chunk=object_chunk,
+        scene_cuts=scene_cuts,
+        confidence=confidence,
+    )
     stage.run_all(folder, images, annotations, named(weights), network, out, options, first_only=first_only)
 
 
