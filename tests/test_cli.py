@@ -1,6 +1,7 @@
 """The command line: each command hands its arguments to its stage, and every error ends in a message."""
 
 import errno
+import gc
 import inspect
 import os
 import subprocess
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 
 import oneshot_vos.stages
 from oneshot_vos.cli import GROUPS, app
+from oneshot_vos.commands import without_collecting
 from oneshot_vos.errors import UserError
 from oneshot_vos.params import Params
 
@@ -137,6 +139,39 @@ def test_help_names_every_stage_and_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0
     assert all(stage in done.stdout for stage in STAGES)
+
+
+def test_infer_starts_without_what_it_does_not_use(tmp_path: Path, repository: Path) -> None:
+    """Half of what a start took was once torchvision, which brings `torch._dynamo`."""
+    unused = {
+        "torchvision",
+        "torch._dynamo",
+        "timm",
+        "pandas",
+        "cv2",
+        "av",
+        "oneshot_vos.fetch",
+        "oneshot_vos.training",
+    }
+    code = (
+        "import atexit, sys\nfrom oneshot_vos.cli import app\n"
+        f"atexit.register(lambda: print(sorted({unused} & set(sys.modules)), 'torch' in sys.modules))\napp()"
+    )
+    (tmp_path / "weights.safetensors").touch()
+    words = ["infer", RUN, "--params", str(repository / "params.yaml"), "--weights", "weights.safetensors"]
+    words += ["--snapshots", "none", "--sets", "sets", "--out", "masks"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=tmp_path, check=False, capture_output=True, text=True
+    )
+    assert "sets/" in done.stderr, "it was to get as far as the index of the first set"
+    assert done.stdout == "[] True\n"
+
+
+def test_nothing_is_collected_while_a_command_is_loaded() -> None:
+    with pytest.raises(KeyError), without_collecting():
+        assert not gc.isenabled()
+        raise KeyError
+    assert gc.isenabled()
 
 
 def test_every_command_stands_under_its_heading() -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from oneshot_vos.commands import own_videos, pipeline, tools
+from oneshot_vos.commands import own_videos, pipeline, tools, without_collecting
 from oneshot_vos.errors import UserError, refusal
 
 # The help lists the commands in this order.
@@ -86,7 +86,8 @@ class _Commands(TyperGroup):
         if odd is not None:
             typer.echo(f"error: {odd!r}: not UTF-8; expected names that can be written into files. Rename it", err=True)
             raise typer.Exit(2)
-        return super().parse_args(ctx, [_at_home(word) for word in args])
+        with without_collecting():  # it imports pydantic
+            return super().parse_args(ctx, [_at_home(word) for word in args])
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -5,15 +5,13 @@ command runs: help and wrong parameters answer at once, without torch. So a run 
 is looked up before that, which raises `UserError` with the nearest name if there is none.
 """
 
-import gc
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oneshot_vos.commands import without_collecting
 from oneshot_vos.linked import refuse_links
 
 if TYPE_CHECKING:
@@ -32,23 +30,12 @@ WeightsOut = Annotated[Path, typer.Option("--out", help="File for the weights.")
 DEFAULT_PARAMS = Path("params.yaml")
 
 
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """For imports: there is no garbage to be found, and looking for it takes a sixth of the time, torch's above all."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()  # what was imported stays: no later search has to go through it
-        gc.enable()
-
-
 def load_params(path: Path, profile: str | None) -> "Params":
     """The parameters, read only by the commands that want them: help should not wait for their schema."""
-    with _without_collecting():
+    with without_collecting():
         from oneshot_vos import params
 
-    chosen = params.load_params(path, profile)
+        chosen = params.load_params(path, profile)
     if "DVC_STAGE" in os.environ:  # DVC runs this command, and would throw away what it makes
         refuse_links(chosen.profile_name)
     return chosen
@@ -57,7 +44,7 @@ def load_params(path: Path, profile: str | None) -> "Params":
 def data(out: FolderOut, profile: ProfileName = None, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Make or find the sets of the profile, check every file and write one index per set."""
     chosen = load_params(params, profile)
-    with _without_collecting():
+    with without_collecting():
         from oneshot_vos.stages import data as stage
     stage.run(chosen, out)
 
@@ -72,7 +59,7 @@ def labels(
     """Hand masks to training, and count them."""
     chosen = load_params(params, profile)
     chosen.labels[kind]
-    with _without_collecting():
+    with without_collecting():
         from oneshot_vos.stages import labels as stage
     stage.run(chosen, kind, sets, out)
 
@@ -81,7 +68,7 @@ def init(network: ModelName, out: WeightsOut, profile: ProfileName = None, param
     """Make the weights that a new network starts from."""
     chosen = load_params(params, profile)
     chosen.require_network(network)
-    with _without_collecting():
+    with without_collecting():
         from oneshot_vos.stages import init as stage
     stage.run(chosen, network, out)
 
@@ -98,7 +85,7 @@ def pretrain(
     """Train on videos made from single images."""
     chosen = load_params(params, profile)
     chosen.require_network(network)
-    with _without_collecting():
+    with without_collecting():
         from oneshot_vos.stages import pretrain as stage
     stage.run(chosen, network, weights, sets, out, curves)
 
@@ -113,7 +100,7 @@ def start(
     """Take over weights that runs start from."""
     chosen = load_params(params, profile)
     chosen.starts[name]
-    with _without_collecting():
+    with without_collecting():
         from oneshot_vos.stages import start as stage
     stage.run(chosen, name, weights, out)
 
@@ -131,7 +118,7 @@ def train(
     """Train a network on videos, with full or one-shot supervision."""
     chosen = load_params(params, profile)
     chosen.runs[run]
-    with _without_collecting():
+    with without_collecting():
         from oneshot_vos.stages import train as stage
     stage.run(chosen, run, weights, labels, out, snapshots, curves)
 
@@ -147,7 +134,7 @@ def pseudo(
     """Label every frame of the training videos with a trained network."""
     chosen = load_params(params, profile)
     chosen.pseudo[name]
-    with _without_collecting():
+    with without_collecting():
         from oneshot_vos.stages import pseudo as stage
     stage.run(chosen, name, weights, labels, out)
 
@@ -164,11 +151,13 @@ def infer(
     """Segment the evaluation sets with a trained network: one archive of masks per set."""
     chosen = load_params(params, profile)
     chosen.runs[run]
-    from oneshot_vos.fetch.weights import find_weights
+    if not weights.exists():  # it may be the name of official weights
+        from oneshot_vos.fetch.weights import find_weights
 
-    with _without_collecting():
+        weights = find_weights(weights)
+    with without_collecting():
         from oneshot_vos.stages import infer as stage
-    stage.run(chosen, run, find_weights(weights), snapshots, sets, out)
+    stage.run(chosen, run, weights, snapshots, sets, out)
 
 
 def probe(
@@ -183,7 +172,7 @@ def probe(
     """Ask how much a network looks at its references, over the course of its training."""
     chosen = load_params(params, profile)
     chosen.runs[run]
-    with _without_collecting():
+    with without_collecting():
         from oneshot_vos.stages import probe as stage
     stage.run(chosen, run, weights, snapshots, sets, out)
 
@@ -197,7 +186,7 @@ def baseline(
 ) -> None:
     """Repeat the first mask over every video, and score that."""
     chosen = load_params(params, profile)
-    with _without_collecting():
+    with without_collecting():
         from oneshot_vos.stages import baseline as stage
     stage.run(chosen, sets, masks, metrics)
 
@@ -214,7 +203,7 @@ def evaluate(
     """Score the masks of a run: J and F per frame, object, sequence and set."""
     chosen = load_params(params, profile)
     chosen.runs[run]
-    with _without_collecting():
+    with without_collecting():
         from oneshot_vos.stages import evaluate as stage
     stage.run(chosen, run, masks, sets, out, summary)
 
@@ -231,7 +220,7 @@ def tables(
 ) -> None:
     """Write the comparison tables and the summary of all scores."""
     chosen = load_params(params, profile)
-    with _without_collecting():
+    with without_collecting():
         from oneshot_vos.stages import tables as stage
     stage.run(chosen, metrics, labels, curves, probes, server_scores, out)
 
@@ -245,7 +234,7 @@ def figures(
 ) -> None:
     """Draw the paper's figures from the masks of the runs."""
     chosen = load_params(params, profile)
-    with _without_collecting():
+    with without_collecting():
         from oneshot_vos.stages import figures as stage
     stage.run(chosen, masks, sets, out)
 
@@ -264,7 +253,7 @@ def report(
 ) -> None:
     """Write the page to look at: tables, curves, sequences with their masks, hardware and commands."""
     chosen = load_params(params, profile)
-    with _without_collecting():
+    with without_collecting():
         from oneshot_vos.stages import report as stage
     stage.run(chosen, metrics, masks, labels, curves, probes, sets, server_scores, out)
 

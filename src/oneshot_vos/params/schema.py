@@ -187,7 +187,7 @@ class Figures(Strict):
     figure7: FigureChoice  # T-step from scratch beside the truth
 
 
-class Profile(Strict):
+class Profile(Strict, defer_build=True):  # never validated itself: put together of blocks that are
     """One complete setting of every stage, per network."""
 
     data: Data
@@ -325,7 +325,7 @@ class RecipeFile(Strict):
     infer: dict[str, Any]
 
 
-class Params(Choices):
+class Params(Choices, defer_build=True):
     """All parameters under one profile, with the layers put together; looking an unknown name up raises `UserError`."""
 
     profile_name: str
