@@ -4,8 +4,7 @@
 
 Copies the sources of both to a temporary folder, makes the videos and new networks of the profile `smoke` with each,
 and starts them in turn, in this environment, with one thread; the first start, which writes byte code, does not count.
-On a machine with other work, look at the least of each. The command fails if that is above half of the older
-revision's, or if `segment --help` takes more than 0.3 s.
+On a machine with other work, look at the least of each. `segment --help` is timed as well.
 """
 
 import argparse
@@ -24,7 +23,6 @@ from typing import Any
 
 from seeds import copy_checkout
 
-LIMIT, HELP_LIMIT = 0.5, 0.3  # of the older revision's; seconds
 REACHED = 77  # exit code of a process that came to its first frame
 # Starts the command, and ends where the network, or a part of it, is called after a frame's file was opened.
 COMMAND = "from oneshot_vos.cli import app; app()"
@@ -111,9 +109,6 @@ def main() -> None:
     print(f"segment --help: {help_seconds['least']:.2f} s, median {help_seconds['median']:.2f}")
     report = {"old": arguments.old, "repeat": arguments.repeat, "infer": results, "segment --help": help_seconds}
     arguments.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    slow = [network for network, result in results.items() if result["ratio"]["least"] > LIMIT]
-    if slow or help_seconds["least"] > HELP_LIMIT:
-        sys.exit(f"too slow: {', '.join(slow) or 'segment --help'}")
 
 
 if __name__ == "__main__":
