@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from tests.parameters import read_document, write_document
 from tests.training.brief import raise_in_step, recipe
@@ -135,6 +136,7 @@ def test_k_step_goes_back_over_random_frames() -> None:
     [
         ({}, "k_step.steps: missing"),
         ({"step": 3}, "k_step.step: unknown key; did you mean 'steps'"),
+        ({"steps": "three"}, "k_step.steps: should be a whole number, not 'three'"),
         ({"steps": 1}, "at"),
     ],
 )
@@ -239,6 +241,18 @@ def commands(project: Path) -> dict[str, list[str]]:
 def run_command(arguments: list[str]) -> int:
     """The exit code of `oneshot-vos` with these arguments, 0 if all went well."""
     return int(app(arguments, standalone_mode=False) or 0)
+
+
+def test_a_network_without_the_other_objects_channel_cannot_leave_it_out(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = project / "config/profiles/smoke.yaml"
+    document = yaml.safe_load(profile.read_text(encoding="utf-8"))
+    document["pretrain"]["nearest"] = {"single_object": True, "objects": 1}
+    profile.write_text(yaml.safe_dump(document), encoding="utf-8")
+    assert run_command(["check-params"]) == 2
+    found = "config/profiles/smoke.yaml: pretrain.nearest.single_object: nearest has no argument of this name"
+    assert found in capsys.readouterr().err
 
 
 def test_the_examples_go_through_the_whole_pipeline(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

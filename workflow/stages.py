@@ -16,6 +16,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 _NAME = re.compile(r"\$\{([\w.]+)\}")
+_FIELD = re.compile(r"\$\{item\.(\w+)\}")
 _KINDS = ("outs", "metrics", "plots")
 
 
@@ -35,21 +36,32 @@ class Stage:
         return list(self.items) == [""]
 
     @property
-    def choices(self) -> str:
-        """The items as a regular expression."""
-        return "|".join(re.escape(item) for item in self.items)
+    def choices(self) -> dict[str, str]:
+        """What may stand in the place of each wildcard, as regular expressions."""
+        found = {"item": [*self.items]} | {name: [item[name] for item in self.items.values()] for name in self._fields}
+        return {name: "|".join(re.escape(value) for value in dict.fromkeys(values)) for name, values in found.items()}
 
     @property
     def patterns(self) -> list[str]:
-        """Paths of the outputs, `{item}` in the place of the item."""
+        """Paths of the outputs, `{item}` in the place of the item, and `{network}`, say, in that of its network."""
         wildcard = {"key": "{item}", "item": "{item}"}
-        return [path_of(out) for kind in _KINDS for out in fill(self._template.get(kind, []), self._scope | wildcard)]
+        return [str(fill(_FIELD.sub(r"{\1}", out), self._scope | wildcard)) for out in self._templates]
 
     @property
     def log(self) -> str:
-        """Path of the log, as a pattern."""
-        folder = f"logs/{self._scope['profile']}"
-        return f"{folder}/{self.name}.log" if self.single else f"{folder}/{self.name}/{{item}}.log"
+        """Path of the log, as a pattern with the wildcards of the outputs, as Snakemake wants it."""
+        folder = f"logs/{self._scope['profile']}/{self.name}"
+        wildcards = [] if self.single else [f"/{{{name}}}" for name in (*self._fields, "item")]
+        return "".join([folder, *wildcards, ".log"])
+
+    @property
+    def _templates(self) -> list[str]:
+        return [path_of(out) for kind in _KINDS for out in self._template.get(kind, [])]
+
+    @property
+    def _fields(self) -> list[str]:
+        """Fields of an item that paths of outputs name."""
+        return list(dict.fromkeys(field for out in self._templates for field in _FIELD.findall(out)))
 
     def declared(self, item: str = "") -> dict[str, Any]:
         """The stage's entry with everything filled in for an item."""

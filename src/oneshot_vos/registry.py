@@ -53,11 +53,29 @@ class Registry(Mapping[str, T], Generic[T]):
         return len(self._entries)
 
 
+# What an argument of a type may be in a parameter file, and how that is said.
+_PLAIN: Mapping[Any, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((int,), "a whole number"),
+    float: ((int, float), "a number"),
+    str: ((str,), "a word"),
+}
+
+
 def wrong_arguments(constructor: Callable[..., object], settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Name and message of every keyword in `settings` that `constructor` does not know, or that it needs and lacks."""
+    """Name and message of every keyword in `settings` that `constructor` does not know, or that it needs and lacks.
+
+    Where it asks for a plain value, a number say, the message is also about values of another type.
+    """
     known = inspect.signature(constructor).parameters
-    unknown = [(name, f"unknown key; {_expected(name, known)}") for name in settings if name not in known]
-    return unknown + [
+    wrong = []
+    for name, value in settings.items():
+        types, expected = _PLAIN.get(known[name].annotation, ((), "")) if name in known else ((), "")
+        if name not in known:
+            wrong.append((name, f"unknown key; {_expected(name, known)}"))
+        elif types and type(value) not in types:
+            wrong.append((name, f"should be {expected}, not {value!r}"))
+    return wrong + [
         (name, "missing; expected a value")
         for name, parameter in known.items()
         if parameter.default is inspect.Parameter.empty and name not in settings

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -50,23 +50,35 @@ def _changes_values(token: object) -> bool:
 
 
 def explain(error: ValidationError, root: type[BaseModel]) -> list[tuple[str, str]]:
-    """Dotted path and message of every finding of pydantic about a document that should be a `root`."""
-    return [_explain(detail, root) for detail in error.errors(include_url=False)]
+    """Dotted path and message of every finding of pydantic about a document that should be a `root`.
+
+    Where a place admits several things, pydantic says of each why it is none; these are one finding.
+    """
+    found: list[tuple[str, str, str]] = []
+    for detail in error.errors(include_url=False):
+        path, message, value = _explain(detail, root)
+        if found and value and (found[-1][0], found[-1][2]) == (path, value):
+            message = f"{found.pop()[1]}, or {message.removeprefix('should be ')}"
+        found.append((path, message, value))
+    return [(path, message + value) for path, message, value in found]
 
 
-def _explain(detail: Any, root: type[BaseModel]) -> tuple[str, str]:
+def _explain(detail: Any, root: type[BaseModel]) -> tuple[str, str, str]:
+    """Dotted path, message, and the value that stands there where the message alone does not say what is wrong."""
     location = tuple(detail["loc"])
     path, known, admitted = _walk(location, root)
     kind = detail["type"]
     if kind == "extra_forbidden":
-        return path, f"unknown key; {suggest(str(location[-1]), known)}"
+        return path, f"unknown key; {suggest(str(location[-1]), known)}", ""
     if kind == "missing":
-        return path, "missing"
+        return path, "missing", ""
     if kind == "value_error":
-        return path, str(detail["ctx"]["error"])
+        return path, str(detail["ctx"]["error"]), ""
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        return f"{path}.kind", f"must be {_kinds(admitted)}"
-    return path, f"{str(detail['msg']).removeprefix('Input ')}, not {_shorten(detail['input'])}"
+        return f"{path}.kind", f"must be {_kinds(admitted)}", ""
+    entries = kind in ("dict_type", "mapping_type", "model_type")  # in words of Python: "instance of Choices"
+    message = "should be entries `name: value`" if entries else str(detail["msg"]).removeprefix("Input ")
+    return path, message, f", not {_shorten(detail['input'])}"
 
 
 def _kinds(models: list[Any]) -> str:
@@ -89,6 +101,8 @@ def _walk(location: tuple[int | str, ...], root: type[BaseModel]) -> tuple[str, 
         if len(models) > 1:  # pydantic names the chosen member of a union; the file does not
             candidates = [model for model in models if part in get_args(model.model_fields["kind"].annotation)]
             continue
+        if candidates and not models and not any(_holds_more(candidate) for candidate in candidates):
+            continue  # the same of a union of plain values
         parts.append(str(part))
         if models:
             fields = {field.alias or name: field for name, field in models[0].model_fields.items()}
@@ -109,6 +123,11 @@ def _members(annotation: Any) -> list[Any]:
     if origin in (Union, UnionType):
         return [member for argument in get_args(annotation) for member in _members(argument)]
     return [annotation]
+
+
+def _holds_more(annotation: Any) -> bool:
+    """Whether something stands below it: values of a mapping or a list."""
+    return get_origin(annotation) not in (None, Literal)
 
 
 def _is_model(annotation: Any) -> bool:

@@ -42,6 +42,13 @@ def test_the_shipped_files_are_in_order(repository: Path) -> None:
         ("recipes cutie train loss pionts", 3, f"{CUTIE}: train.loss.pionts: unknown key; did you mean 'points'?"),
         ("recipes stcn pretrain loss top_p", 1.5, f"{STCN}: pretrain.loss: top_p is 1.5; expected a share above 0"),
         ("profiles small pretrain xmem loss end", 3, "small.yaml: pretrain.xmem.loss: end 3 lies before start"),
+        ("profiles small networks xmem key_dim", "big", "small.yaml: networks.xmem.key_dim: should be a whole number,"),
+        ("recipes stcn train loss top_p", "few", f"{STCN}: train.loss.top_p: should be a number, not 'few'"),
+        (
+            "runs stcn-ema_teacher-backbone",
+            {**BASE, "strategy": {"name": "ema_teacher", "decay": "slow"}},
+            "params.yaml: runs.stcn-ema_teacher-backbone.strategy.decay: should be a number, not 'slow'",
+        ),
         (
             "runs stcn-two_step-backbone-x",
             {**BASE, "strategy": {"name": "two_step", "stps": 3}},

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.params.changes import DOCUMENT, GONE, Change, message_after, put, write
 
@@ -102,6 +102,11 @@ MISTAKES = [
     ("networks", ["stcn", "stcn"], "networks: a network is named twice"),
     ("networks", [], "networks: "),
     ("runs.stcn-full-static.seed", 3, "its fields spell the name 'stcn-full-static-s3'"),
+    (
+        "runs.stcn-full-static-low-lr",
+        {"network": "stcn", "strategy": "full", "labels": "every", "init": "static", "seed": 0},
+        "'stcn-full-static-WORD' for a variant (letters, digits, '_' and '.', not like a seed), or change the fields",
+    ),
     ("runs.stcn-full-static.network", "xmem", "its fields spell the name 'xmem-full-static'"),
     ("runs.stcn-full-static.labels", "first", "strategy 'full' goes with labels 'every', not 'first'"),
     ("runs.stcn-two_step-static.labels", "every", "strategy 'two_step' goes with labels 'first', not 'every'"),
@@ -114,7 +119,12 @@ MISTAKES = [
     ("labels.two", {"frames": "random", "per_video": 2}, "labels.two: frames: random needs seed"),
     ("labels.two", {"frames": "first"}, "labels.two: frames: first needs per_video"),
     ("labels.two", {"frames": 3, "per_video": 0}, "labels.two.per_video: should be greater than or equal to"),
-    ("labels.two", {"frames": -1, "per_video": 1}, "labels.two.frames"),
+    ("labels.two", {"frames": -1, "per_video": 1}, "labels.two.frames: should be 'every', "),
+    (
+        "labels.two",
+        {"frames": "rnd", "per_video": 1},
+        "labels.two.frames: should be 'every', 'first' or 'random', or a valid integer, not 'rnd'",
+    ),
     ("labels.two", {"frames": "every", "per_video": 2}, "labels.two: frames: every takes no per_video"),
     ("labels.two", {"frames": 2, "per_video": 2, "seed": 0}, "labels.two: frames: 2 takes no seed"),
     ("labels.first.per_video", 2, "labels.first: must be {frames: first, per_video: 1}, as its name says"),
@@ -277,8 +287,8 @@ def test_pseudo_labels_are_refused(tmp_path: Path, name: str, run: str, expected
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"", "the file: should be a valid dictionary"),
-        (b"- 1\n", "the file: should be a valid dictionary"),
+        (b"", "the file: should be entries `name: value`, not None"),
+        (b"- 1\n", "the file: should be entries `name: value`, not [1]"),
         (b"profile: [", "not valid YAML"),
         (b"? [a]\n: b\n", ": "),
         (b"a: &a [*a]\n", ""),
@@ -312,6 +322,7 @@ ALONE = {
 PLACES = [(name, place) for name, document in ALONE.items() for place in places(document) if place]
 
 
+@example(place=("small", ("profiles", "small", "networks", "xmem", "value_trunk", "name")), value=[])
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.sampled_from(PLACES), value=TREES)
 def test_any_value_anywhere_is_accepted_or_explained(

@@ -71,6 +71,24 @@ def test_a_start_that_a_run_makes_comes_after_it(make_project: Make) -> None:
     assert needed == {"train@xmem-two_step-static"}
 
 
+def test_starts_of_two_networks_are_jobs_of_snakemake(make_project: Make) -> None:
+    project = make_project("project")
+    made = "results/mini/train/stcn-full-static/weights.safetensors"
+    shipped = "src/oneshot_vos/shipped/xmem-lite0.safetensors"
+    starts = f"{{more: {{network: stcn, weights: {made}}}, given: {{network: xmem, weights: {shipped}}}}}"
+    project.edit_params("\nstarts: {}\n", f"\nstarts: {starts}\n")
+    run = "{network: stcn, strategy: two_step, labels: first, init: more, seed: 0}"
+    project.edit_params("\nruns:\n", f"\nruns:\n  stcn-two_step-more: {run}\n")
+    printed = project.run("snakemake", "--dry-run", "--nocolor", "--workflow-profile", "none")
+    for network, name in (("stcn", "more"), ("xmem", "given")):
+        assert f"output: results/mini/init/{network}/{name}.safetensors" in printed
+        assert f"log: logs/mini/start/{network}/{name}.log" in printed
+    target = "results/mini/train/stcn-two_step-more/snapshots"
+    wanted = project.run("snakemake", target, "--dry-run", "--nocolor", "--quiet", "rules")
+    counts = dict(line.split() for line in wanted.splitlines() if len(line.split()) == 2)
+    assert (counts["start"], counts["train"]) == ("1", "2")  # the run whose weights it starts from, and itself
+
+
 def test_a_rule_per_stage_with_its_items_as_a_wildcard(make_project: Make) -> None:
     from stages import Pipeline
 

@@ -314,6 +314,10 @@ def test_a_network_without_a_ratio_is_named(project):
     project.score("stcn-full-static", "mini-val", 0.8, 0.8)
     project.write(["mini-val"])
     assert "stcn: no ratio yet, full or one-shot (two_step) after pretraining is not run" in project.text("summary.md")
+    project.score("stcn-full-static", "mini-val", 0.0, 0.0)
+    project.score("stcn-two_step-static", "mini-val", 0.1, 0.1)
+    project.write(["mini-val"])
+    assert "stcn: no ratio, full supervision scores 0." in project.text("summary.md")
 
 
 # --- what cannot be read ---

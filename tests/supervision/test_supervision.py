@@ -225,6 +225,9 @@ def test_settings_of_a_strategy_are_checked(network: CountingSTCN) -> None:
     with pytest.raises(UserError, match=r"runs\.x\.strategy\.steps: unknown key"):
         check_settings("t_step", {"steps": 3}, "runs.x.strategy")
     check_settings("t_step", {}, "runs.x.strategy")
+    for settings in ({"decay": 2}, {"decay": float("nan")}, {"agreement": -0.1}):
+        with pytest.raises(UserError, match=r"ema_teacher: decay is .* expected a share from 0 to 1, and at least 0"):
+            build_strategy("ema_teacher", settings, network, BootstrappedCrossEntropy(), EVERYTHING)
 
 
 def test_no_strategy_but_that_with_a_teacher_keeps_a_state(network: CountingSTCN) -> None:

@@ -23,7 +23,7 @@ def export(
 
 def score(
     truth: Annotated[Path, typer.Argument(metavar="GROUND_TRUTH", help="True masks: a folder or zip of videos.")],
-    masks: Annotated[Path, typer.Argument(help="Masks to score: a folder or zip of the same videos.")],
+    masks: Annotated[Path, typer.Argument(metavar="MASKS", help="Masks to score: a folder or zip of the same videos.")],
     csv: Annotated[Path | None, typer.Option(help="Also a CSV file of all numbers.")] = None,
     all_frames: Annotated[bool, typer.Option("--all-frames", help="Score the first and the last frame, too.")] = False,
     single_object: Annotated[bool, typer.Option("--single-object", help="All ids are one object.")] = False,

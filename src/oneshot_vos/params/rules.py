@@ -91,8 +91,8 @@ def _check_run(params: Choices, key: str, run: Run) -> Iterator[str]:
         yield f"{where}.network: '{run.network}' is not in networks; {suggest(run.network, params.networks)}"
     if not _spelled(key, run):
         yield (
-            f"{where}: its fields spell the name '{run.key}'; rename it, to '{run.key}-WORD' for a variant, or change "
-            "the fields"
+            f"{where}: its fields spell the name '{run.key}'; rename it, to '{run.key}-WORD' for a variant (letters, "
+            "digits, '_' and '.', not like a seed), or change the fields"
         )
     if run.strategy not in STRATEGIES:
         yield f"{where}.strategy: unknown '{run.strategy}'; {suggest(run.strategy, STRATEGIES)}"
@@ -299,7 +299,8 @@ def check_weight_files(profile: Profile, own: ProfileFile) -> Iterator[str]:
     """
     networks = [*own.networks.values(), *profile.networks.values()]
     named = [settings[key] for settings in networks for key in ("trunk", "value_trunk") if settings.get(key)]
-    trunks = {trunk["name"] for trunk in named if isinstance(trunk, Mapping) and "name" in trunk}
+    names = [trunk.get("name") for trunk in named if isinstance(trunk, Mapping)]
+    trunks = {name for name in names if isinstance(name, str)}
     for name in profile.init.files:
         if name not in trunks:
             known = suggest(name, trunks) if trunks else "none has one of timm"

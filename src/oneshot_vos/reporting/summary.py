@@ -110,8 +110,12 @@ def _ratio_lines(results: Results, table1: Table) -> list[str]:
         )
     chosen = one_shot_rows(table1)
     for network, strategy in chosen.items():
-        missing = f"- {network}: no ratio yet, full or one-shot ({strategy}) after pretraining is not run."
-        lines.setdefault(network, [missing])
+        scored = any(
+            all(len(by_seed(results, network, each, "static", name)) for each in (strategy, "full"))
+            for name in table1.sets
+        )
+        unrun = f"no ratio yet, full or one-shot ({strategy}) after pretraining is not run"
+        lines.setdefault(network, [f"- {network}: {'no ratio, full supervision scores 0' if scored else unrun}."])
     return [line for network in chosen for line in lines[network]]
 
 

@@ -114,7 +114,7 @@ def _move(source: Path, target: Path, *names: str) -> None:
 def _root(data: Data, name: str) -> Path:
     root = Path(data.root).expanduser()
     if not root.is_dir():
-        raise UserError(f"{root}: no such folder; expected the data sets there. Set data.root in params.yaml")
+        raise UserError(f"{root}: no such folder; expected the data sets there. Set data.root in the profile")
     return root / data.sets[name].path
 
 

@@ -45,6 +45,10 @@ def find_arguments(params: Params, network: str) -> list[str]:
         f"{architecture.place(name)}: {message}"
         for name, message in wrong_arguments(resolve(spec.network), architecture.values)
     ]
+    pretrain = layers[f"pretrain.{network}"]
+    unknown = dict(wrong_arguments(resolve(spec.network), {"single_object": True})).get("single_object")
+    if unknown and pretrain.values["single_object"]:
+        lines.append(f"{pretrain.place('single_object')}: {network} has no argument of this name; expected false")
     runs = [f"train.{key}" for key, run in params.runs.items() if run.network == network]
     for recipe in (layers[place] for place in (f"pretrain.{network}", f"train.{network}", *runs)):
         settings = recipe.values["loss"]

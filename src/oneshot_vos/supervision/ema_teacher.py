@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from oneshot_vos.clips.batch import ClipBatch
+from oneshot_vos.errors import UserError
 from oneshot_vos.networks.common.generators import Generators
 from oneshot_vos.networks.common.interface import Network, Prediction
 from oneshot_vos.supervision.backward import TwoStep
@@ -28,6 +29,10 @@ class EMATeacher(TwoStep):
         agreement: float = 0.1,
     ) -> None:
         super().__init__(network, loss, options)
+        if not 0 <= decay <= 1 or not agreement >= 0:
+            raise UserError(
+                f"ema_teacher: decay is {decay} and agreement {agreement}; expected a share from 0 to 1, and at least 0"
+            )
         self.teacher = deepcopy(network).requires_grad_(False)
         self.decay, self.agreement = decay, agreement
 
