@@ -19,7 +19,7 @@ SHIPPED = REPOSITORY / "params.yaml"
 RESOLVED = json.loads(Path(__file__).with_name("resolved.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", ["smoke", "mini", "small", "paper"])
+@pytest.mark.parametrize("name", ["smoke", "mini", "small_gpu", "paper"])
 def test_every_shipped_profile_is_in_order(name: str) -> None:
     params = load_params(SHIPPED, name)
     assert params.profile_name == name
@@ -58,13 +58,20 @@ def test_labelled_frames_take_the_place_of_still_images_and_nothing_else_differs
     assert load_params(SHIPPED.with_name("labelled.yaml")).profile_name == "labelled"
 
 
-def test_on_real_video_runs_from_scratch_have_the_iterations_of_pretraining_and_training_together() -> None:
-    params = load_params(SHIPPED.with_name("small.yaml"))
-    assert params.profile_name == "small"
+@pytest.mark.parametrize("name", ["small", "small_gpu"])
+def test_on_real_video_runs_from_scratch_have_the_iterations_of_pretraining_and_training_together(name: str) -> None:
+    params = load_params(SHIPPED.with_name(f"{name}.yaml"))
+    assert params.profile_name == name
     profile, trainings = params.profile, params.trainings
     for key, run in params.runs.items():
         pretraining = 0 if run.init == "static" else profile.pretrain[run.network].iterations
         assert trainings[key].iterations == profile.train[run.network].iterations + pretraining, key
+
+
+def test_both_sizes_of_real_video_have_the_same_data_and_networks() -> None:
+    small, large = (load_params(SHIPPED, name).profile for name in ("small", "small_gpu"))
+    assert small.data == large.data
+    assert small.networks == large.networks
 
 
 def test_default_profile_is_mini() -> None:
