@@ -1,5 +1,6 @@
 """The training loop: same numbers after an interruption, clear ends, nothing lost."""
 
+import multiprocessing
 import os
 import resource
 import signal
@@ -199,9 +200,11 @@ class PoisonedClips(RandomClips):
         return clip
 
 
-def test_a_loss_that_is_not_finite_stops_with_iteration_and_clips(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_loss_that_is_not_finite_stops_with_iteration_and_clips(tmp_path: Path, workers: int) -> None:
     with pytest.raises(UserError, match=r"not finite at iteration 2 .*clip-4, clip-5.*the last checkpoint is kept"):
-        train(tmp_path, recipe(), clips=PoisonedClips())
+        train(tmp_path, recipe(workers=workers), clips=PoisonedClips())
+    assert multiprocessing.active_children() == [], "Python waits for them when it ends"
     kept = StateFolder(tmp_path, {"key": "k"}).load()
     assert kept is not None
     assert kept.iteration == 2

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -76,14 +77,14 @@ def fit(
     start, seconds = (resumed.iteration, resumed.seconds) if resumed else (0, 0.0)
     curve = list(resumed.curve) if resumed else []
     mine = positions(world, recipe.batch_size, recipe.accumulation, start, end)
-    batches = load_batches(dataset, mine, recipe.workers, world.device)
+    loading = closing(load_batches(dataset, mine, recipe.workers, world.device))  # or workers outlive an error
     clock = Clock(seconds)
 
     # A bar for terminals; for files, which would show each of its states, a line from time to time.
     hidden = None if world.leads else True  # None: where nobody watches a terminal
     bar = tqdm(total=recipe.iterations, initial=start, desc=title, unit="it", mininterval=2.0, disable=hidden)
     lines = Lines(title, start, recipe.iterations)
-    with bar, stop_requests() as stop:
+    with loading as batches, bar, stop_requests() as stop:
         for iteration in range(start, end):
             rate = step(iteration, list(clock.waiting(islice(batches, recipe.accumulation))))
             done = iteration + 1
