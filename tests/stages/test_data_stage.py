@@ -24,11 +24,13 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
-def params_for(repository: Path, tmp_path: Path, root: Path, **val: object) -> Params:
+def params_for(
+    repository: Path, tmp_path: Path, root: Path, evaluate: tuple[str, ...] = ("mini-val",), **val: object
+) -> Params:
     """The profile `smoke` with its data at `root`, as if it were somebody's own."""
     document = read_document(repository)
     smoke = document["profiles"]["smoke"]["data"]
-    smoke["root"], smoke["generate"] = str(root), None
+    smoke["root"], smoke["generate"], smoke["evaluate"] = str(root), None, list(evaluate)
     smoke["sets"]["mini-val"].update(val)
     return load_params(write_document(tmp_path / "params.yaml", document), "smoke")
 
@@ -91,6 +93,14 @@ def test_all_damaged_files_are_named_at_once(repository: Path, tmp_path: Path, t
     for name in ("train-0000/00002.jpg", "val-0001/00001.jpg", "train-0001/00000.png"):
         assert name in str(found.value)
     assert not (tmp_path / "out" / "report.json").exists()
+
+
+def test_a_damaged_file_of_a_set_with_two_uses_is_named_once(repository: Path, tmp_path: Path, tree: Path) -> None:
+    cut = tree / "JPEGImages/480p/train-0000/00002.jpg"
+    cut.write_bytes(cut.read_bytes()[:200])
+    with pytest.raises(UserError, match=": 1 problem:") as found:
+        data.run(params_for(repository, tmp_path, tree, evaluate=("mini-val", "mini-train")), tmp_path / "out")
+    assert str(found.value).count(str(cut)) == 1
 
 
 def test_a_missing_video_folder_is_named(repository: Path, tmp_path: Path, tree: Path) -> None:

@@ -93,13 +93,16 @@ class Problems:
         self, source: Path | str, remedy: str = "\nComplete the folders, or take the videos out of the list"
     ) -> None:
         """Raise one `UserError` for all errors, if any; a long list is cut. `source`: where they were found."""
-        errors = self.errors
-        if not errors:
+        # A set that is used twice was looked at twice.
+        told = dict.fromkeys(
+            f"{problem.item}{': ' if problem.item else ''}{problem.message}" for problem in self.errors
+        )
+        if not told:
             return
-        lines = [f"  - {problem.item}{': ' if problem.item else ''}{problem.message}" for problem in errors]
+        lines = [f"  - {line}" for line in told]
         if len(lines) > _MOST_PROBLEMS_SHOWN:
             lines[_MOST_PROBLEMS_SHOWN:] = [f"  … and {len(lines) - _MOST_PROBLEMS_SHOWN} more"]
-        count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
+        count = "1 problem" if len(told) == 1 else f"{len(told)} problems"
         raise UserError("\n".join([f"{source}: {count}:", *lines]) + remedy)
 
 
