@@ -1,6 +1,7 @@
 """What is scored, and a clear error wherever a number would be wrong."""
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from PIL import Image
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.evaluation.davis import evaluate_set
+from oneshot_vos.evaluation.parallel import score_videos
+from oneshot_vos.evaluation.predictions import Predictions
 from oneshot_vos.videos.frame_files import natural_key
 from oneshot_vos.videos.masks import DAVIS_PALETTE
 from oneshot_vos.videos.scorable import scored_stems
@@ -174,6 +177,18 @@ def test_error_in_a_worker_reaches_the_user(tree, moving_squares) -> None:
     tree.write("clip-1", "00002", b"no image")
     with pytest.raises(UserError, match=r"clip-1/00002\.png: not an image; expected a mask as PNG"):
         evaluate_set(videos, tree.predictions, processes=2)
+
+
+def die(video: Video, predictions: Predictions) -> None:
+    """What a worker does that the system ends for lack of memory."""
+    os._exit(9)
+
+
+def test_a_worker_that_dies_is_told(tree, moving_squares) -> None:
+    videos = {name: tree.add(name, *moving_squares) for name in ("clip-0", "clip-1")}
+    stems = {name: ["00001"] for name in videos}
+    with pytest.raises(UserError, match=r"evaluate: a worker process died, .*fewer `processes`.*__main__"):
+        score_videos(die, videos, stems, tree.predictions, 2)
 
 
 def test_scoring_imports_no_heavy_package() -> None:

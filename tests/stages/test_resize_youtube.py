@@ -1,6 +1,7 @@
 """The 480p copy of YouTube-VOS: sizes, ids, quality, and what an interruption leaves."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tests.sets import fake_trees
 
 from oneshot_vos.errors import UserError
 from oneshot_vos.sets.davis import read_davis
-from oneshot_vos.stages.resize_youtube import resized_size, run
+from oneshot_vos.stages.resize_youtube import resize_all, resized_size, run
 from oneshot_vos.videos.masks import object_ids, read_mask
 
 SMALL = 24
@@ -140,6 +141,16 @@ def test_all_damaged_files_are_named_and_the_other_videos_kept(source: Path) -> 
     shutil.copy(source / "Annotations/003234408d/00000.png", wrong)
     target = copy(source)
     assert len(list((target / "JPEGImages").iterdir())) == 9
+
+
+def die(video: str) -> None:
+    """What a worker does that the system ends for lack of memory."""
+    os._exit(9)
+
+
+def test_a_worker_that_dies_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"resize-youtube: a worker process died, .*fewer `processes`"):
+        resize_all(die, tmp_path, ["one", "two"], 2)
 
 
 @pytest.mark.parametrize(

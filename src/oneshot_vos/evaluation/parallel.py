@@ -1,9 +1,10 @@
 """Scoring the videos of a set, one after the other or shared out to worker processes."""
 
 import multiprocessing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -42,13 +43,22 @@ def score_videos(
     with ProcessPoolExecutor(min(processes, len(videos)), mp_context=context) as pool:
         futures = {name: pool.submit(_score_in_worker, score, videos[name], predictions) for name in longest_first}
         try:
-            return [futures[name].result() for name in videos]
-        except BrokenProcessPool as error:
-            raise UserError(
-                "evaluate: a worker process died, probably for lack of memory; run again with fewer `processes`"
-            ) from error
+            with telling_of_dead_workers("evaluate"):
+                return [futures[name].result() for name in videos]
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def telling_of_dead_workers(command: str) -> Iterator[None]:
+    """Raise `UserError` in the place of what a pool raises whose worker died inside the block."""
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise UserError(
+            f"{command}: a worker process died, probably for lack of memory; run again with fewer `processes`. (From a "
+            'script of your own: workers read it too, so what it does belongs under `if __name__ == "__main__":`)'
+        ) from error
 
 
 def _score_in_worker(score: Score[Video, Result], video: Video, predictions: Path) -> Result:

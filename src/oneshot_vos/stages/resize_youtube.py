@@ -21,6 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from oneshot_vos.errors import UserError
+from oneshot_vos.evaluation.parallel import telling_of_dead_workers
 from oneshot_vos.fetch.disk import on_disk, one_process
 from oneshot_vos.files import read_json, replacing_folder, write_json
 from oneshot_vos.videos.frame_files import frame_files
@@ -85,7 +86,7 @@ def run(
         for unfinished in staging.glob("*/.*.part"):  # of a process that was killed
             shutil.rmtree(unfinished)
         resize = partial(_resize_video, source=source, target=staging, short_side=short_side, quality=quality)
-        frames, masks = _resize_all(resize, source, names, processes)
+        frames, masks = resize_all(resize, source, names, processes)
         with on_disk(staging):
             if (source / "meta.json").is_file():
                 shutil.copyfile(source / "meta.json", staging / "meta.json")
@@ -137,13 +138,14 @@ def _made_with(folder: Path, settings: dict[str, Any]) -> bool:
     return True
 
 
-def _resize_all(resize: Callable[[str], _Resized], source: Path, names: list[str], processes: int) -> tuple[int, int]:
+def resize_all(resize: Callable[[str], _Resized], source: Path, names: list[str], processes: int) -> tuple[int, int]:
     """Resize every video that is not there yet; returns the numbers of all frames and masks."""
     with ExitStack() as stack:
         run: Any = map
         if processes > 1:
             context = multiprocessing.get_context("spawn")
             run = stack.enter_context(ProcessPoolExecutor(processes, context)).map
+            stack.enter_context(telling_of_dead_workers("resize-youtube"))
         results: list[_Resized] = list(tqdm(run(resize, names), "resize", len(names), unit="video", leave=False))
     problems = [problem for _, _, problem in results if problem]
     if problems:
