@@ -33,8 +33,8 @@ def load_batches(
 
     dataset: answers any position from 0 on, epoch after epoch.
 
-    Raises `UserError` for a file that cannot be read (any more), and when a worker was ended from outside. To be closed
-    by who does not take all batches: Python waits for workers when it ends.
+    Raises `UserError` for a file that cannot be read (any more), and when a worker was ended from outside. Who
+    does not take all batches has to close it: Python waits for workers when it ends.
     """
     loader = DataLoader(
         _Told(dataset),
